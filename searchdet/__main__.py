@@ -1,0 +1,5 @@
+"""``python -m searchdet``."""
+
+from .cli import main
+
+main()

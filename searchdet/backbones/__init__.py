@@ -1,0 +1,96 @@
+"""Backbones: image -> feature map. A new one is one file and one line in ``SPECS``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..config import BackboneOptions
+from ..errors import CheckpointError, UsageError
+from ..weights import find_published
+from . import dinov3_convnext, resnet, vit
+from .types import Backbone, BackboneSpec, FeatureMap
+
+EMBEDDED = "filterbank"
+
+
+def _register(*specs: BackboneSpec) -> dict[str, BackboneSpec]:
+    table: dict[str, BackboneSpec] = {}
+    for spec in specs:
+        if spec.name in table:
+            raise ValueError(f"backbone {spec.name} is registered twice")
+        table[spec.name] = spec
+    return table
+
+
+SPECS = _register(*dinov3_convnext.SPECS, *vit.SPECS, resnet.SPEC)
+NAMES = (EMBEDDED, *SPECS)
+
+
+def load_backbone(
+    name: str,
+    checkpoint: str | Path | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    feat_short_side: int | None = None,
+    allow_unverified: bool = False,
+) -> Backbone:
+    """Load a backbone by name.
+
+    checkpoint: a weight file; without one the official file is looked for in ``models/``.
+    Raises UsageError for an unknown name or option, CheckpointError for missing or refused weights.
+    """
+    options = BackboneOptions(
+        name,
+        str(checkpoint) if checkpoint else None,
+        device,
+        precision,
+        feat_short_side,
+        allow_unverified,
+    )
+    return load(options)
+
+
+def check(options: BackboneOptions) -> Path | None:
+    """The weight file that ``load`` will read, found without loading; None if none is needed."""
+    if options.name == EMBEDDED:
+        if options.checkpoint:
+            raise UsageError(
+                f"{options.checkpoint}: the filterbank backbone takes no weights.",
+                "Name the network with --backbone.",
+            )
+        return None
+    spec = SPECS.get(options.name)
+    if spec is None:
+        raise UsageError(f"--backbone {options.name!r} is unknown; choose {', '.join(NAMES)}.")
+    if options.checkpoint:
+        path = Path(options.checkpoint)
+        if not path.is_file():
+            raise CheckpointError(f"{path}: no such weight file.", f"It is published at {spec.source}.")
+        return path
+    found = find_published(spec.published)
+    if found is None:
+        wanted = spec.published[0].filename
+        raise CheckpointError(
+            f"--backbone {spec.name} needs weights.",
+            f"Pass --backbone-ckpt FILE, or put {wanted} (from {spec.source}) in models/.",
+        )
+    return found
+
+
+def load(options: BackboneOptions) -> Backbone:
+    """``load_backbone`` for options that are already made."""
+    path = check(options)
+    if path is None:
+        from .filterbank import FilterbankBackbone
+
+        return FilterbankBackbone(options.feat_short_side)
+    from ..devices import resolve
+    from .network import load_network
+
+    compute = resolve(options.device, options.precision)
+    return load_network(
+        SPECS[options.name], path, compute, options.feat_short_side, options.allow_unverified
+    )
+
+
+__all__ = ["NAMES", "SPECS", "Backbone", "BackboneSpec", "FeatureMap", "check", "load", "load_backbone"]

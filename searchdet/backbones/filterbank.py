@@ -1,0 +1,138 @@
+"""``filterbank``: the embedded default, a fixed map of colour, texture and oriented energy.
+
+No weights, no training: soft colour histograms, local binary patterns (Ojala et al. 2002), and
+multi-scale energy of gradients. Pooled histograms are compared through their square roots
+(Hellinger), so ``finish`` takes roots after pooling, never before.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ..checkpoints import WeightsInfo
+from ..devices import Compute
+from .types import FeatureMap, UInt8Array
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FloatArray = npt.NDArray[np.float32]
+NAME = "filterbank"
+STRIDE = 4
+SHORT_SIDE = 384
+MAX_ASPECT = 4
+LBP_BINS = 10
+_LAB_SCALE = np.asarray([0.8, 1, 1], np.float32)  # lightness varies most within one object
+LBP_RADII = (1, 3)
+ENERGY_SCALES = (1.0, 2.0, 4.0)
+ENERGY_BINS = 4
+
+
+def colour_anchors() -> FloatArray:
+    """(K, 3) Lab anchors of the soft colour histogram: a grey axis and rings of eight hues."""
+    anchors = [(lightness, 0.0, 0.0) for lightness in (6, 22, 38, 54, 70, 86, 98)]
+    for lightness, chroma in ((30, 22), (55, 22), (80, 22), (35, 50), (62, 50), (55, 80)):
+        for turn in np.arange(8) * np.pi / 4:
+            anchors.append((lightness, chroma * np.cos(turn), chroma * np.sin(turn)))
+    return np.asarray(anchors, np.float32)
+
+
+class FilterbankBackbone:
+    """The weight-free backbone. Images are scaled down to ``short_side``, never up."""
+
+    name = NAME
+    stride = STRIDE
+    weights: WeightsInfo | None = None
+
+    def __init__(self, short_side: int | None = None) -> None:
+        self.short_side = short_side or SHORT_SIDE
+        self.compute = Compute("cpu", "fp32")
+        self.preprocessing = f"short_side={self.short_side},stride={STRIDE},downscale_only"
+        self._anchors = colour_anchors()
+        energy = len(ENERGY_SCALES) * ENERGY_BINS
+        self._blocks = (len(self._anchors), len(LBP_RADII) * LBP_BINS, energy)
+        self.dim = sum(self._blocks)
+
+    def feature_map(self, image: UInt8Array) -> FeatureMap:
+        """Histogram maps (C, h, w) of an (H, W, 3) uint8 RGB image; every block sums to 1 a cell."""
+        import torch
+
+        small = self._resize(image)
+        lab = np.asarray(cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float32)
+        grey = np.ascontiguousarray(lab[..., 0])
+        blocks = [self._colour(lab), _texture(grey), _energy(grey)]
+        cells = np.concatenate([_to_cells(block) for block in blocks], axis=2)
+        return FeatureMap(torch.from_numpy(np.ascontiguousarray(cells.transpose(2, 0, 1))), self.finish)
+
+    def finish(self, pooled: Tensor) -> Tensor:
+        """Pooled histograms (M, C) -> descriptors: roots, centred, weighted by block."""
+        import torch
+
+        parts = []
+        for block, weight in zip(
+            torch.split(pooled, list(self._blocks), 1), (1.0, 0.5, 0.5), strict=True
+        ):
+            total = block.sum(1, keepdim=True).clamp(min=1e-12)
+            root = (block / total).clamp(min=0).sqrt()
+            parts.append(weight * (root - root.mean(1, keepdim=True)))
+        return torch.cat(parts, dim=1)
+
+    def _resize(self, image: UInt8Array) -> UInt8Array:
+        height, width = image.shape[:2]
+        scale = min(1.0, self.short_side / min(height, width))
+        scale = min(scale, MAX_ASPECT * self.short_side / max(height, width))
+        rows, columns = (max(2, round(size * scale / STRIDE)) for size in (height, width))
+        size = (columns * STRIDE, rows * STRIDE)
+        shrinks = size[0] * size[1] < height * width
+        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        return np.asarray(cv2.resize(image, size, interpolation=how), np.uint8)
+
+    def _colour(self, lab: FloatArray) -> FloatArray:
+        """Soft assignment of every pixel to the anchors, (H, W, K)."""
+        pixels = lab.reshape(-1, 3) * _LAB_SCALE
+        anchors = self._anchors * _LAB_SCALE
+        distance = (
+            (pixels**2).sum(1, keepdims=True) - 2 * pixels @ anchors.T + (anchors**2).sum(1)[None]
+        )
+        nearest = distance.min(axis=1, keepdims=True)
+        weight = np.exp((nearest - distance) / np.float32(2 * 11.0**2))
+        weight /= weight.sum(axis=1, keepdims=True)
+        return np.asarray(weight.reshape(*lab.shape[:2], -1), np.float32)
+
+
+def _texture(grey: FloatArray) -> FloatArray:
+    """One-hot uniform local binary patterns at two radii, (H, W, 2 * 10)."""
+    from skimage.feature import local_binary_pattern
+
+    smooth = np.round(cv2.GaussianBlur(grey, (0, 0), 0.8) * 2.55).astype(np.uint8)
+    eye = np.eye(LBP_BINS, dtype=np.float32) / len(LBP_RADII)
+    maps = [eye[local_binary_pattern(smooth, 8, r, "uniform").astype(int)] for r in LBP_RADII]
+    return np.concatenate(maps, axis=2)
+
+
+def _energy(grey: FloatArray) -> FloatArray:
+    """Soft histogram of gradient strength (log scale) a scale, (H, W, 3 * 4)."""
+    maps = []
+    for scale in ENERGY_SCALES:
+        smooth = cv2.GaussianBlur(grey, (0, 0), scale)
+        across = cv2.Sobel(smooth, cv2.CV_32F, 1, 0) / 8
+        down = cv2.Sobel(smooth, cv2.CV_32F, 0, 1) / 8
+        strength = np.log2(1 + cv2.magnitude(across, down) * scale)
+        level = np.clip(strength / 5 * (ENERGY_BINS - 1), 0, ENERGY_BINS - 1)
+        bins = np.arange(ENERGY_BINS, dtype=np.float32)
+        soft = np.clip(1 - np.abs(level[..., None] - bins), 0, 1)
+        maps.append(soft / len(ENERGY_SCALES))
+    return np.concatenate(maps, axis=2).astype(np.float32)
+
+
+def _to_cells(pixels: FloatArray) -> FloatArray:
+    """(H, W, C) -> mean of every STRIDE x STRIDE cell (H / STRIDE, W / STRIDE, C)."""
+    height, width, channels = pixels.shape
+    rows, columns = height // STRIDE, width // STRIDE
+    return np.asarray(
+        pixels.reshape(rows, STRIDE, columns, STRIDE, channels).mean(axis=(1, 3)), np.float32
+    )

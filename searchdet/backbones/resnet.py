@@ -1,0 +1,56 @@
+"""ResNet-101 (He et al. 2016) of torchvision: the last map before average pooling."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..checkpoints import Layout, Published, StateDict, rename
+from .types import BackboneSpec, Network, no_finish
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def build(spec: BackboneSpec, state: StateDict) -> Network:
+    """torchvision's ResNet without its classifier. arch: layers (blocks a stage) and width."""
+    import torch
+    from torchvision.models.resnet import Bottleneck, ResNet
+
+    network = ResNet(Bottleneck, **spec.arch)
+    network.fc = torch.nn.Identity()
+    return network
+
+
+def run(network: Network, batch: Tensor) -> Tensor:
+    """Output of layer4 (C, h, w)."""
+    x = batch
+    for name, module in network.named_children():
+        if name in ("avgpool", "fc"):
+            break
+        x = module(x)
+    return x[0]
+
+
+SPEC = BackboneSpec(
+    name="resnet101",
+    dim=2048,
+    stride=32,
+    licence="BSD-3-Clause",
+    source="https://docs.pytorch.org/vision",
+    published=(
+        Published("resnet101-63fe2227.pth", prefix="63fe2227", confirmed=True),
+        Published("resnet101-cd907fc2.pth", prefix="cd907fc2", confirmed=True),
+    ),
+    layouts=(
+        Layout(
+            "torchvision",
+            lambda names: "layer4.0.conv1.weight" in names,
+            lambda state: rename(state, (), unused=r"fc\.(weight|bias)"),
+        ),
+    ),
+    build=build,
+    run=run,
+    finish=no_finish,
+    short_side=768,
+    arch={"layers": [3, 4, 23, 3]},
+)

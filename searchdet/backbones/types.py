@@ -1,0 +1,85 @@
+"""What a backbone is: a spec, an image -> feature map call, and the map itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ..checkpoints import Layout, Published, StateDict, WeightsInfo
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..devices import Compute
+
+UInt8Array = npt.NDArray[np.uint8]
+Network: TypeAlias = Any
+"""A torch module of timm or torchvision, whose attributes are not typed."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureMap:
+    """One spatial feature map of one whole image.
+
+    features (C, h, w) float32 on the CPU; cell (i, j) sees the share [i/h, (i+1)/h) x [j/w, (j+1)/w)
+    of the image. finish maps pooled features (M, C) to descriptors (M, D) before L2: the final norm
+    of networks whose global vector is norm(mean of the map), the identity otherwise.
+    """
+
+    features: Tensor
+    finish: Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class BackboneSpec:
+    """Facts of one backbone, data only.
+
+    build(spec, state) makes the network on the meta device. run(network, batch) returns the map
+    (C, h, w). finish(network) returns the function of FeatureMap.finish. arch: keyword arguments for
+    the builder. source: where the weights are published. short_side: default size, pixels.
+    """
+
+    name: str
+    dim: int
+    stride: int
+    licence: str
+    source: str
+    published: tuple[Published, ...]
+    layouts: tuple[Layout, ...]
+    build: Callable[[BackboneSpec, StateDict], Network]
+    run: Callable[[Network, Tensor], Tensor]
+    finish: Callable[[Network], Callable[[Tensor], Tensor]]
+    short_side: int
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    arch: dict[str, Any] = field(default_factory=dict)
+    needs_weights: bool = True
+
+
+class Backbone(Protocol):
+    """Image -> feature map. dim: length of a descriptor. stride: pixels of the resized image a cell."""
+
+    name: str
+    dim: int
+    stride: int
+    weights: WeightsInfo | None
+    compute: Compute
+    preprocessing: str
+
+    def feature_map(self, image: UInt8Array) -> FeatureMap:
+        """Feature map of an (H, W, 3) uint8 RGB image."""
+        ...
+
+
+def identity(vectors: Tensor) -> Tensor:
+    """Descriptors are the pooled features themselves."""
+    return vectors
+
+
+def no_finish(network: Network) -> Callable[[Tensor], Tensor]:
+    """For networks without a final norm after pooling."""
+    return identity

@@ -1,0 +1,111 @@
+"""Every default, once. Frozen dataclasses that are validated when they are made; no torch here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .errors import UsageError
+
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+POOLINGS = ("mean", "topk")
+POSITIVE_AGGREGATIONS = ("prototype", "max", "mean_topk", "attention")
+DEFAULT_BACKBONE = "filterbank"
+MAX_PIXELS = 150_000_000
+"""Below Pillow's own hard limit of 179 million pixels."""
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise UsageError unless ``condition``."""
+    if not condition:
+        raise UsageError(message)
+
+
+def require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raise UsageError that lists the legal values."""
+    require(value in choices, f"{name} is {value!r}; choose one of {', '.join(choices)}.")
+
+
+def require_share(name: str, value: float) -> None:
+    """Raise UsageError unless 0 <= value <= 1."""
+    require(0.0 <= value <= 1.0, f"{name} is {value}; it must lie between 0 and 1.")
+
+
+@dataclass(frozen=True, slots=True)
+class BackboneOptions:
+    """How a backbone is loaded and fed. ``feat_short_side`` None means the backbone's own default."""
+
+    name: str = DEFAULT_BACKBONE
+    checkpoint: str | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    feat_short_side: int | None = None
+    allow_unverified: bool = False
+
+    def __post_init__(self) -> None:
+        require_choice("--precision", self.precision, PRECISIONS)
+        if self.feat_short_side is not None:
+            require(
+                32 <= self.feat_short_side <= 4096,
+                f"--feat-short-side is {self.feat_short_side}; it must lie between 32 and 4096.",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalOptions:
+    """Proposer settings. Areas are shares of the image."""
+
+    name: str = "auto"
+    checkpoint: str | None = None
+    points_per_side: int = 32
+    pred_iou_thresh: float = 0.88
+    stability_score_thresh: float = 0.95
+    min_area: float = 0.0002
+    max_area: float = 0.8
+    max_masks: int = 300
+    allow_unverified: bool = False
+
+    def __post_init__(self) -> None:
+        require(1 <= self.points_per_side <= 256, "--points-per-side must lie between 1 and 256.")
+        require_share("--pred-iou-thresh", self.pred_iou_thresh)
+        require_share("--stability-score-thresh", self.stability_score_thresh)
+        require_share("--min-area", self.min_area)
+        require_share("--max-area", self.max_area)
+        require(self.min_area < self.max_area, "--min-area must be smaller than --max-area.")
+        require(self.max_masks >= 1, "--max-masks must be at least 1.")
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingOptions:
+    """Pooling of features under a mask. ``topk_share`` is used by ``topk`` only."""
+
+    pooling: str = "mean"
+    topk_share: float = 0.5
+
+    def __post_init__(self) -> None:
+        require_choice("--pooling", self.pooling, POOLINGS)
+        require(0.0 < self.topk_share <= 1.0, "topk_share must lie in (0, 1].")
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringOptions:
+    """The decision rule. Scores are cosines, so -1..1; ``nms_iou`` is a mask IoU, ``max_covered`` the
+    share of a mask that better detections of its class may cover before it counts as a fragment."""
+
+    pos_agg: str = "prototype"
+    topk: int = 3
+    negative_weight: float = 0.3
+    min_score: float = 0.5
+    min_margin: float = 0.05
+    class_margin: float = 0.0
+    nms_iou: float = 0.5
+    max_covered: float = 0.5
+
+    def __post_init__(self) -> None:
+        require_choice("--pos-agg", self.pos_agg, POSITIVE_AGGREGATIONS)
+        require(self.topk >= 1, "--topk must be at least 1.")
+        require(0.0 <= self.negative_weight <= 10.0, "--negative-weight must lie between 0 and 10.")
+        require(-2.0 <= self.min_score <= 1.0, "--min-score must lie between -2 and 1.")
+        require(-2.0 <= self.min_margin <= 2.0, "--min-margin must lie between -2 and 2.")
+        require(0.0 <= self.class_margin <= 2.0, "--class-margin must lie between 0 and 2.")
+        require_share("--nms-iou", self.nms_iou)
+        require_share("--max-covered", self.max_covered)

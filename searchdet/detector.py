@@ -1,0 +1,263 @@
+"""``Detector``: the only module that knows all parts. Exemplars and weights in, records out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import backbones, exemplars, proposals
+from .backbones import Backbone
+from .bank import Bank, build_bank
+from .checkpoints import WeightsInfo
+from .config import (
+    MAX_PIXELS,
+    BackboneOptions,
+    EmbeddingOptions,
+    ProposalOptions,
+    ScoringOptions,
+)
+from .embeddings import MaskEmbeddings, embed_masks, spread
+from .images import LoadedImage, from_array, from_pil, read_image
+from .proposals import Proposals, Proposer
+from .proposals.types import rle_area
+from .records import Candidate, Evidence, ImageRecord
+from .scoring import Scores, decide, score_regions
+from .suppression import nms, rank, total_order
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All options of a detector, by part."""
+
+    backbone: BackboneOptions = BackboneOptions()
+    proposals: ProposalOptions = ProposalOptions()
+    embedding: EmbeddingOptions = EmbeddingOptions()
+    scoring: ScoringOptions = ScoringOptions()
+    max_pixels: int = MAX_PIXELS
+
+
+class Detector:
+    """Finds the classes of a bank in images. Make it with ``build`` or ``from_folders``."""
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        proposer: Proposer,
+        bank: Bank,
+        settings: Settings,
+        proposals_fallback: bool = False,
+    ) -> None:
+        self.backbone = backbone
+        self.proposer = proposer
+        self.bank = bank
+        self.settings = settings
+        self._proposals_fallback = proposals_fallback
+
+    @classmethod
+    def build(
+        cls, positive: Path, negative: Path | None = None, settings: Settings | None = None
+    ) -> Detector:
+        """Read exemplars, find weights, then load models: what can be refused early is refused early.
+
+        Raises ExemplarError, CheckpointError or UsageError.
+        """
+        settings = settings or Settings()
+        found = exemplars.find_positives(positive)
+        found += exemplars.find_negatives(negative) if negative is not None else []
+        read = exemplars.load(found, settings.max_pixels)
+        chosen = proposals.choose(settings.proposals)
+        backbones.check(settings.backbone)
+        fallback = settings.proposals.name == "auto" and chosen.name == "regions"
+        if fallback:
+            log.warning(
+                "No SAM checkpoint was given or found: proposals come from `regions`, the embedded "
+                "segmentation. Pass --sam-checkpoint FILE for SAM masks."
+            )
+        backbone = backbones.load(settings.backbone)
+        bank = build_bank(backbone, read, settings.embedding)
+        device, precision = settings.backbone.device, settings.backbone.precision
+        proposer = proposals.load(chosen, device, precision)
+        return cls(backbone, proposer, bank, settings, fallback)
+
+    @classmethod
+    def from_folders(
+        cls,
+        positive: str | Path,
+        negative: str | Path | None = None,
+        *,
+        backbone: str = BackboneOptions().name,
+        backbone_checkpoint: str | Path | None = None,
+        proposals: str = "auto",
+        sam_checkpoint: str | Path | None = None,
+        **scoring: Any,
+    ) -> Detector:
+        """Detector from example folders; ``scoring`` are fields of ScoringOptions."""
+        settings = Settings(
+            backbone=BackboneOptions(backbone, _text(backbone_checkpoint)),
+            proposals=ProposalOptions(proposals, _text(sam_checkpoint)),
+            scoring=ScoringOptions(**scoring),
+        )
+        return cls.build(Path(positive), None if negative is None else Path(negative), settings)
+
+    def detect(
+        self, image: str | Path | Image.Image | npt.NDArray[np.uint8], name: str | None = None
+    ) -> ImageRecord:
+        """Detect in one image: a path, a PIL image or an (H, W, 3) uint8 RGB array.
+
+        name: how the record calls it. Raises ImageError or EmbeddingError for an image that cannot be
+        used.
+        """
+        return self.detect_loaded(*self._load(image, name))
+
+    def detect_loaded(self, image: LoadedImage, name: str) -> ImageRecord:
+        """``detect`` for an image that is already read."""
+        found = self.proposer.propose(image.pixels)
+        embedded = embed_masks(self.backbone, image.pixels, found.dense(), self.settings.embedding)
+        options = self.settings.scoring
+        scores = score_regions(embedded.vectors, embedded.valid, self.bank, options)
+        reasons = decide(scores, options)
+        value = np.where(scores.valid, scores.score, -np.inf)
+        order = total_order(value, scores.label, found.boxes)
+        ranked = total_order(rank(value, found.quality), scores.label, found.boxes)
+        passed = np.asarray([i for i in ranked if reasons[i] == "accepted"], np.int64)
+        by = nms(found.rles, scores.label, passed, options.nms_iou, options.max_covered)
+        candidates = tuple(
+            _candidate(int(i), found, embedded, scores, self.bank, reasons[i], int(by[i]))
+            for i in order
+        )
+        accepted = any(item.accepted for item in candidates)
+        return ImageRecord(
+            image=name,
+            status="ok" if accepted else "empty",
+            width=image.width,
+            height=image.height,
+            sha256=image.sha256,
+            candidates=tuple(sorted(candidates, key=lambda item: not item.accepted)),
+            classes=self.bank.classes,
+            facts=self._facts(image, found, embedded),
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """What every record of this detector says about models and settings."""
+        settings = self.settings
+        return {
+            "backbone": {
+                "name": self.backbone.name,
+                "preprocessing": self.backbone.preprocessing,
+                "precision": self.backbone.compute.precision,
+                **_weights(self.backbone.weights),
+            },
+            "proposals": {
+                "name": self.proposer.name,
+                "fallback": self._proposals_fallback,
+                **_weights(self.proposer.weights),
+                **_plain(asdict(settings.proposals), ("name", "checkpoint", "allow_unverified")),
+            },
+            "embedding": asdict(settings.embedding),
+            "scoring": asdict(settings.scoring),
+            "exemplars": {
+                "positive": len(self.bank.positive_names),
+                "negative": len(self.bank.negative_names),
+            },
+        }
+
+    def _load(self, image: object, name: str | None) -> tuple[LoadedImage, str]:
+        if isinstance(image, str | Path):
+            path = Path(image)
+            return read_image(path, self.settings.max_pixels), name or path.name
+        if isinstance(image, np.ndarray):
+            return from_array(image, name or "array"), name or "array"
+        from PIL import Image as PillowImage
+
+        if isinstance(image, PillowImage.Image):
+            return from_pil(image, name or "image"), name or "image"
+        raise TypeError(f"detect takes a path, a PIL image or an array, not {type(image).__name__}")
+
+    def _facts(self, image: LoadedImage, found: Proposals, embedded: MaskEmbeddings) -> dict[str, Any]:
+        facts = self.describe()
+        figures = spread(embedded)
+        facts["source"] = {
+            "frames": image.frames,
+            "orientation": image.orientation,
+            "stored_size": list(image.stored_size),
+        }
+        facts["proposals"]["count"] = len(found)
+        facts["embedding_spread"] = (
+            None
+            if figures is None
+            else {"cosine_p05": round(figures.low, 6), "cosine_median": round(figures.median, 6)}
+        )
+        facts["embedding_collapse"] = figures is not None and figures.collapse
+        return facts
+
+
+def _candidate(
+    i: int,
+    found: Proposals,
+    embedded: MaskEmbeddings,
+    scores: Scores,
+    bank: Bank,
+    reason: str,
+    by: int,
+) -> Candidate:
+    label = int(scores.label[i])
+    near, far = int(scores.nearest_positive[i]), int(scores.nearest_negative[i])
+    return Candidate(
+        id=i,
+        label=bank.classes[label] if label >= 0 else None,
+        reason="suppressed" if by >= 0 else reason,
+        bbox=_box(found.boxes[i]),
+        area=rle_area(found.rles[i]),
+        quality=float(found.quality[i]),
+        score=_optional(scores.score[i]),
+        pos=_optional(scores.pos[i]),
+        neg=_optional(scores.neg[i]),
+        margin=_optional(scores.margin[i]),
+        class_gap=_optional(scores.gap[i]),
+        nearest_positive=_evidence(bank.positive_names, near, scores.nearest_positive_cosine[i]),
+        nearest_negative=_evidence(bank.negative_names, far, scores.neg[i]),
+        suppressed_by=by if by >= 0 else None,
+        segmentation=found.rles[i],
+        flags=("subcell",) if embedded.subcell[i] else (),
+    )
+
+
+def _evidence(names: Sequence[str], row: int, cosine: float) -> Evidence | None:
+    return Evidence(names[row], float(cosine)) if row >= 0 else None
+
+
+def _box(box: npt.NDArray[np.float32]) -> tuple[float, float, float, float]:
+    x0, y0, x1, y1 = (float(v) for v in box)
+    return x0, y0, x1, y1
+
+
+def _optional(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _weights(weights: WeightsInfo | None) -> dict[str, Any]:
+    if weights is None:
+        return {"weights": None, "weights_verified": None}
+    return {
+        "weights": {"file": weights.file, "sha256": weights.sha256, "layout": weights.layout},
+        "weights_verified": weights.verified,
+    }
+
+
+def _plain(values: dict[str, Any], without: tuple[str, ...]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key not in without}
+
+
+def _text(path: str | Path | None) -> str | None:
+    return None if path is None else str(path)

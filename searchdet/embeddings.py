@@ -1,0 +1,174 @@
+"""Masks to descriptors: coverage by area, masked average pooling, and the one ``l2_normalize``.
+
+The same functions embed exemplars and proposals, so both live in one space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from .config import EmbeddingOptions
+from .errors import EmbeddingError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+BoolArray = npt.NDArray[np.bool_]
+FloatArray = npt.NDArray[np.float32]
+UInt8Array = npt.NDArray[np.uint8]
+COLLAPSE_COSINE = 0.985
+"""Above this, the least alike masks of an image still look the same to the backbone."""
+_CHUNK_BYTES = 1 << 27
+
+
+class Map(Protocol):
+    """What this module needs of a feature map; see ``backbones.types.FeatureMap``."""
+
+    @property
+    def features(self) -> Tensor: ...
+
+    @property
+    def finish(self) -> Callable[[Tensor], Tensor]: ...
+
+
+class MapSource(Protocol):
+    """What this module needs of a backbone."""
+
+    def feature_map(self, image: UInt8Array) -> Map: ...
+
+
+@dataclass(frozen=True, slots=True)
+class MaskEmbeddings:
+    """vectors (M, D) float32, unit length where valid, zero elsewhere; valid (M,) bool.
+
+    Row i belongs to mask i. subcell (M,) bool: the mask is smaller than one cell of the map.
+    """
+
+    vectors: FloatArray
+    valid: BoolArray
+    subcell: BoolArray
+
+
+def l2_normalize(vectors: FloatArray) -> FloatArray:
+    """Rows of (M, D) scaled to unit length in float64 and returned as float32; zero rows stay zero."""
+    wide = np.asarray(vectors, np.float64)
+    length = np.linalg.norm(wide, axis=-1, keepdims=True)
+    unit = np.divide(wide, length, out=np.zeros_like(wide), where=length > 0)
+    return np.asarray(unit, np.float32)
+
+
+def mask_coverage(masks: BoolArray, rows: int, columns: int) -> Tensor:
+    """Share of each map cell that lies under each mask: (M, H, W) bool -> (M, rows, columns) float32.
+
+    Exact area overlap for any ratio of sizes, so a single pixel never vanishes.
+    """
+    import torch
+
+    count, height, width = masks.shape
+    down = torch.from_numpy(_overlap(height, rows))
+    across = torch.from_numpy(_overlap(width, columns))
+    out = torch.empty(count, rows, columns)
+    step = max(1, _CHUNK_BYTES // (4 * height * width))
+    for start in range(0, count, step):
+        chunk = torch.from_numpy(masks[start : start + step].astype(np.float32))
+        out[start : start + step] = down @ (chunk @ across.T)
+    return out
+
+
+def _overlap(pixels: int, cells: int) -> FloatArray:
+    """(cells, pixels): share of cell i that pixel j makes up. Rows sum to 1."""
+    edges = np.linspace(0, pixels, cells + 1)
+    left = np.maximum(edges[:-1, None], np.arange(pixels)[None])
+    right = np.minimum(edges[1:, None], np.arange(1, pixels + 1)[None])
+    return np.asarray(np.clip(right - left, 0, None) * (cells / pixels), np.float32)
+
+
+def pool(feature_map: Map, coverage: Tensor, options: EmbeddingOptions) -> MaskEmbeddings:
+    """Mean feature under each mask (masked average pooling, SG-One, Zhang et al. 2018), finished, L2.
+
+    coverage (M, h, w) on the map's grid. A mask that touches no cell gives an invalid zero row.
+    ``topk`` keeps the mask's own most typical cells (largest cosine to its mean) up to topk_share of
+    its area. Raises EmbeddingError on non-finite features.
+    """
+    import torch
+
+    features = feature_map.features.flatten(1).T.contiguous()  # (h*w, C)
+    if not bool(torch.isfinite(features).all()):
+        raise EmbeddingError("the feature map holds NaN or infinity.")
+    weights = coverage.flatten(1)
+    area = weights.sum(1)
+    valid = area > 0
+    if options.pooling == "topk":
+        weights = _typical(features, weights, options.topk_share)
+    total = weights.sum(1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
+    pooled = (weights / total) @ features
+    finished = feature_map.finish(pooled)
+    finished[~valid] = 0
+    vectors = l2_normalize(finished.numpy())
+    if not np.isfinite(vectors).all():
+        raise EmbeddingError("a descriptor holds NaN or infinity.")
+    usable = valid.numpy() & (np.abs(vectors).max(axis=1, initial=0) > 0)
+    return MaskEmbeddings(vectors, usable, (valid & (area < 1)).numpy())
+
+
+def _typical(features: Tensor, weights: Tensor, share: float) -> Tensor:
+    """Weights (M, h*w) with all but each mask's most typical cells at 0; at least one cell stays."""
+    import torch
+    from torch.nn import functional as F
+
+    units = F.normalize(features, dim=1)
+    means = F.normalize(weights @ features, dim=1)
+    cosine = (means @ units.T).masked_fill(weights <= 0, -2.0)
+    order = cosine.argsort(dim=1, descending=True, stable=True)
+    ranked = weights.gather(1, order)
+    before = ranked.cumsum(1) - ranked
+    kept = torch.where(before < share * weights.sum(1, keepdim=True), ranked, 0.0)
+    return torch.zeros_like(weights).scatter(1, order, kept)
+
+
+def embed_masks(
+    backbone: MapSource,
+    image: UInt8Array,
+    masks: BoolArray,
+    options: EmbeddingOptions | None = None,
+) -> MaskEmbeddings:
+    """Descriptors of masks (M, H, W) bool of one (H, W, 3) uint8 RGB image, one forward pass.
+
+    Raises EmbeddingError where the sizes differ or features are not finite.
+    """
+    masks = np.asarray(masks, dtype=bool)
+    if masks.ndim != 3 or masks.shape[1:] != image.shape[:2]:
+        raise EmbeddingError(
+            f"masks have shape {masks.shape}, the image is {image.shape[0]}x{image.shape[1]}.",
+            "Masks must be (M, H, W) at image size.",
+        )
+    feature_map = backbone.feature_map(image)
+    rows, columns = feature_map.features.shape[1:]
+    return pool(feature_map, mask_coverage(masks, rows, columns), options or EmbeddingOptions())
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How far apart the descriptors of one image lie: quantiles of the pairwise cosine.
+
+    collapse: even the least alike pairs are nearly identical, so no threshold can separate anything.
+    """
+
+    low: float
+    median: float
+    collapse: bool
+
+
+def spread(embeddings: MaskEmbeddings) -> Spread | None:
+    """Spread of the valid rows; None with fewer than five, where nothing can be said."""
+    vectors = embeddings.vectors[embeddings.valid]
+    if len(vectors) < 5:
+        return None
+    cosines = (vectors @ vectors.T)[np.triu_indices(len(vectors), 1)]
+    low, median = (float(q) for q in np.quantile(cosines, [0.05, 0.5]))
+    return Spread(low, median, low > COLLAPSE_COSINE)

@@ -1,0 +1,64 @@
+"""The error tree. The CLI prints ``message`` and ``hint`` on one line and exits with ``exit_code``.
+
+SearchdetError
+├── UsageError        2  the command line or an argument does not make sense
+├── ImageError        3  one image cannot be used; ``code`` says why
+├── EmbeddingError    3  the features of one image cannot be used
+├── CheckpointError   4  weights refused
+├── ExemplarError     4  exemplar folders refused
+└── OutputError       5  a result cannot be written
+"""
+
+from __future__ import annotations
+
+
+class SearchdetError(Exception):
+    """Root of every expected failure. ``hint`` is the next step for the user, one sentence."""
+
+    exit_code = 1
+    code = "error"
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def one_line(self) -> str:
+        """Message and hint without line breaks."""
+        text = f"{self.message} {self.hint}" if self.hint else self.message
+        return " ".join(text.split())
+
+
+class UsageError(SearchdetError):
+    exit_code = 2
+    code = "usage"
+
+
+class ImageError(SearchdetError):
+    """code: missing, not_an_image, format, decode, too_large, mode or bomb."""
+
+    exit_code = 3
+
+    def __init__(self, code: str, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.code = code
+
+
+class EmbeddingError(SearchdetError):
+    exit_code = 3
+    code = "non_finite"
+
+
+class CheckpointError(SearchdetError):
+    exit_code = 4
+    code = "checkpoint"
+
+
+class ExemplarError(SearchdetError):
+    exit_code = 4
+    code = "exemplars"
+
+
+class OutputError(SearchdetError):
+    exit_code = 5
+    code = "output"

@@ -1,0 +1,79 @@
+"""Proposers: image -> class-agnostic masks. A new one is one file and one entry in ``NAMES``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..config import ProposalOptions
+from ..errors import CheckpointError, UsageError
+from ..weights import find_published, models_folder
+from . import sam
+from .types import Proposals, Proposer
+
+NAMES = ("sam", "regions")
+
+
+def load_proposer(
+    name: str,
+    checkpoint: str | Path | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    **options: Any,
+) -> Proposer:
+    """Load a proposer by name (``auto``, ``sam`` or ``regions``).
+
+    options: fields of ProposalOptions (points_per_side, pred_iou_thresh, ...). Raises UsageError for
+    an unknown name or option, CheckpointError for missing or refused weights.
+    """
+    try:
+        made = ProposalOptions(name=name, checkpoint=str(checkpoint) if checkpoint else None, **options)
+    except TypeError as error:
+        raise UsageError(f"load_proposer: {error}.") from error
+    return load(choose(made), device, precision)
+
+
+def choose(options: ProposalOptions) -> ProposalOptions:
+    """Resolve ``auto`` and find the weight file, without loading anything.
+
+    auto: sam where a checkpoint is given or an official one lies in the models folder, else regions.
+    """
+    if options.name not in ("auto", *NAMES):
+        raise UsageError(f"--proposals {options.name!r} is unknown; choose auto, {', '.join(NAMES)}.")
+    found = Path(options.checkpoint) if options.checkpoint else None
+    if found is None and options.name != "regions":
+        found = find_published(sam.PUBLISHED)
+    if options.name == "regions":
+        if options.checkpoint:
+            raise UsageError("--proposals regions takes no --sam-checkpoint; drop one of the two.")
+        return options
+    if found is not None:
+        if not found.is_file():
+            raise CheckpointError(f"{found}: no such weight file.", f"It is published at {sam.SOURCE}.")
+        return replace(options, name="sam", checkpoint=str(found))
+    if options.name == "sam":
+        raise CheckpointError(
+            "--proposals sam needs weights.",
+            f"Pass --sam-checkpoint FILE, or put {sam.PUBLISHED[0].filename} (from {sam.SOURCE}) "
+            f"in {models_folder()}/.",
+        )
+    return replace(options, name="regions")
+
+
+def load(options: ProposalOptions, device: str = "auto", precision: str = "auto") -> Proposer:
+    """Load what ``choose`` resolved."""
+    if options.name == "regions":
+        from .regions import RegionProposer
+
+        return RegionProposer(options)
+    from ..devices import resolve
+
+    if options.checkpoint is None:
+        raise CheckpointError("--proposals sam needs weights.", "Pass --sam-checkpoint FILE.")
+    compute = resolve(device, precision)
+    network, weights = sam.load_sam(Path(options.checkpoint), compute, options.allow_unverified)
+    return sam.SamProposer(network, weights, options, compute)
+
+
+__all__ = ["NAMES", "Proposals", "Proposer", "choose", "load", "load_proposer"]

@@ -1,0 +1,266 @@
+"""``regions``: the embedded proposer. No weights; recall first, at most ``max_masks`` proposals.
+
+Three sources on a small copy of the image: a merge tree over Felzenszwalb superpixels, components of
+Otsu thresholds (with watershed for objects that touch), and MSER. All are ranked by how well their
+outline follows edges and how much they differ from the ring around them, then made unique.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ..checkpoints import WeightsInfo
+from ..config import ProposalOptions
+from . import hierarchy
+from .types import BoolArray, FloatArray, Proposals, UInt8Array, from_masks
+
+NAME = "regions"
+WORKING_SIDE = 480
+"""Long side of the copy that is segmented; smaller images are not enlarged."""
+SUPERPIXEL_SCALES = (40.0, 160.0)
+DUPLICATE_IOU = 0.85
+_MIN_PIXELS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """One candidate mask, cropped to its box. mask (h, w) bool; x, y: the crop's corner."""
+
+    mask: BoolArray
+    x: int
+    y: int
+    area: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """The working copy: lab (H, W, 3) float32, edges (H, W) gradient strength, rgb (H, W, 3)."""
+
+    rgb: UInt8Array
+    lab: FloatArray
+    edges: FloatArray
+
+
+class RegionProposer:
+    """Classical segmentation as a proposer."""
+
+    name = NAME
+    weights: WeightsInfo | None = None
+
+    def __init__(self, options: ProposalOptions) -> None:
+        self._options = options
+
+    def propose(self, image: UInt8Array) -> Proposals:
+        """Proposals of an (H, W, 3) uint8 RGB image, best ring contrast first."""
+        scene = _prepare(image)
+        total = scene.rgb.shape[0] * scene.rgb.shape[1]
+        low = max(_MIN_PIXELS, self._options.min_area * total)
+        high = self._options.max_area * total
+        patches = [patch for patch in _candidates(scene) if low <= patch.area <= high]
+        quality = [_quality(scene, patch) for patch in patches]
+        order = sorted(range(len(patches)), key=lambda i: -quality[i])
+        kept = _unique([patches[i] for i in order], self._options.max_masks)
+        size = (image.shape[0], image.shape[1])
+        masks = [_full_size(patches[order[k]], scene.rgb.shape[:2], size) for k in kept]
+        chosen = [(m, quality[order[k]]) for m, k in zip(masks, kept, strict=True) if m.any()]
+        return from_masks([m for m, _ in chosen], [q for _, q in chosen], size)
+
+
+def _prepare(image: UInt8Array) -> _Scene:
+    height, width = image.shape[:2]
+    scale = min(1.0, WORKING_SIDE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    rgb = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    lab = np.asarray(cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float32)
+    smooth = cv2.GaussianBlur(lab, (0, 0), 1.0)
+    across = cv2.Sobel(smooth, cv2.CV_32F, 1, 0) / 8
+    down = cv2.Sobel(smooth, cv2.CV_32F, 0, 1) / 8
+    edges = np.sqrt((across**2 + down**2).sum(axis=2))
+    return _Scene(rgb, lab, edges.astype(np.float32))
+
+
+def _candidates(scene: _Scene) -> Iterator[Patch]:
+    yield from _tree(scene)
+    for field in _fields(scene.lab):
+        yield from _thresholded(field)
+    yield from _mser(scene)
+
+
+def _tree(scene: _Scene) -> Iterator[Patch]:
+    from skimage.segmentation import felzenszwalb
+
+    for scale in SUPERPIXEL_SCALES:
+        labels = felzenszwalb(scene.rgb, scale=scale, sigma=0.7, min_size=24).astype(np.int64)
+        count = int(labels.max()) + 1
+        for members, (x0, y0, x1, y1) in hierarchy.group(scene.lab, labels):
+            chosen = np.zeros(count, bool)
+            chosen[members] = True
+            mask = _fill_holes(chosen[labels[y0:y1, x0:x1]])
+            yield Patch(mask, x0, y0, int(mask.sum()))
+
+
+def _fields(lab: FloatArray) -> Iterator[FloatArray]:
+    """Scalar maps in which objects may stand out: lightness, colour against the picture's frame, and
+    lightness against its surroundings."""
+    border = np.concatenate([lab[0], lab[-1], lab[:, 0], lab[:, -1]])
+    yield lab[..., 0]
+    yield np.linalg.norm(lab - np.median(border, axis=0), axis=2).astype(np.float32)
+    yield np.linalg.norm(lab[..., 1:], axis=2).astype(np.float32)
+    sigma = max(lab.shape[:2]) / 12
+    yield lab[..., 0] - cv2.GaussianBlur(lab[..., 0], (0, 0), sigma)
+
+
+def _thresholded(field: FloatArray) -> Iterator[Patch]:
+    span = float(field.max() - field.min())
+    if span < 4.0:  # a flat map holds no objects
+        return
+    scaled = np.asarray((field - field.min()) * (255 / span), np.uint8)
+    scaled = np.asarray(cv2.GaussianBlur(scaled, (0, 0), 1.0), np.uint8)
+    level, _ = cv2.threshold(scaled, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    for shifted in (0.75 * level, level, 1.25 * level):
+        above = scaled > shifted
+        for mask in (above, ~above):
+            clean = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+            yield from _components(clean > 0)
+            yield from _watershed(clean > 0)
+
+
+def _components(mask: BoolArray) -> Iterator[Patch]:
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
+    yield from _label_patches(labels, stats, range(1, count))
+
+
+def _label_patches(
+    labels: npt.NDArray[Any], stats: npt.NDArray[Any], indices: range
+) -> Iterator[Patch]:
+    for i in indices:
+        x, y, w, h, area = (int(n) for n in stats[i])
+        if area < _MIN_PIXELS:
+            continue
+        part = _fill_holes(labels[y : y + h, x : x + w] == i)
+        yield Patch(part, x, y, int(part.sum()))
+
+
+def _watershed(mask: BoolArray) -> Iterator[Patch]:
+    """Parts of touching objects: watershed of the distance to the outside (filled first)."""
+    from skimage.segmentation import watershed
+
+    filled = _fill_holes(mask)
+    distance = cv2.distanceTransform(filled.astype(np.uint8), cv2.DIST_L2, 5)
+    distance = cv2.GaussianBlur(distance, (0, 0), 1.5)
+    top = cv2.dilate(distance, np.ones((9, 9), np.uint8))
+    peaks = (distance >= top - 1e-4) & (distance > 2.0)
+    count, seeds = cv2.connectedComponents(peaks.astype(np.uint8))
+    if not 2 <= count <= 400:
+        return
+    parts = watershed(-distance, seeds, mask=filled).astype(np.int32)
+    for i, (rows, columns) in enumerate(_boxes(parts, count), start=1):
+        part = parts[rows, columns] == i
+        area = int(part.sum())
+        if area >= _MIN_PIXELS:
+            yield Patch(part, columns.start, rows.start, area)
+
+
+def _boxes(labels: npt.NDArray[np.int32], count: int) -> list[tuple[slice, slice]]:
+    from scipy.ndimage import find_objects
+
+    found = find_objects(labels, max_label=count - 1)
+    return [box if box is not None else (slice(0, 0), slice(0, 0)) for box in found]
+
+
+def _mser(scene: _Scene) -> Iterator[Patch]:
+    """Maximally stable extremal regions (Matas et al. 2002) of the lightness."""
+    if min(scene.lab.shape[:2]) < 3:  # OpenCV's least size
+        return
+    grey = np.ascontiguousarray(np.clip(scene.lab[..., 0] * 2.55, 0, 255).astype(np.uint8))
+    detector = cv2.MSER.create(delta=6, min_area=_MIN_PIXELS)
+    points, boxes = detector.detectRegions(grey)
+    for found, (x, y, w, h) in zip(points, boxes, strict=True):
+        pixels = np.asarray(found, np.int64)
+        mask = np.zeros((h, w), bool)
+        mask[pixels[:, 1] - y, pixels[:, 0] - x] = True
+        filled = _fill_holes(mask)
+        yield Patch(filled, int(x), int(y), int(filled.sum()))
+
+
+def _fill_holes(mask: BoolArray) -> BoolArray:
+    """Fill what cannot be reached from outside the crop."""
+    padded = np.pad(mask, 1).astype(np.uint8)
+    outside = cv2.floodFill(padded.copy(), None, (0, 0), 2)[1] == 2
+    return np.asarray(~outside[1:-1, 1:-1])
+
+
+def _quality(scene: _Scene, patch: Patch) -> float:
+    """0..1: edge strength under the outline and colour difference between rim and ring."""
+    height, width = patch.mask.shape
+    reach = 2 + min(height, width) // 16
+    x0, y0 = max(0, patch.x - reach), max(0, patch.y - reach)
+    x1 = min(scene.lab.shape[1], patch.x + width + reach)
+    y1 = min(scene.lab.shape[0], patch.y + height + reach)
+    mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
+    mask[patch.y - y0 :, patch.x - x0 :][:height, :width] = patch.mask
+    small = np.ones((3, 3), np.uint8)
+    outline = cv2.dilate(mask, small) != cv2.erode(mask, small, borderValue=1)
+    ring = (cv2.dilate(mask, np.ones((2 * reach + 1,) * 2, np.uint8)) > 0) & (mask == 0)
+    if not ring.any() or not outline.any():
+        return 0.0
+    lab, edges = scene.lab[y0:y1, x0:x1], scene.edges[y0:y1, x0:x1]
+    inside = lab[mask > 0].mean(axis=0)
+    contrast = float(np.linalg.norm(inside - lab[ring].mean(axis=0)))
+    edge = float(edges[outline].mean())
+    return float(0.5 * (1 - np.exp(-contrast / 18)) + 0.5 * (1 - np.exp(-edge / 2.5)))
+
+
+def _unique(patches: list[Patch], limit: int) -> list[int]:
+    """Rows of the first ``limit`` patches that are no near copy of an earlier one."""
+    boxes = np.asarray(
+        [(p.x, p.y, p.x + p.mask.shape[1], p.y + p.mask.shape[0]) for p in patches], np.int64
+    ).reshape(-1, 4)
+    areas = np.asarray([p.area for p in patches], np.int64)
+    kept: list[int] = []
+    for i, patch in enumerate(patches):
+        if len(kept) == limit:
+            break
+        near = _overlapping(boxes[i], int(areas[i]), boxes[kept], areas[kept])
+        if not any(_iou(patch, patches[kept[k]]) > DUPLICATE_IOU for k in near):
+            kept.append(i)
+    return kept
+
+
+def _overlapping(
+    box: npt.NDArray[np.int64],
+    area: int,
+    boxes: npt.NDArray[np.int64],
+    areas: npt.NDArray[np.int64],
+) -> npt.NDArray[np.int64]:
+    """Rows of ``boxes`` whose masks could reach the duplicate IoU at all."""
+    low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
+    shared = np.prod(np.clip(high - low, 0, None), axis=1)
+    ratio = np.minimum(areas, area) / np.maximum(np.maximum(areas, area), 1)
+    possible = np.minimum(shared, np.minimum(areas, area)) / np.maximum(areas, area)
+    return np.asarray(np.flatnonzero((ratio > DUPLICATE_IOU) & (possible > DUPLICATE_IOU)))
+
+
+def _iou(one: Patch, two: Patch) -> float:
+    x0, y0 = max(one.x, two.x), max(one.y, two.y)
+    x1 = min(one.x + one.mask.shape[1], two.x + two.mask.shape[1])
+    y1 = min(one.y + one.mask.shape[0], two.y + two.mask.shape[0])
+    first = one.mask[y0 - one.y : y1 - one.y, x0 - one.x : x1 - one.x]
+    second = two.mask[y0 - two.y : y1 - two.y, x0 - two.x : x1 - two.x]
+    shared = int(np.count_nonzero(first & second))
+    return shared / (one.area + two.area - shared)
+
+
+def _full_size(patch: Patch, working: tuple[int, int], size: tuple[int, int]) -> BoolArray:
+    """The patch as a mask (H, W) at image size."""
+    small = np.zeros(working, np.float32)
+    small[patch.y :, patch.x :][: patch.mask.shape[0], : patch.mask.shape[1]] = patch.mask
+    if working == size:
+        return small > 0.5
+    return np.asarray(cv2.resize(small, size[::-1], interpolation=cv2.INTER_LINEAR) > 0.5)

@@ -1,0 +1,149 @@
+"""The JSON record of one image, versioned. Equal inputs give equal bytes: no time, no full path."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .errors import SearchdetError
+
+SCHEMA = "searchdet.record/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Nearest exemplar of one side: its file and cosine."""
+
+    file: str
+    cosine: float
+
+    def to_json(self) -> dict[str, Any]:
+        return {"file": self.file, "cosine": _number(self.cosine)}
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One region with its scores and the decision about it.
+
+    id: row of the proposal. reason: accepted, score, margin, class_margin, suppressed or invalid.
+    bbox: xyxy in image pixels, exclusive maximum. segmentation: COCO run-length encoding. Numbers that
+    do not exist (no negatives, one class, invalid) are None.
+    """
+
+    id: int
+    label: str | None
+    reason: str
+    bbox: tuple[float, float, float, float]
+    area: int
+    quality: float
+    score: float | None
+    pos: float | None
+    neg: float | None
+    margin: float | None
+    class_gap: float | None
+    nearest_positive: Evidence | None
+    nearest_negative: Evidence | None
+    suppressed_by: int | None
+    segmentation: dict[str, Any]
+    flags: tuple[str, ...] = ()
+
+    @property
+    def accepted(self) -> bool:
+        return self.reason == "accepted"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        near, far = self.nearest_positive, self.nearest_negative
+        return {
+            "id": self.id,
+            "label": self.label,
+            "accepted": self.accepted,
+            "reason": self.reason,
+            "score": _number(self.score),
+            "pos": _number(self.pos),
+            "neg": _number(self.neg),
+            "margin": _number(self.margin),
+            "class_gap": _number(self.class_gap),
+            "bbox": [_number(v) for v in self.bbox],
+            "area": self.area,
+            "quality": _number(self.quality),
+            "evidence": {
+                "nearest_positive": near.to_json() if near else None,
+                "nearest_negative": far.to_json() if far else None,
+                "suppressed_by": self.suppressed_by,
+            },
+            "flags": list(self.flags),
+            "segmentation": self.segmentation,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """Everything known about one image after detection.
+
+    image: relative path with ``/``. status: ok, empty (no detections) or failed. candidates: best
+    first, accepted or not. facts: backbone, proposer, settings, spread; fallbacks named there.
+    """
+
+    image: str
+    status: str
+    width: int
+    height: int
+    sha256: str
+    candidates: tuple[Candidate, ...] = ()
+    classes: tuple[str, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
+    error: dict[str, str] | None = None
+
+    @property
+    def detections(self) -> tuple[Candidate, ...]:
+        """The accepted candidates, best first."""
+        return tuple(item for item in self.candidates if item.accepted)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; detections and rejected candidates apart."""
+        return {
+            "schema": SCHEMA,
+            "image": self.image,
+            "status": self.status,
+            "width": self.width,
+            "height": self.height,
+            "sha256": self.sha256,
+            "classes": list(self.classes),
+            **self.facts,
+            "error": self.error,
+            "detections": [item.to_json() for item in self.candidates if item.accepted],
+            "rejected": [item.to_json() for item in self.candidates if not item.accepted],
+        }
+
+    def to_line(self) -> str:
+        """One line of JSON."""
+        return json.dumps(self.to_json(), allow_nan=False, ensure_ascii=True)
+
+
+def failed(image: str, error: SearchdetError, sha256: str = "") -> ImageRecord:
+    """The record of an image that could not be used."""
+    why = {"code": error.code, "message": error.one_line()}
+    return ImageRecord(image, "failed", 0, 0, sha256, error=why)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """A record file as JSON values; None where there is no file. Raises ValueError for another kind."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    if not isinstance(value, dict) or value.get("schema") != SCHEMA:
+        raise ValueError(f"{path}: not a {SCHEMA} record")
+    return value
+
+
+def _number(value: float | None) -> float | None:
+    if value is None:
+        return None
+    if not math.isfinite(value):
+        raise ValueError("a record cannot hold NaN or infinity")
+    return round(float(value), 6)

@@ -1,0 +1,108 @@
+"""Overlays: masks, boxes and labels drawn on the picture. Colours depend on the class name alone."""
+
+from __future__ import annotations
+
+import colorsys
+import hashlib
+import io
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+from .proposals.types import decode
+from .records import Candidate, ImageRecord
+
+UInt8Array = npt.NDArray[np.uint8]
+Box = tuple[float, float, float, float]
+Colour = tuple[int, int, int]
+
+
+def class_colour(name: str) -> Colour:
+    """A bright colour that is always the same for a class name."""
+    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
+    hue = int.from_bytes(digest[:2], "big") / 65536
+    red, green, blue = colorsys.hsv_to_rgb(hue, 0.75 + digest[2] / 1275, 0.95)
+    return int(red * 255), int(green * 255), int(blue * 255)
+
+
+def overlay(image: UInt8Array, record: ImageRecord) -> UInt8Array:
+    """Draw the detections of a record on its (H, W, 3) image; best on top."""
+    canvas = image.copy()
+    unit = max(1.0, min(image.shape[:2]) / 400)
+    found = record.detections[::-1]
+    for item in found:
+        _draw_mask(canvas, item, unit)
+    picture = Image.fromarray(canvas)
+    draw = ImageDraw.Draw(picture)
+    font = ImageFont.load_default(size=round(9 + 3 * unit))
+    taken: list[Box] = []
+    for item in found[::-1]:
+        box = _label_box(draw, font, item, picture.size, taken)
+        taken.append(box)
+        _draw_label(draw, font, item, box)
+    return np.array(picture)
+
+
+def encode_jpeg(image: UInt8Array) -> bytes:
+    """(H, W, 3) uint8 -> JPEG bytes."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+def _draw_mask(canvas: UInt8Array, item: Candidate, unit: float) -> None:
+    colour = class_colour(item.label or "")
+    mask = decode([item.segmentation], canvas.shape[:2])[0]
+    tint = np.asarray(colour, np.float32)
+    canvas[mask] = (0.65 * canvas[mask] + 0.35 * tint).astype(np.uint8)
+    outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(canvas, outlines, -1, colour, max(1, round(1.5 * unit)), cv2.LINE_AA)
+
+
+def _text(item: Candidate) -> str:
+    name = item.label or ""
+    shown = name if len(name) <= 24 else name[:23] + "…"
+    return f"{shown} {item.score:.2f}" if item.score is not None else shown
+
+
+def _label_box(
+    draw: ImageDraw.ImageDraw,
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+    item: Candidate,
+    size: tuple[int, int],
+    taken: list[Box],
+) -> Box:
+    """Where the label goes: inside the picture, and off other labels where there is room."""
+    left, top, right, bottom = draw.textbbox((0, 0), _text(item), font=font)
+    width, height = right - left + 6, bottom - top + 6
+    x0, y0, x1, y1 = item.bbox
+    middle = (x0 + x1 - width) / 2
+    places = [(x0, y0 - height), (x0, y1), (middle, (y0 + y1 - height) / 2), (x0, y0), (x1, y0)]
+    boxes = []
+    for x, y in places:
+        x = min(max(0.0, x), max(0.0, size[0] - width))
+        y = min(max(0.0, y), max(0.0, size[1] - height))
+        boxes.append((x, y, x + width, y + height))
+    return min(boxes, key=lambda box: sum(_shared(box, other) for other in taken))
+
+
+def _shared(one: Box, two: Box) -> float:
+    width = min(one[2], two[2]) - max(one[0], two[0])
+    height = min(one[3], two[3]) - max(one[1], two[1])
+    return max(0.0, width) * max(0.0, height)
+
+
+def _draw_label(
+    draw: ImageDraw.ImageDraw,
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+    item: Candidate,
+    box: Box,
+) -> None:
+    colour = class_colour(item.label or "")
+    luminance = 0.3 * colour[0] + 0.6 * colour[1] + 0.1 * colour[2]
+    draw.rectangle(box, fill=colour)
+    offset = draw.textbbox((0, 0), _text(item), font=font)
+    ink = (0, 0, 0) if luminance > 120 else (255, 255, 255)
+    draw.text((box[0] + 3 - offset[0], box[1] + 3 - offset[1]), _text(item), fill=ink, font=font)

@@ -1,0 +1,41 @@
+"""No network, no user's cache, no weights from outside, and no input file ever changed."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def _closed_world(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise RuntimeError("a test tried to reach the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setenv("SEARCHDET_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setenv("SEARCHDET_MODELS", str(tmp_path_factory.mktemp("models")))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def photo() -> np.ndarray:
+    """A small colour picture with structure, (96, 128, 3) uint8."""
+    rng = np.random.default_rng(7)
+    y, x = np.mgrid[0:96, 0:128]
+    base = np.stack([x * 2, y * 2.5, 128 + 60 * np.sin(x / 9) * np.cos(y / 7)], axis=2)
+    return np.clip(base + rng.normal(0, 12, base.shape), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def tiny_sam() -> Path:
+    """The small trained SAM."""
+    return Path(__file__).parent / "assets" / "tiny_sam.pth"

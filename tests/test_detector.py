@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes import GivenProposer, GridBackbone
+from PIL import Image
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from searchdet.bank import Bank, build_bank
+from searchdet.config import EmbeddingOptions, ScoringOptions
+from searchdet.detector import Detector, Settings
+from searchdet.embeddings import embed_masks
+from searchdet.exemplars import Exemplar
+from searchdet.exports import coco
+from searchdet.records import SCHEMA, ImageRecord
+from searchdet.render import class_colour, overlay
+
+RED, GREEN, BLUE = (220, 30, 30), (30, 200, 30), (30, 30, 220)
+BOXES = {"red": (8, 8, 40, 40), "green": (56, 8, 88, 40), "blue": (104, 8, 120, 40)}
+
+
+def scene() -> tuple[np.ndarray, np.ndarray]:
+    """Three patches on grey; masks: red, a part of red, green, blue, an empty one, the ground."""
+    image = np.full((64, 128, 3), 128, np.uint8)
+    masks = np.zeros((6, 64, 128), bool)
+    for row, colour, (x0, y0, x1, y1) in zip(
+        (0, 2, 3), (RED, GREEN, BLUE), BOXES.values(), strict=True
+    ):
+        image[y0:y1, x0:x1] = colour
+        masks[row, y0:y1, x0:x1] = True
+    masks[1, 8:24, 8:24] = True
+    masks[5] = ~masks[:4].any(axis=0)
+    return image, masks
+
+
+def exemplar(name: str, label: str | None, colour: tuple[int, int, int]) -> Exemplar:
+    pixels = np.full((32, 32, 3), colour, np.uint8)
+    return Exemplar(name, label, pixels, np.ones((32, 32), bool), "whole", "0" * 64)
+
+
+def detector(**scoring: object) -> Detector:
+    exemplars = [
+        exemplar("pos/red/1.png", "red", RED),
+        exemplar("pos/green/1.png", "green", GREEN),
+        exemplar("neg/1.png", None, BLUE),
+    ]
+    backbone = GridBackbone(16, 32)
+    bank = build_bank(backbone, exemplars, EmbeddingOptions())
+    settings = Settings(scoring=ScoringOptions(**({"min_score": 0.6} | scoring)))
+    proposer = GivenProposer(scene()[1])
+    # the proposer sorts by quality, so row i of the masks stays row i
+    return Detector(backbone, proposer, bank, settings)
+
+
+def test_each_patch_is_found_once_and_every_other_mask_says_why_not() -> None:
+    record = detector().detect(scene()[0], "scene.png")
+    assert record.status == "ok"
+    assert sorted((item.label, item.id) for item in record.detections) == [("green", 2), ("red", 0)]
+    reasons = {item.id: item.reason for item in record.candidates}
+    assert reasons[1] == "suppressed"
+    assert reasons[4] == "invalid"
+    assert reasons[3] in ("score", "margin")
+    assert len(record.candidates) == 6
+    fragment = next(item for item in record.candidates if item.id == 1)
+    assert fragment.suppressed_by == 0
+    first = next(item for item in record.detections if item.id == 0)
+    assert first.bbox == (8, 8, 40, 40)
+    assert first.area == 32 * 32
+    assert first.nearest_positive is not None
+    assert first.nearest_positive.file == "pos/red/1.png"
+    assert first.nearest_negative is not None
+    assert first.nearest_negative.file == "neg/1.png"
+
+
+def test_an_image_without_the_target_is_an_empty_record() -> None:
+    image = np.full((64, 128, 3), 128, np.uint8)
+    record = detector().detect(image, "grey.png")
+    assert record.status == "empty"
+    assert record.detections == ()
+    assert len(record.candidates) == 6
+
+
+def test_no_proposals_are_an_empty_record() -> None:
+    one = detector()
+    one.proposer = GivenProposer(np.zeros((0, 64, 128), bool))
+    assert one.detect(scene()[0]).status == "empty"
+
+
+def test_a_record_explains_each_decision_from_its_numbers_alone() -> None:
+    record = json.loads(detector(class_margin=0.01).detect(scene()[0], "s").to_line())
+    options = record["scoring"]
+    assert record["schema"] == SCHEMA
+    for item in record["detections"] + record["rejected"]:
+        if item["reason"] == "invalid":
+            assert item["score"] is None
+            continue
+        expected = item["pos"] - options["negative_weight"] * max(item["neg"], 0)
+        assert abs(item["score"] - expected) < 5e-6
+        assert abs(item["margin"] - (item["pos"] - item["neg"])) < 5e-6
+        if item["score"] < options["min_score"]:
+            reason = "score"
+        elif item["margin"] < options["min_margin"]:
+            reason = "margin"
+        elif item["class_gap"] < options["class_margin"]:
+            reason = "class_margin"
+        else:
+            reason = "accepted"
+        assert item["reason"] in (reason, "suppressed" if reason == "accepted" else reason)
+        assert item["accepted"] == (item["reason"] == "accepted")
+        assert (item["evidence"]["suppressed_by"] is not None) == (item["reason"] == "suppressed")
+
+
+def test_records_hold_no_path_time_or_nan_and_repeat_byte_for_byte() -> None:
+    lines = {detector().detect(scene()[0], "s").to_line() for _ in range(2)}
+    assert len(lines) == 1
+    text = lines.pop()
+    assert "NaN" not in text
+    assert str(Path.cwd()) not in text
+
+
+def test_paths_pictures_and_arrays_give_the_same_detections(tmp_path: Path) -> None:
+    image, _ = scene()
+    path = tmp_path / "x.png"
+    Image.fromarray(image).save(path)
+    one = detector()
+    found = [one.detect(item).to_json()["detections"] for item in (path, Image.fromarray(image), image)]
+    assert found[0] == found[1] == found[2]
+    assert one.detect(path).image == "x.png"
+    with pytest.raises(TypeError):
+        one.detect(3)  # type: ignore[arg-type]
+
+
+def test_collapse_is_recorded() -> None:
+    one = detector()
+    image = np.full((64, 128, 3), (200, 40, 40), np.uint8)
+    record = one.detect(image, "flat")
+    assert record.facts["embedding_collapse"] is True
+    assert record.facts["embedding_spread"]["cosine_p05"] > 0.985
+    assert detector().detect(scene()[0]).facts["embedding_collapse"] is False
+
+
+def test_the_bank_and_the_regions_share_one_space() -> None:
+    one, (image, masks) = detector(), scene()
+    red = embed_masks(one.backbone, image, masks[:1]).vectors[0]
+    assert isinstance(one.bank, Bank)
+    row = one.bank.positive_names.index("pos/red/1.png")
+    assert float(red @ one.bank.positives[row]) > 0.9999
+
+
+def coco_of(records: list[ImageRecord]) -> dict[str, object]:
+    return coco.dataset([json.loads(record.to_line()) for record in records])
+
+
+def test_coco_loads_and_evaluates_to_one_against_itself(tmp_path: Path) -> None:
+    one = detector()
+    first, second = (one.detect(scene()[0], name) for name in ("a/x.png", "b/x.png"))
+    data = coco_of([first, second])
+    path = tmp_path / "coco.json"
+    path.write_text(json.dumps(data))
+    truth = COCO(str(path))
+    assert [image["file_name"] for image in data["images"]] == ["a/x.png", "b/x.png"]
+    assert all(item["iscrowd"] == 0 for item in data["annotations"])
+    assert [8, 8, 32, 32] in [item["bbox"] for item in data["annotations"]]
+    assert coco_mask.area(data["annotations"][0]["segmentation"]) == 1024
+    for kind in ("bbox", "segm"):
+        results = COCOeval(truth, truth.loadRes(data["annotations"]), kind)
+        results.evaluate()
+        results.accumulate()
+        results.summarize()
+        assert results.stats[0] == pytest.approx(1.0)
+
+
+def test_coco_without_detections_keeps_images_and_categories() -> None:
+    grey = np.full((64, 128, 3), 128, np.uint8)
+    data = coco_of([detector().detect(grey, "g.png")])
+    assert len(data["images"]) == 1
+    assert data["annotations"] == []
+    assert [item["name"] for item in data["categories"]] == ["green", "red"]
+
+
+def test_the_overlay_changes_the_found_pixels_and_keeps_labels_inside() -> None:
+    image, masks = scene()
+    record = detector().detect(image)
+    drawn = overlay(image, record)
+    assert drawn.shape == image.shape
+    assert (drawn[masks[0]] != image[masks[0]]).any()
+    plain = overlay(image, detector(class_margin=2.0).detect(image))
+    assert (plain == image).all()
+
+
+def test_colours_depend_on_the_name_alone() -> None:
+    assert class_colour("bolt") == class_colour("bolt")
+    assert len({class_colour(name) for name in ("bolt", "nut", "washer", "gear")}) == 4

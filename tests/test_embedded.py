@@ -1,0 +1,142 @@
+"""The embedded default: filterbank, regions, and the demonstration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scenes import make_scene
+from skimage import data
+from typer.testing import CliRunner
+
+from searchdet import demo
+from searchdet.backbones import load_backbone
+from searchdet.cli import app
+from searchdet.config import ProposalOptions
+from searchdet.embeddings import embed_masks
+from searchdet.proposals import load_proposer
+from searchdet.proposals.hierarchy import group, neighbours
+
+
+def iou(one: np.ndarray, two: np.ndarray) -> float:
+    return float((one & two).sum() / max(1, (one | two).sum()))
+
+
+def test_the_demo_finds_the_coins(tmp_path: Path) -> None:
+    outcome = demo.run("coins", tmp_path)
+    assert outcome.expected == 24
+    assert outcome.found >= 22
+    assert outcome.false <= 2
+
+
+def test_the_demo_command_says_what_was_found(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["demo", "-o", str(tmp_path / "d")])
+    assert result.exit_code == 0
+    assert "of 24 coins" in result.stderr
+    assert "of 2 eyes" in result.stderr
+    for name in ("coins", "chelsea"):
+        assert (tmp_path / "d" / name / "out" / "overlays" / f"{name}.png.jpg").is_file()
+
+
+def test_filterbank_tells_colours_and_textures_apart() -> None:
+    rng = np.random.default_rng(0)
+    image = np.full((120, 160, 3), 120, np.uint8)
+    image[:, :40] = (190, 60, 50)
+    image[:, 40:80] = (60, 90, 190)
+    image[:, 120:] = rng.integers(60, 180, (120, 40, 1))
+    masks = np.zeros((5, 120, 160), bool)
+    masks[0, :60, :38], masks[1, 60:, :38] = True, True
+    masks[2, :, 42:78], masks[3, :, 82:118], masks[4, :, 122:] = True, True, True
+    backbone = load_backbone("filterbank")
+    vectors = embed_masks(backbone, image, masks).vectors
+    assert vectors.shape == (5, backbone.dim)
+    cosines = vectors @ vectors.T
+    assert cosines[0, 1] > 0.98
+    for one, two in ((0, 2), (0, 3), (2, 3), (3, 4)):
+        assert cosines[one, two] < 0.8
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 500), (40, 40), (900, 700)])
+def test_filterbank_takes_any_size(size: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (*size, 3), np.uint8)
+    feature_map = load_backbone("filterbank").feature_map(image)
+    assert torch.isfinite(feature_map.features).all()
+    assert min(feature_map.features.shape[1:]) >= 2
+    got = embed_masks(load_backbone("filterbank"), image, np.ones((1, *size), bool))
+    assert got.valid.all()
+
+
+def test_filterbank_does_not_depend_on_position() -> None:
+    image = make_scene(3).image
+    backbone = load_backbone("filterbank")
+    whole = np.ones((1, 256, 256), bool)
+    turned = np.ascontiguousarray(image[::-1, ::-1])
+    one, two = (embed_masks(backbone, item, whole).vectors[0] for item in (image, turned))
+    assert float(one @ two) > 0.995
+
+
+def test_regions_find_flat_shapes_and_keep_the_contract() -> None:
+    proposer = load_proposer("regions")
+    hits = total = 0
+    for seed in range(40, 46):
+        scene = make_scene(seed)
+        found = proposer.propose(scene.image)
+        assert len(found) <= 300
+        assert (np.diff(found.quality) <= 0).all()
+        masks = found.dense()
+        assert masks.any(axis=(1, 2)).all()
+        for truth in scene.masks:
+            total += 1
+            hits += max(iou(mask, truth) for mask in masks) >= 0.75
+    assert hits / total >= 0.95
+
+
+def test_regions_of_coins_reach_every_coin() -> None:
+    image = np.repeat(data.coins()[..., None], 3, 2)
+    masks = load_proposer("regions").propose(image).dense()
+    scene = demo.SCENES["coins"]
+    truths = [demo._disc(image.shape[:2], disc) for disc in scene.discs]
+    assert sum(max(iou(m, t) for m in masks) >= 0.5 for t in truths) == 24
+
+
+def test_regions_respect_limits_repeat_and_take_flat_pictures() -> None:
+    proposer = load_proposer("regions", max_masks=7, min_area=0.01, max_area=0.1)
+    image = make_scene(9).image
+    one, two = proposer.propose(image), proposer.propose(image)
+    assert one.rles == two.rles
+    assert len(one) <= 7
+    shares = one.dense().mean(axis=(1, 2))
+    assert ((shares >= 0.009) & (shares <= 0.11)).all()
+    for size in ((1, 1), (2, 300), (64, 64)):
+        flat = np.full((*size, 3), 90, np.uint8)
+        assert len(load_proposer("regions").propose(flat)) <= 300
+
+
+def test_regions_are_given_at_the_size_of_a_large_image() -> None:
+    small = make_scene(11).image
+    large = np.repeat(np.repeat(small, 5, 0), 5, 1)
+    found = load_proposer("regions").propose(large)
+    assert found.size == (1280, 1280)
+    assert found.dense().shape[1:] == (1280, 1280)
+
+
+def test_the_merge_tree_has_every_segment_once() -> None:
+    labels = np.repeat(np.repeat(np.arange(16).reshape(4, 4), 5, 0), 5, 1).astype(np.int64)
+    lab = np.random.default_rng(0).normal(50, 10, (20, 20, 3)).astype(np.float32)
+    assert len(neighbours(labels)) == 24
+    segments = list(group(lab, labels))
+    assert len(segments) == 16 + 14  # all leaves and merges, without the whole image
+    assert len({tuple(sorted(members)) for members, _ in segments}) == 30
+    for members, (x0, y0, x1, y1) in segments:
+        rows, columns = np.nonzero(np.isin(labels, members))
+        assert (x0, y0, x1, y1) == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+
+
+def test_proposal_options_are_checked() -> None:
+    from searchdet.errors import UsageError
+
+    for wrong in ({"min_area": 0.9}, {"max_area": 1.5}, {"max_masks": 0}, {"points_per_side": 0}):
+        with pytest.raises(UsageError):
+            ProposalOptions(**wrong)

@@ -1,0 +1,126 @@
+"""Imports point downwards only, cost nothing, and only the command line prints."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "searchdet"
+LAYERS = (
+    "__init__",
+    "__main__",
+    "cli",
+    "demo",
+    "catalogue",
+    "batch",
+    "detector",
+    "exports.coco",
+    "exports",
+    "render",
+    "records",
+    "suppression",
+    "scoring",
+    "bank",
+    "embeddings",
+    "exemplars",
+    "proposals",
+    "proposals.sam",
+    "proposals.regions",
+    "proposals.hierarchy",
+    "proposals.types",
+    "backbones",
+    "backbones.filterbank",
+    "backbones.network",
+    "backbones.identify",
+    "backbones.dinov3_convnext",
+    "backbones.vit",
+    "backbones.resnet",
+    "backbones.types",
+    "weights",
+    "devices",
+    "checkpoints",
+    "hashes",
+    "images",
+    "files",
+    "provenance",
+    "config",
+    "errors",
+    "version",
+)
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+        found[name] = path
+    return found
+
+
+def imports_of(name: str, path: Path) -> set[str]:
+    """Our own modules that a module imports, at any depth of its code."""
+    package = name.split(".")[:-1] if path.name != "__init__.py" else name.split(".")
+    package = [] if package == ["__init__"] else package
+    known, out = set(modules()), set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.ImportFrom) or node.level == 0:
+            continue
+        base = package[: len(package) - (node.level - 1)]
+        stem = [*base, *(node.module.split(".") if node.module else [])]
+        for alias in node.names:
+            whole = ".".join([*stem, alias.name])
+            out.add(whole if whole in known else ".".join(stem))
+    return out - {""}
+
+
+def test_every_module_has_its_layer() -> None:
+    assert set(modules()) == set(LAYERS)
+
+
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_imports_point_downwards(name: str) -> None:
+    for other in imports_of(name, modules()[name]):
+        assert LAYERS.index(other) > LAYERS.index(name), f"{name} imports {other}"
+
+
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_only_the_command_line_prints_and_nothing_is_asserted(name: str) -> None:
+    for node in ast.walk(ast.parse(modules()[name].read_text(encoding="utf-8"))):
+        assert not isinstance(node, ast.Assert), f"{name}:{node.lineno}"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id != "print" or name == "cli", f"{name}:{node.lineno}"
+
+
+@pytest.mark.parametrize(
+    "words", [["--help"], ["--version"], ["detect", "--help"], ["models", "--help"]]
+)
+def test_help_and_version_import_neither_torch_nor_numpy(words: list[str]) -> None:
+    script = (
+        "import sys; from searchdet.cli import app\n"
+        f"try:\n    app({words!r})\nexcept SystemExit as end:\n    assert not end.code\n"
+        "heavy = {'torch', 'numpy', 'timm', 'cv2', 'PIL', 'skimage'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_public_names_are_sorted_and_there() -> None:
+    import searchdet
+
+    assert sorted(searchdet.__all__) == searchdet.__all__
+    for name in searchdet.__all__:
+        assert getattr(searchdet, name) is not None
+    with pytest.raises(AttributeError):
+        _ = searchdet.absent
+
+
+def test_files_stay_small() -> None:
+    for name, path in modules().items():
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        assert lines <= (400 if name == "cli" else 320), f"{name} has {lines} lines"
