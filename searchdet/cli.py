@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 EXIT_SOME_FAILED, EXIT_NOTHING_FOUND, EXIT_BUG = 3, 6, 1
 _SCORING = config.ScoringOptions()
 _PROPOSALS = config.ProposalOptions()
+_PARTS = (
+    config.BackboneOptions,
+    config.ProposalOptions,
+    config.EmbeddingOptions,
+    config.ScoringOptions,
+)
 
 app = typer.Typer(
     name="searchdet",
@@ -233,33 +239,11 @@ def models_list(
 
 
 def _settings(given: dict[str, Any]) -> Settings:
-    from .detector import Settings
+    from .detector import settings_from
 
-    def text(path: Path | None) -> str | None:
-        return None if path is None else str(path)
-
-    scoring = {name: given[name] for name in config.ScoringOptions.__dataclass_fields__}
-    areas = ("points_per_side", "pred_iou_thresh", "stability_score_thresh")
-    limits = ("min_area", "max_area", "max_masks")
-    return Settings(
-        backbone=config.BackboneOptions(
-            name=given["backbone"],
-            checkpoint=text(given["backbone_ckpt"]),
-            device=given["device"],
-            precision=given["precision"],
-            feat_short_side=given["feat_short_side"],
-            allow_unverified=given["allow_unverified"],
-        ),
-        proposals=config.ProposalOptions(
-            name=given["proposals"],
-            checkpoint=text(given["sam_checkpoint"]),
-            allow_unverified=given["allow_unverified"],
-            **{name: given[name] for name in (*areas, *limits)},
-        ),
-        embedding=config.EmbeddingOptions(pooling=given["pooling"]),
-        scoring=config.ScoringOptions(**scoring),
-        max_pixels=given["max_pixels"],
-    )
+    names = [field for kind in _PARTS for field in kind.__dataclass_fields__]
+    names += ["backbone", "backbone_ckpt", "proposals", "sam_checkpoint", "max_pixels"]
+    return settings_from({name: given[name] for name in names if name in given})
 
 
 def _build(positive: Path, negative: Path | None, settings: Settings) -> Any:

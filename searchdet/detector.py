@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from .config import (
     ScoringOptions,
 )
 from .embeddings import MaskEmbeddings, embed_masks, spread
+from .errors import UsageError
 from .images import LoadedImage, from_array, from_pil, read_image
 from .proposals import Proposals, Proposer
 from .proposals.types import rle_area
@@ -45,6 +46,35 @@ class Settings:
     embedding: EmbeddingOptions = EmbeddingOptions()
     scoring: ScoringOptions = ScoringOptions()
     max_pixels: int = MAX_PIXELS
+
+
+def settings_from(values: Mapping[str, Any]) -> Settings:
+    """Settings from flat names, as on the command line. Raises UsageError for an unknown name."""
+    given = dict(values)
+
+    def take(kind: type[Any], **renamed: str) -> Any:
+        names = [name for name in kind.__dataclass_fields__ if name not in renamed]
+        chosen = {name: given.pop(name) for name in names if name in given}
+        for name, theirs in renamed.items():
+            if theirs in given:
+                chosen[name] = given[theirs]
+        return kind(**chosen)
+
+    for name in ("backbone_ckpt", "sam_checkpoint"):
+        given[name] = None if given.get(name) is None else str(given[name])
+    allow = {"allow_unverified": "allow_unverified"}
+    settings = Settings(
+        backbone=take(BackboneOptions, name="backbone", checkpoint="backbone_ckpt", **allow),
+        proposals=take(ProposalOptions, name="proposals", checkpoint="sam_checkpoint", **allow),
+        embedding=take(EmbeddingOptions),
+        scoring=take(ScoringOptions),
+        max_pixels=given.pop("max_pixels", MAX_PIXELS),
+    )
+    known = {"backbone", "backbone_ckpt", "proposals", "sam_checkpoint", "allow_unverified"}
+    unknown = sorted(given.keys() - known)
+    if unknown:
+        raise UsageError(f"unknown option {unknown[0]!r}.")
+    return settings
 
 
 class Detector:
@@ -100,13 +130,26 @@ class Detector:
         backbone_checkpoint: str | Path | None = None,
         proposals: str = "auto",
         sam_checkpoint: str | Path | None = None,
-        **scoring: Any,
+        device: str = "auto",
+        precision: str = "auto",
+        **options: Any,
     ) -> Detector:
-        """Detector from example folders; ``scoring`` are fields of ScoringOptions."""
-        settings = Settings(
-            backbone=BackboneOptions(backbone, _text(backbone_checkpoint)),
-            proposals=ProposalOptions(proposals, _text(sam_checkpoint)),
-            scoring=ScoringOptions(**scoring),
+        """Detector from example folders.
+
+        options: fields of BackboneOptions, ProposalOptions, EmbeddingOptions and ScoringOptions by
+        their names (``feat_short_side``, ``points_per_side``, ``pooling``, ``min_score``, ...).
+        Raises UsageError for an unknown one.
+        """
+        settings = settings_from(
+            {
+                **options,
+                "backbone": backbone,
+                "backbone_ckpt": backbone_checkpoint,
+                "proposals": proposals,
+                "sam_checkpoint": sam_checkpoint,
+                "device": device,
+                "precision": precision,
+            }
         )
         return cls.build(Path(positive), None if negative is None else Path(negative), settings)
 
@@ -257,7 +300,3 @@ def _weights(weights: WeightsInfo | None) -> dict[str, Any]:
 
 def _plain(values: dict[str, Any], without: tuple[str, ...]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key not in without}
-
-
-def _text(path: str | Path | None) -> str | None:
-    return None if path is None else str(path)

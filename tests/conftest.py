@@ -3,11 +3,38 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+
+FIGURES = pytest.StashKey[dict[str, float]]()
+Figure = Callable[[str, float], float]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[FIGURES] = {}
+
+
+@pytest.fixture
+def figure(request: pytest.FixtureRequest) -> Figure:
+    """Note a measured figure, for the table at the end of the run; the worst of equal names stays."""
+
+    def note(name: str, value: float) -> float:
+        known = request.config.stash[FIGURES]
+        known[name] = max(value, known.get(name, value))
+        return value
+
+    return note
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if config.stash[FIGURES]:
+        terminalreporter.section("figures")
+        for name, value in sorted(config.stash[FIGURES].items()):
+            terminalreporter.write_line(f"{name}: {value:.3g}")
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import references as ref
 import torch
+from conftest import Figure
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -66,7 +67,7 @@ def vit_states(gated: bool) -> tuple[nn.Module, dict[str, State]]:
 @pytest.mark.parametrize("layout", ["transformers", "Meta", "timm", "transformers 5"])
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
 def test_convnext_equals_transformers_in_every_layout(
-    tmp_path: Path, photo: np.ndarray, layout: str, suffix: str
+    tmp_path: Path, photo: np.ndarray, layout: str, suffix: str, figure: Figure
 ) -> None:
     network, states = convnext_states()
     backbone = load(save(tmp_path / f"w{suffix}", states[layout]), "dinov3_convnext_tiny")
@@ -76,15 +77,16 @@ def test_convnext_equals_transformers_in_every_layout(
         wanted = network(backbone.prepare(photo))
     got = backbone.feature_map(photo)
     pooled = got.finish(got.features.mean((1, 2))[None])
-    assert relative_error(pooled, wanted.pooler_output) <= 1e-4
+    name = "relative error to transformers, ConvNeXt"
+    assert figure(name, relative_error(pooled, wanted.pooler_output)) <= 1e-4
     cells = got.finish(got.features.flatten(1).T.contiguous())
-    assert relative_error(cells, wanted.last_hidden_state[0, 1:]) <= 1e-4
+    assert figure(name, relative_error(cells, wanted.last_hidden_state[0, 1:])) <= 1e-4
 
 
 @pytest.mark.parametrize("name", ["dinov3_vits16", "dinov3_vith16plus"])
 @pytest.mark.parametrize("layout", ["transformers", "Meta", "timm"])
 def test_dinov3_vit_equals_transformers_in_every_layout(
-    tmp_path: Path, photo: np.ndarray, name: str, layout: str
+    tmp_path: Path, photo: np.ndarray, name: str, layout: str, figure: Figure
 ) -> None:
     network, states = vit_states("plus" in name)
     backbone = load(save(tmp_path / "w.safetensors", states[layout]), name, 96)
@@ -92,7 +94,8 @@ def test_dinov3_vit_equals_transformers_in_every_layout(
         wanted = network(backbone.prepare(photo)).last_hidden_state[0, 5:]
     got = backbone.feature_map(photo).features
     assert got.shape == (64, 6, 8)
-    assert relative_error(got.flatten(1).T, wanted) <= 1e-4
+    error = relative_error(got.flatten(1).T, wanted)
+    assert figure("relative error to transformers, DINOv3 ViT", error) <= 1e-4
 
 
 def test_the_files_own_rounded_periods_are_used(tmp_path: Path, photo: np.ndarray) -> None:
@@ -130,7 +133,7 @@ def test_a_timm_file_without_biases_loads_as_such(tmp_path: Path, photo: np.ndar
 
 
 @pytest.mark.parametrize("name", ["dinov2_s", "dinov2_g"])
-def test_dinov2_equals_transformers_on_its_own_grid(tmp_path: Path, name: str) -> None:
+def test_dinov2_equals_transformers_on_its_own_grid(tmp_path: Path, name: str, figure: Figure) -> None:
     network = ref.dinov2_reference(name == "dinov2_g")
     state = ref.dinov2_meta({k: v.clone() for k, v in network.state_dict().items()})
     timm_state = {
@@ -146,7 +149,8 @@ def test_dinov2_equals_transformers_on_its_own_grid(tmp_path: Path, name: str) -
         with torch.inference_mode():
             wanted = network(backbone.prepare(image)).last_hidden_state[0, 1:]
         got = backbone.feature_map(image).features
-        assert relative_error(got.flatten(1).T, wanted) <= 1e-4
+        error = relative_error(got.flatten(1).T, wanted)
+        assert figure("relative error to transformers, DINOv2", error) <= 1e-4
 
 
 def test_dinov2_positions_are_interpolated_as_in_the_paper_s_code() -> None:
@@ -171,7 +175,7 @@ def test_dinov2_positions_are_interpolated_as_in_the_paper_s_code() -> None:
     assert np.abs(got[0, 1 + row * 9 + column].numpy() - wanted).max() < 1e-4
 
 
-def test_resnet_equals_torchvision(tmp_path: Path, photo: np.ndarray) -> None:
+def test_resnet_equals_torchvision(tmp_path: Path, photo: np.ndarray, figure: Figure) -> None:
     from torchvision.models.resnet import Bottleneck, ResNet
 
     network = ref.shake(ResNet(Bottleneck, [1, 1, 1, 1]))
@@ -180,7 +184,8 @@ def test_resnet_equals_torchvision(tmp_path: Path, photo: np.ndarray) -> None:
         network.fc = nn.Identity()
         wanted = network(backbone.prepare(photo))
     got = backbone.feature_map(photo).features.mean((1, 2))[None]
-    assert relative_error(got, wanted) <= 1e-4
+    error = relative_error(got, wanted)
+    assert figure("relative error to torchvision, ResNet", error) <= 1e-4
 
 
 def test_timm_s_own_forward_in_the_timm_layout(tmp_path: Path, photo: np.ndarray) -> None:
@@ -237,7 +242,7 @@ def official_base(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, State
 
 
 def test_official_convnext_b_loads_completely(
-    official_base: tuple[Path, State], photo: np.ndarray
+    official_base: tuple[Path, State], photo: np.ndarray, figure: Figure
 ) -> None:
     path, state = official_base
     backbone = load_backbone(
@@ -258,12 +263,16 @@ def test_official_convnext_b_loads_completely(
     whole, cells = embed_masks(backbone, photo, masks).vectors
     with torch.inference_mode():
         official = backbone.network(backbone.prepare(photo))[0]
-    assert float(whole @ (official / official.norm()).numpy()) >= 0.99999
+    cosine = float(whole @ (official / official.norm()).numpy())
+    figure("official ConvNeXt-B, 1 - cosine, all-ones mask", 1 - cosine)
+    assert cosine >= 0.99999
     mean = feature_map.features[:, 1:3, 2:5].double().mean((1, 2))
     wanted = torch.nn.functional.layer_norm(
         mean, (1024,), state["norm.weight"].double(), state["norm.bias"].double(), 1e-6
     )
-    assert float(cells @ (wanted / wanted.norm()).numpy()) >= 0.99999
+    cosine = float(cells @ (wanted / wanted.norm()).numpy())
+    figure("official ConvNeXt-B, 1 - cosine, whole cells", 1 - cosine)
+    assert cosine >= 0.99999
     assert float(whole @ cells) < 0.99999
 
 

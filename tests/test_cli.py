@@ -43,9 +43,9 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """in/: images and exemplars. The working folder is the world."""
     root = tmp_path / "in"
     for name, pixels in {
-        "positive/red/1.png": draw([RED], 1)[25:95, 15:65],
-        "positive/red/2.png": draw([RED], 2)[28:92, 18:62],
-        "negative/1.png": draw([BLUE], 3)[25:95, 15:65],
+        "positive/red/1.png": draw([RED], 1)[30:90, 20:60],
+        "positive/red/2.png": draw([RED], 2)[32:88, 22:58],
+        "negative/1.png": draw([BLUE], 3)[30:90, 20:60],
         "negative/2.png": draw([BLUE], 4)[:25, :15],
         "images/a.png": draw([RED, BLUE], 5),
         "images/deep/a.png": draw([BLUE, RED], 6),
@@ -80,7 +80,8 @@ def test_one_image_gives_a_record_a_picture_and_a_coco_file(world: Path) -> None
     assert abs(x1 - 60) < 4
     assert abs(y0 - 30) < 4
     assert abs(y1 - 90) < 4
-    assert Image.open(world / "out/overlays/in/images/a.png.jpg").size == (140, 120)
+    with Image.open(world / "out/overlays/in/images/a.png.jpg") as picture:
+        assert picture.size == (140, 120)
     data = json.loads((world / "out/coco.json").read_text())
     assert len(data["annotations"]) == 1
     run = json.loads((world / "out/run.json").read_text())

@@ -13,8 +13,10 @@ from pycocotools.cocoeval import COCOeval
 
 from searchdet.bank import Bank, build_bank
 from searchdet.config import EmbeddingOptions, ScoringOptions
-from searchdet.detector import Detector, Settings
+from searchdet.detector import Detector, Settings, settings_from
+from searchdet.devices import resolve
 from searchdet.embeddings import embed_masks
+from searchdet.errors import UsageError
 from searchdet.exemplars import Exemplar
 from searchdet.exports import coco
 from searchdet.records import SCHEMA, ImageRecord
@@ -196,3 +198,48 @@ def test_the_overlay_changes_the_found_pixels_and_keeps_labels_inside() -> None:
 def test_colours_depend_on_the_name_alone() -> None:
     assert class_colour("bolt") == class_colour("bolt")
     assert len({class_colour(name) for name in ("bolt", "nut", "washer", "gear")}) == 4
+
+
+def test_flat_options_reach_their_parts_and_unknown_ones_are_refused() -> None:
+    got = settings_from(
+        {
+            "backbone": "dinov2_s",
+            "backbone_ckpt": Path("x.pth"),
+            "sam_checkpoint": None,
+            "feat_short_side": 300,
+            "points_per_side": 7,
+            "pooling": "topk",
+            "min_score": 0.1,
+            "allow_unverified": True,
+            "max_pixels": 9,
+        }
+    )
+    assert got.backbone.name == "dinov2_s"
+    assert got.backbone.checkpoint == "x.pth"
+    assert got.backbone.feat_short_side == 300
+    assert got.backbone.allow_unverified
+    assert got.proposals.allow_unverified
+    assert got.proposals.points_per_side == 7
+    assert got.embedding.pooling == "topk"
+    assert got.scoring.min_score == 0.1
+    assert got.max_pixels == 9
+    with pytest.raises(UsageError, match="min_scor"):
+        settings_from({"min_scor": 1})
+
+
+def test_from_folders_is_the_documented_way(tmp_path: Path) -> None:
+    for name, colour in (("pos/red", RED), ("neg", BLUE)):
+        (tmp_path / name).mkdir(parents=True)
+        Image.new("RGB", (32, 32), colour).save(tmp_path / name / "1.png")
+    one = Detector.from_folders(tmp_path / "pos", tmp_path / "neg", proposals="regions", min_score=0.6)
+    record = one.detect(scene()[0])
+    assert {item.label for item in record.detections} == {"red"}
+    assert record.facts["proposals"]["fallback"] is False
+
+
+def test_devices_and_precisions_are_resolved_or_refused() -> None:
+    assert resolve("cpu", "fp32").precision == "fp32"
+    assert resolve("auto", "auto").precision in ("fp32", "bf16", "fp16")
+    for device, precision in (("tpu", "fp32"), ("meta", "fp32"), ("cpu", "fp16")):
+        with pytest.raises(UsageError):
+            resolve(device, precision)

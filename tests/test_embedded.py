@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import Figure
 from scenes import make_scene
 from skimage import data
 from typer.testing import CliRunner
@@ -24,8 +25,11 @@ def iou(one: np.ndarray, two: np.ndarray) -> float:
     return float((one & two).sum() / max(1, (one | two).sum()))
 
 
-def test_the_demo_finds_the_coins(tmp_path: Path) -> None:
+def test_the_demo_finds_the_coins(tmp_path: Path, figure: Figure) -> None:
     outcome = demo.run("coins", tmp_path)
+    figure("demo coins, found of 24", outcome.found)
+    figure("demo coins, false", outcome.false)
+    figure("demo coins, seconds", outcome.seconds)
     assert outcome.expected == 24
     assert outcome.found >= 22
     assert outcome.false <= 2

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from conftest import Figure
 
 PACKAGE = Path(__file__).parents[1] / "searchdet"
 LAYERS = (
@@ -108,6 +110,15 @@ def test_help_and_version_import_neither_torch_nor_numpy(words: list[str]) -> No
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_help_starts_quickly(figure: Figure) -> None:
+    spent = []
+    for _ in range(3):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "searchdet", "--help"], capture_output=True, check=True)
+        spent.append(time.perf_counter() - started)
+    figure("searchdet --help, best of three, seconds", min(spent))
 
 
 def test_the_public_names_are_sorted_and_there() -> None:

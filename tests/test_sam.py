@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import Figure
 from PIL import Image
 from scenes import COLOURS, Scene, make_scene
 
@@ -54,12 +55,12 @@ def point_iou(path: Path) -> float:
     return float(np.mean(got))
 
 
-def test_points_on_held_out_shapes(tiny_sam: Path) -> None:
-    assert point_iou(tiny_sam) >= 0.85
+def test_points_on_held_out_shapes(tiny_sam: Path, figure: Figure) -> None:
+    assert figure("small SAM, mean IoU of points on held-out shapes", point_iou(tiny_sam)) >= 0.85
 
 
-def test_random_weights_fail_the_same_test(tmp_path: Path) -> None:
-    assert point_iou(random_sam(tmp_path)) < 0.5
+def test_random_weights_fail_the_same_test(tmp_path: Path, figure: Figure) -> None:
+    assert figure("the same with random weights", point_iou(random_sam(tmp_path))) < 0.5
 
 
 def test_the_file_is_small_and_complete(tiny_sam: Path) -> None:
@@ -158,7 +159,16 @@ def test_auto_takes_sam_where_it_is_and_regions_otherwise(
 
 def test_proposals_have_the_shapes_of_the_contract(tiny_sam: Path) -> None:
     proposer = load_proposer(
-        "sam", tiny_sam, "cpu", "fp32", points_per_side=8, max_masks=5, min_area=0.001, max_area=0.5
+        "sam",
+        tiny_sam,
+        "cpu",
+        "fp32",
+        points_per_side=12,
+        max_masks=5,
+        min_area=0.001,
+        max_area=0.5,
+        pred_iou_thresh=0.7,
+        stability_score_thresh=0.8,
     )
     image = make_scene(77).image[:200]
     found = proposer.propose(image)
@@ -207,7 +217,9 @@ def hits(detector: Detector, seeds: range) -> tuple[int, int, int]:
         wanted = [m for m, c in zip(scene.masks, scene.colours, strict=True) if c == "red"]
         there += len(wanted)
         masks = decode([item.segmentation for item in record.detections], scene.image.shape[:2])
-        overlaps = np.array([[iou(mask, w) for w in wanted] for mask in masks]).reshape(len(masks), -1)
+        overlaps = np.array([[iou(mask, w) for w in wanted] for mask in masks]).reshape(
+            len(masks), len(wanted)
+        )
         if len(wanted):
             found += int((overlaps.max(axis=0, initial=0) >= 0.5).sum())
         false += sum(1 for row in overlaps if row.max(initial=0) < 0.5)
@@ -215,13 +227,24 @@ def hits(detector: Detector, seeds: range) -> tuple[int, int, int]:
 
 
 def detector_with(checkpoint: Path, folder: Path) -> Detector:
-    options = ProposalOptions("sam", str(checkpoint), points_per_side=16)
+    options = ProposalOptions(
+        "sam",
+        str(checkpoint),
+        points_per_side=16,
+        pred_iou_thresh=0.7,
+        stability_score_thresh=0.8,
+    )
     return Detector.build(folder / "positive", folder / "negative", Settings(proposals=options))
 
 
-def test_the_whole_path_finds_every_red_shape_and_nothing_else(tiny_sam: Path, tmp_path: Path) -> None:
+def test_the_whole_path_finds_every_red_shape_and_nothing_else(
+    tiny_sam: Path, tmp_path: Path, figure: Figure
+) -> None:
     write_exemplars(tmp_path)
     there, found, false = hits(detector_with(tiny_sam, tmp_path), range(900, 920))
+    figure("red shapes on 20 scenes", there)
+    figure("red shapes found", found)
+    figure("false detections on 20 scenes", false)
     assert there >= 15
     assert (found, false) == (there, 0)
 

@@ -176,6 +176,27 @@ def load_sam(path: Path, compute: Compute, allow_unverified: bool = False) -> tu
     return sam, WeightsInfo(path.name, digest, "Meta", verified)
 
 
+def in_precision(encoder: Any, compute: Compute) -> Any:
+    """The image encoder as a module that runs in ``compute``'s precision and returns float32.
+
+    Only the encoder: it is nearly all of the arithmetic, and the decoder's consumers expect float32.
+    """
+    import torch
+
+    class Encoder(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder = encoder
+            self.img_size = encoder.img_size
+
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            with compute.autocast():
+                features: torch.Tensor = self.encoder(image)
+            return features.float()
+
+    return Encoder()
+
+
 class SamProposer:
     """Masks from a grid of point prompts."""
 
@@ -187,6 +208,7 @@ class SamProposer:
         self.weights: WeightsInfo | None = weights
         self.compute = compute
         self._options = options
+        sam.image_encoder = in_precision(sam.image_encoder, compute)
         self._generator: Any = SamAutomaticMaskGenerator(
             sam,
             points_per_side=options.points_per_side,
@@ -201,7 +223,7 @@ class SamProposer:
         import torch
 
         height, width = image.shape[:2]
-        with torch.inference_mode(), self.compute.autocast():
+        with torch.inference_mode():
             found = self._generator.generate(np.ascontiguousarray(image))
         low, high = (
             limit * height * width for limit in (self._options.min_area, self._options.max_area)
