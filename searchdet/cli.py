@@ -139,7 +139,8 @@ def detect(
         _option("--negative-weight", text="score = pos - weight * max(neg, 0).", panel=_S),
     ] = _SCORING.negative_weight,
     min_score: Annotated[
-        float, _option("--min-score", text="Least score of a detection.", panel=_S)
+        Optional[float],
+        _option("--min-score", text="Least score; the backbone's own if not given.", panel=_S),
     ] = _SCORING.min_score,
     min_margin: Annotated[
         float, _option("--min-margin", text="Least pos - neg (with negatives).", panel=_S)

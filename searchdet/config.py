@@ -88,13 +88,17 @@ class EmbeddingOptions:
 
 @dataclass(frozen=True, slots=True)
 class ScoringOptions:
-    """The decision rule. Scores are cosines, so -1..1; ``nms_iou`` is a mask IoU, ``max_covered`` the
-    share of a mask that better detections of its class may cover before it counts as a fragment."""
+    """The decision rule.
+
+    Scores are cosines, so -1..1; ``min_score`` None means the backbone's own; ``nms_iou`` is a
+    mask IoU, ``max_covered`` the share of a mask that better detections of its class may cover
+    before it counts as a fragment.
+    """
 
     pos_agg: str = "prototype"
     topk: int = 3
     negative_weight: float = 0.3
-    min_score: float = 0.5
+    min_score: float | None = None
     min_margin: float = 0.05
     class_margin: float = 0.0
     nms_iou: float = 0.5
@@ -104,7 +108,8 @@ class ScoringOptions:
         require_choice("--pos-agg", self.pos_agg, POSITIVE_AGGREGATIONS)
         require(self.topk >= 1, "--topk must be at least 1.")
         require(0.0 <= self.negative_weight <= 10.0, "--negative-weight must lie between 0 and 10.")
-        require(-2.0 <= self.min_score <= 1.0, "--min-score must lie between -2 and 1.")
+        if self.min_score is not None:
+            require(-2.0 <= self.min_score <= 1.0, "--min-score must lie between -2 and 1.")
         require(-2.0 <= self.min_margin <= 2.0, "--min-margin must lie between -2 and 2.")
         require(0.0 <= self.class_margin <= 2.0, "--class-margin must lie between 0 and 2.")
         require_share("--nms-iou", self.nms_iou)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +91,10 @@ class Detector:
         self.backbone = backbone
         self.proposer = proposer
         self.bank = bank
-        self.settings = settings
+        scoring = settings.scoring
+        if scoring.min_score is None:
+            scoring = replace(scoring, min_score=backbone.min_score)
+        self.settings = replace(settings, scoring=scoring)
         self._proposals_fallback = proposals_fallback
 
     @classmethod

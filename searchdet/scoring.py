@@ -84,8 +84,11 @@ def score_regions(vectors: FloatArray, valid: BoolArray, bank: Bank, options: Sc
 def decide(scores: Scores, options: ScoringOptions) -> list[str]:
     """Why each row is kept or not: ``accepted``, ``score``, ``margin``, ``class_margin``, ``invalid``.
 
-    A rule without its input (no negatives, one class) does not apply.
+    A rule without its input (no negatives, one class) does not apply. Raises ValueError where
+    ``min_score`` is not resolved.
     """
+    if options.min_score is None:
+        raise ValueError("min_score must be resolved before deciding")
     reasons = []
     for i in range(len(scores)):
         if not scores.valid[i]:

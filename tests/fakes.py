@@ -23,6 +23,7 @@ class GridBackbone:
     weights = None
     compute = Compute("cpu", "fp32")
     preprocessing = "none"
+    min_score = 0.5
 
     def __init__(self, rows: int = 8, columns: int = 8) -> None:
         self.rows, self.columns = rows, columns

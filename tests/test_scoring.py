@@ -36,6 +36,11 @@ def score(vectors: np.ndarray, of: Bank, **options: object) -> object:
     return score_regions(vectors, flags, of, ScoringOptions(**options))
 
 
+def test_an_unresolved_threshold_is_an_error() -> None:
+    with pytest.raises(ValueError, match="min_score"):
+        decide(score(units(2), bank()), ScoringOptions())
+
+
 @pytest.mark.parametrize("how", POSITIVE_AGGREGATIONS)
 def test_scores_equal_the_float64_formula(how: str) -> None:
     regions, known = units(9, seed=5), bank()

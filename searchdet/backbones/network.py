@@ -52,6 +52,7 @@ class NetworkBackbone:
         self.name = spec.name
         self.dim = spec.dim
         self.stride = spec.stride
+        self.min_score = spec.min_score
         self.weights: WeightsInfo | None = weights
         self.compute = compute
         self.short_side = short_side

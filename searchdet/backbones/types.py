@@ -41,6 +41,7 @@ class BackboneSpec:
     build(spec, state) makes the network on the meta device. run(network, batch) returns the map
     (C, h, w). finish(network) returns the function of FeatureMap.finish. arch: keyword arguments for
     the builder. source: where the weights are published. short_side: default size, pixels.
+    min_score: interim threshold of the decision, where the user gives none.
     """
 
     name: str
@@ -54,6 +55,7 @@ class BackboneSpec:
     run: Callable[[Network, Tensor], Tensor]
     finish: Callable[[Network], Callable[[Tensor], Tensor]]
     short_side: int
+    min_score: float = 0.5
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     arch: dict[str, Any] = field(default_factory=dict)
@@ -69,6 +71,7 @@ class Backbone(Protocol):
     weights: WeightsInfo | None
     compute: Compute
     preprocessing: str
+    min_score: float
 
     def feature_map(self, image: UInt8Array) -> FeatureMap:
         """Feature map of an (H, W, 3) uint8 RGB image."""
