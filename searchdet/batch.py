@@ -14,7 +14,7 @@ from typing import Any
 
 from . import files
 from .detector import Detector
-from .errors import EmbeddingError, ImageError, OutputError, UsageError
+from .errors import EmbeddingError, ImageError, OutputError, ResourceError, UsageError
 from .exports import coco
 from .images import SUFFIXES, LoadedImage, read_image
 from .records import ImageRecord, failed, read_json
@@ -172,7 +172,7 @@ def run(detector: Detector, queries: list[Query], output: Output | None) -> Iter
         try:
             image = read_image(query.path, detector.settings.max_pixels)
             record = detector.detect_loaded(image, query.name)
-        except (ImageError, EmbeddingError) as error:
+        except (ImageError, EmbeddingError, ResourceError) as error:
             record = failed(query.name, error, image.sha256 if image else "")
         if output is not None:
             output.save(record, image)

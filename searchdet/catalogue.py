@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .backbones import EMBEDDED, SPECS
-from .proposals import sam
+from .proposals.sam import weights as sam
 from .weights import models_folder
 
 

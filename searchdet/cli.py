@@ -113,6 +113,23 @@ def detect(
     points_per_side: Annotated[
         int, _option("--points-per-side", text="SAM's grid of points.", panel=_P)
     ] = _PROPOSALS.points_per_side,
+    prompting: Annotated[
+        str,
+        _option("--prompting", text="everything, or guided: promising points first.", panel=_P),
+    ] = _PROPOSALS.prompting,
+    guided_share: Annotated[
+        float, _option("--guided-share", text="Share of the points that guided asks.", panel=_P)
+    ] = _PROPOSALS.guided_share,
+    crop_layers: Annotated[
+        int, _option("--crop-layers", text="SAM's layers of image crops.", panel=_P)
+    ] = _PROPOSALS.crop_layers,
+    tile: Annotated[
+        int,
+        _option("--tile", text="Side of tiles for large images, pixels; 0: none.", panel=_P),
+    ] = _PROPOSALS.tile,
+    tile_overlap: Annotated[
+        float, _option("--tile-overlap", text="Share that tiles overlap.", panel=_P)
+    ] = _PROPOSALS.tile_overlap,
     pred_iou_thresh: Annotated[
         float, _option("--pred-iou-thresh", text="SAM's least predicted IoU.", panel=_P)
     ] = _PROPOSALS.pred_iou_thresh,
@@ -120,11 +137,28 @@ def detect(
         float, _option("--stability-score-thresh", text="SAM's least stability.", panel=_P)
     ] = _PROPOSALS.stability_score_thresh,
     min_area: Annotated[
-        float, _option("--min-area", text="Smallest mask, share of the image.", panel=_P)
+        float, _option("--min-area", text="Smallest mask, percent of the image.", panel=_P)
     ] = _PROPOSALS.min_area,
     max_area: Annotated[
-        float, _option("--max-area", text="Largest mask, share of the image.", panel=_P)
+        float, _option("--max-area", text="Largest mask, percent of the image.", panel=_P)
     ] = _PROPOSALS.max_area,
+    drop_border: Annotated[
+        bool, _option("--drop-border", text="Drop masks that touch the frame.", panel=_P)
+    ] = _PROPOSALS.drop_border,
+    border_width: Annotated[
+        int, _option("--border-width", text="Width of that frame, pixels.", panel=_P)
+    ] = _PROPOSALS.border_width,
+    drop_rectangles: Annotated[
+        Optional[float],
+        _option("--drop-rectangles", text="Drop masks this near (IoU) to a rectangle.", panel=_P),
+    ] = _PROPOSALS.drop_rectangles,
+    max_containment: Annotated[
+        float,
+        _option("--max-containment", text="Drop masks more inside a better one; 1: none.", panel=_P),
+    ] = _PROPOSALS.max_containment,
+    smooth: Annotated[
+        int, _option("--smooth", text="Open and close masks, radius in cells.", panel=_P)
+    ] = _PROPOSALS.smooth,
     max_masks: Annotated[
         int, _option("--max-masks", text="Proposals kept an image.", panel=_P)
     ] = _PROPOSALS.max_masks,

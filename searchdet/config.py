@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from .errors import UsageError
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+PROMPTINGS = ("everything", "guided")
 POOLINGS = ("mean", "topk")
 POSITIVE_AGGREGATIONS = ("prototype", "max", "mean_topk", "attention")
 DEFAULT_BACKBONE = "filterbank"
@@ -52,15 +53,26 @@ class BackboneOptions:
 
 @dataclass(frozen=True, slots=True)
 class ProposalOptions:
-    """Proposer settings. Areas are shares of the image."""
+    """Proposer settings. Areas are percent of the image (or tile), widths and tiles pixels of the
+    image; ``smooth`` is a radius in cells of the proposer's own resolution. ``tile`` 0: no tiles."""
 
     name: str = "auto"
     checkpoint: str | None = None
     points_per_side: int = 32
     pred_iou_thresh: float = 0.88
     stability_score_thresh: float = 0.95
-    min_area: float = 0.0002
-    max_area: float = 0.8
+    crop_layers: int = 0
+    prompting: str = "everything"
+    guided_share: float = 0.125
+    tile: int = 0
+    tile_overlap: float = 0.2
+    min_area: float = 0.02
+    max_area: float = 80.0
+    drop_border: bool = False
+    border_width: int = 2
+    drop_rectangles: float | None = None
+    max_containment: float = 1.0
+    smooth: int = 0
     max_masks: int = 300
     allow_unverified: bool = False
 
@@ -68,9 +80,19 @@ class ProposalOptions:
         require(1 <= self.points_per_side <= 256, "--points-per-side must lie between 1 and 256.")
         require_share("--pred-iou-thresh", self.pred_iou_thresh)
         require_share("--stability-score-thresh", self.stability_score_thresh)
-        require_share("--min-area", self.min_area)
-        require_share("--max-area", self.max_area)
+        require(0 <= self.crop_layers <= 3, "--crop-layers must lie between 0 and 3.")
+        require_choice("--prompting", self.prompting, PROMPTINGS)
+        require(0.0 < self.guided_share <= 1.0, "--guided-share must lie in (0, 1].")
+        require(self.tile == 0 or self.tile >= 64, "--tile must be 0 (off) or at least 64 pixels.")
+        require(0.0 <= self.tile_overlap <= 0.75, "--tile-overlap must lie between 0 and 0.75.")
+        require(0.0 <= self.min_area <= 100.0, "--min-area is a percentage, 0 to 100.")
+        require(0.0 <= self.max_area <= 100.0, "--max-area is a percentage, 0 to 100.")
         require(self.min_area < self.max_area, "--min-area must be smaller than --max-area.")
+        require(self.border_width >= 1, "--border-width must be at least 1 pixel.")
+        if self.drop_rectangles is not None:
+            require(0.5 <= self.drop_rectangles <= 1.0, "--drop-rectangles is an IoU, 0.5 to 1.")
+        require(0.0 < self.max_containment <= 1.0, "--max-containment must lie in (0, 1].")
+        require(0 <= self.smooth <= 8, "--smooth must lie between 0 and 8.")
         require(self.max_masks >= 1, "--max-masks must be at least 1.")
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from . import batch, files
 from .config import ProposalOptions, ScoringOptions
 from .detector import Detector, Settings
-from .proposals.types import decode
+from .proposals.rle import decode
 from .records import ImageRecord
 
 UInt8Array = npt.NDArray[np.uint8]

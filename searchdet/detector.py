@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import backbones, exemplars, proposals
-from .backbones import Backbone
+from .backbones import Backbone, FeatureMap
 from .bank import Bank, build_bank
 from .checkpoints import WeightsInfo
 from .config import (
@@ -22,13 +22,13 @@ from .config import (
     ProposalOptions,
     ScoringOptions,
 )
-from .embeddings import MaskEmbeddings, embed_masks, spread
+from .describe import Describer, Regions
+from .embeddings import cell_vectors, spread
 from .errors import UsageError
 from .images import LoadedImage, from_array, from_pil, read_image
-from .proposals import Proposals, Proposer
-from .proposals.types import rle_area
+from .proposals import Proposer, rle
 from .records import Candidate, Evidence, ImageRecord
-from .scoring import Scores, decide, score_regions
+from .scoring import Scores, decide, promise, score_regions
 from .suppression import nms, rank, total_order
 
 if TYPE_CHECKING:
@@ -168,8 +168,8 @@ class Detector:
 
     def detect_loaded(self, image: LoadedImage, name: str) -> ImageRecord:
         """``detect`` for an image that is already read."""
-        found = self.proposer.propose(image.pixels)
-        embedded = embed_masks(self.backbone, image.pixels, found.dense(), self.settings.embedding)
+        regions = self._regions(image)
+        found, embedded = regions.proposals, regions.embedded
         options = self.settings.scoring
         scores = score_regions(embedded.vectors, embedded.valid, self.bank, options)
         reasons = decide(scores, options)
@@ -179,8 +179,7 @@ class Detector:
         passed = np.asarray([i for i in ranked if reasons[i] == "accepted"], np.int64)
         by = nms(found.rles, scores.label, passed, options.nms_iou, options.max_covered)
         candidates = tuple(
-            _candidate(int(i), found, embedded, scores, self.bank, reasons[i], int(by[i]))
-            for i in order
+            _candidate(int(i), regions, scores, self.bank, reasons[i], int(by[i])) for i in order
         )
         accepted = any(item.accepted for item in candidates)
         return ImageRecord(
@@ -191,7 +190,7 @@ class Detector:
             sha256=image.sha256,
             candidates=tuple(sorted(candidates, key=lambda item: not item.accepted)),
             classes=self.bank.classes,
-            facts=self._facts(image, found, embedded),
+            facts=self._facts(image, regions),
         )
 
     def describe(self) -> dict[str, Any]:
@@ -230,15 +229,25 @@ class Detector:
             return from_pil(image, name or "image"), name or "image"
         raise TypeError(f"detect takes a path, a PIL image or an array, not {type(image).__name__}")
 
-    def _facts(self, image: LoadedImage, found: Proposals, embedded: MaskEmbeddings) -> dict[str, Any]:
+    def _regions(self, image: LoadedImage) -> Regions:
+        chosen = self.settings.proposals
+        promise = self._promise if chosen.prompting == "guided" else None
+        described = Describer(self.backbone, self.proposer, chosen, self.settings.embedding, promise)
+        return described.regions(image.pixels)
+
+    def _promise(self, feature_map: FeatureMap) -> npt.NDArray[np.float32]:
+        return promise(cell_vectors(feature_map), self.bank, self.settings.scoring)
+
+    def _facts(self, image: LoadedImage, regions: Regions) -> dict[str, Any]:
         facts = self.describe()
-        figures = spread(embedded)
+        found = regions.proposals
+        figures = spread(regions.embedded)
         facts["source"] = {
             "frames": image.frames,
             "orientation": image.orientation,
             "stored_size": list(image.stored_size),
         }
-        facts["proposals"]["count"] = len(found)
+        facts["proposals"] |= {"count": len(found), "removed": dict(found.removed), **found.facts}
         facts["embedding_spread"] = (
             None
             if figures is None
@@ -250,13 +259,13 @@ class Detector:
 
 def _candidate(
     i: int,
-    found: Proposals,
-    embedded: MaskEmbeddings,
+    regions: Regions,
     scores: Scores,
     bank: Bank,
     reason: str,
     by: int,
 ) -> Candidate:
+    found = regions.proposals
     label = int(scores.label[i])
     near, far = int(scores.nearest_positive[i]), int(scores.nearest_negative[i])
     return Candidate(
@@ -264,7 +273,7 @@ def _candidate(
         label=bank.classes[label] if label >= 0 else None,
         reason="suppressed" if by >= 0 else reason,
         bbox=_box(found.boxes[i]),
-        area=rle_area(found.rles[i]),
+        area=rle.area(found.rles[i]),
         quality=float(found.quality[i]),
         score=_optional(scores.score[i]),
         pos=_optional(scores.pos[i]),
@@ -275,7 +284,7 @@ def _candidate(
         nearest_negative=_evidence(bank.negative_names, far, scores.neg[i]),
         suppressed_by=by if by >= 0 else None,
         segmentation=found.rles[i],
-        flags=("subcell",) if embedded.subcell[i] else (),
+        flags=("subcell",) if regions.embedded.subcell[i] else (),
     )
 
 

@@ -19,14 +19,20 @@ class Compute:
     device: str
     precision: str
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The torch dtype of this precision."""
+        import torch
+
+        return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.precision]
+
     def autocast(self) -> contextlib.AbstractContextManager[object]:
         """Context in which a network's forward runs in this precision. Weights stay float32."""
         import torch
 
         if self.precision == "fp32":
             return contextlib.nullcontext()
-        dtype = torch.bfloat16 if self.precision == "bf16" else torch.float16
-        return torch.autocast(torch.device(self.device).type, dtype=dtype)
+        return torch.autocast(torch.device(self.device).type, dtype=self.dtype)
 
 
 def resolve(device: str, precision: str) -> Compute:

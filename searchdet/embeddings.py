@@ -5,7 +5,7 @@ The same functions embed exemplars and proposals, so both live in one space.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,10 +20,24 @@ if TYPE_CHECKING:
 
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
 UInt8Array = npt.NDArray[np.uint8]
 COLLAPSE_COSINE = 0.985
 """Above this, the least alike masks of an image still look the same to the backbone."""
 _CHUNK_BYTES = 1 << 27
+
+
+class Runs(Protocol):
+    """What this module needs of a run-length mask; see ``proposals.rle.Runs``."""
+
+    @property
+    def column(self) -> IntArray: ...
+
+    @property
+    def top(self) -> IntArray: ...
+
+    @property
+    def bottom(self) -> IntArray: ...
 
 
 class Map(Protocol):
@@ -53,6 +67,10 @@ class MaskEmbeddings:
     valid: BoolArray
     subcell: BoolArray
 
+    def take(self, rows: IntArray) -> MaskEmbeddings:
+        """The chosen rows, in that order."""
+        return MaskEmbeddings(self.vectors[rows], self.valid[rows], self.subcell[rows])
+
 
 def l2_normalize(vectors: FloatArray) -> FloatArray:
     """Rows of (M, D) scaled to unit length in float64 and returned as float32; zero rows stay zero."""
@@ -78,6 +96,26 @@ def mask_coverage(masks: BoolArray, rows: int, columns: int) -> Tensor:
         chunk = torch.from_numpy(masks[start : start + step].astype(np.float32))
         out[start : start + step] = down @ (chunk @ across.T)
     return out
+
+
+def runs_coverage(masks: Sequence[Runs], size: tuple[int, int], grid: tuple[int, int]) -> Tensor:
+    """``mask_coverage`` from vertical runs, without making a mask: M masks of an image of ``size``
+    (H, W) -> (M, rows, columns) float32 on ``grid``.
+
+    The pixels of a run above an edge are a clipped difference, so a run's share of each row of cells
+    is exact, and columns of pixels add up by their overlap with columns of cells.
+    """
+    import torch
+
+    rows, columns = grid
+    edges = np.linspace(0, size[0], rows + 1)
+    across = _overlap(size[1], columns)
+    out = np.zeros((len(masks), rows, columns), np.float32)
+    for i, mask in enumerate(masks):
+        below = np.minimum(mask.bottom, edges[:, None]) - np.minimum(mask.top, edges[:, None])
+        lengths = np.diff(below, axis=0)
+        out[i] = (lengths * (rows / size[0])).astype(np.float32) @ across[:, mask.column].T
+    return torch.from_numpy(out)
 
 
 def _overlap(pixels: int, cells: int) -> FloatArray:
@@ -150,6 +188,13 @@ def embed_masks(
     feature_map = backbone.feature_map(image)
     rows, columns = feature_map.features.shape[1:]
     return pool(feature_map, mask_coverage(masks, rows, columns), options or EmbeddingOptions())
+
+
+def cell_vectors(feature_map: Map) -> FloatArray:
+    """Descriptor of every cell alone, (h, w, D) float32, unit length: a mask of exactly that cell."""
+    channels, rows, columns = feature_map.features.shape
+    cells = feature_map.finish(feature_map.features.reshape(channels, -1).T.contiguous())
+    return l2_normalize(cells.numpy()).reshape(rows, columns, -1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ SearchdetError
 ├── UsageError        2  the command line or an argument does not make sense
 ├── ImageError        3  one image cannot be used; ``code`` says why
 ├── EmbeddingError    3  the features of one image cannot be used
+├── ResourceError     3  memory ran out for one image
 ├── CheckpointError   4  weights refused
 ├── ExemplarError     4  exemplar folders refused
 └── OutputError       5  a result cannot be written
@@ -47,6 +48,11 @@ class ImageError(SearchdetError):
 class EmbeddingError(SearchdetError):
     exit_code = 3
     code = "non_finite"
+
+
+class ResourceError(SearchdetError):
+    exit_code = 3
+    code = "oom"
 
 
 class CheckpointError(SearchdetError):

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from .proposals.types import decode
+from .proposals.rle import decode
 from .records import Candidate, ImageRecord
 
 UInt8Array = npt.NDArray[np.uint8]

@@ -104,6 +104,19 @@ def decide(scores: Scores, options: ScoringOptions) -> list[str]:
     return reasons
 
 
+def promise(cells: FloatArray, bank: Bank, options: ScoringOptions) -> npt.NDArray[np.float32]:
+    """How much each cell (h, w, D) of a feature map looks like anything searched for, (h, w).
+
+    The nearest exemplar counts, not the prototype: a cell sees a part of an object only.
+    """
+    flat = cells.reshape(-1, cells.shape[-1])
+    best = (flat @ bank.positives.T).max(axis=1)
+    if len(bank.negatives):
+        against = (flat @ bank.negatives.T).max(axis=1)
+        best = best - options.negative_weight * np.clip(against, 0, None)
+    return np.asarray(best.reshape(cells.shape[:2]), np.float32)
+
+
 def _aggregate(
     vectors: FloatArray, cosines: FloatArray, bank: Bank, options: ScoringOptions
 ) -> FloatArray:

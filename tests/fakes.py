@@ -40,11 +40,12 @@ class GivenProposer:
 
     name = "given"
     weights = None
+    guided = False
 
     def __init__(self, masks: np.ndarray, quality: list[float] | None = None) -> None:
         self.masks = masks
         self.quality = quality or [1.0 - 0.01 * i for i in range(len(masks))]
 
-    def propose(self, image: np.ndarray) -> Proposals:
+    def propose(self, image: np.ndarray, promise: np.ndarray | None = None) -> Proposals:
         size = (image.shape[0], image.shape[1])
         return from_masks(list(self.masks), self.quality, size)

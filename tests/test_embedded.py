@@ -106,7 +106,7 @@ def test_regions_of_coins_reach_every_coin() -> None:
 
 
 def test_regions_respect_limits_repeat_and_take_flat_pictures() -> None:
-    proposer = load_proposer("regions", max_masks=7, min_area=0.01, max_area=0.1)
+    proposer = load_proposer("regions", max_masks=7, min_area=1, max_area=10)
     image = make_scene(9).image
     one, two = proposer.propose(image), proposer.propose(image)
     assert one.rles == two.rles
@@ -141,6 +141,6 @@ def test_the_merge_tree_has_every_segment_once() -> None:
 def test_proposal_options_are_checked() -> None:
     from searchdet.errors import UsageError
 
-    for wrong in ({"min_area": 0.9}, {"max_area": 1.5}, {"max_masks": 0}, {"points_per_side": 0}):
+    for wrong in ({"min_area": 90}, {"max_area": 150}, {"max_masks": 0}, {"points_per_side": 0}):
         with pytest.raises(UsageError):
             ProposalOptions(**wrong)

@@ -16,8 +16,9 @@ from searchdet.config import ProposalOptions
 from searchdet.detector import Detector, Settings
 from searchdet.devices import Compute
 from searchdet.errors import CheckpointError, UsageError
-from searchdet.proposals import choose, load_proposer, sam
-from searchdet.proposals.types import decode
+from searchdet.proposals import choose, load_proposer
+from searchdet.proposals.rle import decode
+from searchdet.proposals.sam import weights as sam
 
 sys.path.insert(0, str(Path(__file__).parent / "assets"))
 from train_tiny_sam import build_tiny_sam
@@ -165,8 +166,8 @@ def test_proposals_have_the_shapes_of_the_contract(tiny_sam: Path) -> None:
         "fp32",
         points_per_side=12,
         max_masks=5,
-        min_area=0.001,
-        max_area=0.5,
+        min_area=0.1,
+        max_area=50,
         pred_iou_thresh=0.7,
         stability_score_thresh=0.8,
     )

@@ -148,7 +148,7 @@ def test_options_are_checked() -> None:
 
 
 def rectangle(x0: int, y0: int, x1: int, y1: int) -> dict[str, object]:
-    from searchdet.proposals.types import encode
+    from searchdet.proposals.rle import encode
 
     mask = np.zeros((40, 60), bool)
     mask[y0:y1, x0:x1] = True

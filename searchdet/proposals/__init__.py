@@ -9,7 +9,7 @@ from typing import Any
 from ..config import ProposalOptions
 from ..errors import CheckpointError, UsageError
 from ..weights import find_published, models_folder
-from . import sam
+from .sam import weights
 from .types import Proposals, Proposer
 
 NAMES = ("sam", "regions")
@@ -43,20 +43,22 @@ def choose(options: ProposalOptions) -> ProposalOptions:
         raise UsageError(f"--proposals {options.name!r} is unknown; choose auto, {', '.join(NAMES)}.")
     found = Path(options.checkpoint) if options.checkpoint else None
     if found is None and options.name != "regions":
-        found = find_published(sam.PUBLISHED)
+        found = find_published(weights.PUBLISHED)
     if options.name == "regions":
         if options.checkpoint:
             raise UsageError("--proposals regions takes no --sam-checkpoint; drop one of the two.")
         return options
     if found is not None:
         if not found.is_file():
-            raise CheckpointError(f"{found}: no such weight file.", f"It is published at {sam.SOURCE}.")
+            raise CheckpointError(
+                f"{found}: no such weight file.", f"It is published at {weights.SOURCE}."
+            )
         return replace(options, name="sam", checkpoint=str(found))
     if options.name == "sam":
         raise CheckpointError(
             "--proposals sam needs weights.",
-            f"Pass --sam-checkpoint FILE, or put {sam.PUBLISHED[0].filename} (from {sam.SOURCE}) "
-            f"in {models_folder()}/.",
+            f"Pass --sam-checkpoint FILE, or put {weights.PUBLISHED[0].filename} "
+            f"(from {weights.SOURCE}) in {models_folder()}/.",
         )
     return replace(options, name="regions")
 
@@ -66,14 +68,21 @@ def load(options: ProposalOptions, device: str = "auto", precision: str = "auto"
     if options.name == "regions":
         from .regions import RegionProposer
 
+        if options.prompting == "guided" or options.crop_layers:
+            raise UsageError(
+                "--prompting guided and --crop-layers are SAM's; `regions` asks no points.",
+                "Pass --sam-checkpoint FILE, or leave them out.",
+            )
         return RegionProposer(options)
     from ..devices import resolve
+    from .sam import SamProposer
 
     if options.checkpoint is None:
         raise CheckpointError("--proposals sam needs weights.", "Pass --sam-checkpoint FILE.")
     compute = resolve(device, precision)
-    network, weights = sam.load_sam(Path(options.checkpoint), compute, options.allow_unverified)
-    return sam.SamProposer(network, weights, options, compute)
+    path = Path(options.checkpoint)
+    network, info = weights.load_sam(path, compute, options.allow_unverified)
+    return SamProposer(network, info, options, compute)
 
 
 __all__ = ["NAMES", "Proposals", "Proposer", "choose", "load", "load_proposer"]

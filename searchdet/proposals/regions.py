@@ -8,7 +8,7 @@ outline follows edges and how much they differ from the ring around them, then m
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from ..checkpoints import WeightsInfo
 from ..config import ProposalOptions
 from . import hierarchy
+from .filters import finish, smooth
 from .types import BoolArray, FloatArray, Proposals, UInt8Array, from_masks
 
 NAME = "regions"
@@ -51,25 +52,35 @@ class RegionProposer:
     """Classical segmentation as a proposer."""
 
     name = NAME
+    guided = False
     weights: WeightsInfo | None = None
 
     def __init__(self, options: ProposalOptions) -> None:
         self._options = options
 
-    def propose(self, image: UInt8Array) -> Proposals:
-        """Proposals of an (H, W, 3) uint8 RGB image, best ring contrast first."""
-        scene = _prepare(image)
+    def propose(self, image: UInt8Array, promise: FloatArray | None = None) -> Proposals:
+        """Proposals of an (H, W, 3) uint8 RGB image, best ring contrast first. Takes no promise."""
+        scene, options = _prepare(image), self._options
         total = scene.rgb.shape[0] * scene.rgb.shape[1]
-        low = max(_MIN_PIXELS, self._options.min_area * total)
-        high = self._options.max_area * total
-        patches = [patch for patch in _candidates(scene) if low <= patch.area <= high]
+        low = max(_MIN_PIXELS, options.min_area / 100 * total)
+        high = options.max_area / 100 * total
+        every = list(_candidates(scene))
+        patches = [patch for patch in every if low <= patch.area <= high]
         quality = [_quality(scene, patch) for patch in patches]
         order = sorted(range(len(patches)), key=lambda i: -quality[i])
-        kept = _unique([patches[i] for i in order], self._options.max_masks)
+        kept = _unique([patches[i] for i in order], _room(options))
         size = (image.shape[0], image.shape[1])
-        masks = [_full_size(patches[order[k]], scene.rgb.shape[:2], size) for k in kept]
+        masks = [_full_size(patches[order[k]], scene, size, options.smooth) for k in kept]
         chosen = [(m, quality[order[k]]) for m, k in zip(masks, kept, strict=True) if m.any()]
-        return from_masks([m for m, _ in chosen], [q for _, q in chosen], size)
+        found = from_masks([m for m, _ in chosen], [q for _, q in chosen], size)
+        removed = {"area": len(every) - len(patches), "duplicate": len(patches) - len(kept)}
+        return finish(replace(found, removed=removed), options)
+
+
+def _room(options: ProposalOptions) -> int:
+    """How many to keep before the filters that follow, so that these do not empty the list."""
+    active = options.drop_border or options.drop_rectangles is not None or options.max_containment < 1
+    return options.max_masks * (3 if active else 1)
 
 
 def _prepare(image: UInt8Array) -> _Scene:
@@ -257,10 +268,13 @@ def _iou(one: Patch, two: Patch) -> float:
     return shared / (one.area + two.area - shared)
 
 
-def _full_size(patch: Patch, working: tuple[int, int], size: tuple[int, int]) -> BoolArray:
+def _full_size(patch: Patch, scene: _Scene, size: tuple[int, int], radius: int) -> BoolArray:
     """The patch as a mask (H, W) at image size."""
+    working = scene.lab.shape[:2]
     small = np.zeros(working, np.float32)
     small[patch.y :, patch.x :][: patch.mask.shape[0], : patch.mask.shape[1]] = patch.mask
+    if radius:
+        small = smooth(small, radius)
     if working == size:
         return small > 0.5
     return np.asarray(cv2.resize(small, size[::-1], interpolation=cv2.INTER_LINEAR) > 0.5)

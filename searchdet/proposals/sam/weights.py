@@ -1,4 +1,4 @@
-"""``sam``: automatic masks of segment-anything (Kirillov et al. 2023, arXiv 2304.02643).
+"""Weights of segment-anything (Kirillov et al. 2023, arXiv 2304.02643).
 
 The variant is read off the tensor shapes of the checkpoint, so vit_b, vit_l, vit_h and any smaller
 model of the same family load. As everywhere, a file fits completely or is refused.
@@ -9,11 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from ..checkpoints import (
+from ...checkpoints import (
     Published,
     StateDict,
     WeightsInfo,
@@ -21,15 +19,12 @@ from ..checkpoints import (
     read_state_dict,
     verify_identity,
 )
-from ..config import ProposalOptions
-from ..devices import Compute
-from ..errors import CheckpointError
-from .types import Proposals, UInt8Array, from_rles
+from ...devices import Compute
+from ...errors import CheckpointError
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
 
-NAME = "sam"
 PUBLISHED = (
     Published(
         "sam_vit_b_01ec64.pth",
@@ -46,7 +41,6 @@ PUBLISHED = (
 )
 SOURCE = "https://github.com/facebookresearch/segment-anything"
 _DECODER_HEADS = 8  # of the whole family; not visible in any shape
-_CPU_BATCH, _GPU_BATCH = 8, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,65 +168,3 @@ def load_sam(path: Path, compute: Compute, allow_unverified: bool = False) -> tu
     sam.register_buffer("pixel_std", torch.tensor([58.395, 57.12, 57.375])[:, None, None], False)
     sam.eval().to(compute.device)
     return sam, WeightsInfo(path.name, digest, "Meta", verified)
-
-
-def in_precision(encoder: Any, compute: Compute) -> Any:
-    """The image encoder as a module that runs in ``compute``'s precision and returns float32.
-
-    Only the encoder: it is nearly all of the arithmetic, and the decoder's consumers expect float32.
-    """
-    import torch
-
-    class Encoder(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.encoder = encoder
-            self.img_size = encoder.img_size
-
-        def forward(self, image: torch.Tensor) -> torch.Tensor:
-            with compute.autocast():
-                features: torch.Tensor = self.encoder(image)
-            return features.float()
-
-    return Encoder()
-
-
-class SamProposer:
-    """Masks from a grid of point prompts."""
-
-    name = NAME
-
-    def __init__(self, sam: Sam, weights: WeightsInfo, options: ProposalOptions, compute: Compute):
-        from segment_anything import SamAutomaticMaskGenerator
-
-        self.weights: WeightsInfo | None = weights
-        self.compute = compute
-        self._options = options
-        sam.image_encoder = in_precision(sam.image_encoder, compute)
-        self._generator: Any = SamAutomaticMaskGenerator(
-            sam,
-            points_per_side=options.points_per_side,
-            points_per_batch=_CPU_BATCH if compute.device == "cpu" else _GPU_BATCH,
-            pred_iou_thresh=options.pred_iou_thresh,
-            stability_score_thresh=options.stability_score_thresh,
-            output_mode="coco_rle",
-        )
-
-    def propose(self, image: UInt8Array) -> Proposals:
-        """Masks within the area limits, at most ``max_masks``, best predicted IoU first."""
-        import torch
-
-        height, width = image.shape[:2]
-        with torch.inference_mode():
-            found = self._generator.generate(np.ascontiguousarray(image))
-        low, high = (
-            limit * height * width for limit in (self._options.min_area, self._options.max_area)
-        )
-        kept = [item for item in found if low <= item["area"] <= high and item["area"] > 0]
-        rles = [item["segmentation"] for item in kept]
-        quality = [min(1.0, max(0.0, float(item["predicted_iou"]))) for item in kept]
-        proposals = from_rles(rles, quality, (height, width))
-        limit = self._options.max_masks
-        return Proposals(
-            proposals.size, proposals.boxes[:limit], proposals.quality[:limit], proposals.rles[:limit]
-        )

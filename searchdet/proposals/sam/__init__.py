@@ -1,0 +1,95 @@
+"""``sam``: automatic masks of segment-anything (Kirillov et al. 2023, arXiv 2304.02643).
+
+weights.py loads a checkpoint; encoder.py and decoder.py compute the same numbers as segment-anything's
+modules, faster; frame.py maps logits to pixels; generator.py turns prompts into masks of one picture.
+Here the passes over an image and its crops become proposals.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...checkpoints import WeightsInfo
+from ...config import ProposalOptions
+from ...devices import Compute
+from .. import rle
+from ..filters import finish
+from ..prompts import Everything, Guided, Prompts
+from ..types import FloatArray, Proposals, UInt8Array, from_rles
+from ..unique import prefer_small_views
+
+if TYPE_CHECKING:
+    from segment_anything.modeling import Sam
+
+NAME = "sam"
+CROP_OVERLAP = 512 / 1500
+"""Of the crops of segment-anything's own generator."""
+Area = tuple[int, int, int, int]
+
+
+class SamProposer:
+    """Masks from a grid of point prompts, on the image and, if asked, on crops of it."""
+
+    name = NAME
+    guided = True
+
+    def __init__(self, sam: Sam, weights: WeightsInfo, options: ProposalOptions, compute: Compute):
+        from .generator import MaskGenerator
+
+        self.weights: WeightsInfo | None = weights
+        self.compute = compute
+        self._options = options
+        self._generator = MaskGenerator(sam, options, compute)
+
+    def propose(self, image: UInt8Array, promise: FloatArray | None = None) -> Proposals:
+        """Masks that pass the filters, at most ``max_masks``, best predicted IoU first."""
+        from .frame import render
+        from .generator import LEVEL
+
+        size = (image.shape[0], image.shape[1])
+        rles, quality, views = [], [], []
+        removed: Counter[str] = Counter()
+        asked = oom = 0
+        for x0, y0, x1, y1 in crops(size, self._options.crop_layers):
+            prompts = self._prompts(promise, size, (x0, y0, x1, y1))
+            inner = (x0 > 0, y0 > 0, x1 < size[1], y1 < size[0])
+            done = self._generator.run(image[y0:y1, x0:x1], prompts, inner)
+            removed += done.removed
+            asked, oom = asked + done.asked, oom + done.oom
+            for mask in done.masks:
+                pixels, (y, x) = render(mask.part, LEVEL, done.frame)
+                rles.append(rle.encode_window(pixels, (y0 + y, x0 + x), size))
+                quality.append(min(1.0, max(0.0, mask.quality)))
+                views.append((x1 - x0) * (y1 - y0))
+        kept = prefer_small_views(rle.boxes(rles), np.asarray(views), np.asarray(quality))
+        removed["duplicate"] += len(rles) - len(kept)
+        found = from_rles([rles[i] for i in kept], [quality[i] for i in kept], size)
+        facts = {"points_asked": asked, "memory_retries": oom}
+        whole = Proposals(size, found.boxes, found.quality, found.rles, removed, facts)
+        return finish(whole, self._options)
+
+    def _prompts(self, promise: FloatArray | None, size: tuple[int, int], area: Area) -> Prompts:
+        per_side = self._options.points_per_side
+        if promise is None:
+            return Everything(per_side)
+        return Guided(per_side, _part(promise, size, area), self._options.guided_share)
+
+
+def crops(size: tuple[int, int], layers: int) -> list[Area]:
+    """x0, y0, x1, y1 of the image and of ``layers`` layers of overlapping crops."""
+    from segment_anything.utils.amg import generate_crop_boxes
+
+    boxes, _ = generate_crop_boxes(size, layers, CROP_OVERLAP)
+    return [(x0, y0, x1, y1) for x0, y0, x1, y1 in boxes]
+
+
+def _part(promise: FloatArray, size: tuple[int, int], area: Area) -> FloatArray:
+    """The cells of a promise map that lie under a part of the image."""
+    rows, columns = promise.shape
+    x0, y0, x1, y1 = area
+    top, bottom = y0 * rows // size[0], -(-y1 * rows // size[0])
+    left, right = x0 * columns // size[1], -(-x1 * columns // size[1])
+    return promise[top:bottom, left:right]

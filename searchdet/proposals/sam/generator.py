@@ -1,0 +1,222 @@
+"""Point prompts to masks of one picture: decode, judge at low resolution, remove duplicates.
+
+The rules and their order are segment-anything's SamAutomaticMaskGenerator's; what differs is that no
+mask is made at image size before it is accepted. Decisions near a threshold are taken on the exact
+pixels, so the result is the same.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ...config import ProposalOptions
+from ...devices import Compute
+from ...errors import ResourceError
+from ..filters import smooth
+from ..prompts import Prompts
+from ..unique import NMS_IOU, nms
+from . import frame as frames
+from .decoder import Decoded, ImageSide, PointDecoder
+from .encoder import ImageEncoder
+from .frame import Crop, Frame
+
+if TYPE_CHECKING:
+    from segment_anything.modeling import Sam
+
+BoolArray = npt.NDArray[np.bool_]
+FloatArray = npt.NDArray[np.float32]
+UInt8Array = npt.NDArray[np.uint8]
+LEVEL, OFFSET = 0.0, 1.0
+"""Mask threshold of the logits, and the shift of the stability score."""
+EDGE = 20
+"""A mask this near to an inner edge of a crop, in pixels, is cut by it."""
+STABILITY_SLACK = 0.05
+"""Stability this near to its threshold is counted on the pixels of the image."""
+CPU_BATCH, GPU_BATCH, LEAST_BATCH = 8, 128, 8
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """One mask of one picture. box: x0, y0, x1, y1, inclusive pixels. part: its logits."""
+
+    quality: float
+    box: tuple[int, int, int, int]
+    part: Crop
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What one picture gave. removed: per rule; asked: points; oom: batches halved for memory."""
+
+    frame: Frame
+    masks: list[Mask]
+    removed: Counter[str]
+    asked: int
+    oom: int
+
+
+class MaskGenerator:
+    """One SAM on its device."""
+
+    def __init__(self, sam: Sam, options: ProposalOptions, compute: Compute) -> None:
+        from segment_anything.utils.transforms import ResizeLongestSide
+
+        self._sam = sam
+        self._options = options
+        self._device = compute.device
+        self._encoder = ImageEncoder(sam.image_encoder, compute)
+        self._decoder = PointDecoder(sam)
+        self._side = int(sam.image_encoder.img_size)
+        self._resize = ResizeLongestSide(self._side)
+        self._batch = CPU_BATCH if torch.device(compute.device).type == "cpu" else GPU_BATCH
+
+    @torch.inference_mode()
+    def run(self, image: UInt8Array, prompts: Prompts, inner: tuple[bool, ...] = ()) -> Pass:
+        """Masks of an (H, W, 3) picture, best first. inner: which of the sides left, top, right,
+        bottom are cuts through a larger image."""
+        size = (image.shape[0], image.shape[1])
+        scaled = self._resize.apply_image(np.ascontiguousarray(image))
+        side = self._decoder.image_side(self._encoder(self._prepare(scaled)))
+        cells = 4 * side.grid[0]
+        frame = frames.make_frame(cells, self._side, scaled.shape[:2], size)
+        judge = _Judge(frame, self._options, self._device)
+        coords = np.asarray(prompts.points, np.float64) * [[size[1], size[0]]]
+        where = frame.cells_at(coords)
+        asked = oom = 0
+        while len(rows := prompts.take()):
+            known = len(judge.masks)
+            points = torch.from_numpy(self._resize.apply_coords(coords[rows], size)).to(self._device)
+            oom += self._ask(side, points, judge)
+            asked += len(rows)
+            prompts.tell(_holding(judge.masks[known:], where))
+        masks = judge.masks
+        if any(inner):
+            uncut = [mask for mask in masks if not _is_cut(mask, size, inner)]
+            judge.removed["crop_edge"] += len(masks) - len(uncut)
+            masks = uncut
+        kept = _without_duplicates(masks)
+        judge.removed["duplicate"] += len(masks) - len(kept)
+        return Pass(frame, kept, judge.removed, asked, oom)
+
+    def _prepare(self, scaled: UInt8Array) -> Tensor:
+        pixels = torch.from_numpy(scaled).to(self._device).permute(2, 0, 1)[None]
+        batch: Tensor = self._sam.preprocess(pixels.contiguous())
+        return batch
+
+    def _ask(self, side: ImageSide, points: Tensor, judge: _Judge) -> int:
+        """Decode all points; on a lack of memory with half the batch. Returns how often that was."""
+        start = halved = 0
+        batch = self._batch
+        while start < len(points):
+            try:
+                decoded = self._decoder.decode(side, points[start : start + batch])
+                judge.see(self._decoder, side, decoded)
+            except (torch.OutOfMemoryError, MemoryError) as error:
+                if batch <= LEAST_BATCH:
+                    raise ResourceError(
+                        f"out of memory with {batch} point prompts at once.",
+                        "Use a smaller model or --device cpu.",
+                    ) from error
+                batch, halved = max(LEAST_BATCH, batch // 2), halved + 1
+                continue
+            start += batch
+        self._batch = batch
+        return halved
+
+
+class _Judge:
+    """Collects the masks of one picture that pass the thresholds."""
+
+    def __init__(self, frame: Frame, options: ProposalOptions, device: str) -> None:
+        self.masks: list[Mask] = []
+        self.removed: Counter[str] = Counter(quality=0, stability=0, empty=0)
+        self._frame = frame
+        self._options = options
+        rows, columns = frame.weights
+        self._weights = (torch.from_numpy(rows).to(device), torch.from_numpy(columns).to(device))
+
+    def see(self, decoder: PointDecoder, side: ImageSide, decoded: Decoded) -> None:
+        """Judge a batch; only what passes is upscaled, and only what is stable leaves the device."""
+        quality = decoded.quality.float().cpu().numpy()
+        good = (
+            quality > self._options.pred_iou_thresh
+            if self._options.pred_iou_thresh > 0
+            else (np.ones_like(quality, bool))
+        )
+        self.removed["quality"] += int((~good).sum())
+        fields, values = [], []
+        for prompt in np.flatnonzero(good.any(1)):
+            masks = [int(m) for m in np.flatnonzero(good[prompt])]
+            fields.append(decoder.logits(side, decoded, int(prompt), masks))
+            values += [float(quality[prompt, m]) for m in masks]
+        if not fields:
+            return
+        logits = torch.cat(fields)
+        if self._options.smooth:
+            smoothed = [smooth(f, self._options.smooth) for f in logits.float().cpu().numpy()]
+            logits = torch.from_numpy(np.stack(smoothed)).to(logits.device)
+        near = self._stability(logits)
+        least = self._options.stability_score_thresh - STABILITY_SLACK
+        hopeful = np.flatnonzero(near >= least)
+        self.removed["stability"] += len(near) - len(hopeful)
+        chosen = logits[torch.from_numpy(hopeful).to(logits.device)].float().cpu().numpy()
+        for field, i in zip(chosen, hopeful, strict=True):
+            self._accept(field, values[i], float(near[i]))
+
+    def _stability(self, logits: Tensor) -> npt.NDArray[np.float64]:
+        """Stability (M,) with every cell counted as the pixels that it stands for; NaN becomes -1."""
+        rows, columns = self._weights
+        inner, outer = (
+            ((logits > level).float() @ columns) @ rows for level in (LEVEL + OFFSET, LEVEL - OFFSET)
+        )
+        return torch.nan_to_num(inner / outer, nan=-1.0).double().cpu().numpy()
+
+    def _accept(self, field: FloatArray, quality: float, near: float) -> None:
+        threshold = self._options.stability_score_thresh
+        part = frames.crop(field, LEVEL - OFFSET, self._frame)
+        if part is None:
+            self.removed["empty"] += 1
+            return
+        if threshold > 0 and near < threshold + STABILITY_SLACK:
+            levels = (LEVEL + OFFSET, LEVEL - OFFSET)
+            inner, outer = frames.counts(part, levels, self._frame)
+            if not outer or inner / outer < threshold:
+                self.removed["stability"] += 1
+                return
+        box = frames.box(part, LEVEL, self._frame)
+        if box is None:
+            self.removed["empty"] += 1
+            return
+        self.masks.append(Mask(quality, box, part))
+
+
+def _holding(masks: list[Mask], where: tuple[Any, Any]) -> BoolArray:
+    """(M, P): whether each point, given by its logits cell, lies in each mask."""
+    rows, columns = where
+    held = np.zeros((len(masks), len(rows)), bool)
+    for i, mask in enumerate(masks):
+        row, column = rows - mask.part.row, columns - mask.part.column
+        height, width = mask.part.values.shape
+        inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+        held[i, inside] = mask.part.values[row[inside], column[inside]] > LEVEL
+    return held
+
+
+def _is_cut(mask: Mask, size: tuple[int, int], inner: tuple[bool, ...]) -> bool:
+    x0, y0, x1, y1 = mask.box
+    gaps = (x0, y0, abs(x1 - size[1]), abs(y1 - size[0]))
+    return any(cut and gap <= EDGE for cut, gap in zip(inner, gaps, strict=True))
+
+
+def _without_duplicates(masks: list[Mask]) -> list[Mask]:
+    """Non-maximum suppression of the boxes by predicted IoU; best first."""
+    boxes = np.asarray([mask.box for mask in masks], np.float32).reshape(-1, 4)
+    order = np.argsort([-mask.quality for mask in masks], kind="stable")
+    return [masks[int(i)] for i in nms(boxes, order, NMS_IOU)]

@@ -1,0 +1,55 @@
+"""From image tokens in factors to mask logits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class Upscaling:
+    """The two transposed convolutions (stride 2, so each is one matrix product) and the mask product.
+
+    Layout: channels first, then which of the 2x2 sub-cells, then the cell.
+    """
+
+    def __init__(self, decoder: Any, beta: Tensor) -> None:
+        one, norm, act, two, _ = decoder.output_upscaling
+        self.first = _transposed(one)  # (4 * c1, C)
+        self._constant = self.first @ beta + one.bias.detach().repeat_interleave(4)
+        self._second = _transposed(two)  # (4 * c2, c1)
+        self._second_bias = two.bias.detach().repeat_interleave(4)[:, None]
+        self._norm, self._act = norm, act
+
+    def logits(
+        self,
+        image: Tensor,
+        grid: tuple[int, int],
+        factors: tuple[Tensor, Tensor, Tensor],
+        hyper: Tensor,
+    ) -> Tensor:
+        rho, weights, rows = factors
+        height, width = grid
+        cells = height * width
+        wide = torch.addcmul(self._constant[:, None], image, rho)
+        wide.addmm_(self.first @ rows.T, weights)
+        wide = wide.view(-1, 4 * cells)
+        wide -= wide.mean(0)
+        wide *= (wide.square().mean(0) + self._norm.eps).rsqrt_()
+        wide.mul_(self._norm.weight[:, None]).add_(self._norm.bias[:, None])
+        wide = self._act(wide)
+        out = hyper.new_empty(len(hyper), 4, 4, cells)
+        for sub in range(4):
+            part = wide[:, sub * cells : (sub + 1) * cells]
+            fine = self._act(torch.addmm(self._second_bias, self._second, part))
+            out[:, :, sub] = (hyper @ fine.view(hyper.shape[1], -1)).view(-1, 4, cells)
+        # (mask, inner row, inner column, outer row, outer column, row, column)
+        placed: Tensor = out.view(-1, 2, 2, 2, 2, height, width).permute(0, 5, 3, 1, 6, 4, 2)
+        return placed.reshape(-1, 4 * height, 4 * width)
+
+
+def _transposed(convolution: Any) -> Tensor:
+    """ConvTranspose2d weights (in, out, 2, 2) as a matrix (4 * out, in), sub-cell fastest."""
+    weight: Tensor = convolution.weight.detach()
+    return weight.permute(1, 2, 3, 0).reshape(-1, weight.shape[0]).contiguous()

@@ -1,0 +1,37 @@
+"""Duplicates between views of one image: crops, tiles and the whole. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .types import FloatArray
+
+IntArray = npt.NDArray[np.int64]
+NMS_IOU = 0.7
+
+
+def prefer_small_views(
+    boxes: FloatArray, view_areas: npt.NDArray[Any], quality: npt.NDArray[Any]
+) -> IntArray:
+    """Rows to keep, ascending: of boxes that overlap with IoU above 0.7 the one from the smallest view
+    (its picture was sharpest), then the one of best quality. One view is taken as it is."""
+    count = len(boxes)
+    if len(set(np.asarray(view_areas).tolist())) <= 1 and count:
+        return np.arange(count)
+    order = np.lexsort((np.arange(count), -np.asarray(quality), np.asarray(view_areas)))
+    return np.sort(nms(boxes, order, NMS_IOU))
+
+
+def nms(boxes: FloatArray, order: IntArray, iou: float) -> IntArray:
+    """Rows that no kept row before them, in ``order``, overlaps by more than ``iou``."""
+    import torch
+    from torchvision.ops import nms as suppress
+
+    if not len(order):
+        return np.zeros(0, np.int64)
+    ranked = torch.from_numpy(np.ascontiguousarray(boxes[order], np.float32))
+    falling = torch.arange(len(order), 0, -1, dtype=torch.float32)
+    return np.asarray(order[suppress(ranked, falling, iou).numpy()], np.int64)
