@@ -1,0 +1,104 @@
+"""What the benchmarks share: alternating timings, peak memory, models of the real sizes, scenes."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = ROOT.parent / "shared" / "data"
+TINY_SAM = ROOT / "tests" / "assets" / "tiny_sam.pth"
+sys.path.insert(0, str(ROOT / "tests"))
+SETS = ("screws", "tools", "fruits_nuts", "nuclei", "bsd_pitting", "cards", "thermal")
+
+
+def alternate(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+    """Seconds of the fastest call of each, all called in turn, ``rounds`` times."""
+    best = dict.fromkeys(calls, float("inf"))
+    for _ in range(rounds):
+        for name, call in calls.items():
+            started = time.perf_counter()
+            call()
+            best[name] = min(best[name], time.perf_counter() - started)
+    return best
+
+
+def peak_above(call: Callable[[], Any]) -> float:
+    """GB of resident memory that a call needs at its worst above what was there before (Linux)."""
+    Path("/proc/self/clear_refs").write_text("5")
+    before = _status("VmRSS")
+    call()
+    return (_status("VmHWM") - before) / 1e6
+
+
+def _status(name: str) -> float:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(name + ":"):
+            return float(line.split()[1])
+    raise RuntimeError(f"/proc/self/status has no {name}")
+
+
+def matrix_rates() -> dict[str, float]:
+    """GFLOP/s of a 4096 x 4096 matrix product."""
+    a = torch.randn(4096, 4096)
+    b = a.bfloat16()
+    spent = alternate({"fp32": lambda: a @ a, "bf16": lambda: b @ b}, 3)
+    return {name: 2 * 4096**3 / seconds / 1e9 for name, seconds in spent.items()}
+
+
+def real_sized_sam(variant: str = "vit_b") -> Any:
+    """segment-anything's model with random weights, changed so that points give different masks."""
+    from segment_anything import sam_model_registry
+
+    torch.manual_seed(0)
+    sam = sam_model_registry[variant]().eval()
+    for name, value in sam.named_parameters():
+        if "rel_pos" in name or "pos_embed" in name:
+            torch.nn.init.normal_(value, std=0.05)
+        elif "mask_decoder.transformer" in name and name.endswith("proj.weight"):
+            value.data.mul_(3)
+        elif "hypernetworks" in name:
+            value.data.mul_(2)
+    return sam
+
+
+def scene(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """A generated picture (height, width, 3) uint8 with many flat shapes."""
+    from scenes import make_scene
+
+    tile = 400
+    rows = []
+    for y in range(-(-height // tile)):
+        row = [make_scene(seed + 100 * y + x, size=tile).image for x in range(-(-width // tile))]
+        rows.append(np.concatenate(row, axis=1))
+    return np.ascontiguousarray(np.concatenate(rows)[:height, :width])
+
+
+def photographs() -> dict[str, np.ndarray]:
+    """Real photographs: those that come with scikit-image, and the first of each annotated set."""
+    from skimage import data
+
+    found = {name: np.asarray(getattr(data, name)()) for name in ("coffee", "chelsea", "astronaut")}
+    for name in SETS:
+        folder = DATA / name / "images"
+        if not folder.is_dir():
+            print(f"{name}: {folder} is not here, skipped.")
+            continue
+        path = sorted(folder.iterdir())[0]
+        found[f"{name}/{path.name}"] = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+    return found
+
+
+def machine() -> str:
+    """One line about where the figures come from."""
+    name = platform.processor() or platform.machine()
+    return f"{name}, {os.cpu_count()} cores, torch {torch.__version__}, {torch.get_num_threads()} threads"
