@@ -81,7 +81,7 @@ def join(parts: Sequence[tuple[View, Proposals]], size: tuple[int, int]) -> tupl
         removed.update(found.removed)
     quality = np.concatenate([found.quality for _, found in parts])
     boxes = rle.boxes(rles)
-    kept = prefer_small_views(boxes, np.asarray(areas), quality)
+    kept = prefer_small_views(boxes, np.asarray(areas))
     removed["duplicate"] += len(rles) - len(kept)
     rows = kept[np.argsort(-quality[kept], kind="stable")]
     chosen = tuple(rles[i] for i in rows)

@@ -13,16 +13,19 @@ IntArray = npt.NDArray[np.int64]
 NMS_IOU = 0.7
 
 
-def prefer_small_views(
-    boxes: FloatArray, view_areas: npt.NDArray[Any], quality: npt.NDArray[Any]
-) -> IntArray:
+def prefer_small_views(boxes: FloatArray, view_areas: npt.NDArray[Any]) -> IntArray:
     """Rows to keep, ascending: of boxes that overlap with IoU above 0.7 the one from the smallest view
-    (its picture was sharpest), then the one of best quality. One view is taken as it is."""
-    count = len(boxes)
-    if len(set(np.asarray(view_areas).tolist())) <= 1 and count:
-        return np.arange(count)
-    order = np.lexsort((np.arange(count), -np.asarray(quality), np.asarray(view_areas)))
-    return np.sort(nms(boxes, order, NMS_IOU))
+    (its picture was sharpest), of equal views the first. One view is taken as it is.
+
+    boxes (N, 4) xyxy, exclusive maximum; rows of one view stand best first. The overlap is measured
+    between pixel centres, as segment-anything does it.
+    """
+    areas = np.asarray(view_areas)
+    if len(set(areas.tolist())) <= 1:
+        return np.arange(len(boxes))
+    centres = boxes - np.asarray([0, 0, 1, 1], np.float32)
+    order = np.argsort(areas, kind="stable")
+    return np.sort(nms(centres, order, NMS_IOU))
 
 
 def nms(boxes: FloatArray, order: IntArray, iou: float) -> IntArray:

@@ -55,8 +55,7 @@ class SamProposer:
         asked = oom = 0
         for x0, y0, x1, y1 in crops(size, self._options.crop_layers):
             prompts = self._prompts(promise, size, (x0, y0, x1, y1))
-            inner = (x0 > 0, y0 > 0, x1 < size[1], y1 < size[0])
-            done = self._generator.run(image[y0:y1, x0:x1], prompts, inner)
+            done = self._generator.run(image[y0:y1, x0:x1], prompts, (y0, x0), size)
             removed += done.removed
             asked, oom = asked + done.asked, oom + done.oom
             for mask in done.masks:
@@ -64,7 +63,7 @@ class SamProposer:
                 rles.append(rle.encode_window(pixels, (y0 + y, x0 + x), size))
                 quality.append(min(1.0, max(0.0, mask.quality)))
                 views.append((x1 - x0) * (y1 - y0))
-        kept = prefer_small_views(rle.boxes(rles), np.asarray(views), np.asarray(quality))
+        kept = prefer_small_views(rle.boxes(rles), np.asarray(views))
         removed["duplicate"] += len(rles) - len(kept)
         found = from_rles([rles[i] for i in kept], [quality[i] for i in kept], size)
         facts = {"points_asked": asked, "memory_retries": oom}

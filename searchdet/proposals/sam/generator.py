@@ -78,9 +78,15 @@ class MaskGenerator:
         self._batch = CPU_BATCH if torch.device(compute.device).type == "cpu" else GPU_BATCH
 
     @torch.inference_mode()
-    def run(self, image: UInt8Array, prompts: Prompts, inner: tuple[bool, ...] = ()) -> Pass:
-        """Masks of an (H, W, 3) picture, best first. inner: which of the sides left, top, right,
-        bottom are cuts through a larger image."""
+    def run(
+        self,
+        image: UInt8Array,
+        prompts: Prompts,
+        origin: tuple[int, int] = (0, 0),
+        whole: tuple[int, int] | None = None,
+    ) -> Pass:
+        """Masks of an (H, W, 3) picture, best first. origin (y, x) and whole (H, W): where the picture
+        lies in a larger image; masks that its edge cuts are dropped."""
         size = (image.shape[0], image.shape[1])
         scaled = self._resize.apply_image(np.ascontiguousarray(image))
         side = self._decoder.image_side(self._encoder(self._prepare(scaled)))
@@ -97,10 +103,9 @@ class MaskGenerator:
             asked += len(rows)
             prompts.tell(_holding(judge.masks[known:], where))
         masks = judge.masks
-        if any(inner):
-            uncut = [mask for mask in masks if not _is_cut(mask, size, inner)]
-            judge.removed["crop_edge"] += len(masks) - len(uncut)
-            masks = uncut
+        uncut = [mask for mask in masks if not _is_cut(mask.box, size, origin, whole or size)]
+        judge.removed["crop_edge"] += len(masks) - len(uncut)
+        masks = uncut
         kept = _without_duplicates(masks)
         judge.removed["duplicate"] += len(masks) - len(kept)
         return Pass(frame, kept, judge.removed, asked, oom)
@@ -171,12 +176,13 @@ class _Judge:
             self._accept(field, values[i], float(near[i]))
 
     def _stability(self, logits: Tensor) -> npt.NDArray[np.float64]:
-        """Stability (M,) with every cell counted as the pixels that it stands for; NaN becomes -1."""
+        """Stability (M,) with every cell counted as the pixels that it stands for; -1 without any."""
         rows, columns = self._weights
         inner, outer = (
             ((logits > level).float() @ columns) @ rows for level in (LEVEL + OFFSET, LEVEL - OFFSET)
         )
-        return torch.nan_to_num(inner / outer, nan=-1.0).double().cpu().numpy()
+        ratio = torch.where(outer > 0, inner / outer, -torch.ones_like(outer))
+        return ratio.double().cpu().numpy()
 
     def _accept(self, field: FloatArray, quality: float, near: float) -> None:
         threshold = self._options.stability_score_thresh
@@ -209,10 +215,20 @@ def _holding(masks: list[Mask], where: tuple[Any, Any]) -> BoolArray:
     return held
 
 
-def _is_cut(mask: Mask, size: tuple[int, int], inner: tuple[bool, ...]) -> bool:
-    x0, y0, x1, y1 = mask.box
-    gaps = (x0, y0, abs(x1 - size[1]), abs(y1 - size[0]))
-    return any(cut and gap <= EDGE for cut, gap in zip(inner, gaps, strict=True))
+def _is_cut(
+    box: tuple[int, int, int, int],
+    size: tuple[int, int],
+    origin: tuple[int, int],
+    whole: tuple[int, int],
+) -> bool:
+    """Whether a side of the box lies near the crop's edge and not near the image's."""
+    y, x = origin
+    edges = ((x, 0), (y, 0), (x + size[1], whole[1]), (y + size[0], whole[0]))
+    sides = zip(box, (x, y, x, y), edges, strict=True)
+    return any(
+        abs(value + shift - crop) <= EDGE < abs(value + shift - image)
+        for value, shift, (crop, image) in sides
+    )
 
 
 def _without_duplicates(masks: list[Mask]) -> list[Mask]:
