@@ -292,7 +292,7 @@ def main() -> None:
         "precision": precision,
     }
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("parts", nargs="*", choices=parts, default=[])
+    parser.add_argument("parts", nargs="*", choices=list(parts))
     chosen = parser.parse_args().parts or [name for name in parts if "-" not in name]
     print(machine())
     for name in chosen:

@@ -1,0 +1,120 @@
+"""How many of the detections of ``--prompting everything`` guided prompting keeps, small test SAM.
+
+    python benchmarks/bench_guided.py [--share 0.25] [--images 5] [--sets demo screws ...]
+
+A detection is kept where guided prompting gives one of the same class with a mask IoU of 0.5 or more.
+Positive and negative folders of each set are used; thresholds are the defaults.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import DATA, SETS, TINY_SAM, machine
+from PIL import Image
+
+from searchdet.detector import Detector
+from searchdet.records import Candidate
+
+SAM: dict[str, Any] = {"pred_iou_thresh": 0.7, "stability_score_thresh": 0.8, "precision": "fp32"}
+
+
+def folders(name: str, scratch: Path) -> tuple[Path, Path, list[Path]] | None:
+    """Positive folder, negative folder and images of a set; ``scenes`` are generated."""
+    if name == "scenes":
+        return generated(scratch)
+    if not (DATA / name).is_dir():
+        print(f"{name}: {DATA / name} is not here, skipped.")
+        return None
+    return DATA / name / "positive", DATA / name / "negative", sorted((DATA / name / "images").iterdir())
+
+
+def generated(scratch: Path) -> tuple[Path, Path, list[Path]]:
+    """Exemplars cut out of scenes (red and blue shapes; green ones as negatives), eight pictures."""
+    from scenes import COLOURS, make_scene
+
+    wanted = {"red": 3, "blue": 3, "green": 3}
+    for seed in range(100, 200):
+        made = make_scene(seed, size=256, palette=COLOURS)
+        for mask, colour in zip(made.masks, made.colours, strict=True):
+            if wanted.get(str(colour), 0):
+                wanted[colour] -= 1
+                base = scratch / ("negative" if colour == "green" else f"positive/{colour}")
+                write_exemplar(base / f"{wanted[colour]}.png", made.image, mask)
+    (scratch / "images").mkdir()
+    for seed in range(8):
+        parts = [make_scene(seed * 4 + i, size=320, palette=COLOURS).image for i in range(4)]
+        picture = np.concatenate([np.concatenate(parts[:2], 1), np.concatenate(parts[2:], 1)])
+        Image.fromarray(picture).save(scratch / "images" / f"{seed}.png")
+    return scratch / "positive", scratch / "negative", sorted((scratch / "images").iterdir())
+
+
+def write_exemplar(path: Path, image: np.ndarray, mask: np.ndarray) -> None:
+    """The box of a mask with a margin, and the mask beside it."""
+    y, x = np.nonzero(mask)
+    part = (slice(max(0, y.min() - 4), y.max() + 5), slice(max(0, x.min() - 4), x.max() + 5))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image[part]).save(path)
+    Image.fromarray(mask[part].astype(np.uint8) * 255).save(path.with_suffix(".mask.png"))
+
+
+def kept(wanted: tuple[Candidate, ...], found: tuple[Candidate, ...]) -> int:
+    """How many of ``wanted`` have a partner in ``found``."""
+    from pycocotools import mask as coco
+
+    count = 0
+    for item in wanted:
+        same = [other.segmentation for other in found if other.label == item.label]
+        if same:
+            count += bool(coco.iou([item.segmentation], same, [0] * len(same)).max() >= 0.5)
+    return count
+
+
+def compare(name: str, share: float, images: int, scratch: Path) -> tuple[int, int]:
+    """Detections of everything on a set, and how many of them guided prompting keeps."""
+    given = folders(name, scratch)
+    if given is None:
+        return 0, 0
+    positive, negative, paths = given
+    rows = np.linspace(0, len(paths) - 1, min(images, len(paths))).round().astype(int)
+    make: dict[str, Any] = SAM | {"sam_checkpoint": TINY_SAM, "proposals": "sam"}
+    plain = Detector.from_folders(positive, negative, **make)
+    guided = Detector.from_folders(positive, negative, **make, prompting="guided", guided_share=share)
+    counts, spent, asked = np.zeros(3, int), np.zeros(2), np.zeros(2, int)
+    for row in rows:
+        records = []
+        for i, detector in enumerate((plain, guided)):
+            started = time.perf_counter()
+            records.append(detector.detect(paths[row]))
+            spent[i] += time.perf_counter() - started
+            asked[i] += records[-1].facts["proposals"]["points_asked"]
+        first, second = (record.detections for record in records)
+        counts += (len(first), kept(first, second), len(second))
+    print(
+        f"{name:12} {len(rows)} images: everything {counts[0]:4}, of these guided keeps {counts[1]:4} "
+        f"({counts[1] / max(counts[0], 1):.3f}), guided {counts[2]:4}; "
+        f"points {asked[1] / asked[0]:.3f}, time {spent[1] / spent[0]:.2f}"
+    )
+    return int(counts[0]), int(counts[1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--share", type=float, default=0.25)
+    parser.add_argument("--images", type=int, default=5)
+    parser.add_argument("--sets", nargs="*", default=["scenes", *SETS])
+    chosen = parser.parse_args()
+    print(machine(), f"share {chosen.share}")
+    with tempfile.TemporaryDirectory() as scratch:
+        tally = [compare(name, chosen.share, chosen.images, Path(scratch)) for name in chosen.sets]
+    wanted, found = (sum(column) for column in zip(*tally, strict=True))
+    print(f"guided keeps {found} of {wanted} detections: {found / max(wanted, 1):.4f}")
+
+
+if __name__ == "__main__":
+    main()
