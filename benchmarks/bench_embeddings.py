@@ -10,13 +10,12 @@ scaled to the number of masks.
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from common import alternate, machine, matrix_rates, scene
+from common import alternate, matrix_rates, run_parts, scene
 
 from searchdet.backbones import SPECS
 from searchdet.backbones.network import NetworkBackbone
@@ -90,7 +89,9 @@ def maps() -> None:
         spent = alternate(calls, 2)
         for n in COUNTS:
             own = spent[str(n)]
-            line = f"embeddings {precision}, {n:3} masks: {own:.3f} s, {own / spent['1']:.2f}x of 1 mask"
+            line = (
+                f"embeddings {precision}, {n:3} masks: {own:.3f} s, {own / spent['1']:.2f}x of 1 mask"
+            )
             for side in SIDES:
                 crop = n * spent[f"crops {side}"] / SAMPLE
                 line += f"; {n} crops of {side}x{side} {crop:.1f} s, {crop / own:.1f}x"
@@ -129,12 +130,7 @@ def precision() -> None:
 
 def main() -> None:
     parts = {"maps": maps, "precision": precision}
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("parts", nargs="*", choices=list(parts))
-    chosen = parser.parse_args().parts or list(parts)
-    print(machine())
-    for name in chosen:
-        parts[name]()
+    run_parts(__doc__, parts)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,11 @@ def folders(name: str, scratch: Path) -> tuple[Path, Path, list[Path]] | None:
     if not (DATA / name).is_dir():
         print(f"{name}: {DATA / name} is not here, skipped.")
         return None
-    return DATA / name / "positive", DATA / name / "negative", sorted((DATA / name / "images").iterdir())
+    return (
+        DATA / name / "positive",
+        DATA / name / "negative",
+        sorted((DATA / name / "images").iterdir()),
+    )
 
 
 def generated(scratch: Path) -> tuple[Path, Path, list[Path]]:

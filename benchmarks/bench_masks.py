@@ -12,7 +12,6 @@ Random weights of the real size; thresholds are quantiles of what the weights gi
 
 from __future__ import annotations
 
-import argparse
 import copy
 import subprocess
 import sys
@@ -23,11 +22,11 @@ import torch
 from common import (
     TINY_SAM,
     alternate,
-    machine,
     matrix_rates,
     peak_above,
     photographs,
     real_sized_sam,
+    run_parts,
     scene,
 )
 
@@ -91,7 +90,9 @@ def agreement() -> None:
             mine = list(second.propose(image).rles)
             found = (len(theirs), partners(theirs, mine), len(mine), partners(mine, theirs))
             tally += found
-            print(f"  {name:44} stock {found[0]:4} ({found[1]:4} paired)  ours {found[2]:4} ({found[3]:4})")
+            print(
+                f"  {name:39} stock {found[0]:4} ({found[1]:4} paired)  ours {found[2]:4} ({found[3]:4})"
+            )
         shares = (tally[1] / tally[0], tally[3] / tally[2])
         print(
             f"agreement, crop layers {layers}: {shares[0]:.4f} of {tally[0]} stock masks and "
@@ -291,12 +292,7 @@ def main() -> None:
         "memory-stock": lambda: memory_of("stock"),
         "precision": precision,
     }
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("parts", nargs="*", choices=list(parts))
-    chosen = parser.parse_args().parts or [name for name in parts if "-" not in name]
-    print(machine())
-    for name in chosen:
-        parts[name]()
+    run_parts(__doc__, parts)
 
 
 if __name__ == "__main__":

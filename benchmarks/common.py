@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import sys
@@ -101,4 +102,19 @@ def photographs() -> dict[str, np.ndarray]:
 def machine() -> str:
     """One line about where the figures come from."""
     name = platform.processor() or platform.machine()
-    return f"{name}, {os.cpu_count()} cores, torch {torch.__version__}, {torch.get_num_threads()} threads"
+    return (
+        f"{name}, {os.cpu_count()} cores, torch {torch.__version__}, {torch.get_num_threads()} threads"
+    )
+
+
+def run_parts(about: str | None, parts: dict[str, Callable[[], None]], hidden: str = "-") -> None:
+    """Run the parts that the command line names, or all whose name has no ``hidden`` in it."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(parts))
+    chosen = parser.parse_args().parts or [name for name in parts if hidden not in name]
+    unknown = [name for name in chosen if name not in parts]
+    if unknown:
+        parser.error(f"no part {unknown[0]!r}; choose from {', '.join(parts)}")
+    print(machine())
+    for name in chosen:
+        parts[name]()

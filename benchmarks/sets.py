@@ -64,11 +64,15 @@ def load(name: str) -> Set | None:
     truth = Truth(dataset, json.loads(parts.read_text()) if parts.is_file() else None)
     backbone = backbones.load(BackboneOptions())
     options = EmbeddingOptions()
-    found = exemplars.find_positives(folder / "positive") + exemplars.find_negatives(folder / "negative")
+    found = exemplars.find_positives(folder / "positive") + exemplars.find_negatives(
+        folder / "negative"
+    )
     bank = build_bank(backbone, exemplars.load(found), options)
     proposer = proposals.load(ProposalOptions("regions"), "cpu", "fp32")
     describer = Describer(backbone, proposer, ProposalOptions("regions"), options)
-    photos = tuple(_photo(number, folder / "images" / file, describer) for number, file in truth.names.items())
+    photos = tuple(
+        _photo(number, folder / "images" / file, describer) for number, file in truth.names.items()
+    )
     return Set(name, truth, bank, photos)
 
 
@@ -101,11 +105,13 @@ def few(bank: Bank, per_class: int, seed: int, negatives: int | None = None) -> 
 def _photo(image_id: int, path: Path, describer: Describer) -> Photo:
     kept = CACHE / _code() / path.parents[1].name / f"{path.name}.pkl"
     if kept.is_file():
-        return pickle.loads(kept.read_bytes())
+        return pickle.loads(kept.read_bytes())  # noqa: S301 - our own file
     image = read_image(path)
     started = time.perf_counter()
     regions = describer.regions(image.pixels)
-    photo = Photo(image_id, path.name, (image.height, image.width), regions, time.perf_counter() - started)
+    photo = Photo(
+        image_id, path.name, (image.height, image.width), regions, time.perf_counter() - started
+    )
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_bytes(pickle.dumps(photo))
     return photo
@@ -129,4 +135,8 @@ def describe(photos: tuple[Photo, ...]) -> dict[str, Any]:
     """Counts and times of a set."""
     seconds = [photo.seconds for photo in photos]
     masks = [len(photo.regions.proposals) for photo in photos]
-    return {"seconds": float(np.median(seconds)), "slowest": max(seconds), "masks": float(np.mean(masks))}
+    return {
+        "seconds": float(np.median(seconds)),
+        "slowest": max(seconds),
+        "masks": float(np.mean(masks)),
+    }

@@ -1,0 +1,106 @@
+"""How time grows with points, masks, exemplars and image size.
+
+    python benchmarks/bench_scaling.py [points] [masks] [exemplars] [size]
+
+Points with the small test SAM, size with the embedded proposer and backbone; exponent 1 is linear
+growth from the first row to the last.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from common import TINY_SAM, alternate, matrix_rates, run_parts, scene
+
+from searchdet import backbones
+from searchdet.bank import Bank
+from searchdet.config import BackboneOptions, EmbeddingOptions, ProposalOptions, ScoringOptions
+from searchdet.devices import Compute, resolve
+from searchdet.embeddings import l2_normalize, pool, runs_coverage
+from searchdet.proposals import load, rle
+from searchdet.proposals.sam import SamProposer
+from searchdet.proposals.sam.weights import load_sam
+from searchdet.scoring import score_regions
+
+DIM, CLASSES = 1024, 100
+
+
+def table(title: str, calls: dict[int, Callable[[], Any]], rounds: int = 3) -> dict[int, float]:
+    """Time all, print each and the exponent between the ends."""
+    spent = alternate({str(n): call for n, call in calls.items()}, rounds)
+    counts = list(calls)
+    for n in counts:
+        print(f"  {title} {n:6}: {spent[str(n)]:.4f} s")
+    growth = math.log(spent[str(counts[-1])] / spent[str(counts[0])]) / math.log(counts[-1] / counts[0])
+    print(f"{title} {counts[0]} to {counts[-1]}: exponent {growth:.2f}")
+    return {n: spent[str(n)] for n in counts}
+
+
+def points() -> None:
+    sam, info = load_sam(TINY_SAM, Compute("cpu", "fp32"))
+    image = scene(600, 800)
+    calls = {}
+    for side in (8, 16, 32):
+        options = ProposalOptions("sam", points_per_side=side)
+        proposer = SamProposer(sam, info, options, resolve("cpu", "fp32"))
+        calls[side * side] = lambda p=proposer: p.propose(image)
+    table("points", calls, 2)
+
+
+def masks() -> None:
+    image = scene(1200, 1800)
+    feature_map = backbones.load(BackboneOptions()).feature_map(image)
+    grid = (int(feature_map.features.shape[1]), int(feature_map.features.shape[2]))
+    found = load(ProposalOptions("regions"), "cpu", "fp32").propose(image)
+
+    def describe(count: int) -> None:
+        rles = [found.rles[i % len(found)] for i in range(count)]
+        coverage = runs_coverage([rle.runs(code) for code in rles], found.size, grid)
+        pool(feature_map, coverage, EmbeddingOptions())
+
+    table("masks", {n: lambda n=n: describe(n) for n in (1, 10, 100, 1000)})
+
+
+def exemplars() -> None:
+    rng = np.random.default_rng(0)
+    regions = l2_normalize(rng.normal(size=(300, DIM)).astype(np.float32))
+    valid = np.ones(300, bool)
+    calls, banks = {}, {}
+    for count in (100, 1000, 10_000):
+        rows = l2_normalize(rng.normal(size=(count, DIM)).astype(np.float32))
+        labels = np.arange(count) % CLASSES
+        names = tuple(f"{i}.png" for i in range(count))
+        classes = tuple(f"{i:03}" for i in range(CLASSES))
+        banks[count] = Bank(classes, rows, labels, names, rows[:50], names[:50])
+        calls[count] = lambda b=banks[count]: score_regions(regions, valid, b, ScoringOptions())
+    spent = table("exemplars", calls)
+    largest = banks[10_000].positives
+    bare = alternate({"bare": lambda: regions @ largest.T}, 5)["bare"]
+    work = 2 * 300 * 10_000 * DIM / 1e9
+    print(
+        f"scoring 300 regions against 10,000 exemplars of {CLASSES} classes: {spent[10_000]:.4f} s, "
+        f"{spent[10_000] / bare:.2f}x the bare product ({bare:.4f} s; "
+        f"{work / matrix_rates()['fp32']:.4f} s at the matrix rate)"
+    )
+
+
+def size() -> None:
+    backbone = backbones.load(BackboneOptions())
+    proposer = load(ProposalOptions("regions"), "cpu", "fp32")
+    calls = {}
+    for side in (512, 1024, 2048, 4096):
+        image = scene(side * 3 // 4, side)
+        calls[side] = lambda i=image: (proposer.propose(i), backbone.feature_map(i))
+    table("long side", calls, 2)
+
+
+def main() -> None:
+    parts = {"points": points, "masks": masks, "exemplars": exemplars, "size": size}
+    run_parts(__doc__, parts)
+
+
+if __name__ == "__main__":
+    main()
