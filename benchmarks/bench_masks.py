@@ -90,9 +90,8 @@ def agreement() -> None:
             mine = list(second.propose(image).rles)
             found = (len(theirs), partners(theirs, mine), len(mine), partners(mine, theirs))
             tally += found
-            print(
-                f"  {name:39} stock {found[0]:4} ({found[1]:4} paired)  ours {found[2]:4} ({found[3]:4})"
-            )
+            pairs = f"stock {found[0]:4} ({found[1]:4} paired)  ours {found[2]:4} ({found[3]:4})"
+            print(f"  {name:44} {pairs}")
         shares = (tally[1] / tally[0], tally[3] / tally[2])
         print(
             f"agreement, crop layers {layers}: {shares[0]:.4f} of {tally[0]} stock masks and "
