@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ from typing import Any
 from . import files
 from .detector import Detector
 from .errors import EmbeddingError, ImageError, OutputError, ResourceError, UsageError
+from .exemplars import Exemplar
 from .exports import coco
 from .images import SUFFIXES, LoadedImage, read_image
 from .records import ImageRecord, failed, read_json
-from .render import encode_jpeg, overlay
+from .render import encode_jpeg, outlined, overlay
 
 log = logging.getLogger(__name__)
 
@@ -148,19 +149,32 @@ class Output:
                 "Pass --root to keep both apart, or --overwrite to replace it.",
             )
 
+    def preview(self, found: Sequence[Exemplar]) -> None:
+        """Show exemplars whose mask was looked for: ``exemplars/<name>.jpg``."""
+        for item in found:
+            path = self.folder / "exemplars" / f"{item.name}.jpg"
+            files.write_bytes(path, encode_jpeg(outlined(item.pixels, item.mask)))
+
     def finish(self, run: dict[str, Any]) -> None:
         """Rebuild the dataset file from all records of the folder, and write ``run.json``."""
-        found = sorted((self.folder / "records").rglob("*.json"), key=_natural)
-        records = [record for record in map(_read_record, found) if record is not None]
-        files.write_json(self.folder / "coco.json", coco.dataset(records))
+        files.write_json(self.folder / "coco.json", coco.dataset(read_records(self.folder)))
         files.write_json(self.folder / "run.json", run)
+
+
+def read_records(folder: Path) -> list[dict[str, Any]]:
+    """All records of an output folder, in natural order; what is no record is left out with a WARNING.
+    Raises UsageError where there is no such folder."""
+    if not (folder / "records").is_dir():
+        raise UsageError(f"{folder}: has no folder `records`.", "Name an output folder of `detect`.")
+    found = sorted((folder / "records").rglob("*.json"), key=_natural)
+    return [record for record in map(_read_record, found) if record is not None]
 
 
 def _read_record(path: Path) -> dict[str, Any] | None:
     try:
         return read_json(path)
     except (ValueError, OSError) as error:
-        log.warning("%s is left out of coco.json: %s", path, error)
+        log.warning("%s is left out: %s", path, error)
         return None
 
 

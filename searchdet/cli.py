@@ -1,37 +1,27 @@
-"""The command line: parse, one call, print, exit code. The only module that prints."""
+"""The command line: parse, one call, print, exit code. Only cli*.py and console.py print."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import logging
-import os
-import sys
-import traceback
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from . import config
-from .errors import SearchdetError
+from . import options as opt
+from .cli_bank import bank_app
+from .console import guarded, say
 from .version import __version__
 
 if TYPE_CHECKING:
     from .batch import Result
-    from .detector import Settings
 
 EXIT_SOME_FAILED, EXIT_NOTHING_FOUND, EXIT_BUG = 3, 6, 1
 _SCORING = config.ScoringOptions()
 _PROPOSALS = config.ProposalOptions()
-_PARTS = (
-    config.BackboneOptions,
-    config.ProposalOptions,
-    config.EmbeddingOptions,
-    config.ScoringOptions,
-)
-
+_SUPPRESSION = config.SuppressionOptions()
+_EXEMPLARS = config.ExemplarOptions()
 app = typer.Typer(
     name="searchdet",
     help="Find objects in images from a handful of examples, without training.",
@@ -41,16 +31,7 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="Which backbones and weights there are.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
-
-
-def _option(*flags: str, text: str, panel: str | None = None) -> Any:
-    """An option that can also be set as ``SEARCHDET_<NAME>``."""
-    name = next(flag for flag in flags if flag.startswith("--")).split("/")[0]
-    variable = "SEARCHDET_" + name.removeprefix("--").replace("-", "_").upper()
-    return typer.Option(*flags, help=text, envvar=variable, rich_help_panel=panel)
-
-
-_M, _P, _S, _O = "Models", "Proposals", "Scores and decision", "Output"
+app.add_typer(bank_app, name="bank")
 
 
 def _version(value: bool) -> None:
@@ -70,163 +51,80 @@ def _root(
 
 @app.command()
 def detect(
-    images: Annotated[list[str], typer.Argument(help="Images, folders or quoted globs.")],
-    positive: Annotated[
-        Path, _option("--positive", text="Folder of examples; sub-folders are classes.")
-    ],
-    negative: Annotated[
-        Optional[Path], _option("--negative", text="Folder of counter-examples, any depth.")
-    ] = None,
-    backbone: Annotated[
-        str, _option("--backbone", text="See `searchdet models list`.", panel=_M)
-    ] = config.DEFAULT_BACKBONE,
-    backbone_ckpt: Annotated[
-        Optional[Path],
-        _option("--backbone-ckpt", "--dinov3-ckpt", text="Weight file of the backbone.", panel=_M),
-    ] = None,
-    sam_checkpoint: Annotated[
-        Optional[Path], _option("--sam-checkpoint", text="Weight file of SAM.", panel=_M)
-    ] = None,
-    allow_unverified: Annotated[
-        bool,
-        _option(
-            "--allow-unverified-weights",
-            text="Accept an official name with another content.",
-            panel=_M,
-        ),
-    ] = False,
-    device: Annotated[str, _option("--device", text="auto, cpu or cuda.", panel=_M)] = "auto",
-    precision: Annotated[
-        str, _option("--precision", text="auto, fp32, bf16 or fp16.", panel=_M)
-    ] = "auto",
-    feat_short_side: Annotated[
-        Optional[int],
-        _option("--feat-short-side", text="Short side the backbone sees, pixels.", panel=_M),
-    ] = None,
-    pooling: Annotated[
-        str, _option("--pooling", text="mean, or topk: most typical cells.", panel=_M)
-    ] = "mean",
-    proposals: Annotated[
-        str,
-        _option("--proposals", text="auto (sam if its weights are there), sam, regions.", panel=_P),
-    ] = "auto",
-    points_per_side: Annotated[
-        int, _option("--points-per-side", text="SAM's grid of points.", panel=_P)
-    ] = _PROPOSALS.points_per_side,
-    prompting: Annotated[
-        str,
-        _option("--prompting", text="everything, or guided: promising points first.", panel=_P),
-    ] = _PROPOSALS.prompting,
-    guided_share: Annotated[
-        float, _option("--guided-share", text="Share of the points that guided asks.", panel=_P)
-    ] = _PROPOSALS.guided_share,
-    crop_layers: Annotated[
-        int, _option("--crop-layers", text="SAM's layers of image crops.", panel=_P)
-    ] = _PROPOSALS.crop_layers,
-    tile: Annotated[
-        int,
-        _option("--tile", text="Side of tiles for large images, pixels; 0: none.", panel=_P),
-    ] = _PROPOSALS.tile,
-    tile_overlap: Annotated[
-        float, _option("--tile-overlap", text="Share that tiles overlap.", panel=_P)
-    ] = _PROPOSALS.tile_overlap,
-    pred_iou_thresh: Annotated[
-        float, _option("--pred-iou-thresh", text="SAM's least predicted IoU.", panel=_P)
-    ] = _PROPOSALS.pred_iou_thresh,
-    stability_score_thresh: Annotated[
-        float, _option("--stability-score-thresh", text="SAM's least stability.", panel=_P)
-    ] = _PROPOSALS.stability_score_thresh,
-    min_area: Annotated[
-        float, _option("--min-area", text="Smallest mask, percent of the image.", panel=_P)
-    ] = _PROPOSALS.min_area,
-    max_area: Annotated[
-        float, _option("--max-area", text="Largest mask, percent of the image.", panel=_P)
-    ] = _PROPOSALS.max_area,
-    drop_border: Annotated[
-        bool, _option("--drop-border", text="Drop masks that touch the frame.", panel=_P)
-    ] = _PROPOSALS.drop_border,
-    border_width: Annotated[
-        int, _option("--border-width", text="Width of that frame, pixels.", panel=_P)
-    ] = _PROPOSALS.border_width,
-    drop_rectangles: Annotated[
-        Optional[float],
-        _option("--drop-rectangles", text="Drop masks this near (IoU) to a rectangle.", panel=_P),
-    ] = _PROPOSALS.drop_rectangles,
-    max_containment: Annotated[
-        float,
-        _option("--max-containment", text="Drop masks more inside a better one; 1: none.", panel=_P),
-    ] = _PROPOSALS.max_containment,
-    smooth: Annotated[
-        int, _option("--smooth", text="Open and close masks, radius in cells.", panel=_P)
-    ] = _PROPOSALS.smooth,
-    max_masks: Annotated[
-        int, _option("--max-masks", text="Proposals kept an image.", panel=_P)
-    ] = _PROPOSALS.max_masks,
-    pos_agg: Annotated[
-        str, _option("--pos-agg", text="prototype, max, mean_topk or attention.", panel=_S)
-    ] = _SCORING.pos_agg,
-    topk: Annotated[
-        int, _option("--topk", text="Exemplars that mean_topk averages.", panel=_S)
-    ] = _SCORING.topk,
-    negative_weight: Annotated[
-        float,
-        _option("--negative-weight", text="score = pos - weight * max(neg, 0).", panel=_S),
-    ] = _SCORING.negative_weight,
-    min_score: Annotated[
-        Optional[float],
-        _option("--min-score", text="Least score; the backbone's own if not given.", panel=_S),
-    ] = _SCORING.min_score,
-    min_margin: Annotated[
-        float, _option("--min-margin", text="Least pos - neg (with negatives).", panel=_S)
-    ] = _SCORING.min_margin,
-    class_margin: Annotated[
-        float, _option("--class-margin", text="Least lead over the second class.", panel=_S)
-    ] = _SCORING.class_margin,
-    nms_iou: Annotated[
-        float, _option("--nms-iou", text="Overlap from which on the lower score goes.", panel=_S)
-    ] = _SCORING.nms_iou,
-    max_covered: Annotated[
-        float,
-        _option("--max-covered", text="Share covered by better masks: a fragment.", panel=_S),
-    ] = _SCORING.max_covered,
-    output: Annotated[
-        Path, _option("--output", "-o", text="Folder for records and pictures.", panel=_O)
-    ] = Path("searchdet-out"),
-    save: Annotated[bool, _option("--save/--no-save", text="Write files.", panel=_O)] = True,
-    overlays: Annotated[
-        bool, _option("--overlays/--no-overlays", text="Write a picture an image.", panel=_O)
-    ] = True,
-    overwrite: Annotated[
-        bool, _option("--overwrite", text="Replace records of other images.", panel=_O)
-    ] = False,
-    root: Annotated[
-        Optional[Path], _option("--root", text="Record names are relative to it.", panel=_O)
-    ] = None,
-    recursive: Annotated[
-        bool, _option("--recursive", "-r", text="Look into sub-folders.", panel=_O)
-    ] = False,
-    max_pixels: Annotated[
-        int, _option("--max-pixels", text="Refuse larger images.", panel=_O)
-    ] = config.MAX_PIXELS,
-    json_lines: Annotated[
-        bool, _option("--json", text="One JSON record a line on stdout.", panel=_O)
-    ] = False,
-    fail_if_empty: Annotated[
-        bool, _option("--fail-if-empty", text="Exit 6 if nothing is found.", panel=_O)
-    ] = False,
-    verbose: Annotated[bool, _option("--verbose", "-v", text="Tell more.", panel=_O)] = False,
-    debug: Annotated[bool, _option("--debug", text="Show tracebacks.", panel=_O)] = False,
+    images: opt.Images,
+    positive: opt.Positive = None,
+    negative: opt.Negative = None,
+    positive_coco: opt.PositiveCoco = None,
+    positive_images: opt.PositiveImages = None,
+    bank: opt.BankFile = None,
+    exemplar_mask: opt.ExemplarMask = _EXEMPLARS.exemplar_mask,
+    keep_conflicts: opt.KeepConflicts = _EXEMPLARS.keep_conflicts,
+    backbone: opt.BackboneName = config.DEFAULT_BACKBONE,
+    backbone_ckpt: opt.BackboneCkpt = None,
+    sam_checkpoint: opt.SamCheckpoint = None,
+    allow_unverified: opt.AllowUnverified = False,
+    device: opt.Device = "auto",
+    precision: opt.Precision = "auto",
+    feat_short_side: opt.FeatShortSide = None,
+    pooling: opt.Pooling = "mean",
+    proposals: opt.ProposalsName = "auto",
+    points_per_side: opt.PointsPerSide = _PROPOSALS.points_per_side,
+    prompting: opt.Prompting = _PROPOSALS.prompting,
+    guided_share: opt.GuidedShare = _PROPOSALS.guided_share,
+    crop_layers: opt.CropLayers = _PROPOSALS.crop_layers,
+    tile: opt.Tile = _PROPOSALS.tile,
+    tile_overlap: opt.TileOverlap = _PROPOSALS.tile_overlap,
+    pred_iou_thresh: opt.PredIou = _PROPOSALS.pred_iou_thresh,
+    stability_score_thresh: opt.Stability = _PROPOSALS.stability_score_thresh,
+    min_area: opt.MinArea = _PROPOSALS.min_area,
+    max_area: opt.MaxArea = _PROPOSALS.max_area,
+    drop_border: opt.DropBorder = _PROPOSALS.drop_border,
+    border_width: opt.BorderWidth = _PROPOSALS.border_width,
+    drop_rectangles: opt.DropRectangles = _PROPOSALS.drop_rectangles,
+    max_containment: opt.MaxContainment = _PROPOSALS.max_containment,
+    smooth: opt.Smooth = _PROPOSALS.smooth,
+    max_masks: opt.MaxMasks = _PROPOSALS.max_masks,
+    pos_agg: opt.PosAgg = _SCORING.pos_agg,
+    topk: opt.Topk = _SCORING.topk,
+    negative_weight: opt.NegativeWeight = _SCORING.negative_weight,
+    shape_weight: opt.ShapeWeight = _SCORING.shape_weight,
+    context_weight: opt.ContextWeight = _SCORING.context_weight,
+    centring: opt.Centring = _SCORING.centring,
+    threshold: opt.Threshold = _SCORING.threshold,
+    min_score: opt.MinScore = _SCORING.min_score,
+    min_margin: opt.MinMargin = _SCORING.min_margin,
+    class_margin: opt.ClassMargin = _SCORING.class_margin,
+    suppression: opt.Suppression = _SUPPRESSION.suppression,
+    nms_iou: opt.NmsIou = _SUPPRESSION.nms_iou,
+    max_covered: opt.MaxCovered = _SUPPRESSION.max_covered,
+    output: opt.OutputFolder = Path("searchdet-out"),
+    save: opt.Save = True,
+    overlays: opt.Overlays = True,
+    overwrite: opt.Overwrite = False,
+    root: opt.Root = None,
+    recursive: opt.Recursive = False,
+    max_pixels: opt.MaxPixels = config.MAX_PIXELS,
+    json_lines: opt.JsonLines = False,
+    fail_if_empty: opt.FailIfEmpty = False,
+    verbose: opt.Verbose = False,
+    debug: opt.Debug = False,
 ) -> None:
-    """Find the objects of the example folders in IMAGES."""
-    with _guarded(debug, verbose):
+    """Find the objects of the examples in IMAGES."""
+    given = dict(locals())
+    with guarded(debug, verbose):
         from . import batch
+        from .detector import Detector, settings_from
+        from .examples import Examples
 
-        settings = _settings(locals())
+        settings = settings_from(opt.values(given))
+        examples = Examples(positive, negative, positive_coco, positive_images, bank)
         queries = batch.discover(images, root, recursive)
         target = batch.Output(output, overlays, overwrite) if save else None
         if target is not None:
             target.check(queries)
-        detector = _build(positive, negative, settings)
+        detector = Detector.build(examples, settings)
+        if target is not None:
+            target.preview(detector.gathered.found)
         results = []
         for result in batch.run(detector, queries, target):
             results.append(result)
@@ -235,23 +133,60 @@ def detect(
                 print(result.record.to_line(), flush=True)
         if target is not None:
             target.finish(_run_facts(detector, results))
-            _say(f"Records, pictures and coco.json are in {output}.")
+            say(f"Records, pictures and coco.json are in {output}.")
         _leave(results, fail_if_empty)
+
+
+@app.command("eval", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def evaluate(
+    context: typer.Context,
+    truth: Annotated[Path, typer.Argument(help="COCO file with the annotated objects.")],
+    output: Annotated[Path, typer.Argument(help="Output folder of `detect`.")],
+    images: Annotated[
+        Optional[Path],
+        typer.Option("--images", help="Run `detect` on this folder first; its options follow."),
+    ] = None,
+    parts: Annotated[
+        Optional[Path],
+        typer.Option("--images-by-class", help="JSON: class to the file names it is annotated on."),
+    ] = None,
+    json_lines: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Compare records with annotated images: AP, recall, false alarms, best thresholds."""
+    code = 0
+    if images is not None:
+        words = ["detect", str(images), "--root", str(images), "--output", str(output), *context.args]
+        code = int(app(words, standalone_mode=False) or 0)
+        if code not in (0, EXIT_SOME_FAILED):
+            raise typer.Exit(code)
+    with guarded(debug, False):
+        from .batch import read_records
+        from .errors import UsageError
+        from .scorecard import scorecard
+        from .truth import read_truth
+
+        if images is None and context.args:
+            raise UsageError(f"{context.args[0]} is an option of `detect`; give --images DIR with it.")
+        card = scorecard(read_truth(truth, parts), read_records(output))
+        print(json.dumps(card.to_json()) if json_lines else "\n".join(card.lines()))
+        if code:
+            raise typer.Exit(code)
 
 
 @app.command()
 def demo(
-    output: Annotated[Path, _option("--output", "-o", text="Folder for pictures.")] = Path("demo"),
-    debug: Annotated[bool, _option("--debug", text="Show tracebacks.")] = False,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for pictures.")] = Path("demo"),
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     """Run on photographs that come with scikit-image and compare with what is in them."""
-    with _guarded(debug, False):
+    with guarded(debug, False):
         from . import demo as scenes
 
         for name in scenes.SCENES:
             outcome = scenes.run(name, output)
-            _say(outcome.sentence())
-        _say(f"Exemplars, records and pictures are in {output}.")
+            say(outcome.sentence())
+        say(f"Exemplars, records and pictures are in {output}.")
 
 
 @models_app.command("list")
@@ -259,7 +194,7 @@ def models_list(
     json_lines: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Backbones and proposers: file, where it is published, licence, and whether it is here."""
-    with _guarded(False, False):
+    with guarded(False, False):
         from .catalogue import entries
 
         rows = entries()
@@ -271,20 +206,6 @@ def models_list(
             print(f"{row.name:24} {state:9} {row.licence:16} {row.file or '-'}")
             if row.file and not row.present:
                 print(f"{'':24} from {row.source}")
-
-
-def _settings(given: dict[str, Any]) -> Settings:
-    from .detector import settings_from
-
-    names = [field for kind in _PARTS for field in kind.__dataclass_fields__]
-    names += ["backbone", "backbone_ckpt", "proposals", "sam_checkpoint", "max_pixels"]
-    return settings_from({name: given[name] for name in names if name in given})
-
-
-def _build(positive: Path, negative: Path | None, settings: Settings) -> Any:
-    from .detector import Detector
-
-    return Detector.build(positive, negative, settings)
 
 
 def _run_facts(detector: Any, results: list[Result]) -> dict[str, Any]:
@@ -299,8 +220,8 @@ def _run_facts(detector: Any, results: list[Result]) -> dict[str, Any]:
         "settings": detector.describe(),
         "exemplars": {
             "classes": list(detector.bank.classes),
-            "positive": list(detector.bank.positive_names),
-            "negative": list(detector.bank.negative_names),
+            "positive": list(detector.bank.positives.names),
+            "negative": list(detector.bank.negatives.names),
         },
         "counts": counts,
         "seconds": {item.record.image: round(item.seconds, 3) for item in results},
@@ -311,16 +232,16 @@ def _tell(result: Result) -> None:
     """One line an image on stderr."""
     record = result.record
     if record.error is not None:
-        _say(f"{record.image}: FAILED ({record.error['code']}) {record.error['message']}")
+        say(f"{record.image}: FAILED ({record.error['code']}) {record.error['message']}")
         return
     tally: dict[str, list[float]] = {}
     for item in record.detections:
         tally.setdefault(item.label or "", []).append(item.score or 0.0)
     found = ", ".join(f"{len(v)} {name} (best {max(v):.3f})" for name, v in sorted(tally.items()))
-    _say(f"{record.image}: {found or 'nothing found'} [{result.seconds:.2f} s]")
+    say(f"{record.image}: {found or 'nothing found'} [{result.seconds:.2f} s]")
     if record.facts.get("embedding_collapse"):
         figures = record.facts["embedding_spread"]
-        _say(
+        say(
             f"WARNING: {record.image}: different masks look the same to the backbone (cosine "
             f"{figures['cosine_p05']:.3f} at the 5th percentile); no threshold can separate them. "
             "Check the weights and --feat-short-side."
@@ -333,41 +254,6 @@ def _leave(results: list[Result], fail_if_empty: bool) -> None:
         raise typer.Exit(EXIT_SOME_FAILED)
     if fail_if_empty and "ok" not in statuses:
         raise typer.Exit(EXIT_NOTHING_FOUND)
-
-
-def _say(text: str) -> None:
-    print(text.replace("\n", "\\n"), file=sys.stderr, flush=True)
-
-
-@contextlib.contextmanager
-def _guarded(debug: bool, verbose: bool) -> Iterator[None]:
-    """Log to stderr, turn expected errors into one line and their exit code."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
-    logger = logging.getLogger("searchdet")
-    logger.handlers[:] = [handler]
-    logger.setLevel(logging.DEBUG if debug else logging.INFO if verbose else logging.WARNING)
-    logger.propagate = False
-    try:
-        yield
-    except SearchdetError as error:
-        if debug:
-            traceback.print_exc()
-        _say(f"error: {error.one_line()}")
-        raise typer.Exit(error.exit_code) from error
-    except BrokenPipeError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(141) from error
-    except (typer.Exit, typer.Abort, KeyboardInterrupt):
-        raise
-    except Exception as error:  # a bug of ours: say so, in one line
-        if debug:
-            traceback.print_exc()
-        _say(
-            f"error: internal error, {type(error).__name__}: {error}. "
-            "Please report it with the output of --debug."
-        )
-        raise typer.Exit(EXIT_BUG) from error
 
 
 def main() -> None:

@@ -9,6 +9,10 @@ from .errors import UsageError
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 PROMPTINGS = ("everything", "guided")
 POOLINGS = ("mean", "topk")
+EXEMPLAR_MASKS = ("auto", "whole")
+CENTRINGS = ("none", "mean")
+THRESHOLDS = ("auto", "default")
+SUPPRESSIONS = ("merge", "nms", "diffusion")
 POSITIVE_AGGREGATIONS = ("prototype", "max", "mean_topk", "attention")
 DEFAULT_BACKBONE = "filterbank"
 MAX_PIXELS = 150_000_000
@@ -109,30 +113,62 @@ class EmbeddingOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class ScoringOptions:
-    """The decision rule.
+class ExemplarOptions:
+    """How examples are read. ``exemplar_mask`` is for photos without a mask: auto looks for the object
+    that the photos of a class share, whole takes the photo as it is."""
 
-    Scores are cosines, so -1..1; ``min_score`` None means the backbone's own; ``nms_iou`` is a
-    mask IoU, ``max_covered`` the share of a mask that better detections of its class may cover
-    before it counts as a fragment.
+    exemplar_mask: str = "auto"
+    keep_conflicts: bool = False
+
+    def __post_init__(self) -> None:
+        require_choice("--exemplar-mask", self.exemplar_mask, EXEMPLAR_MASKS)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringOptions:
+    """The score and the decision.
+
+    score = pos - negative_weight * max(neg, 0) - shape_weight * (1 - shape)
+    - context_weight * max(context, 0). Weights that are None are the backbone's own. ``threshold``
+    says where the least score comes from if ``min_score`` is None.
     """
 
     pos_agg: str = "prototype"
     topk: int = 3
     negative_weight: float = 0.3
+    shape_weight: float | None = None
+    context_weight: float | None = None
+    centring: str = "none"
+    threshold: str = "auto"
     min_score: float | None = None
-    min_margin: float = 0.05
+    min_margin: float = 0.0
     class_margin: float = 0.0
-    nms_iou: float = 0.5
-    max_covered: float = 0.5
 
     def __post_init__(self) -> None:
         require_choice("--pos-agg", self.pos_agg, POSITIVE_AGGREGATIONS)
+        require_choice("--centring", self.centring, CENTRINGS)
+        require_choice("--threshold", self.threshold, THRESHOLDS)
         require(self.topk >= 1, "--topk must be at least 1.")
-        require(0.0 <= self.negative_weight <= 10.0, "--negative-weight must lie between 0 and 10.")
+        for name in ("negative_weight", "shape_weight", "context_weight"):
+            value = getattr(self, name)
+            flag = "--" + name.replace("_", "-")
+            require(value is None or 0.0 <= value <= 10.0, f"{flag} must lie between 0 and 10.")
         if self.min_score is not None:
             require(-2.0 <= self.min_score <= 1.0, "--min-score must lie between -2 and 1.")
         require(-2.0 <= self.min_margin <= 2.0, "--min-margin must lie between -2 and 2.")
         require(0.0 <= self.class_margin <= 2.0, "--class-margin must lie between 0 and 2.")
+
+
+@dataclass(frozen=True, slots=True)
+class SuppressionOptions:
+    """What becomes of fragments and duplicates. ``nms_iou`` is a mask IoU, ``max_covered`` the share of
+    a mask that better detections of its class may cover; both are for ``nms``."""
+
+    suppression: str = "merge"
+    nms_iou: float = 0.5
+    max_covered: float = 0.5
+
+    def __post_init__(self) -> None:
+        require_choice("--suppression", self.suppression, SUPPRESSIONS)
         require_share("--nms-iou", self.nms_iou)
         require_share("--max-covered", self.max_covered)

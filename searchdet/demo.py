@@ -16,6 +16,7 @@ from PIL import Image
 from . import batch, files
 from .config import ProposalOptions, ScoringOptions
 from .detector import Detector, Settings
+from .examples import Examples
 from .proposals.rle import decode
 from .records import ImageRecord
 
@@ -93,7 +94,7 @@ def run(name: str, output: Path) -> Outcome:
     _write_exemplars(scene, image, folder)
     files.write_bytes(picture, _png(image))
     settings = Settings(proposals=ProposalOptions("regions"), scoring=ScoringOptions())
-    detector = Detector.build(folder / "positive", folder / "negative", settings)
+    detector = Detector.build(Examples(folder / "positive", folder / "negative"), settings)
     target = batch.Output(folder / "out", overwrite=True)
     queries = batch.discover([str(picture)], root=folder)
     (result,) = list(batch.run(detector, queries, target))

@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from .backbones import Backbone, FeatureMap
 from .config import EmbeddingOptions, ProposalOptions
-from .embeddings import MaskEmbeddings, pool, runs_coverage
+from .embeddings import Descriptors, describe, runs_coverage, stack
 from .proposals import Proposals, Proposer, rle
+from .proposals.outline import outlines
 from .tiling import join, uncut, views
 
 FloatArray = npt.NDArray[np.float32]
@@ -25,7 +26,7 @@ class Regions:
     """N proposals of one image with their descriptors; row i is the same object in both."""
 
     proposals: Proposals
-    embedded: MaskEmbeddings
+    described: Descriptors
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +56,9 @@ class Describer:
             removed = dict(part.proposals.removed)
             removed["tile_edge"] = len(part.proposals) - len(rows)
             parts.append((area, replace(part.proposals.take(rows), removed=removed)))
-            described.append(part.embedded.take(rows))
+            described.append(part.described.take(rows))
         found, rows = join(parts, size)
-        stacked = MaskEmbeddings(
-            np.concatenate([item.vectors for item in described]),
-            np.concatenate([item.valid for item in described]),
-            np.concatenate([item.subcell for item in described]),
-        )
-        return Regions(found, stacked.take(rows))
+        return Regions(found, stack(described).take(rows))
 
     def _one(self, image: UInt8Array) -> Regions:
         feature_map = self.backbone.feature_map(image)
@@ -70,4 +66,4 @@ class Describer:
         found = self.proposer.propose(image, promise)
         grid = (int(feature_map.features.shape[1]), int(feature_map.features.shape[2]))
         coverage = runs_coverage([rle.runs(code) for code in found.rles], found.size, grid)
-        return Regions(found, pool(feature_map, coverage, self.embedding))
+        return Regions(found, describe(feature_map, coverage, outlines(found.rles), self.embedding))

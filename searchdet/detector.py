@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,25 +11,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import backbones, exemplars, proposals
+from . import backbones, proposals
 from .backbones import Backbone, FeatureMap
-from .bank import Bank, build_bank
+from .calibration import thresholds
 from .checkpoints import WeightsInfo
 from .config import (
     MAX_PIXELS,
     BackboneOptions,
     EmbeddingOptions,
+    ExemplarOptions,
     ProposalOptions,
     ScoringOptions,
+    SuppressionOptions,
 )
+from .deciding import Rule, candidates
 from .describe import Describer, Regions
 from .embeddings import cell_vectors, spread
 from .errors import UsageError
+from .examples import Examples, Gathered, gather, read
 from .images import LoadedImage, from_array, from_pil, read_image
-from .proposals import Proposer, rle
-from .records import Candidate, Evidence, ImageRecord
-from .scoring import Scores, decide, promise, score_regions
-from .suppression import nms, rank, total_order
+from .proposals import Proposer
+from .records import ImageRecord
+from .scoring import promise
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -45,6 +48,8 @@ class Settings:
     proposals: ProposalOptions = ProposalOptions()
     embedding: EmbeddingOptions = EmbeddingOptions()
     scoring: ScoringOptions = ScoringOptions()
+    suppression: SuppressionOptions = SuppressionOptions()
+    exemplars: ExemplarOptions = ExemplarOptions()
     max_pixels: int = MAX_PIXELS
 
 
@@ -68,6 +73,8 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
         proposals=take(ProposalOptions, name="proposals", checkpoint="sam_checkpoint", **allow),
         embedding=take(EmbeddingOptions),
         scoring=take(ScoringOptions),
+        suppression=take(SuppressionOptions),
+        exemplars=take(ExemplarOptions),
         max_pixels=given.pop("max_pixels", MAX_PIXELS),
     )
     known = {"backbone", "backbone_ckpt", "proposals", "sam_checkpoint", "allow_unverified"}
@@ -84,31 +91,36 @@ class Detector:
         self,
         backbone: Backbone,
         proposer: Proposer,
-        bank: Bank,
+        gathered: Gathered,
         settings: Settings,
         proposals_fallback: bool = False,
     ) -> None:
         self.backbone = backbone
         self.proposer = proposer
-        self.bank = bank
-        scoring = settings.scoring
-        if scoring.min_score is None:
-            scoring = replace(scoring, min_score=backbone.min_score)
+        self.gathered = gathered
+        self.bank = gathered.bank
+        scoring = resolved(settings.scoring, backbone)
         self.settings = replace(settings, scoring=scoring)
+        least = thresholds(self.bank, scoring, backbone.min_score)
+        self.rule = Rule(scoring, settings.suppression, least)
         self._proposals_fallback = proposals_fallback
+        for item in least:
+            if item.separates is False:
+                log.warning(
+                    "%s: these folders do not separate: an example of it outscores what is not it in "
+                    "%.0f %% of the pairs. See `searchdet bank audit`.",
+                    item.label,
+                    100 * (item.ranking or 0),
+                )
 
     @classmethod
-    def build(
-        cls, positive: Path, negative: Path | None = None, settings: Settings | None = None
-    ) -> Detector:
+    def build(cls, examples: Examples, settings: Settings | None = None) -> Detector:
         """Read exemplars, find weights, then load models: what can be refused early is refused early.
 
         Raises ExemplarError, CheckpointError or UsageError.
         """
         settings = settings or Settings()
-        found = exemplars.find_positives(positive)
-        found += exemplars.find_negatives(negative) if negative is not None else []
-        read = exemplars.load(found, settings.max_pixels)
+        items = read(examples, settings.max_pixels)
         chosen = proposals.choose(settings.proposals)
         backbones.check(settings.backbone)
         fallback = settings.proposals.name == "auto" and chosen.name == "regions"
@@ -118,17 +130,18 @@ class Detector:
                 "segmentation. Pass --sam-checkpoint FILE for SAM masks."
             )
         backbone = backbones.load(settings.backbone)
-        bank = build_bank(backbone, read, settings.embedding)
+        gathered = gather(examples, items, backbone, settings.embedding, settings.exemplars)
         device, precision = settings.backbone.device, settings.backbone.precision
         proposer = proposals.load(chosen, device, precision)
-        return cls(backbone, proposer, bank, settings, fallback)
+        return cls(backbone, proposer, gathered, settings, fallback)
 
     @classmethod
     def from_folders(
         cls,
-        positive: str | Path,
+        positive: str | Path | None = None,
         negative: str | Path | None = None,
         *,
+        bank: str | Path | None = None,
         backbone: str = BackboneOptions().name,
         backbone_checkpoint: str | Path | None = None,
         proposals: str = "auto",
@@ -137,9 +150,9 @@ class Detector:
         precision: str = "auto",
         **options: Any,
     ) -> Detector:
-        """Detector from example folders.
+        """Detector from example folders, or from a saved bank.
 
-        options: fields of BackboneOptions, ProposalOptions, EmbeddingOptions and ScoringOptions by
+        options: fields of the options in config.py by
         their names (``feat_short_side``, ``points_per_side``, ``pooling``, ``min_score``, ...).
         Raises UsageError for an unknown one.
         """
@@ -154,7 +167,9 @@ class Detector:
                 "precision": precision,
             }
         )
-        return cls.build(Path(positive), None if negative is None else Path(negative), settings)
+        paths = (None if path is None else Path(path) for path in (positive, negative, bank))
+        given = dict(zip(("positive", "negative", "bank"), paths, strict=True))
+        return cls.build(Examples(**given), settings)
 
     def detect(
         self, image: str | Path | Image.Image | npt.NDArray[np.uint8], name: str | None = None
@@ -169,26 +184,14 @@ class Detector:
     def detect_loaded(self, image: LoadedImage, name: str) -> ImageRecord:
         """``detect`` for an image that is already read."""
         regions = self._regions(image)
-        found, embedded = regions.proposals, regions.embedded
-        options = self.settings.scoring
-        scores = score_regions(embedded.vectors, embedded.valid, self.bank, options)
-        reasons = decide(scores, options)
-        value = np.where(scores.valid, scores.score, -np.inf)
-        order = total_order(value, scores.label, found.boxes)
-        ranked = total_order(rank(value, found.quality), scores.label, found.boxes)
-        passed = np.asarray([i for i in ranked if reasons[i] == "accepted"], np.int64)
-        by = nms(found.rles, scores.label, passed, options.nms_iou, options.max_covered)
-        candidates = tuple(
-            _candidate(int(i), regions, scores, self.bank, reasons[i], int(by[i])) for i in order
-        )
-        accepted = any(item.accepted for item in candidates)
+        made = candidates(regions, self.bank, self.rule)
         return ImageRecord(
             image=name,
-            status="ok" if accepted else "empty",
+            status="ok" if any(item.accepted for item in made) else "empty",
             width=image.width,
             height=image.height,
             sha256=image.sha256,
-            candidates=tuple(sorted(candidates, key=lambda item: not item.accepted)),
+            candidates=made,
             classes=self.bank.classes,
             facts=self._facts(image, regions),
         )
@@ -211,9 +214,14 @@ class Detector:
             },
             "embedding": asdict(settings.embedding),
             "scoring": asdict(settings.scoring),
+            "suppression": asdict(settings.suppression),
+            "thresholds": {item.label: item.to_json() for item in self.rule.thresholds},
             "exemplars": {
-                "positive": len(self.bank.positive_names),
-                "negative": len(self.bank.negative_names),
+                "positive": len(self.bank.positives),
+                "negative": len(self.bank.negatives),
+                "ignored_negatives": list(self.gathered.ignored),
+                "auto_masks": [item.name for item in self.gathered.found],
+                "shapes_known": self.bank.knows_shapes,
             },
         }
 
@@ -241,7 +249,7 @@ class Detector:
     def _facts(self, image: LoadedImage, regions: Regions) -> dict[str, Any]:
         facts = self.describe()
         found = regions.proposals
-        figures = spread(regions.embedded)
+        figures = spread(regions.described.embedded)
         facts["source"] = {
             "frames": image.frames,
             "orientation": image.orientation,
@@ -257,48 +265,11 @@ class Detector:
         return facts
 
 
-def _candidate(
-    i: int,
-    regions: Regions,
-    scores: Scores,
-    bank: Bank,
-    reason: str,
-    by: int,
-) -> Candidate:
-    found = regions.proposals
-    label = int(scores.label[i])
-    near, far = int(scores.nearest_positive[i]), int(scores.nearest_negative[i])
-    return Candidate(
-        id=i,
-        label=bank.classes[label] if label >= 0 else None,
-        reason="suppressed" if by >= 0 else reason,
-        bbox=_box(found.boxes[i]),
-        area=rle.area(found.rles[i]),
-        quality=float(found.quality[i]),
-        score=_optional(scores.score[i]),
-        pos=_optional(scores.pos[i]),
-        neg=_optional(scores.neg[i]),
-        margin=_optional(scores.margin[i]),
-        class_gap=_optional(scores.gap[i]),
-        nearest_positive=_evidence(bank.positive_names, near, scores.nearest_positive_cosine[i]),
-        nearest_negative=_evidence(bank.negative_names, far, scores.neg[i]),
-        suppressed_by=by if by >= 0 else None,
-        segmentation=found.rles[i],
-        flags=("subcell",) if regions.embedded.subcell[i] else (),
-    )
-
-
-def _evidence(names: Sequence[str], row: int, cosine: float) -> Evidence | None:
-    return Evidence(names[row], float(cosine)) if row >= 0 else None
-
-
-def _box(box: npt.NDArray[np.float32]) -> tuple[float, float, float, float]:
-    x0, y0, x1, y1 = (float(v) for v in box)
-    return x0, y0, x1, y1
-
-
-def _optional(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+def resolved(scoring: ScoringOptions, backbone: Backbone) -> ScoringOptions:
+    """The options with the backbone's own weights where the user gave none."""
+    names = ("shape_weight", "context_weight")
+    own = {name: getattr(backbone, name) for name in names if getattr(scoring, name) is None}
+    return replace(scoring, **own)
 
 
 def _weights(weights: WeightsInfo | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -70,6 +71,40 @@ class MaskEmbeddings:
     def take(self, rows: IntArray) -> MaskEmbeddings:
         """The chosen rows, in that order."""
         return MaskEmbeddings(self.vectors[rows], self.valid[rows], self.subcell[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptors:
+    """All that is compared of N masks; row i belongs to mask i.
+
+    embedded: their vectors. contexts (N, D): unit vectors of what directly surrounds each, zero rows
+    where nothing does. outlines (N, S): shapes, NaN rows where they are unknown.
+    """
+
+    embedded: MaskEmbeddings
+    contexts: FloatArray
+    outlines: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.contexts)
+
+    def take(self, rows: IntArray) -> Descriptors:
+        """The chosen rows, in that order."""
+        return Descriptors(self.embedded.take(rows), self.contexts[rows], self.outlines[rows])
+
+
+def stack(parts: Sequence[Descriptors]) -> Descriptors:
+    """The rows of all parts, one after another."""
+    embedded = [part.embedded for part in parts]
+    return Descriptors(
+        MaskEmbeddings(
+            np.concatenate([item.vectors for item in embedded]),
+            np.concatenate([item.valid for item in embedded]),
+            np.concatenate([item.subcell for item in embedded]),
+        ),
+        np.concatenate([part.contexts for part in parts]),
+        np.concatenate([part.outlines for part in parts]),
+    )
 
 
 def l2_normalize(vectors: FloatArray) -> FloatArray:
@@ -152,6 +187,37 @@ def pool(feature_map: Map, coverage: Tensor, options: EmbeddingOptions) -> MaskE
         raise EmbeddingError("a descriptor holds NaN or infinity.")
     usable = valid.numpy() & (np.abs(vectors).max(axis=1, initial=0) > 0)
     return MaskEmbeddings(vectors, usable, (valid & (area < 1)).numpy())
+
+
+def describe(
+    feature_map: Map, coverage: Tensor, outlines: FloatArray, options: EmbeddingOptions
+) -> Descriptors:
+    """Vectors of M masks and of their surroundings, with their outlines (M, S).
+
+    coverage (M, h, w) on the map's grid. Raises EmbeddingError on non-finite features.
+    """
+    embedded = pool(feature_map, coverage, options)
+    around = pool(feature_map, surroundings(coverage), EmbeddingOptions())
+    return Descriptors(embedded, around.vectors, outlines)
+
+
+def surroundings(coverage: Tensor) -> Tensor:
+    """The ring around each mask, (M, h, w) -> (M, h, w): a quarter of the mask's size wide, at least
+    one cell, and one cell away from the mask so that its edge stays out."""
+    import torch
+
+    rings = np.zeros(tuple(coverage.shape), np.float32)
+    for cover, ring in zip(coverage.numpy(), rings, strict=True):
+        mask = (cover >= min(0.5, float(cover.max()))) & (cover > 0)
+        cells = int(mask.sum())
+        if not cells:
+            continue
+        reach = max(2, round(0.25 * cells**0.5))
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+        solid = mask.astype(np.uint8)
+        near = cv2.dilate(solid, np.ones((3, 3), np.uint8))
+        ring[:] = np.clip(cv2.dilate(solid, disc) - np.maximum(cover, near), 0, 1)
+    return torch.from_numpy(rings)
 
 
 def _typical(features: Tensor, weights: Tensor, share: float) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any
 
 from .errors import SearchdetError
 
-SCHEMA = "searchdet.record/1"
+SCHEMA = "searchdet.record/2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,9 @@ class Candidate:
     """One region with its scores and the decision about it.
 
     id: row of the proposal. reason: accepted, score, margin, class_margin, suppressed or invalid.
-    bbox: xyxy in image pixels, exclusive maximum. segmentation: COCO run-length encoding. Numbers that
-    do not exist (no negatives, one class, invalid) are None.
+    bbox: xyxy in image pixels, exclusive maximum. segmentation: COCO run-length encoding. raw: the
+    score before suppression, kept: what suppression left of it, suppressed_by: the id of the row that
+    took most. Numbers that do not exist (no negatives, one class, invalid) are None.
     """
 
     id: int
@@ -40,8 +41,13 @@ class Candidate:
     area: int
     quality: float
     score: float | None
+    probability: float | None
+    raw: float | None
+    kept: float
     pos: float | None
     neg: float | None
+    shape: float | None
+    context: float | None
     margin: float | None
     class_gap: float | None
     nearest_positive: Evidence | None
@@ -63,8 +69,13 @@ class Candidate:
             "accepted": self.accepted,
             "reason": self.reason,
             "score": _number(self.score),
+            "probability": _number(self.probability),
+            "raw": _number(self.raw),
+            "kept": _number(self.kept),
             "pos": _number(self.pos),
             "neg": _number(self.neg),
+            "shape": _number(self.shape),
+            "context": _number(self.context),
             "margin": _number(self.margin),
             "class_gap": _number(self.class_gap),
             "bbox": [_number(v) for v in self.bbox],

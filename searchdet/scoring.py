@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .bank import Bank
+from .bank import Bank, Rows
 from .config import ScoringOptions
+from .embeddings import Descriptors, l2_normalize
+from .proposals.outline import similarity
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.int64]
@@ -22,16 +24,20 @@ DIGITS = 6
 class Scores:
     """Scores of N regions, row i = mask i.
 
-    label (N,): best class. pos, score (N,): its cosine after aggregation, and after the negative
-    penalty. neg, margin (N,): nearest negative's cosine and pos - neg, NaN without negatives. gap (N,):
-    score minus the second class's, NaN with one class. nearest_positive, nearest_negative (N,): bank
-    rows (-1: none); their cosines. Rows that are not valid hold -1 and NaN.
+    label (N,): best class. pos (N,): its cosine after aggregation. neg, margin (N,): nearest negative's
+    cosine and pos - neg, NaN without negatives. shape (N,): likeness of the outline to the nearest of
+    the class's, 0..1, and context (N,): cosine of the surroundings to its prototype; NaN where unknown
+    or not used. score (N,): all of these together. gap (N,): score minus the second class's, NaN with
+    one class. nearest_positive, nearest_negative (N,): bank rows (-1: none); their cosines. Rows that
+    are not valid hold -1 and NaN.
     """
 
     valid: BoolArray
     label: IntArray
     pos: FloatArray
     neg: FloatArray
+    shape: FloatArray
+    context: FloatArray
     score: FloatArray
     margin: FloatArray
     gap: FloatArray
@@ -43,57 +49,83 @@ class Scores:
         return len(self.score)
 
 
-def score_regions(vectors: FloatArray, valid: BoolArray, bank: Bank, options: ScoringOptions) -> Scores:
-    """Score regions (N, D), unit rows where valid, against a bank.
+def score_regions(regions: Descriptors, bank: Bank, options: ScoringOptions) -> Scores:
+    """Score N regions against a bank; weights must be resolved.
 
-    score = pos - negative_weight * max(neg, 0): clamped, so a negative can only lower a score (after
-    T-Rex-Omni, arXiv 2511.08997).
+    score = pos - negative_weight * max(neg, 0) - shape_weight * (1 - shape)
+    - context_weight * max(context, 0). The negatives' term is clamped, so a negative can only lower a
+    score (after T-Rex-Omni, arXiv 2511.08997). A fragment of an object has the object around it, and
+    so a context that looks like the class. Shapes count only if every class knows one.
     """
+    vectors, valid = regions.embedded.vectors, regions.embedded.valid
     if vectors.shape[1:] != (bank.dim,):
         raise ValueError(f"regions have shape {vectors.shape}, the bank has dimension {bank.dim}")
-    count = len(vectors)
-    cosines = vectors @ bank.positives.T
-    positive = _aggregate(vectors, cosines, bank, options)
-    against = vectors @ bank.negatives.T
+    rows = np.arange(len(vectors))
+    cosines = vectors @ bank.positives.vectors.T
+    pos = _aggregate(vectors, cosines, bank, options)
+    against = vectors @ bank.negatives.vectors.T
     nearest_neg = _argmax(against)
-    has_negatives = len(bank.negatives) > 0
-    neg = against[np.arange(count), nearest_neg] if has_negatives else _nans(count)
-    scores = positive
-    if has_negatives:
-        scores = positive - options.negative_weight * np.clip(neg, 0, None)[:, None]
+    some = len(bank.negatives) > 0
+    neg = _rounded(against[rows, nearest_neg] if some else _nans(len(rows)))
+    shape = _shapes(regions, bank, options)
+    context = _contexts(regions, bank, options)
+    scores = pos - _weighted(options.negative_weight, neg)[:, None]
+    scores = (
+        scores - _weighted(options.shape_weight, 1 - shape) - _weighted(options.context_weight, context)
+    )
     label = _argmax(scores)
-    rows = np.arange(count)
-    pos = _rounded(positive[rows, label])
-    neg = _rounded(neg)
     own = np.where(bank.labels[None] == label[:, None], cosines, -np.inf)
     nearest = _argmax(own)
+    chosen = _rounded(pos[rows, label])
     return Scores(
         valid=valid,
         label=np.where(valid, label, -1),
-        pos=_masked(pos, valid),
+        pos=_masked(chosen, valid),
         neg=_masked(neg, valid),
+        shape=_masked(_rounded(shape[rows, label]), valid),
+        context=_masked(_rounded(context[rows, label]), valid),
         score=_masked(_rounded(scores[rows, label]), valid),
-        margin=_masked(_rounded(pos - neg), valid),
+        margin=_masked(_rounded(chosen - neg), valid),
         gap=_masked(_gap(scores), valid),
         nearest_positive=np.where(valid, nearest, -1),
         nearest_positive_cosine=_masked(_rounded(cosines[rows, nearest]), valid),
-        nearest_negative=np.where(valid & has_negatives, nearest_neg, -1),
+        nearest_negative=np.where(valid & some, nearest_neg, -1),
     )
 
 
-def decide(scores: Scores, options: ScoringOptions) -> list[str]:
-    """Why each row is kept or not: ``accepted``, ``score``, ``margin``, ``class_margin``, ``invalid``.
+def centred(regions: Descriptors, bank: Bank, options: ScoringOptions) -> tuple[Descriptors, Bank]:
+    """Both sides as ``options.centring`` wants them: with ``mean``, the mean of all exemplars and of
+    the image's regions is taken off every vector before it is made unit again."""
+    if options.centring == "none":
+        return regions, bank
+    embedded = regions.embedded
+    every = [embedded.vectors[embedded.valid], bank.positives.vectors, bank.negatives.vectors]
+    middle = np.concatenate(every).mean(axis=0)
 
-    A rule without its input (no negatives, one class) does not apply. Raises ValueError where
-    ``min_score`` is not resolved.
+    def shift(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        some = np.abs(vectors).max(axis=1, keepdims=True, initial=0) > 0
+        return l2_normalize(np.where(some, vectors - middle, 0))
+
+    moved = replace(embedded, vectors=shift(embedded.vectors))
+
+    def move(rows: Rows) -> Rows:
+        return replace(rows, vectors=shift(rows.vectors), contexts=shift(rows.contexts))
+
+    there = replace(bank, positives=move(bank.positives), negatives=move(bank.negatives))
+    return replace(regions, embedded=moved, contexts=shift(regions.contexts)), there
+
+
+def decide(scores: Scores, least: FloatArray, options: ScoringOptions) -> list[str]:
+    """What each row says of itself: ``accepted``, ``score``, ``margin``, ``class_margin``, ``invalid``.
+
+    least (C,): the least score of each class. A rule without its input (no negatives, one class) does
+    not apply.
     """
-    if options.min_score is None:
-        raise ValueError("min_score must be resolved before deciding")
     reasons = []
     for i in range(len(scores)):
         if not scores.valid[i]:
             reasons.append("invalid")
-        elif scores.score[i] < options.min_score:
+        elif scores.score[i] < least[scores.label[i]]:
             reasons.append("score")
         elif scores.margin[i] < options.min_margin:
             reasons.append("margin")
@@ -104,15 +136,20 @@ def decide(scores: Scores, options: ScoringOptions) -> list[str]:
     return reasons
 
 
+def final(scores: Scores, kept: FloatArray) -> FloatArray:
+    """(N,): score after suppression: what is left of a positive score; a negative one stays."""
+    return _rounded(np.where(scores.score > 0, scores.score * kept, scores.score))
+
+
 def promise(cells: FloatArray, bank: Bank, options: ScoringOptions) -> npt.NDArray[np.float32]:
     """How much each cell (h, w, D) of a feature map looks like anything searched for, (h, w).
 
     The nearest exemplar counts, not the prototype: a cell sees a part of an object only.
     """
     flat = cells.reshape(-1, cells.shape[-1])
-    best = (flat @ bank.positives.T).max(axis=1)
+    best = (flat @ bank.positives.vectors.T).max(axis=1)
     if len(bank.negatives):
-        against = (flat @ bank.negatives.T).max(axis=1)
+        against = (flat @ bank.negatives.vectors.T).max(axis=1)
         best = best - options.negative_weight * np.clip(against, 0, None)
     return np.asarray(best.reshape(cells.shape[:2]), np.float32)
 
@@ -133,7 +170,7 @@ def _aggregate(
             k = min(options.topk, own.shape[1])
             columns.append(np.sort(own, axis=1)[:, -k:].mean(axis=1))
         else:
-            columns.append(_attention(own, bank.positives[members]))
+            columns.append(_attention(own, bank.positives.vectors[members]))
     return np.stack(columns, axis=1).astype(np.float32)
 
 
@@ -144,6 +181,34 @@ def _attention(cosines: FloatArray, exemplars: FloatArray) -> FloatArray:
     gram = exemplars @ exemplars.T
     length = np.sqrt(np.einsum("nk,kl,nl->n", weights, gram, weights))
     return np.asarray((weights * cosines).sum(axis=1) / np.maximum(length, 1e-12), np.float32)
+
+
+def _shapes(regions: Descriptors, bank: Bank, options: ScoringOptions) -> FloatArray:
+    """Likeness of each region's outline to the nearest of each class, (N, C); NaN where not used."""
+    alike = np.full((len(regions), len(bank.classes)), np.nan, np.float32)
+    if not options.shape_weight or not bank.knows_shapes:
+        return alike
+    known = ~np.isnan(bank.positives.outlines[:, 0])
+    for c in range(len(bank.classes)):
+        outlines = bank.positives.outlines[known & (bank.labels == c)]
+        alike[:, c] = similarity(regions.outlines, outlines).max(axis=1)
+    return alike
+
+
+def _contexts(regions: Descriptors, bank: Bank, options: ScoringOptions) -> FloatArray:
+    """Cosine of each region's surroundings to each prototype, (N, C); NaN where not used."""
+    if not options.context_weight:
+        return np.full((len(regions), len(bank.classes)), np.nan, np.float32)
+    some = np.abs(regions.contexts).max(axis=1, initial=0) > 0
+    cosines = regions.contexts @ bank.prototypes().T
+    return np.where(some[:, None], cosines, np.nan)
+
+
+def _weighted(weight: float | None, values: FloatArray) -> FloatArray:
+    """weight * max(values, 0); 0 where a value is not known."""
+    if weight is None:
+        raise ValueError("weights must be resolved before scoring")
+    return weight * np.where(np.isnan(values), 0.0, np.clip(values, 0, None))
 
 
 def _gap(scores: FloatArray) -> FloatArray:

@@ -1,30 +1,63 @@
-"""Duplicates and fragments: class-wise non-maximum suppression by mask overlap. Pure.
+"""Fragments and duplicates: what a region keeps of its score beside the other regions. Pure.
 
-Masked pooling is blind to size, so a fragment of an object scores as high as the object. What tells
-them apart is the proposal's own quality, so suppression goes by score and quality together, and a mask
-also falls where better detections of its class jointly cover it.
+Masked pooling is blind to size, so a fragment of an object scores as high as the object. Everything
+here works on shares of overlap between masks: one matrix product of their coverage on a coarse grid.
+Three ways: hard suppression (``nms``), semantic soft merging (No-Time-To-Train, arXiv 2507.02798) and
+graph diffusion (FSOD-VFM, arXiv 2602.03137). All give each row a factor 0..1 and the row to blame.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .proposals.rle import Rle
+from .embeddings import Runs, runs_coverage
 
 FloatArray = npt.NDArray[np.floating[Any]]
+Float32Array = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
-QUALITY_POWER = 2
+GRID = 160
+"""Cells along the long side of the grid on which masks are compared."""
 
 
-def rank(scores: FloatArray, quality: FloatArray) -> npt.NDArray[np.float64]:
-    """What suppression sorts by, (N,): score * quality^2 for positive scores."""
-    wide = np.asarray(scores, np.float64)
-    weighted = np.where(wide > 0, wide, 0.0) * np.asarray(quality, np.float64) ** QUALITY_POWER
-    return np.where(wide > 0, weighted, wide)
+@dataclass(frozen=True, slots=True)
+class Overlaps:
+    """How N masks lie on each other. coverage (N, cells): share of each cell that lies under each mask;
+    inside (N, N): share of mask i that lies in mask j; iou (N, N)."""
+
+    coverage: Float32Array
+    inside: Float32Array
+    iou: Float32Array
+
+    def __len__(self) -> int:
+        return len(self.inside)
+
+
+@dataclass(frozen=True, slots=True)
+class Suppressed:
+    """factor (N,): what is left of each row's score, 0..1. by (N,): the row that took most of it, -1
+    where nothing was taken."""
+
+    factor: FloatArray
+    by: IntArray
+
+
+def overlaps(masks: Sequence[Runs], size: tuple[int, int]) -> Overlaps:
+    """Overlaps of run-length masks of an image of ``size`` (H, W), on a grid of at most ``GRID`` cells
+    a side. A mask's area is its product with itself, so a mask smaller than a cell lies fully in
+    itself."""
+    scale = min(1.0, GRID / max(size))
+    grid = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
+    cover = runs_coverage(masks, size, grid).flatten(1).numpy()
+    shared = cover @ cover.T
+    area = np.maximum(shared.diagonal(), 1e-12)
+    union = area[:, None] + area[None] - shared
+    inside = np.minimum(shared / area[:, None], 1.0)
+    return Overlaps(cover, inside, np.minimum(shared / np.maximum(union, 1e-12), 1.0))
 
 
 def total_order(values: FloatArray, labels: IntArray, boxes: FloatArray) -> IntArray:
@@ -35,30 +68,79 @@ def total_order(values: FloatArray, labels: IntArray, boxes: FloatArray) -> IntA
 
 
 def nms(
-    rles: Sequence[Rle], labels: IntArray, order: IntArray, max_iou: float, max_covered: float
-) -> IntArray:
-    """Class-wise suppression. order: rows best first (only these take part).
+    found: Overlaps, labels: IntArray, order: IntArray, max_iou: float, max_covered: float
+) -> Suppressed:
+    """Hard suppression within classes. order: rows best first; only these take part.
 
-    A row falls where its mask IoU with a kept row of its class exceeds ``max_iou``, or where the kept
-    rows of its class together cover more than ``max_covered`` of it. Returns (N,): the kept row that
-    overlaps a suppressed row most, -1 for rows that were not suppressed.
+    A row falls to 0 where its IoU with a kept row of its class exceeds ``max_iou``, or where the kept
+    rows of its class together cover more than ``max_covered`` of it; the kept row that overlaps it most
+    is to blame.
     """
-    from pycocotools import mask as coco
-
-    by = np.full(len(rles), -1, np.int64)
-    kept: dict[int, list[int]] = {}
-    union: dict[int, Rle] = {}
-    for row in order:
-        label = int(labels[row])
-        rivals = kept.setdefault(label, [])
-        if rivals:
-            overlap = np.asarray(coco.iou([rles[row]], [rles[k] for k in rivals], [0] * len(rivals)))[0]
-            # With the crowd flag pycocotools divides by the first mask's area alone.
-            covered = float(coco.iou([rles[row]], [union[label]], [1])[0, 0])
-            if overlap.max() > max_iou or covered > max_covered:
-                by[row] = rivals[int(overlap.argmax())]
+    factor, by = _untouched(len(found))
+    for label in np.unique(labels[order]):
+        kept: list[int] = []
+        union = np.zeros(found.coverage.shape[1], np.float32)
+        for row in order[labels[order] == label]:
+            cover = found.coverage[row]
+            overlap = found.iou[row, kept]
+            covered = float(np.minimum(cover, union) @ cover) / max(float(cover @ cover), 1e-12)
+            if kept and (overlap.max() > max_iou or covered > max_covered):
+                factor[row], by[row] = 0.0, kept[int(overlap.argmax())]
                 continue
-        rivals.append(int(row))
-        parts = [union[label], rles[row]] if label in union else [rles[row]]
-        union[label] = coco.merge(parts)
-    return by
+            kept.append(int(row))
+            np.maximum(union, cover, out=union)
+    return Suppressed(factor, by)
+
+
+def merge(found: Overlaps, vectors: Float32Array, labels: IntArray, order: IntArray) -> Suppressed:
+    """Semantic soft merging (No-Time-To-Train, arXiv 2507.02798) within classes: a row keeps
+    1 - max over rows j before it in ``order`` of (share of it that lies in j) * (cosine to j).
+
+    vectors (N, D): unit rows. order: rows best first; only these take part.
+    """
+    factor, by = _untouched(len(found))
+    if not len(found):
+        return Suppressed(factor, by)
+    alike = np.clip(vectors @ vectors.T, 0, 1)
+    taken = found.inside * alike * _before(labels, order, len(found))
+    worst = taken.argmax(axis=1)
+    most = taken[np.arange(len(found)), worst]
+    hit = most > 0
+    factor[hit] = 1 - most[hit]
+    by[hit] = worst[hit]
+    return Suppressed(factor, by)
+
+
+def diffuse(
+    found: Overlaps, labels: IntArray, order: IntArray, alpha: float, power: float, steps: int = 30
+) -> Suppressed:
+    """Graph diffusion (FSOD-VFM, arXiv 2602.03137) within classes. With S the share of a row in each
+    row before it in ``order`` and v the row maximum of S, pi = alpha S pi + (1 - alpha) v is iterated,
+    and a row keeps max(0, 1 - pi)^power."""
+    factor, by = _untouched(len(found))
+    share = found.inside * _before(labels, order, len(found))
+    if not len(found):
+        return Suppressed(factor, by)
+    worst = share.argmax(axis=1)
+    covered = share[np.arange(len(found)), worst].astype(np.float64)
+    decay = covered
+    for _ in range(steps):
+        decay = alpha * (share @ decay) + (1 - alpha) * covered
+    hit = covered > 0
+    factor[hit] = np.clip(1 - decay[hit], 0, 1) ** power
+    by[hit] = worst[hit]
+    return Suppressed(factor, by)
+
+
+def _before(labels: IntArray, order: IntArray, count: int) -> npt.NDArray[np.bool_]:
+    """(N, N): whether row j stands before row i in ``order`` and has its class."""
+    place = np.full(count, count, np.int64)
+    place[order] = np.arange(len(order))
+    part = place < count
+    same = labels[:, None] == labels[None]
+    earlier = place[None] < place[:, None]
+    return np.asarray(same & earlier & part[:, None] & part[None])
+
+
+def _untouched(count: int) -> tuple[npt.NDArray[np.float64], IntArray]:
+    return np.ones(count), np.full(count, -1, np.int64)

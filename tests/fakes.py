@@ -24,6 +24,8 @@ class GridBackbone:
     compute = Compute("cpu", "fp32")
     preprocessing = "none"
     min_score = 0.5
+    shape_weight = 0.0
+    context_weight = 0.0
 
     def __init__(self, rows: int = 8, columns: int = 8) -> None:
         self.rows, self.columns = rows, columns

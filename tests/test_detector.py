@@ -11,12 +11,14 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from searchdet.bank import Bank, build_bank
-from searchdet.config import EmbeddingOptions, ScoringOptions
+from searchdet.bank import Bank
+from searchdet.config import EmbeddingOptions, ScoringOptions, SuppressionOptions
 from searchdet.detector import Detector, Settings, settings_from
 from searchdet.devices import resolve
 from searchdet.embeddings import embed_masks
+from searchdet.enrol import build_bank
 from searchdet.errors import UsageError
+from searchdet.examples import Gathered
 from searchdet.exemplars import Exemplar
 from searchdet.exports import coco
 from searchdet.records import SCHEMA, ImageRecord
@@ -53,10 +55,13 @@ def detector(**scoring: object) -> Detector:
     ]
     backbone = GridBackbone(16, 32)
     bank = build_bank(backbone, exemplars, EmbeddingOptions())
-    settings = Settings(scoring=ScoringOptions(**({"min_score": 0.6} | scoring)))
+    own = {name: scoring.pop(name) for name in ("suppression",) if name in scoring}
+    settings = Settings(
+        scoring=ScoringOptions(**({"min_score": 0.6} | scoring)), suppression=SuppressionOptions(**own)
+    )
     proposer = GivenProposer(scene()[1])
     # the proposer sorts by quality, so row i of the masks stays row i
-    return Detector(backbone, proposer, bank, settings)
+    return Detector(backbone, proposer, Gathered(bank), settings)
 
 
 def test_each_patch_is_found_once_and_every_other_mask_says_why_not() -> None:
@@ -93,28 +98,48 @@ def test_no_proposals_are_an_empty_record() -> None:
     assert one.detect(scene()[0]).status == "empty"
 
 
-def test_a_record_explains_each_decision_from_its_numbers_alone() -> None:
-    record = json.loads(detector(class_margin=0.01).detect(scene()[0], "s").to_line())
+@pytest.mark.parametrize("how", ["merge", "nms", "diffusion"])
+def test_a_record_explains_each_decision_from_its_numbers_alone(how: str) -> None:
+    made = detector(class_margin=0.01, min_margin=0.05, shape_weight=0.1, suppression=how)
+    record = json.loads(made.detect(scene()[0], "s").to_line())
     options = record["scoring"]
     assert record["schema"] == SCHEMA
-    for item in record["detections"] + record["rejected"]:
+    every = {item["id"]: item for item in record["detections"] + record["rejected"]}
+    assert sorted(every) == list(range(6))
+    reasons = set()
+    for item in every.values():
+        reasons.add(item["reason"])
+        assert item["accepted"] == (item["reason"] == "accepted")
         if item["reason"] == "invalid":
             assert item["score"] is None
             continue
-        expected = item["pos"] - options["negative_weight"] * max(item["neg"], 0)
-        assert abs(item["score"] - expected) < 5e-6
+        raw = item["pos"] - options["negative_weight"] * max(item["neg"], 0)
+        if item["shape"] is not None:
+            raw -= options["shape_weight"] * (1 - item["shape"])
+        if item["context"] is not None:
+            raw -= options["context_weight"] * max(item["context"], 0)
+        assert abs(item["raw"] - raw) < 5e-6
         assert abs(item["margin"] - (item["pos"] - item["neg"])) < 5e-6
-        if item["score"] < options["min_score"]:
+        assert abs(item["score"] - (raw * item["kept"] if raw > 0 else raw)) < 5e-6
+        least = record["thresholds"][item["label"]]["score"]
+        if item["raw"] < least:
             reason = "score"
         elif item["margin"] < options["min_margin"]:
             reason = "margin"
         elif item["class_gap"] < options["class_margin"]:
             reason = "class_margin"
+        elif item["kept"] == 0 or item["score"] < least:
+            reason = "suppressed"
         else:
             reason = "accepted"
-        assert item["reason"] in (reason, "suppressed" if reason == "accepted" else reason)
-        assert item["accepted"] == (item["reason"] == "accepted")
-        assert (item["evidence"]["suppressed_by"] is not None) == (item["reason"] == "suppressed")
+        assert item["reason"] == reason
+        by = item["evidence"]["suppressed_by"]
+        assert (by is not None) == (item["kept"] < 1)
+        if by is not None:
+            assert every[by]["label"] == item["label"]
+        if item["accepted"]:
+            assert item["probability"] >= 0.5
+    assert {"accepted", "suppressed", "invalid"} <= reasons
 
 
 def test_records_hold_no_path_time_or_nan_and_repeat_byte_for_byte() -> None:
@@ -150,8 +175,8 @@ def test_the_bank_and_the_regions_share_one_space() -> None:
     one, (image, masks) = detector(), scene()
     red = embed_masks(one.backbone, image, masks[:1]).vectors[0]
     assert isinstance(one.bank, Bank)
-    row = one.bank.positive_names.index("pos/red/1.png")
-    assert float(red @ one.bank.positives[row]) > 0.9999
+    row = one.bank.positives.names.index("pos/red/1.png")
+    assert float(red @ one.bank.positives.vectors[row]) > 0.9999
 
 
 def coco_of(records: list[ImageRecord]) -> dict[str, object]:
@@ -210,6 +235,8 @@ def test_flat_options_reach_their_parts_and_unknown_ones_are_refused() -> None:
             "points_per_side": 7,
             "pooling": "topk",
             "min_score": 0.1,
+            "suppression": "nms",
+            "exemplar_mask": "whole",
             "allow_unverified": True,
             "max_pixels": 9,
         }
@@ -222,6 +249,8 @@ def test_flat_options_reach_their_parts_and_unknown_ones_are_refused() -> None:
     assert got.proposals.points_per_side == 7
     assert got.embedding.pooling == "topk"
     assert got.scoring.min_score == 0.1
+    assert got.suppression.suppression == "nms"
+    assert got.exemplars.exemplar_mask == "whole"
     assert got.max_pixels == 9
     with pytest.raises(UsageError, match="min_scor"):
         settings_from({"min_scor": 1})
@@ -231,7 +260,7 @@ def test_from_folders_is_the_documented_way(tmp_path: Path) -> None:
     for name, colour in (("pos/red", RED), ("neg", BLUE)):
         (tmp_path / name).mkdir(parents=True)
         Image.new("RGB", (32, 32), colour).save(tmp_path / name / "1.png")
-    one = Detector.from_folders(tmp_path / "pos", tmp_path / "neg", proposals="regions", min_score=0.6)
+    one = Detector.from_folders(tmp_path / "pos", tmp_path / "neg", proposals="regions", min_score=0.4)
     record = one.detect(scene()[0])
     assert {item.label for item in record.detections} == {"red"}
     assert record.facts["proposals"]["fallback"] is False

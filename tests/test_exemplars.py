@@ -8,9 +8,9 @@ import pytest
 from fakes import GridBackbone
 from PIL import Image
 
-from searchdet.bank import build_bank
 from searchdet.config import EmbeddingOptions
 from searchdet.embeddings import embed_masks
+from searchdet.enrol import build_bank
 from searchdet.errors import ExemplarError
 from searchdet.exemplars import find_negatives, find_positives, load
 
@@ -116,9 +116,9 @@ def test_the_bank_embeds_exemplars_with_the_function_for_masks(tmp_path: Path) -
     got = build_bank(backbone, exemplars, EmbeddingOptions())
     assert got.classes == ("a", "b")
     assert got.labels.tolist() == [0, 0, 1]
-    assert got.negatives.shape == (1, 4)
-    for row, item in zip(got.positives, exemplars[:3], strict=True):
+    assert got.negatives.vectors.shape == (1, 4)
+    for row, item in zip(got.positives.vectors, exemplars[:3], strict=True):
         again = embed_masks(backbone, item.pixels, item.mask[None]).vectors[0]
         assert (row == again).all()
-    prototype = got.positives[:2].astype(np.float64).mean(0)
+    prototype = got.positives.vectors[:2].astype(np.float64).mean(0)
     assert np.allclose(got.prototypes()[0], prototype / np.linalg.norm(prototype), atol=1e-6)

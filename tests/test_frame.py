@@ -13,8 +13,8 @@ from segment_anything.modeling import Sam
 from segment_anything.utils.amg import batched_mask_to_box
 from segment_anything.utils.transforms import ResizeLongestSide
 
-from searchdet.proposals.sam import frame as frames
-from searchdet.proposals.sam.frame import Frame
+from searchdet.proposals import frame as frames
+from searchdet.proposals.frame import Frame
 
 LEVELS = (1.0, 0.0, -1.0)
 ROUNDING = 2e-5

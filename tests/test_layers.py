@@ -16,22 +16,41 @@ LAYERS = (
     "__init__",
     "__main__",
     "cli",
+    "cli_bank",
+    "console",
+    "options",
     "demo",
     "catalogue",
     "batch",
+    "banking",
     "detector",
+    "examples",
+    "automask",
+    "deciding",
     "describe",
     "tiling",
+    "enrol",
+    "bankfile",
     "exports.coco",
     "exports",
     "render",
+    "scorecard",
+    "evaluation",
     "records",
+    "calibration",
     "suppression",
     "scoring",
+    "audit",
     "bank",
     "embeddings",
     "exemplars",
-    "proposals",
+    "exemplars.folders",
+    "exemplars.coco",
+    "exemplars.read",
+    "exemplars.types",
+    "exemplars.labelme",
+    "exemplars.shapes",
+    "truth",
     "proposals",
     "proposals.sam",
     "proposals.sam.generator",
@@ -39,7 +58,6 @@ LAYERS = (
     "proposals.sam.crossing",
     "proposals.sam.upscaling",
     "proposals.sam.encoder",
-    "proposals.sam.frame",
     "proposals.sam.weights",
     "proposals.regions",
     "proposals.hierarchy",
@@ -47,6 +65,8 @@ LAYERS = (
     "proposals.filters",
     "proposals.unique",
     "proposals.types",
+    "proposals.frame",
+    "proposals.outline",
     "proposals.rle",
     "backbones",
     "backbones.filterbank",
@@ -59,7 +79,9 @@ LAYERS = (
     "weights",
     "devices",
     "checkpoints",
+    "cache",
     "hashes",
+    "tensors",
     "images",
     "files",
     "provenance",
@@ -67,6 +89,9 @@ LAYERS = (
     "errors",
     "version",
 )
+
+
+PRINTING = ("cli", "cli_bank", "console")
 
 
 def modules() -> dict[str, Path]:
@@ -109,7 +134,7 @@ def test_only_the_command_line_prints_and_nothing_is_asserted(name: str) -> None
     for node in ast.walk(ast.parse(modules()[name].read_text(encoding="utf-8"))):
         assert not isinstance(node, ast.Assert), f"{name}:{node.lineno}"
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            assert node.func.id != "print" or name == "cli", f"{name}:{node.lineno}"
+            assert node.func.id != "print" or name in PRINTING, f"{name}:{node.lineno}"
 
 
 @pytest.mark.parametrize(
@@ -148,4 +173,4 @@ def test_the_public_names_are_sorted_and_there() -> None:
 def test_files_stay_small() -> None:
     for name, path in modules().items():
         lines = len(path.read_text(encoding="utf-8").splitlines())
-        assert lines <= (400 if name == "cli" else 320), f"{name} has {lines} lines"
+        assert lines <= (350 if name == "cli" else 320), f"{name} has {lines} lines"

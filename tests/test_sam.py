@@ -16,6 +16,7 @@ from searchdet.config import ProposalOptions
 from searchdet.detector import Detector, Settings
 from searchdet.devices import Compute
 from searchdet.errors import CheckpointError, UsageError
+from searchdet.examples import Examples
 from searchdet.proposals import choose, load_proposer
 from searchdet.proposals.rle import decode
 from searchdet.proposals.sam import weights as sam
@@ -235,7 +236,9 @@ def detector_with(checkpoint: Path, folder: Path) -> Detector:
         pred_iou_thresh=0.7,
         stability_score_thresh=0.8,
     )
-    return Detector.build(folder / "positive", folder / "negative", Settings(proposals=options))
+    return Detector.build(
+        Examples(folder / "positive", folder / "negative"), Settings(proposals=options)
+    )
 
 
 def test_the_whole_path_finds_every_red_shape_and_nothing_else(

@@ -1,18 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from searchdet.bank import Bank
-from searchdet.config import POSITIVE_AGGREGATIONS, ScoringOptions
-from searchdet.embeddings import l2_normalize
+from searchdet.bank import Bank, Origin, Rows, extended, plain_rows
+from searchdet.config import POSITIVE_AGGREGATIONS, ScoringOptions, SuppressionOptions
+from searchdet.embeddings import Descriptors, MaskEmbeddings, l2_normalize
 from searchdet.errors import UsageError
-from searchdet.scoring import decide, score_regions
-from searchdet.suppression import nms, rank, total_order
-
-RNG = np.random.default_rng(0)
+from searchdet.proposals import outline
+from searchdet.scoring import Scores, centred, decide, final, score_regions
 
 
 def units(count: int, dim: int = 12, seed: int = 0) -> np.ndarray:
@@ -20,32 +20,50 @@ def units(count: int, dim: int = 12, seed: int = 0) -> np.ndarray:
     return l2_normalize(rng.normal(size=(count, dim)).astype(np.float32))
 
 
+def rows(vectors: np.ndarray, prefix: str) -> Rows:
+    return plain_rows(vectors, [Origin(f"{prefix}{i}") for i in range(len(vectors))])
+
+
 def bank(positives: int = 6, negatives: int = 3, classes: int = 2, seed: int = 1) -> Bank:
     return Bank(
         classes=tuple(f"class{i}" for i in range(classes)),
-        positives=units(positives, seed=seed),
+        positives=rows(units(positives, seed=seed), "p"),
         labels=np.arange(positives) % classes,
-        positive_names=tuple(f"p{i}" for i in range(positives)),
-        negatives=units(negatives, seed=seed + 1) if negatives else np.zeros((0, 12), np.float32),
-        negative_names=tuple(f"n{i}" for i in range(negatives)),
+        negatives=rows(
+            units(negatives, seed=seed + 1) if negatives else np.zeros((0, 12), np.float32), "n"
+        ),
     )
 
 
-def score(vectors: np.ndarray, of: Bank, **options: object) -> object:
-    flags = np.ones(len(vectors), bool)
-    return score_regions(vectors, flags, of, ScoringOptions(**options))
+def regions_of(vectors: np.ndarray, valid: np.ndarray | None = None) -> Descriptors:
+    """Regions of which only the vectors are known."""
+    count = len(vectors)
+    flags = np.ones(count, bool) if valid is None else valid
+    unknown = np.full((count, outline.DIM), np.nan, np.float32)
+    embedded = MaskEmbeddings(vectors, flags, np.zeros(count, bool))
+    return Descriptors(embedded, np.zeros_like(vectors), unknown)
 
 
-def test_an_unresolved_threshold_is_an_error() -> None:
-    with pytest.raises(ValueError, match="min_score"):
-        decide(score(units(2), bank()), ScoringOptions())
+def options(**changes: object) -> ScoringOptions:
+    return ScoringOptions(**({"shape_weight": 0.0, "context_weight": 0.0} | changes))
+
+
+def score(vectors: np.ndarray, of: Bank, **changes: object) -> Scores:
+    return score_regions(regions_of(vectors), of, options(**changes))
+
+
+def test_unresolved_weights_are_an_error() -> None:
+    with pytest.raises(ValueError, match="resolved"):
+        score_regions(regions_of(units(2)), bank(), ScoringOptions())
 
 
 @pytest.mark.parametrize("how", POSITIVE_AGGREGATIONS)
 def test_scores_equal_the_float64_formula(how: str) -> None:
     regions, known = units(9, seed=5), bank()
     got = score(regions, known, pos_agg=how, topk=2, negative_weight=0.3)
-    x, p, n = (v.astype(np.float64) for v in (regions, known.positives, known.negatives))
+    x, p, n = (
+        v.astype(np.float64) for v in (regions, known.positives.vectors, known.negatives.vectors)
+    )
     expected = np.zeros((9, 2))
     for i in range(9):
         for c in range(2):
@@ -76,56 +94,106 @@ def test_scores_equal_the_float64_formula(how: str) -> None:
 
 
 def test_no_negatives_and_one_class_leave_their_rules_out() -> None:
-    got = score(units(4), bank(3, 0, 1), class_margin=0.9, min_margin=0.9, min_score=-2)
+    got = score(units(4), bank(3, 0, 1))
     assert np.isnan(got.neg).all()
     assert np.isnan(got.margin).all()
     assert np.isnan(got.gap).all()
     assert got.nearest_negative.tolist() == [-1] * 4
-    options = ScoringOptions(class_margin=0.9, min_margin=0.9, min_score=-2)
-    assert decide(got, options) == ["accepted"] * 4
+    strict = options(class_margin=0.9, min_margin=0.9)
+    assert decide(got, np.asarray([-2.0]), strict) == ["accepted"] * 4
 
 
 def test_invalid_rows_stay_in_place_and_are_never_accepted() -> None:
     vectors = units(3)
     vectors[1] = 0
     valid = np.array([True, False, True])
-    got = score_regions(vectors, valid, bank(), ScoringOptions(min_score=-2, min_margin=-2))
+    got = score_regions(regions_of(vectors, valid), bank(), options())
     assert got.label[1] == -1
     assert np.isnan(got.score[1])
-    assert decide(got, ScoringOptions(min_score=-2, min_margin=-2))[1] == "invalid"
+    assert decide(got, np.asarray([-2.0, -2.0]), options(min_margin=-2))[1] == "invalid"
 
 
-def test_each_rule_names_itself() -> None:
-    known = Bank(
-        ("a", "b"),
-        np.eye(3, dtype=np.float32)[:2],
-        np.array([0, 1]),
-        ("pa", "pb"),
-        np.eye(3, dtype=np.float32)[2:],
-        ("n",),
-    )
-    regions = l2_normalize(np.array([[1, 0, 0], [0.2, 0, 1], [0.7, 0, 0.69], [1, 0.98, 0]], np.float32))
-    options = ScoringOptions(min_score=0.45, min_margin=0.05, class_margin=0.1)
-    assert decide(score_regions(regions, np.ones(4, bool), known, options), options) == [
+def test_each_rule_names_itself_and_each_class_has_its_threshold() -> None:
+    eye = np.eye(3, dtype=np.float32)
+    known = Bank(("a", "b"), rows(eye[:2], "p"), np.array([0, 1]), rows(eye[2:], "n"))
+    vectors = l2_normalize(np.array([[1, 0, 0], [0.2, 0, 1], [0.7, 0, 0.69], [1, 0.98, 0]], np.float32))
+    rule = options(min_margin=0.05, class_margin=0.1)
+    got = score_regions(regions_of(vectors), known, rule)
+    assert decide(got, np.asarray([0.45, 0.45]), rule) == [
         "accepted",
         "score",
         "margin",
         "class_margin",
     ]
+    assert decide(got, np.asarray([1.1, 0.0]), rule) == ["score"] * 4
+
+
+def some_outlines(count: int, rng: np.random.Generator) -> np.ndarray:
+    made = np.abs(rng.normal(size=(count, outline.DIM)))
+    made[:, outline.MEASURES :] /= made[:, outline.MEASURES :].sum(axis=1, keepdims=True)
+    return made.astype(np.float32)
+
+
+def test_shape_and_context_only_lower_a_score_by_their_formula() -> None:
+    rng = np.random.default_rng(3)
+    known = bank()
+    shapes = some_outlines(6, rng)
+    shapes[0] = np.nan
+    known = replace(known, positives=replace(known.positives, outlines=shapes))
+    vectors, contexts = units(5, seed=8), units(5, seed=9)
+    mine = some_outlines(5, rng)
+    regions = replace(regions_of(vectors), contexts=contexts, outlines=mine)
+    got = score_regions(regions, known, options(shape_weight=0.5, context_weight=0.2))
+    prototypes = known.prototypes()
+    wanted = np.zeros((5, 2))
+    for i in range(5):
+        neg = max(0.0, float((known.negatives.vectors @ vectors[i]).max()))
+        for c in range(2):
+            members = [r for r in range(6) if known.labels[r] == c and r != 0]
+            alike = outline.similarity(mine[i : i + 1], shapes[members]).max()
+            around = max(0.0, float(contexts[i] @ prototypes[c]))
+            wanted[i, c] = vectors[i] @ prototypes[c] - 0.3 * neg - 0.5 * (1 - alike) - 0.2 * around
+    assert np.abs(got.score - wanted.max(1)).max() < 3e-6
+    assert (got.label == wanted.argmax(1)).all()
+    assert ((got.shape >= 0) & (got.shape <= 1)).all()
+
+
+def test_shapes_count_only_if_every_class_knows_one() -> None:
+    known = bank()
+    shapes = np.full((6, outline.DIM), np.nan, np.float32)
+    shapes[::2] = 1.0
+    half = replace(known, positives=replace(known.positives, outlines=shapes))
+    regions = replace(regions_of(units(4)), outlines=np.ones((4, outline.DIM), np.float32))
+    with_weight = score_regions(regions, half, options(shape_weight=0.9))
+    assert np.isnan(with_weight.shape).all()
+    assert (with_weight.score == score_regions(regions, known, options()).score).all()
+
+
+def test_what_suppression_leaves_of_a_score() -> None:
+    got = replace(score(units(3), bank()), score=np.asarray([0.5, -0.2, np.nan]))
+    left = final(got, np.asarray([0.5, 0.5, 1.0]))
+    assert left[:2].tolist() == [0.25, -0.2]
+    assert np.isnan(left[2])
+
+
+def test_centring_takes_the_mean_of_bank_and_regions_off_both() -> None:
+    known, regions = bank(), regions_of(units(5, seed=4))
+    there, moved = centred(regions, known, options(centring="mean"))
+    every = [regions.embedded.vectors, known.positives.vectors, known.negatives.vectors]
+    middle = np.concatenate(every).mean(0)
+    for before, after in zip(
+        every, (there.embedded.vectors, moved.positives.vectors, moved.negatives.vectors), strict=True
+    ):
+        assert np.allclose(after, l2_normalize(before - middle), atol=1e-6)
+    assert (there.contexts == 0).all(), "what is not there stays not there"
+    assert centred(regions, known, options()) == (regions, known)
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 5), st.sampled_from(POSITIVE_AGGREGATIONS))
 def test_adding_a_negative_never_raises_a_score(seed: int, count: int, how: str) -> None:
     regions, known = units(7, seed=seed), bank(seed=seed)
-    more = Bank(
-        known.classes,
-        known.positives,
-        known.labels,
-        known.positive_names,
-        np.concatenate([known.negatives, units(count, seed=seed + 9)]),
-        known.negative_names + ("x",) * count,
-    )
+    more = extended(known, rows(units(count, seed=seed + 9), "x"), [None] * count)
     assert (
         score(regions, more, pos_agg=how).score <= score(regions, known, pos_agg=how).score + 1e-6
     ).all()
@@ -141,43 +209,35 @@ def test_permuting_regions_permutes_scores(seed: int) -> None:
     assert (straight.label[order] == mixed.label).all()
 
 
-def test_options_are_checked() -> None:
-    for wrong in ({"pos_agg": "median"}, {"topk": 0}, {"nms_iou": 1.5}, {"negative_weight": -1}):
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from(POSITIVE_AGGREGATIONS))
+def test_a_copy_of_an_exemplar_changes_nothing(seed: int, how: str) -> None:
+    regions, known = units(7, seed=seed), bank(seed=seed)
+    copy = replace(known.positives.take([seed % 6]), origins=(Origin("copy"),))
+    label = known.classes[known.labels[seed % 6]]
+    twice = extended(known, copy, [label]).distinct()
+    one, two = score(regions, known, pos_agg=how), score(regions, twice, pos_agg=how)
+    assert (one.score == two.score).all()
+    assert (one.label == two.label).all()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"pos_agg": "median"},
+        {"topk": 0},
+        {"negative_weight": -1},
+        {"shape_weight": -1},
+        {"centring": "median"},
+        {"threshold": "best"},
+    ],
+)
+def test_options_are_checked(wrong: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        ScoringOptions(**wrong)
+
+
+def test_suppression_options_are_checked() -> None:
+    for wrong in ({"nms_iou": 1.5}, {"suppression": "soft"}, {"max_covered": -1}):
         with pytest.raises(UsageError):
-            ScoringOptions(**wrong)
-
-
-def rectangle(x0: int, y0: int, x1: int, y1: int) -> dict[str, object]:
-    from searchdet.proposals.rle import encode
-
-    mask = np.zeros((40, 60), bool)
-    mask[y0:y1, x0:x1] = True
-    return encode(mask)
-
-
-def test_nms_drops_duplicates_and_fragments_of_the_same_class_only() -> None:
-    rles = [
-        rectangle(0, 0, 20, 20),
-        rectangle(1, 0, 20, 20),  # nearly the first
-        rectangle(5, 5, 10, 10),  # a fragment of the first
-        rectangle(5, 5, 11, 11),  # the same place, another class
-        rectangle(30, 0, 50, 20),
-        rectangle(10, 0, 40, 20),  # half in the first, half in the fifth: covered together
-    ]
-    labels = np.array([0, 0, 0, 1, 0, 0])
-    by = nms(rles, labels, np.array([0, 1, 2, 3, 4, 5]), 0.5, 0.5)
-    assert by.tolist()[:5] == [-1, 0, 0, -1, -1]
-    assert by[5] in (0, 4)
-    assert (nms(rles, labels, np.zeros(0, np.int64), 0.5, 0.5) == -1).all()
-    assert nms(rles, labels, np.array([2, 0]), 0.5, 0.5).tolist()[:3] == [-1, -1, -1]
-
-
-def test_the_order_is_total_and_quality_counts() -> None:
-    boxes = np.array([[5, 1, 9, 9], [4, 1, 9, 9], [4, 0, 9, 9], [4, 0, 8, 9]], float)
-    scores, labels = np.array([0.5, 0.5, 0.5, 0.5]), np.array([1, 1, 1, 0])
-    assert total_order(scores, labels, boxes).tolist() == [3, 2, 1, 0]
-    assert rank(np.array([0.8, 0.9, -np.inf]), np.array([1.0, 0.5, 1.0])).tolist() == [
-        0.8,
-        0.225,
-        -np.inf,
-    ]
+            SuppressionOptions(**wrong)

@@ -77,6 +77,16 @@ def check(options: BackboneOptions) -> Path | None:
     return found
 
 
+def rule_of(name: str) -> tuple[float, float, float]:
+    """(shape weight, context weight, least score) of a backbone, without loading it."""
+    if name == EMBEDDED:
+        from .filterbank import FilterbankBackbone as Own
+
+        return Own.shape_weight, Own.context_weight, Own.min_score
+    spec = SPECS[name]
+    return spec.shape_weight, spec.context_weight, spec.min_score
+
+
 def load(options: BackboneOptions) -> Backbone:
     """``load_backbone`` for options that are already made."""
     path = check(options)

@@ -53,6 +53,8 @@ class NetworkBackbone:
         self.dim = spec.dim
         self.stride = spec.stride
         self.min_score = spec.min_score
+        self.shape_weight = spec.shape_weight
+        self.context_weight = spec.context_weight
         self.weights: WeightsInfo | None = weights
         self.compute = compute
         self.short_side = short_side

@@ -41,7 +41,8 @@ class BackboneSpec:
     build(spec, state) makes the network on the meta device. run(network, batch) returns the map
     (C, h, w). finish(network) returns the function of FeatureMap.finish. arch: keyword arguments for
     the builder. source: where the weights are published. short_side: default size, pixels.
-    min_score: interim threshold of the decision, where the user gives none.
+    min_score, shape_weight, context_weight: of the decision, where the user gives none; for networks
+    not measured with real weights.
     """
 
     name: str
@@ -56,6 +57,8 @@ class BackboneSpec:
     finish: Callable[[Network], Callable[[Tensor], Tensor]]
     short_side: int
     min_score: float = 0.5
+    shape_weight: float = 0.0
+    context_weight: float = 0.0
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     arch: dict[str, Any] = field(default_factory=dict)
@@ -72,6 +75,8 @@ class Backbone(Protocol):
     compute: Compute
     preprocessing: str
     min_score: float
+    shape_weight: float
+    context_weight: float
 
     def feature_map(self, image: UInt8Array) -> FeatureMap:
         """Feature map of an (H, W, 3) uint8 RGB image."""

@@ -17,9 +17,11 @@ import numpy.typing as npt
 
 from ..checkpoints import WeightsInfo
 from ..config import ProposalOptions
-from . import hierarchy
+from . import hierarchy, rle
 from .filters import finish, smooth
-from .types import BoolArray, FloatArray, Proposals, UInt8Array, from_masks
+from .frame import Frame, crop, make_stretch, render
+from .rle import Rle
+from .types import BoolArray, FloatArray, Proposals, UInt8Array, from_rles
 
 NAME = "regions"
 WORKING_SIDE = 480
@@ -70,9 +72,11 @@ class RegionProposer:
         order = sorted(range(len(patches)), key=lambda i: -quality[i])
         kept = _unique([patches[i] for i in order], _room(options))
         size = (image.shape[0], image.shape[1])
-        masks = [_full_size(patches[order[k]], scene, size, options.smooth) for k in kept]
-        chosen = [(m, quality[order[k]]) for m, k in zip(masks, kept, strict=True) if m.any()]
-        found = from_masks([m for m, _ in chosen], [q for _, q in chosen], size)
+        working = (scene.rgb.shape[0], scene.rgb.shape[1])
+        frame = make_stretch(working, size)
+        codes = [_encode(patches[order[k]], frame, working, options.smooth) for k in kept]
+        chosen = [(c, quality[order[k]]) for c, k in zip(codes, kept, strict=True) if c is not None]
+        found = from_rles([code for code, _ in chosen], [value for _, value in chosen], size)
         removed = {"area": len(every) - len(patches), "duplicate": len(patches) - len(kept)}
         return finish(replace(found, removed=removed), options)
 
@@ -268,13 +272,14 @@ def _iou(one: Patch, two: Patch) -> float:
     return shared / (one.area + two.area - shared)
 
 
-def _full_size(patch: Patch, scene: _Scene, size: tuple[int, int], radius: int) -> BoolArray:
-    """The patch as a mask (H, W) at image size."""
-    working = scene.lab.shape[:2]
+def _encode(patch: Patch, frame: Frame, working: tuple[int, int], radius: int) -> Rle | None:
+    """The patch as an encoding at image size; None where nothing of it is left."""
     small = np.zeros(working, np.float32)
     small[patch.y :, patch.x :][: patch.mask.shape[0], : patch.mask.shape[1]] = patch.mask
     if radius:
         small = smooth(small, radius)
-    if working == size:
-        return small > 0.5
-    return np.asarray(cv2.resize(small, size[::-1], interpolation=cv2.INTER_LINEAR) > 0.5)
+    part = crop(small, 0.5, frame)
+    if part is None:
+        return None
+    mask, corner = render(part, 0.5, frame)
+    return rle.encode_window(mask, corner, frame.size) if mask.any() else None

@@ -28,6 +28,15 @@ def prefer_small_views(boxes: FloatArray, view_areas: npt.NDArray[Any]) -> IntAr
     return np.sort(nms(centres, order, NMS_IOU))
 
 
+def iou(box: FloatArray, others: FloatArray) -> FloatArray:
+    """Overlap (N,) of one box xyxy with N others, in float32 and in the order of torchvision's."""
+    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
+    shared = np.prod(np.clip(high - low, 0, None), axis=1)
+    own, areas = np.prod(box[2:] - box[:2]), np.prod(others[:, 2:] - others[:, :2], axis=1)
+    with np.errstate(invalid="ignore"):  # two boxes of one pixel: no area, no overlap
+        return np.asarray(shared / (own + areas - shared), np.float32)
+
+
 def nms(boxes: FloatArray, order: IntArray, iou: float) -> IntArray:
     """Rows that no kept row before them, in ``order``, overlaps by more than ``iou``."""
     import torch

@@ -46,7 +46,7 @@ class SamProposer:
 
     def propose(self, image: UInt8Array, promise: FloatArray | None = None) -> Proposals:
         """Masks that pass the filters, at most ``max_masks``, best predicted IoU first."""
-        from .frame import render
+        from ..frame import render
         from .generator import LEVEL
 
         size = (image.shape[0], image.shape[1])

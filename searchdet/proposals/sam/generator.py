@@ -19,13 +19,13 @@ from torch import Tensor
 from ...config import ProposalOptions
 from ...devices import Compute
 from ...errors import ResourceError
+from .. import frame as frames
 from ..filters import smooth
+from ..frame import Crop, Frame
 from ..prompts import Prompts
-from ..unique import NMS_IOU, nms
-from . import frame as frames
+from ..unique import NMS_IOU, iou
 from .decoder import Decoded, ImageSide, PointDecoder
 from .encoder import ImageEncoder
-from .frame import Crop, Frame
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
@@ -44,11 +44,13 @@ CPU_BATCH, GPU_BATCH, LEAST_BATCH = 8, 128, 8
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """One mask of one picture. box: x0, y0, x1, y1, inclusive pixels. part: its logits."""
+    """One mask of one picture. box: x0, y0, x1, y1, inclusive pixels. part: its logits. sure: whether
+    its stability is far enough above the threshold to need no exact count."""
 
     quality: float
     box: tuple[int, int, int, int]
     part: Crop
+    sure: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +104,9 @@ class MaskGenerator:
             oom += self._ask(side, points, judge)
             asked += len(rows)
             prompts.tell(_holding(judge.masks[known:], where))
-        masks = judge.masks
-        uncut = [mask for mask in masks if not _is_cut(mask.box, size, origin, whole or size)]
-        judge.removed["crop_edge"] += len(masks) - len(uncut)
-        masks = uncut
-        kept = _without_duplicates(masks)
-        judge.removed["duplicate"] += len(masks) - len(kept)
+        uncut = [m for m in judge.masks if not _is_cut(m.box, size, origin, whole or size)]
+        judge.removed["crop_edge"] += len(judge.masks) - len(uncut)
+        kept = judge.best(uncut)
         return Pass(frame, kept, judge.removed, asked, oom)
 
     def _prepare(self, scaled: UInt8Array) -> Tensor:
@@ -185,22 +184,35 @@ class _Judge:
         return ratio.double().cpu().numpy()
 
     def _accept(self, field: FloatArray, quality: float, near: float) -> None:
-        threshold = self._options.stability_score_thresh
         part = frames.crop(field, LEVEL - OFFSET, self._frame)
-        if part is None:
+        box = None if part is None else frames.box(part, LEVEL, self._frame)
+        if part is None or box is None:
             self.removed["empty"] += 1
             return
-        if threshold > 0 and near < threshold + STABILITY_SLACK:
-            levels = (LEVEL + OFFSET, LEVEL - OFFSET)
-            inner, outer = frames.counts(part, levels, self._frame)
-            if not outer or inner / outer < threshold:
+        threshold = self._options.stability_score_thresh
+        sure = threshold <= 0 or near >= threshold + STABILITY_SLACK
+        self.masks.append(Mask(quality, box, part, sure))
+
+    def best(self, masks: list[Mask]) -> list[Mask]:
+        """Stable masks, best first, without those whose box overlaps a better one's.
+
+        Whether a mask is stable is counted on the pixels of the image, which is only worth it for one
+        that no stable mask suppresses anyway; the result is that of filtering first.
+        """
+        boxes = np.asarray([mask.box for mask in masks], np.float32).reshape(-1, 4)
+        kept: list[int] = []
+        for i in np.argsort([-mask.quality for mask in masks], kind="stable"):
+            if kept and (iou(boxes[i], boxes[kept]) > NMS_IOU).any():
+                self.removed["duplicate"] += 1
+            elif not masks[i].sure and not self._stable(masks[i].part):
                 self.removed["stability"] += 1
-                return
-        box = frames.box(part, LEVEL, self._frame)
-        if box is None:
-            self.removed["empty"] += 1
-            return
-        self.masks.append(Mask(quality, box, part))
+            else:
+                kept.append(int(i))
+        return [masks[i] for i in kept]
+
+    def _stable(self, part: Crop) -> bool:
+        inner, outer = frames.counts(part, (LEVEL + OFFSET, LEVEL - OFFSET), self._frame)
+        return outer > 0 and inner / outer >= self._options.stability_score_thresh
 
 
 def _holding(masks: list[Mask], where: tuple[Any, Any]) -> BoolArray:
@@ -229,10 +241,3 @@ def _is_cut(
         abs(value + shift - crop) <= EDGE < abs(value + shift - image)
         for value, shift, (crop, image) in sides
     )
-
-
-def _without_duplicates(masks: list[Mask]) -> list[Mask]:
-    """Non-maximum suppression of the boxes by predicted IoU; best first."""
-    boxes = np.asarray([mask.box for mask in masks], np.float32).reshape(-1, 4)
-    order = np.argsort([-mask.quality for mask in masks], kind="stable")
-    return [masks[int(i)] for i in nms(boxes, order, NMS_IOU)]

@@ -1,4 +1,4 @@
-"""From SAM's low-resolution logits to pixels of the image, exactly and only where it is needed.
+"""From a coarse field (SAM's logits, a segmented copy) to pixels of the image, only where needed.
 
 segment-anything resizes logits twice (to its input size, padding cut off, then to the image), both
 bilinear. Each step is linear and separable, so the whole way is one small matrix for rows and one for
@@ -63,6 +63,12 @@ class Frame:
 def make_frame(cells: int, side: int, scaled: tuple[int, int], size: tuple[int, int]) -> Frame:
     """cells: logits a side; side: SAM's input, pixels; scaled: the image inside it; size: the image."""
     return Frame(size, _axis(cells, side, scaled[0], size[0]), _axis(cells, side, scaled[1], size[1]))
+
+
+def make_stretch(cells: tuple[int, int], size: tuple[int, int]) -> Frame:
+    """A field of ``cells`` (h, w) that covers an image of ``size`` (H, W), one bilinear step."""
+    rows, columns = (_axis(c, c, c, pixels) for c, pixels in zip(cells, size, strict=True))
+    return Frame(size, rows, columns)
 
 
 def _axis(cells: int, side: int, scaled: int, pixels: int) -> _Axis:

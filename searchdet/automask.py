@@ -1,0 +1,137 @@
+"""The object in an unannotated example photo: the region that the photos of a class have in common."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from .bank import Space
+from .cache import Store, key_of
+from .describe import Regions
+from .exemplars import Exemplar
+from .proposals import rle
+
+log = logging.getLogger(__name__)
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+CACHE_KIND = "automasks"
+SMALLEST, LARGEST = 0.02, 0.95
+"""Regions below and above these shares of a photo are not its object."""
+FRAME = 0.5
+"""A region that holds more than this share of the photo's outermost pixels is its background."""
+QUALITY, OFF_CENTRE, MIDDLE, EXTENT, ON_FRAME = 0.75, 1.0, 0.25, 0.25, 2.0
+"""Weights of a region's place, chosen by the IoU with drawn masks; benchmarks/README.md."""
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """The regions of one example photo that could be its object: rows of its proposals, vectors (N, D),
+    and place (N,): how much each lies and looks like the subject of a photo."""
+
+    rows: IntArray
+    vectors: FloatArray
+    place: FloatArray
+
+
+def choose(photos: Sequence[Photo]) -> list[int | None]:
+    """For each photo of a class the row of its object, None where there is none to choose.
+
+    A region counts by its mean cosine to the nearest region of each other photo, plus its place as the
+    tie-break; a class with one photo goes by place alone.
+    """
+    chosen: list[int | None] = []
+    for i, photo in enumerate(photos):
+        others = [other for j, other in enumerate(photos) if j != i and len(other.rows)]
+        if not len(photo.rows):
+            chosen.append(None)
+            continue
+        common = np.zeros(len(photo.rows), np.float32)
+        if others:
+            nearest = [(photo.vectors @ other.vectors.T).max(axis=1) for other in others]
+            common = np.mean(nearest, axis=0)
+        value = common + photo.place
+        chosen.append(int(photo.rows[int(value.argmax())]))
+    return chosen
+
+
+def candidates(regions: Regions) -> Photo:
+    """The regions of a photo that could be its object."""
+    found, embedded = regions.proposals, regions.described.embedded
+    shares, frames, middles = (np.zeros(len(found)) for _ in range(3))
+    for row, code in enumerate(found.rles):
+        mask = rle.decode([code], found.size)[0]
+        shares[row] = mask.mean()
+        frames[row] = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean()
+        middles[row] = _middle(mask)
+    usable = embedded.valid & (shares >= SMALLEST) & (shares <= LARGEST) & (frames <= FRAME)
+    height, width = found.size
+    boxes = found.boxes / np.asarray([width, height, width, height], np.float32)
+    off = np.hypot(*(boxes[:, :2] + boxes[:, 2:] - 1).T)
+    extent = (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=1)
+    place = QUALITY * found.quality - OFF_CENTRE * off + MIDDLE * middles
+    place = place + EXTENT * extent - ON_FRAME * frames
+    rows = np.flatnonzero(usable)
+    return Photo(rows, embedded.vectors[rows], np.asarray(place, np.float32)[rows])
+
+
+def _middle(mask: BoolArray) -> float:
+    """Share of the middle (the central half in both directions) that a mask holds."""
+    height, width = mask.shape
+    return float(mask[height // 4 : height - height // 4, width // 4 : width - width // 4].mean())
+
+
+def apply(
+    exemplars: list[Exemplar],
+    regions_of: Callable[[Exemplar], Regions],
+    space: Space,
+    store: Store,
+) -> list[Exemplar]:
+    """Exemplars in the same order; a positive one whose mask is its whole photo gets the mask of the
+    object in it, with mask_source ``auto``. Where none is found it stays whole, with a WARNING.
+
+    regions_of: proposals and descriptors, in ``space``, of an exemplar's photo. store: remembers the
+    choice for the photos of a class.
+    """
+    made = list(exemplars)
+    for label in sorted({item.label for item in exemplars if item.label is not None}):
+        rows = [i for i, e in enumerate(exemplars) if e.label == label and e.mask_source == "whole"]
+        masks = _masks([exemplars[i] for i in rows], regions_of, space, store)
+        for i, mask in zip(rows, masks, strict=True):
+            if mask is not None:
+                made[i] = replace(exemplars[i], mask=mask, mask_source="auto")
+                continue
+            log.warning(
+                "%s: no region of it could be its object; the whole photo is the example.",
+                exemplars[i].name,
+            )
+    return made
+
+
+def _masks(
+    items: list[Exemplar],
+    regions_of: Callable[[Exemplar], Regions],
+    space: Space,
+    store: Store,
+) -> list[BoolArray | None]:
+    key = key_of({"photos": [e.sha256 for e in items], "space": asdict(space), "form": 1})
+    entry = store.read(key)
+    if entry is not None:
+        codes = entry[1]["masks"]
+    else:
+        regions = [regions_of(item) for item in items]
+        chosen = choose([candidates(found) for found in regions])
+        codes = [
+            None if row is None else found.proposals.rles[row]
+            for found, row in zip(regions, chosen, strict=True)
+        ]
+        store.write(key, {}, {"masks": codes})
+    sizes = [(item.pixels.shape[0], item.pixels.shape[1]) for item in items]
+    return [
+        None if code is None else rle.decode([code], size)[0]
+        for code, size in zip(codes, sizes, strict=True)
+    ]

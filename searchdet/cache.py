@@ -1,0 +1,66 @@
+"""Content-addressed arrays on disk: what a model computed once is not computed again.
+
+A key names everything that the value depends on, so an entry is never stale. A broken or unwritable
+cache costs time and a WARNING, never correctness.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from . import files, tensors
+from .errors import OutputError
+from .tensors import Arrays
+
+log = logging.getLogger(__name__)
+
+
+def key_of(facts: Mapping[str, Any]) -> str:
+    """SHA-256 of JSON values, whatever their order."""
+    text = json.dumps(facts, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Entries of one kind below ``folder``; None keeps nothing."""
+
+    folder: Path | None
+    kind: str
+
+    def read(self, key: str) -> tuple[Arrays, dict[str, Any]] | None:
+        """(arrays, facts) of a key, or None where there is no sound entry."""
+        if self.folder is None:
+            return None
+        path = self.path(key)
+        try:
+            arrays, facts = tensors.read(path)
+        except FileNotFoundError:
+            return None
+        except (OSError, tensors.TensorFileError) as error:
+            log.warning("%s: a cache entry cannot be used and is made again (%s).", path, error)
+            return None
+        return arrays, facts
+
+    def write(self, key: str, arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> None:
+        """Keep an entry, if the cache can be written."""
+        if self.folder is None:
+            return
+        try:
+            files.write_bytes(self.path(key), tensors.pack(arrays, facts))
+        except OutputError as error:
+            log.warning("Nothing is kept in the cache: %s", error.message)
+
+    def path(self, key: str) -> Path:
+        """The file of an entry."""
+        if self.folder is None:
+            raise ValueError("this store keeps nothing")
+        return self.folder / self.kind / key[:2] / f"{key[2:]}.safetensors"

@@ -1,0 +1,185 @@
+"""Thresholds from the exemplars themselves, without a labelled image.
+
+Every positive is scored against its class without it (leave one out), everything that is not the class
+(negatives, other classes, what surrounds the exemplars) is scored as an impostor. A few exemplars say
+little, so the threshold of a class is drawn towards the backbone's own as if that were the word of
+``PRIOR_COUNT`` exemplars more.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .audit import SAME
+from .bank import Bank, Rows, join
+from .config import ScoringOptions
+from .embeddings import Descriptors, MaskEmbeddings
+from .scoring import centred, score_regions
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+LEAST_EXEMPLARS = 3
+"""A class with fewer distinct exemplars keeps the backbone's threshold."""
+PRIOR_COUNT = 7
+BELOW_MEDIAN, DEVIATIONS = 0.06, 0.5
+"""How far below the median of the left-out scores a threshold lies: that much, and so many standard
+deviations. With PRIOR_COUNT chosen on photographs of seven kinds; benchmarks/README.md."""
+AT_THRESHOLD, SLOPE = 0.0, 10.0
+"""Logit of the probability at the threshold, and its rise by score."""
+MOST_LEFT_OUT = 30
+"""Exemplars of a class that are left out in turn, evenly spread, so that a large bank stays quick."""
+SEPARATES = 0.75
+"""Least probability that a positive outscores an impostor for the folders to count as separable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A share k of n with its 95 % Wilson interval."""
+
+    share: float
+    low: float
+    high: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClassThreshold:
+    """The least score of one class and what is known about it.
+
+    source: auto, default (too few exemplars, or not asked for) or given. recall: share of the left-out
+    exemplars above it; false_alarms: share of the impostors above it; precision: share of positives
+    among both. ranking: probability that an exemplar outscores an impostor. separates: None where there
+    is too little to say.
+    """
+
+    label: str
+    score: float
+    source: str
+    exemplars: int
+    recall: Interval | None = None
+    false_alarms: Interval | None = None
+    precision: Interval | None = None
+    ranking: float | None = None
+    separates: bool | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {name: _rounded(value) for name, value in asdict(self).items()}
+
+
+def thresholds(bank: Bank, options: ScoringOptions, default: float) -> tuple[ClassThreshold, ...]:
+    """The least score of each class. options: weights resolved; default: the backbone's own."""
+    return tuple(_of_class(bank, label, options, default) for label in range(len(bank.classes)))
+
+
+def probability(score: npt.NDArray[Any], least: npt.NDArray[Any]) -> FloatArray:
+    """Scores with the threshold of their class -> 0..1: how likely each is right. A logistic curve
+    fitted on photographs of seven kinds, not on the user's; NaN stays."""
+    logit = AT_THRESHOLD + SLOPE * (np.asarray(score, np.float64) - least)
+    return np.asarray(np.round(1 / (1 + np.exp(-np.clip(logit, -50, 50))), 6))
+
+
+def wilson(hits: int, count: int) -> Interval | None:
+    """Wilson's score interval (1927) at 95 %; None for nothing."""
+    if not count:
+        return None
+    z, share = 1.959964, hits / count
+    whole = 1 + z * z / count
+    middle = (share + z * z / (2 * count)) / whole
+    spread = z / whole * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return Interval(share, max(0.0, middle - spread), min(1.0, middle + spread), count)
+
+
+def _of_class(bank: Bank, label: int, options: ScoringOptions, default: float) -> ClassThreshold:
+    own = left_out_scores(bank, label, options)
+    others = impostor_scores(bank, label, options)
+    count = int((bank.labels == label).sum())
+    source, least = "default", default
+    if options.min_score is not None:
+        source, least = "given", options.min_score
+    elif options.threshold == "auto" and count >= LEAST_EXEMPLARS:
+        found = float(np.median(own)) - BELOW_MEDIAN - DEVIATIONS * float(own.std())
+        source = "auto"
+        least = (len(own) * found + PRIOR_COUNT * default) / (len(own) + PRIOR_COUNT)
+    least = round(least, 6)
+    right, wrong = int((own >= least).sum()), int((others >= least).sum())
+    ranking = _ranking(own, others)
+    enough = len(own) >= LEAST_EXEMPLARS and len(others) >= LEAST_EXEMPLARS
+    return ClassThreshold(
+        label=bank.classes[label],
+        score=least,
+        source=source,
+        exemplars=count,
+        recall=wilson(right, len(own)),
+        false_alarms=wilson(wrong, len(others)),
+        precision=wilson(right, right + wrong),
+        ranking=ranking,
+        separates=None if ranking is None or not enough else ranking >= SEPARATES,
+    )
+
+
+def left_out_scores(bank: Bank, label: int, options: ScoringOptions) -> FloatArray:
+    """Score of each exemplar of a class against the class without it and its copies; none for a class
+    with one distinct exemplar."""
+    rows = np.flatnonzero(bank.labels == label)
+    cosines = bank.positives.vectors[rows] @ bank.positives.vectors[rows].T
+    chosen = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MOST_LEFT_OUT)).round().astype(int))
+    scores = []
+    for i in chosen:
+        fellows = rows[cosines[i] < SAME]
+        if len(fellows):
+            rest = _alone(bank, label, bank.positives.take(fellows), bank.negatives)
+            scores.append(_score(bank.positives.take([int(rows[i])]), rest, options)[0])
+    return np.asarray(scores, np.float64)
+
+
+def impostor_scores(bank: Bank, label: int, options: ScoringOptions) -> FloatArray:
+    """Score for a class of everything in the bank that is not it."""
+    mine = bank.positives.take(np.flatnonzero(bank.labels == label))
+    others = bank.positives.take(np.flatnonzero(bank.labels != label))
+    around = np.flatnonzero(np.abs(bank.positives.contexts).max(axis=1, initial=0) > 0)
+    surroundings = bank.positives.take(around)
+    surroundings = replace(
+        surroundings,
+        vectors=surroundings.contexts,
+        contexts=np.zeros_like(surroundings.contexts),
+        outlines=np.full_like(surroundings.outlines, np.nan),
+    )
+    against = _alone(bank, label, mine, bank.negatives)
+    found = [_score(join([others, surroundings]), against, options)]
+    for i in range(len(bank.negatives)):
+        rest = bank.negatives.take(np.delete(np.arange(len(bank.negatives)), i))
+        against = _alone(bank, label, mine, rest)
+        found.append(_score(bank.negatives.take([i]), against, options))
+    return np.concatenate(found)
+
+
+def _alone(bank: Bank, label: int, positives: Rows, negatives: Rows) -> Bank:
+    """A bank of one class."""
+    return Bank((bank.classes[label],), positives, np.zeros(len(positives), np.int64), negatives)
+
+
+def _score(rows: Rows, bank: Bank, options: ScoringOptions) -> FloatArray:
+    """Rows scored as if they were regions."""
+    count = len(rows)
+    embedded = MaskEmbeddings(rows.vectors, np.ones(count, bool), np.zeros(count, bool))
+    regions, space = centred(Descriptors(embedded, rows.contexts, rows.outlines), bank, options)
+    return np.asarray(score_regions(regions, space, options).score, np.float64)
+
+
+def _ranking(own: FloatArray, others: FloatArray) -> float | None:
+    if not len(own) or not len(others):
+        return None
+    more = (own[:, None] > others[None]).mean() + 0.5 * (own[:, None] == others[None]).mean()
+    return float(more)
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    return round(value, 6) if isinstance(value, float) else value

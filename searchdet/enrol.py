@@ -1,0 +1,117 @@
+"""Exemplars to bank rows: described by the function that describes proposals, remembered by content."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict
+
+import numpy as np
+
+from .backbones import Backbone, FeatureMap
+from .bank import Bank, Origin, Rows, Space, join, plain_rows
+from .cache import Store, key_of
+from .config import EmbeddingOptions
+from .embeddings import describe as describe_masks
+from .embeddings import mask_coverage
+from .errors import ExemplarError
+from .exemplars import Exemplar
+from .hashes import cache_folder
+from .proposals import rle
+from .proposals.outline import outlines
+
+CACHE_KIND = "exemplars"
+SHAPELESS = ("whole", "box")
+"""Masks from these sources say nothing about the shape of the object."""
+
+
+def space_of(backbone: Backbone, options: EmbeddingOptions) -> Space:
+    """The space in which a backbone with these options puts its vectors."""
+    pooling = "mean" if options.pooling == "mean" else f"topk {options.topk_share}"
+    weights = backbone.weights.sha256 if backbone.weights else None
+    return Space(backbone.name, weights, backbone.preprocessing, pooling, backbone.dim)
+
+
+def store() -> Store:
+    """Where descriptions of exemplars are remembered."""
+    return Store(cache_folder(), CACHE_KIND)
+
+
+def build_bank(
+    backbone: Backbone, exemplars: list[Exemplar], options: EmbeddingOptions, kept: Store | None = None
+) -> Bank:
+    """A bank of all exemplars. kept: remembers descriptions by content.
+
+    Raises ExemplarError without positives or where an exemplar has no descriptor.
+    """
+    labels = [item.label for item in exemplars if item.label is not None]
+    if not labels:
+        raise ExemplarError("no positive exemplar.", "Put at least one image into --positive.")
+    described = describe(backbone, exemplars, options, kept or Store(None, CACHE_KIND))
+    classes = tuple(sorted(set(labels)))
+    positive = np.asarray([item.label is not None for item in exemplars])
+    return Bank(
+        classes=classes,
+        positives=described.take(np.flatnonzero(positive)),
+        labels=np.asarray([classes.index(label) for label in labels], np.int64),
+        negatives=described.take(np.flatnonzero(~positive)),
+        space=space_of(backbone, options),
+    )
+
+
+def describe(
+    backbone: Backbone, exemplars: list[Exemplar], options: EmbeddingOptions, kept: Store
+) -> Rows:
+    """Exemplars as rows, in order. The backbone sees only photos that ``kept`` does not hold, and a
+    photo with several exemplars once. Raises ExemplarError."""
+    space = space_of(backbone, options)
+    found: list[Rows] = []
+    last: tuple[Exemplar, FeatureMap] | None = None
+    for item in exemplars:
+        key = _key(item, space, backbone.compute.precision)
+        known = _read(kept, key, item)
+        if known is None:
+            if last is None or last[0].pixels is not item.pixels:
+                last = (item, backbone.feature_map(item.pixels))
+            known = _describe(last[1], item, options)
+            arrays = {name: getattr(known, name) for name in _KEPT}
+            kept.write(key, arrays, {"name": item.name})
+        found.append(known)
+    return join(found) if found else plain_rows(np.zeros((0, space.dim), np.float32), ())
+
+
+_KEPT = ("vectors", "contexts", "outlines")
+
+
+def origin(item: Exemplar) -> Origin:
+    """Where an exemplar comes from."""
+    return Origin(item.name, item.sha256, item.mask_source)
+
+
+def _describe(feature_map: FeatureMap, item: Exemplar, options: EmbeddingOptions) -> Rows:
+    rows, columns = (int(n) for n in feature_map.features.shape[1:])
+    shape = outlines([rle.encode(item.mask)])
+    if item.mask_source in SHAPELESS:
+        shape[:] = np.nan
+    coverage = mask_coverage(item.mask[None], rows, columns)
+    described = describe_masks(feature_map, coverage, shape, options)
+    if not described.embedded.valid[0]:
+        raise ExemplarError(
+            f"{item.name}: the backbone gives it no descriptor.", "Replace the file or remove it."
+        )
+    vectors = described.embedded.vectors
+    return Rows(vectors, described.contexts, described.outlines, (origin(item),))
+
+
+def _key(item: Exemplar, space: Space, precision: str) -> str:
+    mask = hashlib.sha256(np.packbits(item.mask).tobytes()).hexdigest()
+    what = {"image": item.sha256, "mask": mask, "size": list(item.mask.shape)}
+    shaped = item.mask_source not in SHAPELESS
+    return key_of(what | {"space": asdict(space), "precision": precision, "shaped": shaped, "form": 1})
+
+
+def _read(kept: Store, key: str, item: Exemplar) -> Rows | None:
+    entry = kept.read(key)
+    if entry is None:
+        return None
+    vectors, contexts, outlines = (entry[0][name] for name in _KEPT)
+    return Rows(vectors, contexts, outlines, (origin(item),))

@@ -1,0 +1,149 @@
+"""Folders of example images to what is in them. Strict: what cannot be used is an error that names it.
+
+A missing exemplar would change the classifier without anybody noticing.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+from ..errors import ExemplarError
+from ..images import SUFFIXES
+from .labelme import SUFFIX as LABELME_SUFFIX
+from .labelme import read_labelme
+from .types import Found
+
+log = logging.getLogger(__name__)
+MASK_SUFFIX = ".mask.png"
+JUNK = ("thumbs.db", "desktop.ini")
+
+
+def find_positives(folder: Path) -> list[Found]:
+    """Positive files: sub-folders are classes; a flat folder is one class with the folder's name.
+
+    A LabelMe file beside an image gives one example for each of its objects: those with the class's
+    label, or in a flat folder all, each with its own label as the class.
+    """
+    _require_folder(folder, "--positive")
+    children = [path for path in sorted(folder.iterdir()) if not _is_junk(path)]
+    classes = [path for path in children if path.is_dir()]
+    images = [path for path in children if _is_image(path)]
+    if classes and images:
+        raise ExemplarError(
+            f"{folder}: holds both images ({images[0].name}, ...) and class folders "
+            f"({classes[0].name}, ...).",
+            "Move the images into a class folder.",
+        )
+    if not classes:
+        return _flat(folder)
+    found = []
+    for path in classes:
+        found += _class(folder, path)
+    return found
+
+
+def find_negatives(folder: Path) -> list[Found]:
+    """Negative files, from all levels."""
+    _require_folder(folder, "--negative")
+    return _collect(folder, folder, None)
+
+
+def _collect(root: Path, folder: Path, label: str | None) -> list[Found]:
+    entries = sorted(_walk(folder), key=lambda path: path.as_posix())
+    images = [path for path in entries if _is_image(path)]
+    masks = {path for path in entries if path.name.endswith(MASK_SUFFIX)}
+    stems = {path.with_suffix("") for path in images}
+    drawn = {p for p in entries if p.suffix == LABELME_SUFFIX and p.with_suffix("") in stems}
+    used = masks | drawn
+    others = [path.name for path in entries if not _is_image(path) and path not in used]
+    if not images:
+        seen = ", ".join(others[:3]) or "nothing"
+        what = "negative" if label is None else "positive"
+        raise ExemplarError(
+            f"{folder}: no {what} image in this folder (found {seen}).",
+            f"Put {', '.join(SUFFIXES)} files there.",
+        )
+    if others:
+        shown = ", ".join(others[:3])
+        log.warning("%s: %d files are no images and are not used (%s).", folder, len(others), shown)
+    parent = root.resolve().parent
+    found = []
+    for path in images:
+        mask, shapes = path.with_name(path.stem + MASK_SUFFIX), path.with_suffix(LABELME_SUFFIX)
+        name = path.resolve().parent.joinpath(path.name).relative_to(parent).as_posix()
+        if shapes in drawn and mask in masks:
+            raise ExemplarError(f"{path}: has both {mask.name} and {shapes.name}.", "Keep one of them.")
+        if shapes in drawn:
+            found += _objects(path, name, label, shapes)
+        else:
+            found.append(Found(path, name, label, mask if mask in masks else None))
+    orphans = sorted(path.name for path in masks - {item.mask for item in found})
+    if orphans:
+        raise ExemplarError(
+            f"{folder}: {orphans[0]} has no image beside it.",
+            f"A mask is named like its image: 01.png and 01{MASK_SUFFIX}.",
+        )
+    return found
+
+
+def _objects(path: Path, name: str, label: str | None, shapes: Path) -> list[Found]:
+    """The objects of a LabelMe file, with their own labels."""
+    every = read_labelme(shapes)
+    found = [
+        Found(path, f"{name}#{number}", None if label is None else own, None, drawn)
+        for number, (own, drawn) in enumerate(every, start=1)
+    ]
+    if not found:
+        raise ExemplarError(f"{shapes}: has no shape.", "Draw the object, or remove the file.")
+    return found
+
+
+def _flat(folder: Path) -> list[Found]:
+    """A folder without class folders: LabelMe's labels are the classes, else its own name is one."""
+    found = _collect(folder, folder, folder.resolve().name)
+    plain = [item for item in found if item.drawn is None]
+    if plain and len(plain) < len(found):
+        raise ExemplarError(
+            f"{folder}: {plain[0].name} has no LabelMe file, others have one.",
+            "Annotate it too, or move the images into class folders.",
+        )
+    return found
+
+
+def _class(folder: Path, path: Path) -> list[Found]:
+    """A class folder: of LabelMe's objects those with the label of the folder."""
+    every = _collect(folder, path, path.name)
+    found = [item for item in every if item.label == path.name]
+    for image in {item.path: item for item in every}.values():
+        if not any(item.path == image.path for item in found):
+            raise ExemplarError(
+                f"{image.path}: its LabelMe file has no shape labelled {path.name!r} "
+                f"(but {image.label!r}).",
+                "Rename the label or the folder.",
+            )
+    return found
+
+
+def _walk(folder: Path) -> list[Path]:
+    paths = []
+    for base, folders, names in os.walk(folder, followlinks=False):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        paths += [Path(base) / name for name in names if not _is_junk(Path(name))]
+    return paths
+
+
+def _require_folder(folder: Path, option: str) -> None:
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise ExemplarError(f"{option} {folder}: the folder {what}.", "Name a folder of images.")
+
+
+def _is_junk(path: Path) -> bool:
+    return path.name.startswith(".") or path.name.lower() in JUNK
+
+
+def _is_image(path: Path) -> bool:
+    lower = path.name.lower()
+    return path.suffix.lower() in SUFFIXES and not lower.endswith(MASK_SUFFIX) and not path.is_dir()

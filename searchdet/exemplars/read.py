@@ -1,0 +1,64 @@
+"""Reads what was found: pixels and masks. The first exemplar that cannot be used is an error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..config import MAX_PIXELS
+from ..errors import ExemplarError, ImageError
+from ..images import LoadedImage, read_image
+from .shapes import paint
+from .types import BoolArray, Exemplar, Found
+
+
+def load(found: list[Found], max_pixels: int = MAX_PIXELS) -> list[Exemplar]:
+    """Read exemplars in order; an image with several is read once. Raises ExemplarError."""
+    made: list[Exemplar] = []
+    known: tuple[Path, LoadedImage] | None = None
+    for item in found:
+        image = known[1] if known and known[0] == item.path else _read(item.path, max_pixels)
+        known = (item.path, image)
+        made.append(_load_one(item, image, max_pixels))
+    return made
+
+
+def _load_one(item: Found, image: LoadedImage, max_pixels: int) -> Exemplar:
+    size = (image.height, image.width)
+    if item.drawn is not None:
+        try:
+            mask, source = paint(item.drawn, size), item.drawn.kind
+        except ExemplarError as error:
+            raise ExemplarError(f"{item.path}: {error.message}", error.hint) from error
+    elif item.mask is not None:
+        mask, source = _mask_of_file(item.mask, image, max_pixels), "file"
+    elif image.alpha is not None and not image.alpha.all():
+        mask, source = image.alpha, "alpha"
+    else:
+        mask, source = np.ones(size, bool), "whole"
+    if not mask.any():
+        raise ExemplarError(
+            f"{item.path}: its mask ({source}) is empty.", "Mark the object, or remove the mask."
+        )
+    return Exemplar(item.name, item.label, image.pixels, mask, source, image.sha256)
+
+
+def _mask_of_file(path: Path, image: LoadedImage, max_pixels: int) -> BoolArray:
+    drawn = _read(path, max_pixels)
+    if drawn.pixels.shape != image.pixels.shape:
+        raise ExemplarError(
+            f"{path}: is {drawn.width}x{drawn.height}, its image {image.width}x{image.height}.",
+            "A mask has the size of its image.",
+        )
+    mask = drawn.pixels.max(axis=2) >= 128
+    return np.asarray(mask if drawn.alpha is None else mask & drawn.alpha)
+
+
+def _read(path: Path, max_pixels: int) -> LoadedImage:
+    try:
+        return read_image(path, max_pixels)
+    except ImageError as error:
+        raise ExemplarError(
+            f"{error.message} It is an exemplar.", error.hint or "Replace the file or remove it."
+        ) from error

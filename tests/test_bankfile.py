@@ -1,0 +1,195 @@
+"""Banks, packed arrays and the cache: round trips, refusals, and damage that is always seen."""
+
+from __future__ import annotations
+
+import json
+import logging
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes import GridBackbone
+
+from searchdet import bankfile, tensors
+from searchdet.bank import Bank, Origin, Rows, Space, plain_rows
+from searchdet.cache import Store, key_of
+from searchdet.config import EmbeddingOptions
+from searchdet.embeddings import l2_normalize
+from searchdet.enrol import build_bank, space_of
+from searchdet.errors import ExemplarError
+from searchdet.exemplars import Exemplar
+
+SPACE = Space("grid", None, "none", "mean", 4)
+
+
+def rows(count: int, seed: int, prefix: str) -> Rows:
+    vectors = l2_normalize(np.random.default_rng(seed).normal(size=(count, 4)).astype(np.float32))
+    return plain_rows(vectors, [Origin(f"{prefix}/{i}.png", f"{i:064}") for i in range(count)])
+
+
+def bank() -> Bank:
+    return Bank(("a", "b"), rows(4, 0, "pos"), np.asarray([0, 0, 1, 1]), rows(2, 1, "neg"), SPACE)
+
+
+def test_a_bank_comes_back_as_it_was_and_equal_banks_are_equal_bytes(tmp_path: Path) -> None:
+    one = bank()
+    bankfile.save(one, tmp_path / "1")
+    bankfile.save(bank(), tmp_path / "2")
+    assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
+    back = bankfile.load(tmp_path / "1")
+    assert back.classes == one.classes
+    assert back.space == one.space
+    assert back.labels.tolist() == one.labels.tolist()
+    for side in ("positives", "negatives"):
+        assert getattr(back, side).origins == getattr(one, side).origins
+        for part in ("vectors", "contexts", "outlines"):
+            mine, theirs = (getattr(getattr(b, side), part) for b in (back, one))
+            assert np.array_equal(mine, theirs, equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"backbone": "other"}, "backbone is other here and grid there"),
+        ({"weights": "ab"}, "weights is ab here and None there"),
+        ({"preprocessing": "x"}, "preprocessing is x"),
+        ({"pooling": "topk 0.5"}, "pooling is topk 0.5"),
+    ],
+)
+def test_another_space_is_refused_and_what_differs_is_said(changes: dict[str, str], says: str) -> None:
+    bankfile.require_space(bank(), SPACE, "--bank b")
+    with pytest.raises(ExemplarError, match=says):
+        bankfile.require_space(bank(), replace(SPACE, **changes), "--bank b")
+
+
+def test_every_damaged_byte_and_every_cut_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "bank"
+    bankfile.save(bank(), path)
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    damaged = [whole[:n] for n in (0, 1, 7, 8, 50, len(whole) // 2, len(whole) - 1)]
+    for place in rng.integers(0, len(whole), 300):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << rng.integers(0, 8)
+        damaged.append(bytes(flipped))
+    for data in [*damaged, whole + b"\0", pickle.dumps({"a": 1}), b"{}", b"\xff" * 16]:
+        path.write_bytes(data)
+        with pytest.raises(ExemplarError, match="--bank"):
+            bankfile.load(path)
+    with pytest.raises(ExemplarError, match="cannot be read"):
+        bankfile.load(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "facts"),
+    [
+        ({"positives.vectors": np.full((4, 4), np.nan, np.float32)}, {}),
+        ({"positives.vectors": np.ones((4, 4), np.float32)}, {}),
+        ({"positives.vectors": np.eye(4, dtype=np.float64)}, {}),
+        ({"labels": np.asarray([0, 0, 0, 0])}, {}),
+        ({"labels": np.asarray([0, 1])}, {}),
+        ({}, {"schema": "searchdet.bank/9"}),
+        ({}, {"space": {"backbone": "grid"}}),
+        ({}, {"classes": ["a"]}),
+    ],
+)
+def test_a_sound_file_with_wrong_content_is_refused(tmp_path: Path, arrays: dict, facts: dict) -> None:
+    path = tmp_path / "bank"
+    bankfile.save(bank(), path)
+    old, known = tensors.read(path)
+    path.write_bytes(tensors.pack(old | arrays, known | facts))
+    with pytest.raises(ExemplarError, match="--bank"):
+        bankfile.load(path)
+
+
+def test_repeated_rows_of_a_class_count_once() -> None:
+    one = bank()
+    twice = replace(
+        one, positives=one.positives.take([0, 1, 2, 3, 0]), labels=np.asarray([0, 0, 1, 1, 0])
+    )
+    assert (twice.distinct().prototypes() == one.prototypes()).all()
+    assert twice.distinct().positives.names == one.positives.names
+    other = replace(one, positives=one.positives.take([0, 1, 2, 0]))
+    assert len(other.distinct().positives) == 4, "the same picture in two classes is two exemplars"
+
+
+class Counting(GridBackbone):
+    seen = 0
+
+    def feature_map(self, image: np.ndarray):
+        self.seen += 1
+        return super().feature_map(image)
+
+
+def exemplar(name: str, label: str | None, seed: int, half: bool = False) -> Exemplar:
+    pixels = np.random.default_rng(seed).integers(0, 256, (16, 16, 3)).astype(np.uint8)
+    mask = np.ones((16, 16), bool)
+    mask[:, 8:] = not half
+    return Exemplar(name, label, pixels, mask, "file" if half else "whole", f"{seed:064}")
+
+
+def test_exemplars_are_embedded_once_and_remembered_by_content(tmp_path: Path) -> None:
+    store = Store(tmp_path, "exemplars")
+    items = [exemplar("p/1", "a", 1), exemplar("p/2", "a", 2, True), exemplar("n/1", None, 3)]
+    backbone = Counting()
+    first = build_bank(backbone, items, EmbeddingOptions(), store)
+    assert backbone.seen == 3
+    again = build_bank(backbone, items, EmbeddingOptions(), store)
+    assert backbone.seen == 3
+    assert (again.positives.vectors == first.positives.vectors).all()
+    assert (again.positives.contexts == first.positives.contexts).all()
+    assert np.abs(again.positives.contexts).max(axis=1).astype(bool).tolist() == [False, True]
+    assert np.isnan(again.positives.outlines).all(axis=1).tolist() == [True, False]
+    build_bank(backbone, [*items, exemplar("p/3", "a", 2)], EmbeddingOptions(), store)
+    assert backbone.seen == 4, "another mask of a known photo is another exemplar"
+    build_bank(backbone, items, EmbeddingOptions("topk"), store)
+    assert backbone.seen == 7, "another pooling is another space"
+
+
+def test_a_photo_with_several_exemplars_is_seen_once() -> None:
+    one = exemplar("p/1#1", "a", 1)
+    backbone = Counting()
+    build_bank(backbone, [one, replace(one, name="p/1#2", mask=~one.mask | True)], EmbeddingOptions())
+    assert backbone.seen == 1
+
+
+def test_a_damaged_cache_entry_is_told_and_made_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, key = Store(tmp_path, "x"), key_of({"a": 1})
+    assert store.read(key) is None
+    store.write(key, {"v": np.arange(3)}, {"n": 1})
+    assert store.read(key)[0]["v"].tolist() == [0, 1, 2]
+    path = store.path(key)
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(bytes(data))
+    with caplog.at_level(logging.WARNING):
+        assert store.read(key) is None
+    assert "made again" in caplog.text
+    path.write_bytes(pickle.dumps([1]))
+    assert store.read(key) is None
+
+
+def test_a_store_without_a_folder_and_one_that_cannot_write_lose_only_time(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    nothing = Store(None, "x")
+    nothing.write("ab12", {}, {})
+    assert nothing.read("ab12") is None
+    (tmp_path / "file").write_text("")
+    with caplog.at_level(logging.WARNING):
+        Store(tmp_path / "file", "x").write("ab12", {}, {})
+    assert "Nothing is kept" in caplog.text
+
+
+def test_keys_do_not_depend_on_the_order_of_facts() -> None:
+    assert key_of({"a": 1, "b": 2}) == key_of(json.loads('{"b": 2, "a": 1}'))
+    assert key_of({"a": 1}) != key_of({"a": 2})
+
+
+def test_the_space_of_a_backbone_names_all_that_decides() -> None:
+    assert space_of(GridBackbone(), EmbeddingOptions()) == SPACE
+    assert space_of(GridBackbone(), EmbeddingOptions("topk", 0.25)).pooling == "topk 0.25"

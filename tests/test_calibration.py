@@ -1,0 +1,168 @@
+"""Thresholds, audit and conflicts against plain loops, and what they say about good and bad folders."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from test_scoring import bank, options, rows, units
+
+from searchdet import calibration
+from searchdet.audit import audit, conflicts, left_out, without
+from searchdet.bank import Bank, Origin, extended
+from searchdet.calibration import probability, thresholds, wilson
+from searchdet.embeddings import l2_normalize
+
+
+def around(centre: np.ndarray, count: int, noise: float, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return l2_normalize((centre + noise * rng.normal(size=(count, len(centre)))).astype(np.float32))
+
+
+def folders(noise: float, overlap: float = 0.0) -> Bank:
+    """Two classes and negatives around three directions, which share ``overlap`` of themselves."""
+    eye = np.eye(12)
+    a, b, n = (eye[i] + overlap * eye[5] for i in range(3))
+    positives = np.concatenate([around(a, 6, noise, 0), around(b, 6, noise, 1)])
+    return Bank(
+        ("a", "b"), rows(positives, "p"), np.repeat([0, 1], 6), rows(around(n, 5, noise, 2), "n")
+    )
+
+
+def test_left_out_scores_are_those_against_the_rest_of_the_class() -> None:
+    known = bank(7, 3)
+    for label in range(2):
+        got = calibration.left_out_scores(known, label, options())
+        members = np.flatnonzero(known.labels == label)
+        wanted = []
+        for i in members:
+            rest = [m for m in members if m != i]
+            prototype = known.positives.vectors[rest].astype(float).mean(0)
+            prototype /= np.linalg.norm(prototype)
+            vector = known.positives.vectors[i].astype(float)
+            against = max(0.0, (known.negatives.vectors @ vector).max())
+            wanted.append(vector @ prototype - 0.3 * against)
+        assert np.abs(got - wanted).max() < 3e-6
+
+
+def test_impostors_are_other_classes_surroundings_and_negatives_without_themselves() -> None:
+    known = bank(4, 2)
+    contexts = np.zeros_like(known.positives.vectors)
+    contexts[0] = units(1, seed=77)[0]
+    known = replace(known, positives=replace(known.positives, contexts=contexts))
+    got = calibration.impostor_scores(known, 0, options())
+    prototype = known.prototypes()[0].astype(float)
+    negatives = known.negatives.vectors.astype(float)
+    wanted = []
+    for vector in (known.positives.vectors[1], known.positives.vectors[3], contexts[0]):
+        wanted.append(vector @ prototype - 0.3 * max(0.0, (negatives @ vector).max()))
+    for i in range(2):
+        other = max(0.0, float(negatives[1 - i] @ negatives[i]))
+        wanted.append(negatives[i] @ prototype - 0.3 * other)
+    assert np.abs(got - wanted).max() < 3e-6
+
+
+def test_the_threshold_lies_between_the_exemplars_and_the_backbone_s_own() -> None:
+    known = folders(0.1)
+    for item in thresholds(known, options(), 0.5):
+        own = calibration.left_out_scores(known, known.classes.index(item.label), options())
+        found = np.median(own) - calibration.BELOW_MEDIAN - calibration.DEVIATIONS * own.std()
+        weight = len(own) / (len(own) + calibration.PRIOR_COUNT)
+        assert item.score == pytest.approx(weight * found + (1 - weight) * 0.5, abs=2e-6)
+        assert item.source == "auto"
+        assert item.separates is True
+        assert item.recall is not None
+        assert item.recall.share == 1.0
+        assert item.recall.low < 0.7, "six exemplars prove little, and it says so"
+
+
+def test_few_exemplars_given_scores_and_the_default_keep_their_word() -> None:
+    few = bank(4, 2)
+    assert [item.source for item in thresholds(few, options(), 0.5)] == ["default"] * 2
+    assert {item.score for item in thresholds(few, options(), 0.5)} == {0.5}
+    known = folders(0.1)
+    given = thresholds(known, options(min_score=0.123), 0.5)
+    assert {(item.source, item.score) for item in given} == {("given", 0.123)}
+    assert {item.source for item in thresholds(known, options(threshold="default"), 0.5)} == {"default"}
+
+
+def test_folders_that_do_not_separate_are_told() -> None:
+    noise = np.random.default_rng(0).normal(size=(60, 12)).astype(np.float32)
+    mixed = l2_normalize(noise + 3)
+    known = Bank(("a", "b"), rows(mixed[:40], "p"), np.arange(40) % 2, rows(mixed[40:], "n"))
+    assert {item.separates for item in thresholds(known, options(), 0.5)} == {False}
+    alone = Bank(
+        ("a",), rows(units(1), "p"), np.zeros(1, int), rows(np.zeros((0, 12), np.float32), "n")
+    )
+    (only,) = thresholds(alone, options(), 0.5)
+    assert only.separates is None
+    assert only.recall is None
+
+
+def test_a_copy_does_not_vouch_for_an_exemplar() -> None:
+    known = bank(6, 2)
+    copy = replace(known.positives.take([0]), origins=(Origin("copy"),))
+    twice = extended(known, copy, ["class0"])
+    assert left_out(twice)[0] == pytest.approx(left_out(known)[0], abs=1e-6)
+    assert calibration.left_out_scores(twice, 0, options())[0] == pytest.approx(
+        calibration.left_out_scores(known, 0, options())[0], abs=2e-6
+    )
+
+
+def test_probability_rises_with_the_score_and_is_half_or_more_at_the_threshold() -> None:
+    score = np.asarray([-5.0, 0.3, 0.5, 0.7, 5.0, np.nan])
+    got = probability(score, np.full(6, 0.5))
+    assert (np.diff(got[:5]) >= 0).all()
+    assert got[2] >= 0.5
+    assert ((got[:5] >= 0) & (got[:5] <= 1)).all()
+    assert np.isnan(got[5])
+
+
+def test_wilson_intervals_are_those_of_the_literature() -> None:
+    got = wilson(8, 10)  # Newcombe 1998: 0.4902 to 0.9433
+    assert got is not None
+    assert (got.low, got.high) == pytest.approx((0.4902, 0.9433), abs=2e-4)
+    assert wilson(0, 0) is None
+
+
+def test_a_negative_among_the_positives_conflicts_and_is_left_out() -> None:
+    known = folders(0.1)
+    inside = l2_normalize(known.positives.vectors[0:1] + 0.02)
+    worse = extended(known, rows(inside, "bad"), [None])
+    assert conflicts(known).tolist() == []
+    assert conflicts(worse).tolist() == [5]
+    assert without(worse, conflicts(worse)).negatives.names == known.negatives.names
+    single = Bank(("a",), rows(units(1), "p"), np.zeros(1, int), rows(units(2, seed=3), "n"))
+    assert conflicts(single).tolist() == []
+    same = extended(single, rows(units(1), "same"), [None])
+    assert conflicts(same).tolist() == [2]
+
+
+def test_the_audit_names_what_is_wrong_with_each_exemplar() -> None:
+    known = folders(0.1)
+    eye = np.eye(12, dtype=np.float32)
+    odd = rows(np.stack([eye[9], known.positives.vectors[1], eye[1], eye[2]]), "odd")
+    worse = extended(known, odd, ["a", "a", "a", "a"])
+    found = {item.name: item for item in audit(worse)}
+    assert "outlier" in found["odd0"].flags
+    assert found["odd1"].flags == ("duplicate",)
+    assert found["odd1"].twin == "p1"
+    assert "looks_like_other_class" in found["odd2"].flags
+    assert found["odd2"].nearest is not None
+    assert found["odd2"].nearest.startswith("p")
+    assert "looks_negative" in found["odd3"].flags
+    assert found["odd3"].effect is not None
+    assert found["odd3"].effect > 0, "the others do better without it"
+    assert found["p2"].effect is not None
+    assert found["p2"].effect < found["odd3"].effect
+    assert found["p2"].flags == ()
+    assert [item.label for item in audit(worse)].count(None) == 5
+
+
+def test_an_audit_of_one_exemplar_says_nothing_wrong() -> None:
+    alone = Bank(
+        ("a",), rows(units(1), "p"), np.zeros(1, int), rows(np.zeros((0, 12), np.float32), "n")
+    )
+    (only,) = audit(alone)
+    assert (only.own, only.nearest, only.effect, only.flags) == (None, None, None, ())
