@@ -1,4 +1,4 @@
-"""The annotated sets of ``../shared/data`` as arrays: regions and exemplar vectors, computed once.
+"""The annotated sets of ``../shared/data`` as arrays: regions and exemplars, computed once.
 
 Files are kept under ``benchmarks/.cache`` and made again when the code that they come from changes.
 """
@@ -10,7 +10,7 @@ import hashlib
 import json
 import pickle
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,17 @@ import numpy as np
 from common import DATA, ROOT, SETS
 
 import searchdet
-from searchdet import backbones, exemplars, proposals
-from searchdet.bank import Bank, build_bank
-from searchdet.config import BackboneOptions, EmbeddingOptions, ProposalOptions
+from searchdet import automask, backbones, exemplars, proposals
+from searchdet.backbones import Backbone
+from searchdet.bank import Bank
+from searchdet.cache import Store
+from searchdet.config import BackboneOptions, EmbeddingOptions, ExemplarOptions, ProposalOptions
 from searchdet.describe import Describer, Regions
-from searchdet.evaluation import Truth
+from searchdet.enrol import build_bank, space_of
+from searchdet.examples import settle
+from searchdet.exemplars import Exemplar
 from searchdet.images import read_image
+from searchdet.truth import Truth, read_truth
 
 CACHE = ROOT / "benchmarks" / ".cache"
 SOURCES = ("proposals", "backbones", "embeddings.py", "describe.py", "images.py")
@@ -34,7 +39,7 @@ USED = ("min_area", "max_area", "max_masks", "smooth")
 
 @dataclass(frozen=True)
 class Photo:
-    """One image of a set with its proposals and their vectors. seconds: for both."""
+    """One image of a set with its regions. seconds: for proposals and descriptors."""
 
     image_id: int
     name: str
@@ -45,12 +50,13 @@ class Photo:
 
 @dataclass(frozen=True)
 class Set:
-    """A set, ready to be scored. bank: every exemplar of it; ``few`` takes some."""
+    """A set, ready to be scored. examples: every exemplar of it, masks as they were drawn."""
 
     name: str
     truth: Truth
-    bank: Bank
+    examples: tuple[Exemplar, ...]
     photos: tuple[Photo, ...]
+    describer: Describer
 
 
 def load(name: str) -> Set | None:
@@ -59,21 +65,23 @@ def load(name: str) -> Set | None:
     if not folder.is_dir():
         print(f"{name}: {folder} is not here, skipped.")
         return None
-    dataset = json.loads((folder / "annotations.json").read_text())
     parts = folder / "test_images_by_class.json"
-    truth = Truth(dataset, json.loads(parts.read_text()) if parts.is_file() else None)
-    backbone = backbones.load(BackboneOptions())
-    options = EmbeddingOptions()
-    found = exemplars.find_positives(folder / "positive") + exemplars.find_negatives(
-        folder / "negative"
-    )
-    bank = build_bank(backbone, exemplars.load(found), options)
-    proposer = proposals.load(ProposalOptions("regions"), "cpu", "fp32")
-    describer = Describer(backbone, proposer, ProposalOptions("regions"), options)
+    truth = read_truth(folder / "annotations.json", parts if parts.is_file() else None)
+    found = exemplars.find_positives(folder / "positive")
+    found += exemplars.find_negatives(folder / "negative")
+    describer = embedded()
     photos = tuple(
         _photo(number, folder / "images" / file, describer) for number, file in truth.names.items()
     )
-    return Set(name, truth, bank, photos)
+    return Set(name, truth, tuple(exemplars.load(found)), photos, describer)
+
+
+def embedded() -> Describer:
+    """The embedded backbone and proposer."""
+    options = ProposalOptions("regions")
+    backbone: Backbone = backbones.load(BackboneOptions())
+    proposer = proposals.load(options, "cpu", "fp32")
+    return Describer(backbone, proposer, options, EmbeddingOptions())
 
 
 def every() -> Iterator[Set]:
@@ -84,37 +92,50 @@ def every() -> Iterator[Set]:
             yield made
 
 
-def few(bank: Bank, per_class: int, seed: int, negatives: int | None = None) -> Bank:
-    """``per_class`` exemplars of each class and some negatives (None: all), drawn with a seed."""
+def bank_of(
+    one: Set, per_class: int, seed: int, negatives: int | None = None, masks: str = "auto"
+) -> Bank:
+    """A bank of ``per_class`` exemplars a class and negatives (None: all), drawn with a seed; masks
+    as --exemplar-mask. Only the drawn exemplars are looked at."""
     rng = np.random.default_rng(seed)
-    rows: list[int] = []
-    for label in range(len(bank.classes)):
-        members = np.flatnonzero(bank.labels == label)
-        rows += sorted(rng.permutation(members)[:per_class].tolist())
-    against = np.sort(rng.permutation(len(bank.negatives))[:negatives])
-    return Bank(
-        bank.classes,
-        bank.positives[rows],
-        bank.labels[rows],
-        tuple(bank.positive_names[i] for i in rows),
-        bank.negatives[against],
-        tuple(bank.negative_names[i] for i in against),
-    )
+    chosen: list[Exemplar] = []
+    for label in sorted({item.label for item in one.examples if item.label is not None}):
+        members = [item for item in one.examples if item.label == label]
+        chosen += [members[i] for i in sorted(rng.permutation(len(members))[:per_class])]
+    against = [item for item in one.examples if item.label is None]
+    chosen += [against[i] for i in np.sort(rng.permutation(len(against))[:negatives])]
+    backbone, options = one.describer.backbone, one.describer.embedding
+    if masks == "auto":
+        space = space_of(backbone, options)
+        regions = functools.partial(of_exemplar, describer=one.describer)
+        chosen = automask.apply(chosen, regions, space, Store(None, automask.CACHE_KIND))
+    bank = build_bank(backbone, chosen, options, Store(CACHE / _code(), "exemplars"))
+    return settle(bank, ExemplarOptions()).bank
+
+
+def of_exemplar(item: Exemplar, describer: Describer) -> Regions:
+    kept = CACHE / _code() / "photos" / f"{item.sha256}.pkl"
+    return _kept(kept, lambda: describer.regions(item.pixels))
 
 
 def _photo(image_id: int, path: Path, describer: Describer) -> Photo:
-    kept = CACHE / _code() / path.parents[1].name / f"{path.name}.pkl"
-    if kept.is_file():
-        return pickle.loads(kept.read_bytes())  # noqa: S301 - our own file
-    image = read_image(path)
-    started = time.perf_counter()
-    regions = describer.regions(image.pixels)
-    photo = Photo(
-        image_id, path.name, (image.height, image.width), regions, time.perf_counter() - started
-    )
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    kept.write_bytes(pickle.dumps(photo))
-    return photo
+    def make() -> Photo:
+        image = read_image(path)
+        started = time.perf_counter()
+        regions = describer.regions(image.pixels)
+        spent = time.perf_counter() - started
+        return Photo(image_id, path.name, (image.height, image.width), regions, spent)
+
+    return _kept(CACHE / _code() / path.parents[1].name / f"{path.name}.pkl", make)
+
+
+def _kept(path: Path, make: Callable[[], Any]) -> Any:
+    if path.is_file():
+        return pickle.loads(path.read_bytes())  # noqa: S301 - our own file
+    made = make()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(pickle.dumps(made))
+    return made
 
 
 @functools.cache
@@ -140,3 +161,12 @@ def describe(photos: tuple[Photo, ...]) -> dict[str, Any]:
         "slowest": max(seconds),
         "masks": float(np.mean(masks)),
     }
+
+
+def counts(truth: Truth) -> dict[str, int]:
+    """Annotated objects by class."""
+    numbers = {truth.category(label): label for label in truth.labels}
+    tally = dict.fromkeys(truth.labels, 0)
+    for item in truth.annotations():
+        tally[numbers[item["category_id"]]] += 1
+    return json.loads(json.dumps(tally))

@@ -50,7 +50,8 @@ class Finding:
 
 
 def conflicts(bank: Bank) -> IntArray:
-    """Negatives that are nearer to a positive than any other positive of its class is.
+    """Negatives that are nearer to a positive than the positives of its class are to each other: than
+    the median cosine of these to their nearest fellow, so that one odd exemplar condemns nothing.
 
     Such a negative would push away what it lies among. A class with one distinct exemplar conflicts
     only with a picture of itself.
@@ -60,7 +61,8 @@ def conflicts(bank: Bank) -> IntArray:
     against = bank.negatives.vectors @ bank.positives.vectors.T
     fellows = _fellows(bank)
     nearest = np.where(fellows.any(1), _largest(bank.positives.vectors, fellows), SAME)
-    return np.flatnonzero((against > nearest[None]).any(axis=1))
+    usual = np.asarray([np.median(nearest[bank.labels == c]) for c in range(len(bank.classes))])
+    return np.flatnonzero((against > usual[bank.labels][None]).any(axis=1))
 
 
 def without(bank: Bank, negatives: IntArray) -> Bank:

@@ -22,10 +22,13 @@ BoolArray = npt.NDArray[np.bool_]
 CACHE_KIND = "automasks"
 SMALLEST, LARGEST = 0.02, 0.95
 """Regions below and above these shares of a photo are not its object."""
+LEAST_QUALITY = 0.2
+"""A region that stands out less from its surroundings than this is no object: noise on a plain photo."""
 FRAME = 0.5
 """A region that holds more than this share of the photo's outermost pixels is its background."""
 QUALITY, OFF_CENTRE, MIDDLE, EXTENT, ON_FRAME = 0.75, 1.0, 0.25, 0.25, 2.0
 """Weights of a region's place, chosen by the IoU with drawn masks; benchmarks/README.md."""
+_RULE = [SMALLEST, LARGEST, LEAST_QUALITY, FRAME, QUALITY, OFF_CENTRE, MIDDLE, EXTENT, ON_FRAME]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,8 @@ def candidates(regions: Regions) -> Photo:
         shares[row] = mask.mean()
         frames[row] = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean()
         middles[row] = _middle(mask)
-    usable = embedded.valid & (shares >= SMALLEST) & (shares <= LARGEST) & (frames <= FRAME)
+    usable = embedded.valid & (found.quality >= LEAST_QUALITY)
+    usable = usable & (shares >= SMALLEST) & (shares <= LARGEST) & (frames <= FRAME)
     height, width = found.size
     boxes = found.boxes / np.asarray([width, height, width, height], np.float32)
     off = np.hypot(*(boxes[:, :2] + boxes[:, 2:] - 1).T)
@@ -104,10 +108,15 @@ def apply(
         for i, mask in zip(rows, masks, strict=True):
             if mask is not None:
                 made[i] = replace(exemplars[i], mask=mask, mask_source="auto")
-                continue
+        bare = [exemplars[i].name for i, mask in zip(rows, masks, strict=True) if mask is None]
+        if bare:
             log.warning(
-                "%s: no region of it could be its object; the whole photo is the example.",
-                exemplars[i].name,
+                "%s: in %d of %d photos without a mask no region stands out as the object; they are "
+                "examples as a whole (%s).",
+                label,
+                len(bare),
+                len(rows),
+                ", ".join(bare),
             )
     return made
 
@@ -118,7 +127,7 @@ def _masks(
     space: Space,
     store: Store,
 ) -> list[BoolArray | None]:
-    key = key_of({"photos": [e.sha256 for e in items], "space": asdict(space), "form": 1})
+    key = key_of({"photos": [e.sha256 for e in items], "space": asdict(space), "rule": _RULE})
     entry = store.read(key)
     if entry is not None:
         codes = entry[1]["masks"]

@@ -198,7 +198,7 @@ class Detector:
 
     def describe(self) -> dict[str, Any]:
         """What every record of this detector says about models and settings."""
-        settings = self.settings
+        settings, bank = self.settings, self.bank
         return {
             "backbone": {
                 "name": self.backbone.name,
@@ -217,11 +217,11 @@ class Detector:
             "suppression": asdict(settings.suppression),
             "thresholds": {item.label: item.to_json() for item in self.rule.thresholds},
             "exemplars": {
-                "positive": len(self.bank.positives),
-                "negative": len(self.bank.negatives),
+                "positive": len(bank.positives),
+                "negative": len(bank.negatives),
                 "ignored_negatives": list(self.gathered.ignored),
-                "auto_masks": [item.name for item in self.gathered.found],
-                "shapes_known": self.bank.knows_shapes,
+                "auto_masks": [o.name for o in bank.positives.origins if o.mask_source == "auto"],
+                "shapes_known": bank.knows_shapes,
             },
         }
 

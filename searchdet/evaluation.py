@@ -150,7 +150,8 @@ def _curve(
     if not own:
         return dict.fromkeys(_CURVE, 0.0) | {"best_threshold": None}
     judge = _judge(coco, own, images, category, iou)
-    judge.accumulate()
+    with redirect_stdout(io.StringIO()):
+        judge.accumulate()
     curve = judge.eval["precision"][:, :, 0, 0, 0]
     levels = judge.params.iouThrs
     right, scores, wanted = _matches(judge)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from worlds import make_world
 
 FIGURES = pytest.StashKey[dict[str, float]]()
 Figure = Callable[[str, float], float]
@@ -66,3 +67,11 @@ def photo() -> np.ndarray:
 def tiny_sam() -> Path:
     """The small trained SAM."""
     return Path(__file__).parent / "assets" / "tiny_sam.pth"
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """in/: images and exemplars. The working folder is the world."""
+    make_world(tmp_path / "in")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -136,7 +136,7 @@ def test_a_target_larger_than_a_tile_is_found_in_the_whole_image() -> None:
     regions = described(image)
     assert regions.proposals.boxes.tolist() == [[40, 30, 390, 270]]
     whole = embed_masks(GridBackbone(8, 8), image, regions.proposals.dense())
-    assert np.abs(regions.embedded.vectors - whole.vectors).max() < 1e-5
+    assert np.abs(regions.described.embedded.vectors - whole.vectors).max() < 1e-5
 
 
 def test_a_small_target_that_the_whole_image_misses_is_found_in_a_tile() -> None:
@@ -165,7 +165,10 @@ def test_vectors_come_from_the_tile_in_which_the_mask_was_found() -> None:
     assert len(regions.proposals) == 5
     tiles = views(SIZE, TILES.tile, TILES.tile_overlap)
     for mask, box, vector in zip(
-        regions.proposals.dense(), regions.proposals.boxes, regions.embedded.vectors, strict=True
+        regions.proposals.dense(),
+        regions.proposals.boxes,
+        regions.described.embedded.vectors,
+        strict=True,
     ):
         x0, y0, x1, y1 = box.astype(int)
         holding = [v for v in tiles[1:] if v.x0 <= x0 and v.y0 <= y0 and v.x1 >= x1 and v.y1 >= y1]
@@ -177,13 +180,13 @@ def test_vectors_come_from_the_tile_in_which_the_mask_was_found() -> None:
         assert max(cosines) > 1 - 1e-6
         everywhere = embed_masks(GridBackbone(8, 8), image, mask[None]).vectors[0]
         assert not holding or float(everywhere @ vector) < 0.999
-    assert regions.embedded.valid.all()
+    assert regions.described.embedded.valid.all()
 
 
 def test_no_proposals_in_any_view_keep_the_shapes() -> None:
     regions = described(picture())
     assert len(regions.proposals) == 0
-    assert regions.embedded.vectors.shape == (0, 4)
+    assert regions.described.embedded.vectors.shape == (0, 4)
     assert regions.proposals.size == SIZE
 
 
@@ -201,7 +204,7 @@ def test_tiles_with_the_embedded_proposer_and_backbone() -> None:
         truth[y0:y1, x0:x1] = True
         overlaps = (masks & truth).sum((1, 2)) / (masks | truth).sum((1, 2))
         assert (overlaps >= 0.9).sum() == 1
-    assert len(regions.embedded.vectors) == len(masks)
+    assert len(regions.described.embedded.vectors) == len(masks)
 
 
 @pytest.mark.parametrize("grid", [(1, 1), (3, 4), (7, 5), (50, 80), (97, 131)])

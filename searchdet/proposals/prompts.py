@@ -64,15 +64,16 @@ class Everything:
 
 
 class Guided:
-    """The safety grid and the most promising points, up to ``share`` of the grid."""
+    """The safety grid and then the most promising points, ``share`` of the grid in all."""
 
     def __init__(self, per_side: int, promise: FloatArray, share: float) -> None:
         self.points = grid(per_side)
         self._value = at_points(promise, self.points)
         self._value = self._value - self._value.min()
-        self._left = round(share * len(self.points))
         self._open = np.ones(len(self.points), bool)
         self._first = safety(per_side)
+        self._open[self._first] = False
+        self._left = max(0, round(share * len(self.points)) - len(self._first))
 
     def take(self) -> IntArray:
         count = min(self._left, ROUND)

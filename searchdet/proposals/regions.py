@@ -7,6 +7,7 @@ outline follows edges and how much they differ from the ring around them, then m
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,6 +30,7 @@ WORKING_SIDE = 480
 SUPERPIXEL_SCALES = (40.0, 160.0)
 DUPLICATE_IOU = 0.85
 _MIN_PIXELS = 12
+_SMALL = np.ones((3, 3), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,9 +208,9 @@ def _mser(scene: _Scene) -> Iterator[Patch]:
 
 def _fill_holes(mask: BoolArray) -> BoolArray:
     """Fill what cannot be reached from outside the crop."""
-    padded = np.pad(mask, 1).astype(np.uint8)
-    outside = cv2.floodFill(padded.copy(), None, (0, 0), 2)[1] == 2
-    return np.asarray(~outside[1:-1, 1:-1])
+    padded = cv2.copyMakeBorder(mask.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    cv2.floodFill(padded, None, (0, 0), 2)
+    return np.asarray(padded[1:-1, 1:-1] != 2)
 
 
 def _quality(scene: _Scene, patch: Patch) -> float:
@@ -220,16 +222,14 @@ def _quality(scene: _Scene, patch: Patch) -> float:
     y1 = min(scene.lab.shape[0], patch.y + height + reach)
     mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
     mask[patch.y - y0 :, patch.x - x0 :][:height, :width] = patch.mask
-    small = np.ones((3, 3), np.uint8)
-    outline = cv2.dilate(mask, small) != cv2.erode(mask, small, borderValue=1)
-    ring = (cv2.dilate(mask, np.ones((2 * reach + 1,) * 2, np.uint8)) > 0) & (mask == 0)
-    if not ring.any() or not outline.any():
+    outline = cv2.dilate(mask, _SMALL) - cv2.erode(mask, _SMALL, borderValue=1)
+    ring = cv2.dilate(mask, np.ones((2 * reach + 1,) * 2, np.uint8)) - mask
+    if not cv2.hasNonZero(ring) or not cv2.hasNonZero(outline):
         return 0.0
     lab, edges = scene.lab[y0:y1, x0:x1], scene.edges[y0:y1, x0:x1]
-    inside = lab[mask > 0].mean(axis=0)
-    contrast = float(np.linalg.norm(inside - lab[ring].mean(axis=0)))
-    edge = float(edges[outline].mean())
-    return float(0.5 * (1 - np.exp(-contrast / 18)) + 0.5 * (1 - np.exp(-edge / 2.5)))
+    contrast = math.dist(cv2.mean(lab, mask)[:3], cv2.mean(lab, ring)[:3])
+    edge = cv2.mean(edges, outline)[0]
+    return 0.5 * (1 - math.exp(-contrast / 18)) + 0.5 * (1 - math.exp(-edge / 2.5))
 
 
 def _unique(patches: list[Patch], limit: int) -> list[int]:

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from ...devices import Compute
 
-QUERY_BLOCK = 256
+QUERY_BLOCK = 512
 """Rows of an attention matrix that are computed at once on a CPU."""
 
 

@@ -1,0 +1,45 @@
+"""What the tests of the command line share: drawn pictures, and whether inputs changed."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+
+def tree_hash(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        digest.update(str(path.relative_to(folder)).encode())
+        if path.is_file():
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def draw(colours: list[tuple[int, int, int]], seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    image = np.full((120, 60 * len(colours) + 20, 3), 235, np.float64)
+    for i, colour in enumerate(colours):
+        image[30:90, 20 + 60 * i : 60 + 60 * i] = colour
+    return np.clip(image + rng.normal(0, 2, image.shape), 0, 255).astype(np.uint8)
+
+
+RED, BLUE = (200, 40, 40), (40, 60, 200)
+
+
+def make_world(root: Path) -> None:
+    """in/: images and exemplars."""
+    for name, pixels in {
+        "positive/red/1.png": draw([RED], 1)[30:90, 20:60],
+        "positive/red/2.png": draw([RED], 2)[32:88, 22:58],
+        "negative/1.png": draw([BLUE], 3)[30:90, 20:60],
+        "negative/2.png": draw([BLUE], 4)[:25, :15],
+        "images/a.png": draw([RED, BLUE], 5),
+        "images/deep/a.png": draw([BLUE, RED], 6),
+        "images/none.png": draw([BLUE, BLUE], 7),
+    }.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
