@@ -23,7 +23,7 @@ CACHE_KIND = "automasks"
 SMALLEST, LARGEST = 0.02, 0.95
 """Regions below and above these shares of a photo are not its object."""
 LEAST_QUALITY = 0.2
-"""A region that stands out less from its surroundings than this is no object: noise on a plain photo."""
+"""A region that stands out less from its surroundings is no object: noise on a plain photo."""
 FRAME = 0.5
 """A region that holds more than this share of the photo's outermost pixels is its background."""
 QUALITY, OFF_CENTRE, MIDDLE, EXTENT, ON_FRAME = 0.75, 1.0, 0.25, 0.25, 2.0

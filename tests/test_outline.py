@@ -65,6 +65,13 @@ def test_an_outline_equals_itself_and_unknown_ones_stay_unknown() -> None:
     assert outlines([]).shape == (0, DIM)
 
 
+def test_stray_pixels_change_nothing() -> None:
+    whole = drawn("bar", (160, 120), 40, 10)
+    mask = rle.decode([whole], SIZE)[0].copy()
+    mask[3, 5] = mask[230:232, 300] = True
+    assert similarity(outlines([whole]), outlines([rle.encode(mask)]))[0, 0] > 0.9
+
+
 @pytest.mark.parametrize("pixels", [(1, 1), (1, 200), (2, 2), (240, 320)])
 def test_thin_and_tiny_masks_have_an_outline(pixels: tuple[int, int]) -> None:
     mask = np.zeros(SIZE, bool)

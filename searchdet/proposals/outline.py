@@ -44,7 +44,7 @@ def _outline(code: Rle) -> FloatArray:
     mask, _ = rle.window(code)
     if not mask.size:
         return np.full(DIM, np.nan, np.float32)
-    small = _shrunk(mask)
+    small = _largest_part(_shrunk(mask))
     area = float(small.sum())
     contours, _ = cv2.findContours(small, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     edge = np.concatenate([contour[:, 0] for contour in contours]).astype(np.float32)
@@ -73,6 +73,14 @@ def _shrunk(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
         grey = cv2.resize(small * np.uint8(255), size, interpolation=cv2.INTER_AREA)
         small = (grey >= min(128, int(grey.max()))).astype(np.uint8)
     return np.pad(small, 1)
+
+
+def _largest_part(small: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The largest connected part of a mask: a stray pixel far off would change its hull."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(small, connectivity=8)
+    if count <= 2:
+        return small
+    return (labels == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())).astype(np.uint8)
 
 
 def _spread(small: npt.NDArray[np.uint8], area: float) -> npt.NDArray[np.float64]:

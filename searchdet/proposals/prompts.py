@@ -2,8 +2,8 @@
 
 Guided prompting works on the very grid that ``everything`` uses, so it can only ask fewer of the same
 points. A sparse part of the grid is always asked (the safety grid); the rest of the share goes to the
-most promising points in rounds. A point is skipped where a mask that was accepted in an earlier round
-already explains it: the mask holds the point and is, on the whole, about as promising as the point.
+most promising points in rounds. A point waits until all others are asked where a mask that was accepted
+in an earlier round already explains it: the mask holds the point and is, on the whole, about as promising as the point.
 """
 
 from __future__ import annotations
@@ -71,6 +71,7 @@ class Guided:
         self._value = at_points(promise, self.points)
         self._value = self._value - self._value.min()
         self._open = np.ones(len(self.points), bool)
+        self._explained = np.zeros(len(self.points), bool)
         self._first = safety(per_side)
         self._open[self._first] = False
         self._left = max(0, round(share * len(self.points)) - len(self._first))
@@ -79,17 +80,20 @@ class Guided:
         count = min(self._left, ROUND)
         order = np.argsort(-self._value, kind="stable")
         best = order[self._open[order]][:count]
+        if len(best) < count:  # all others are explained: what is left of the share goes to them
+            best = np.concatenate([best, order[self._explained[order]][: count - len(best)]])
         self._left -= len(best)
         rows = np.unique(np.concatenate([best, self._first]))
         self._first = self._first[:0]
-        self._open[rows] = False
+        self._open[rows] = self._explained[rows] = False
         return np.asarray(rows, np.int64)
 
     def tell(self, inside: BoolArray) -> None:
         for held in inside:
             if held.any():
                 mean = self._value[held].mean()
-                self._open[held & (mean >= EXPLAINED * self._value)] = False
+                skipped = held & (mean >= EXPLAINED * self._value) & self._open
+                self._open[skipped], self._explained[skipped] = False, True
 
 
 def safety(per_side: int) -> IntArray:
