@@ -147,7 +147,7 @@ def _code() -> str:
     for source in SOURCES:
         path = package / source
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            if "sam" not in file.parts:
+            if "sam" not in file.parts and file.stem != "prompts":
                 digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
 

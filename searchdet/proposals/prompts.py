@@ -3,7 +3,8 @@
 Guided prompting works on the very grid that ``everything`` uses, so it can only ask fewer of the same
 points. A sparse part of the grid is always asked (the safety grid); the rest of the share goes to the
 most promising points in rounds. A point waits until all others are asked where a mask that was accepted
-in an earlier round already explains it: the mask holds the point and is, on the whole, about as promising as the point.
+in an earlier round already explains it: the mask holds the point and is, on the whole, about as
+promising as the point.
 """
 
 from __future__ import annotations
