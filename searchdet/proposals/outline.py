@@ -80,7 +80,8 @@ def _largest_part(small: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     count, labels, stats, _ = cv2.connectedComponentsWithStats(small, connectivity=8)
     if count <= 2:
         return small
-    return (labels == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())).astype(np.uint8)
+    largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
+    return np.asarray(labels == largest, np.uint8)
 
 
 def _spread(small: npt.NDArray[np.uint8], area: float) -> npt.NDArray[np.float64]:
