@@ -1,6 +1,6 @@
 """How time grows with points, masks, exemplars and image size.
 
-    python benchmarks/bench_scaling.py [points] [masks] [exemplars] [size]
+    python benchmarks/bench_scaling.py [points] [masks] [exemplars] [size] [suppression]
 
 Points with the small test SAM, size with the embedded proposer and backbone; exponent 1 is linear
 growth from the first row to the last.
@@ -16,14 +16,15 @@ import numpy as np
 from common import TINY_SAM, alternate, matrix_rates, run_parts, scene
 
 from searchdet import backbones
-from searchdet.bank import Bank
+from searchdet.bank import Bank, Origin, Rows, plain_rows
 from searchdet.config import BackboneOptions, EmbeddingOptions, ProposalOptions, ScoringOptions
 from searchdet.devices import Compute, resolve
-from searchdet.embeddings import l2_normalize, pool, runs_coverage
+from searchdet.embeddings import Descriptors, MaskEmbeddings, l2_normalize, pool, runs_coverage
 from searchdet.proposals import load, rle
 from searchdet.proposals.sam import SamProposer
 from searchdet.proposals.sam.weights import load_sam
 from searchdet.scoring import score_regions
+from searchdet.suppression import diffuse, merge, nms, overlaps
 
 DIM, CLASSES = 1024, 100
 
@@ -66,25 +67,50 @@ def masks() -> None:
 
 def exemplars() -> None:
     rng = np.random.default_rng(0)
-    regions = l2_normalize(rng.normal(size=(300, DIM)).astype(np.float32))
-    valid = np.ones(300, bool)
-    calls, banks = {}, {}
-    for count in (100, 1000, 10_000):
-        rows = l2_normalize(rng.normal(size=(count, DIM)).astype(np.float32))
-        labels = np.arange(count) % CLASSES
-        names = tuple(f"{i}.png" for i in range(count))
-        classes = tuple(f"{i:03}" for i in range(CLASSES))
-        banks[count] = Bank(classes, rows, labels, names, rows[:50], names[:50])
-        calls[count] = lambda b=banks[count]: score_regions(regions, valid, b, ScoringOptions())
+
+    def unit_rows(count: int) -> Rows:
+        vectors = l2_normalize(rng.normal(size=(count, DIM)).astype(np.float32))
+        return plain_rows(vectors, [Origin(f"{i}.png") for i in range(count)])
+
+    regions = unit_rows(300)
+    embedded = MaskEmbeddings(regions.vectors, np.ones(300, bool), np.zeros(300, bool))
+    found = Descriptors(embedded, regions.contexts, regions.outlines)
+    options = ScoringOptions(shape_weight=0.0, context_weight=0.0)
+    classes = tuple(f"{i:03}" for i in range(CLASSES))
+    against = unit_rows(50)
+    banks = {
+        n: Bank(classes, unit_rows(n), np.arange(n) % CLASSES, against) for n in (100, 1000, 10_000)
+    }
+    calls = {n: lambda b=bank: score_regions(found, b, options) for n, bank in banks.items()}
     spent = table("exemplars", calls)
-    largest = banks[10_000].positives
-    bare = alternate({"bare": lambda: regions @ largest.T}, 5)["bare"]
+    largest = banks[10_000].positives.vectors
+    bare = alternate({"bare": lambda: regions.vectors @ largest.T}, 5)["bare"]
     work = 2 * 300 * 10_000 * DIM / 1e9
     print(
         f"scoring 300 regions against 10,000 exemplars of {CLASSES} classes: {spent[10_000]:.4f} s, "
         f"{spent[10_000] / bare:.2f}x the bare product ({bare:.4f} s; "
         f"{work / matrix_rates()['fp32']:.4f} s at the matrix rate)"
     )
+
+
+def suppression() -> None:
+    """300 proposals: how they lie on each other, and each of the three ways."""
+    found = load(ProposalOptions("regions"), "cpu", "fp32").propose(scene(1200, 1800))
+    count = len(found)
+    rng = np.random.default_rng(0)
+    vectors = l2_normalize(rng.normal(size=(count, DIM)).astype(np.float32))
+    labels, order = np.zeros(count, np.int64), np.arange(count)
+    runs = [rle.runs(code) for code in found.rles]
+    lying = overlaps(runs, found.size)
+    ways: dict[str, Callable[[], Any]] = {
+        "runs of the masks": lambda: [rle.runs(code) for code in found.rles],
+        "overlaps": lambda: overlaps(runs, found.size),
+        "merge": lambda: merge(lying, vectors, labels, order),
+        "diffusion": lambda: diffuse(lying, labels, order, 0.3, 0.5),
+        "nms": lambda: nms(lying, labels, order, 0.5, 0.5),
+    }
+    for name, seconds in alternate(ways, 5).items():
+        print(f"suppression of {count} proposals, {name}: {1000 * seconds:.1f} ms")
 
 
 def size() -> None:
@@ -99,6 +125,7 @@ def size() -> None:
 
 def main() -> None:
     parts = {"points": points, "masks": masks, "exemplars": exemplars, "size": size}
+    parts["suppression"] = suppression
     run_parts(__doc__, parts)
 
 
