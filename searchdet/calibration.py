@@ -29,8 +29,10 @@ PRIOR_COUNT = 7
 BELOW_MEDIAN, DEVIATIONS = 0.06, 0.5
 """How far below the median of the left-out scores a threshold lies: that much, and so many standard
 deviations. With PRIOR_COUNT chosen on photographs of seven kinds; benchmarks/README.md."""
-AT_THRESHOLD, SLOPE = 0.0, 10.0
-"""Logit of the probability at the threshold, and its rise by score."""
+AT_THRESHOLD, SLOPE = -1.5, 19.0
+"""Logit of the probability at the threshold, and its rise by score; by how often candidates were right
+(benchmarks/accuracy.py chances). At the threshold itself one in five or six is right: it is where F1 is
+largest, and what lies just above it is for review."""
 MOST_LEFT_OUT = 30
 """Exemplars of a class that are left out in turn, evenly spread, so that a large bank stays quick."""
 SEPARATES = 0.75

@@ -110,11 +110,12 @@ def test_a_copy_does_not_vouch_for_an_exemplar() -> None:
     )
 
 
-def test_probability_rises_with_the_score_and_is_half_or_more_at_the_threshold() -> None:
+def test_probability_rises_with_the_score_from_that_at_the_threshold() -> None:
     score = np.asarray([-5.0, 0.3, 0.5, 0.7, 5.0, np.nan])
     got = probability(score, np.full(6, 0.5))
     assert (np.diff(got[:5]) >= 0).all()
-    assert got[2] >= 0.5
+    assert got[2] == pytest.approx(1 / (1 + np.exp(1.5)), abs=1e-6)
+    assert got[3] > 0.9
     assert ((got[:5] >= 0) & (got[:5] <= 1)).all()
     assert np.isnan(got[5])
 
