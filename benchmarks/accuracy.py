@@ -68,7 +68,13 @@ def theirs(one: Set, bank: Bank, rule: Callable[..., Any]) -> list[ClassFigures]
 
 def line(title: str, values: dict[str, float], extra: str = "") -> None:
     cells = " ".join(f"{value:.3f}" for value in values.values())
-    print(f"{title:44} {cells}  mean {np.mean(list(values.values())):.4f}{extra}", flush=True)
+    print(f"{title:44} {cells}  mean {np.nanmean(list(values.values())):.4f}{extra}", flush=True)
+
+
+def averaged(runs: list[list[ClassFigures]], name: str) -> float:
+    """Mean of a figure over runs; NaN where a set has nothing to measure."""
+    found = [value for rows in runs if (value := mean(rows, name)) is not None]
+    return float(np.mean(found)) if found else float("nan")
 
 
 def header(sets: list[Set]) -> None:
@@ -88,10 +94,10 @@ def shots() -> None:
                     made[one.name, seed] = ours(one, bank, rule_for(bank))
             side = "without" if negatives == 0 else "with"
             for name in ("ap50", "ap", "f1", "false_per_absent"):
-                values = {}
-                for one in sets:
-                    rows = [mean(v, name) for (n, _), v in made.items() if n == one.name]
-                    values[one.name] = float(np.mean([0.0 if v is None else v for v in rows]))
+                values = {
+                    one.name: averaged([v for (n, _), v in made.items() if n == one.name], name)
+                    for one in sets
+                }
                 line(f"K = {count}, {side} negatives: {name}", values)
 
 
@@ -125,10 +131,7 @@ def negatives() -> None:
             banks = [bank_of(one, 5, seed, count) for seed in seeds]
             made.append([ours(one, bank, rule_for(bank)) for bank in banks])
         for name in ("ap50", "f1", "false_per_absent"):
-            values = {
-                one.name: float(np.mean([mean(rows, name) or 0.0 for rows in runs]))
-                for one, runs in zip(sets, made, strict=True)
-            }
+            values = {one.name: averaged(runs, name) for one, runs in zip(sets, made, strict=True)}
             line(f"{'all' if count is None else count} negatives: {name}", values)
 
 
