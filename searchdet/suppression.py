@@ -20,7 +20,7 @@ from .embeddings import Runs, runs_coverage
 FloatArray = npt.NDArray[np.floating[Any]]
 Float32Array = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
-GRID = 160
+GRID = 128
 """Cells along the long side of the grid on which masks are compared."""
 
 

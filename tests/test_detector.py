@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fakes import GivenProposer, GridBackbone
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
@@ -148,6 +150,29 @@ def test_records_hold_no_path_time_or_nan_and_repeat_byte_for_byte() -> None:
     text = lines.pop()
     assert "NaN" not in text
     assert str(Path.cwd()) not in text
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.integers(0, 6), st.sampled_from(["merge", "nms", "diffusion"]))
+def test_no_nan_reaches_a_record_and_permuted_masks_give_permuted_candidates(
+    seed: int, count: int, how: str
+) -> None:
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 256, (64, 128, 3)).astype(np.uint8)
+    masks = np.zeros((count, 64, 128), bool)
+    for mask in masks:
+        y, x, h, w = rng.integers(0, 60), rng.integers(0, 120), rng.integers(0, 40), rng.integers(0, 60)
+        mask[y : y + h, x : x + w] = True  # some are empty
+    one = detector(suppression=how, shape_weight=0.3, context_weight=0.2, min_score=-1.0)
+    one.proposer = GivenProposer(masks)
+    record = json.loads(one.detect(image).to_line())
+    assert "NaN" not in json.dumps(record)
+    order = rng.permutation(count)
+    quality = [1.0 - 0.01 * i for i in range(count)]
+    one.proposer = GivenProposer(masks[order], [quality[i] for i in order])
+    again = json.loads(one.detect(image).to_line())
+    assert again["detections"] == record["detections"]
+    assert again["rejected"] == record["rejected"]
 
 
 def test_paths_pictures_and_arrays_give_the_same_detections(tmp_path: Path) -> None:
