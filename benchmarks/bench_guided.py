@@ -1,6 +1,6 @@
 """How many of the detections of ``--prompting everything`` guided prompting keeps, small test SAM.
 
-    python benchmarks/bench_guided.py [--share 0.3] [--images 5] [--sets demo screws ...]
+    python benchmarks/bench_guided.py [--share 0.3] [--images 5] [--sets scenes screws ...]
 
 A detection is kept where guided prompting gives one of the same class with a mask IoU of 0.5 or more.
 Positive and negative folders of each set are used. The least score is 0.3, so that there is something

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 import pickle
 import time
 from collections.abc import Callable, Iterator
@@ -161,12 +160,3 @@ def describe(photos: tuple[Photo, ...]) -> dict[str, Any]:
         "slowest": max(seconds),
         "masks": float(np.mean(masks)),
     }
-
-
-def counts(truth: Truth) -> dict[str, int]:
-    """Annotated objects by class."""
-    numbers = {truth.category(label): label for label in truth.labels}
-    tally = dict.fromkeys(truth.labels, 0)
-    for item in truth.annotations():
-        tally[numbers[item["category_id"]]] += 1
-    return json.loads(json.dumps(tally))

@@ -5,7 +5,7 @@ Everything is read off the cosines between the exemplars of a bank, so an audit 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -67,8 +67,6 @@ def conflicts(bank: Bank) -> IntArray:
 
 def without(bank: Bank, negatives: IntArray) -> Bank:
     """The bank without some of its negatives."""
-    from dataclasses import replace
-
     left = np.setdiff1d(np.arange(len(bank.negatives)), negatives)
     return replace(bank, negatives=bank.negatives.take(left.tolist()))
 

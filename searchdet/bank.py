@@ -149,6 +149,12 @@ class Bank:
         return {"classes": counts, "negative": len(self.negatives)}
 
 
+def indexed(labels: Sequence[str]) -> tuple[tuple[str, ...], IntArray]:
+    """Class names, sorted, and the index (N,) of each label among them."""
+    classes = tuple(sorted(set(labels)))
+    return classes, np.asarray([classes.index(label) for label in labels], np.int64)
+
+
 def extended(bank: Bank, rows: Rows, labels: Sequence[str | None]) -> Bank:
     """The bank with more rows; label None makes a negative. Raises UsageError for a known name."""
     known = {*bank.positives.names, *bank.negatives.names}
@@ -158,12 +164,12 @@ def extended(bank: Bank, rows: Rows, labels: Sequence[str | None]) -> Bank:
     mine = [i for i, label in enumerate(labels) if label is not None]
     theirs = [i for i, label in enumerate(labels) if label is None]
     names = [bank.classes[c] for c in bank.labels] + [str(labels[i]) for i in mine]
-    classes = tuple(sorted(set(names)))
+    classes, numbers = indexed(names)
     return replace(
         bank,
         classes=classes,
         positives=join([bank.positives, rows.take(mine)]),
-        labels=np.asarray([classes.index(name) for name in names], np.int64),
+        labels=numbers,
         negatives=join([bank.negatives, rows.take(theirs)]),
     )
 

@@ -7,12 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from . import backbones, exemplars
 from .audit import audit
-from .backbones import Backbone
-from .bank import Bank, Rows, extended
+from .bank import Bank, extended, indexed
 from .bankfile import require_space
 from .calibration import thresholds
 from .config import BackboneOptions, EmbeddingOptions, ScoringOptions
@@ -67,7 +64,7 @@ def add(bank: Bank, given: Additions, models: tuple[Path | None, str, str]) -> B
     backbone = backbones.load(options)
     embedding = _embedding(bank.space.pooling)
     require_space(bank, space_of(backbone, embedding), "the bank")
-    rows = _describe(backbone, items, embedding)
+    rows = describe(backbone, items, embedding, exemplar_store())
     return extended(bank, rows, [item.label for item in items])
 
 
@@ -82,14 +79,13 @@ def remove(bank: Bank, names: Sequence[str]) -> Bank:
     kept = [i for i, name in enumerate(bank.positives.names) if name not in gone]
     if not kept:
         raise ExemplarError("no positive exemplar would be left.", "Build a new bank instead.")
-    labels = [bank.classes[bank.labels[i]] for i in kept]
-    classes = tuple(sorted(set(labels)))
+    classes, numbers = indexed([bank.classes[bank.labels[i]] for i in kept])
     against = [i for i, name in enumerate(bank.negatives.names) if name not in gone]
     return replace(
         bank,
         classes=classes,
         positives=bank.positives.take(kept),
-        labels=np.asarray([classes.index(label) for label in labels], np.int64),
+        labels=numbers,
         negatives=bank.negatives.take(against),
     )
 
@@ -158,9 +154,9 @@ def _items(given: Additions) -> list[Exemplar]:
     found = []
     if given.positive is not None:
         label, path = given.positive
-        found.append(Found(path, f"{label}/{path.name}", label, *_mask_beside(path)))
+        found.append(Found(path, f"{label}/{path.name}", label, _mask_beside(path)))
     found += [
-        Found(path, f"negative/{path.name}", None, *_mask_beside(path)) for path in given.negatives
+        Found(path, f"negative/{path.name}", None, _mask_beside(path)) for path in given.negatives
     ]
     items = exemplars.load(found)
     if given.from_record is not None:
@@ -168,9 +164,9 @@ def _items(given: Additions) -> list[Exemplar]:
     return items
 
 
-def _mask_beside(path: Path) -> tuple[Path | None]:
+def _mask_beside(path: Path) -> Path | None:
     mask = path.with_name(path.stem + exemplars.MASK_SUFFIX)
-    return (mask if mask.is_file() else None,)
+    return mask if mask.is_file() else None
 
 
 def _candidate(path: Path, number: int, label: str | None, image: Path | None) -> Exemplar:
@@ -194,10 +190,6 @@ def _candidate(path: Path, number: int, label: str | None, image: Path | None) -
     mask = rle.decode([chosen[0]["segmentation"]], (loaded.height, loaded.width))[0]
     name = f"{record['image']}#{number}"
     return Exemplar(name, label, loaded.pixels, mask, "record", loaded.sha256)
-
-
-def _describe(backbone: Backbone, items: list[Exemplar], embedding: EmbeddingOptions) -> Rows:
-    return describe(backbone, items, embedding, exemplar_store())
 
 
 def _short_side(preprocessing: str) -> int:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import numpy as np
 
 from .backbones import Backbone, FeatureMap
-from .bank import Bank, Origin, Rows, Space, join, plain_rows
+from .bank import Bank, Origin, Rows, Space, indexed, join, plain_rows
 from .cache import Store, key_of
 from .config import EmbeddingOptions
 from .embeddings import describe as describe_masks
@@ -47,12 +47,12 @@ def build_bank(
     if not labels:
         raise ExemplarError("no positive exemplar.", "Put at least one image into --positive.")
     described = describe(backbone, exemplars, options, kept or Store(None, CACHE_KIND))
-    classes = tuple(sorted(set(labels)))
+    classes, numbers = indexed(labels)
     positive = np.asarray([item.label is not None for item in exemplars])
     return Bank(
         classes=classes,
         positives=described.take(np.flatnonzero(positive)),
-        labels=np.asarray([classes.index(label) for label in labels], np.int64),
+        labels=numbers,
         negatives=described.take(np.flatnonzero(~positive)),
         space=space_of(backbone, options),
     )

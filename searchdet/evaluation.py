@@ -19,7 +19,6 @@ from .errors import UsageError
 from .truth import Truth
 
 FloatArray = npt.NDArray[np.float64]
-IOU_TYPES = ("bbox", "segm")
 MAX_DETECTIONS = 300
 """Detections an image that count, best first; COCO's 100 is too few for images full of cells."""
 MATCH_IOU = 0.5
