@@ -102,8 +102,9 @@ def _of_class(bank: Bank, label: int, options: ScoringOptions, default: float) -
     others = impostor_scores(bank, label, options)
     count = int((bank.labels == label).sum())
     source, least = "default", default
-    if options.min_score is not None:
-        source, least = "given", options.min_score
+    given = dict(options.class_min_score).get(bank.classes[label], options.min_score)
+    if given is not None:
+        source, least = "given", given
     elif options.threshold == "auto" and count >= LEAST_EXEMPLARS:
         found = float(np.median(own)) - BELOW_MEDIAN - DEVIATIONS * float(own.std())
         source = "auto"

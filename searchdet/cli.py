@@ -94,6 +94,8 @@ def detect(
     min_score: opt.MinScore = _SCORING.min_score,
     min_margin: opt.MinMargin = _SCORING.min_margin,
     class_margin: opt.ClassMargin = _SCORING.class_margin,
+    class_min_score: opt.ClassMinScore = None,
+    class_min_margin: opt.ClassMinMargin = None,
     suppression: opt.Suppression = _SUPPRESSION.suppression,
     nms_iou: opt.NmsIou = _SUPPRESSION.nms_iou,
     max_covered: opt.MaxCovered = _SUPPRESSION.max_covered,
@@ -114,12 +116,14 @@ def detect(
     with guarded(debug, verbose):
         from . import batch
         from .detector import Detector, settings_from
+        from .discovery import discover
         from .examples import Examples
+        from .output import Output
 
         settings = settings_from(opt.values(given))
         examples = Examples(positive, negative, positive_coco, positive_images, bank)
-        queries = batch.discover(images, root, recursive)
-        target = batch.Output(output, overlays, overwrite) if save else None
+        queries = discover(images, root, recursive)
+        target = Output(output, overlays, overwrite) if save else None
         if target is not None:
             target.check(queries)
         detector = Detector.build(examples, settings)
@@ -161,14 +165,14 @@ def evaluate(
         if code not in (0, EXIT_SOME_FAILED):
             raise typer.Exit(code)
     with guarded(debug, False):
-        from .batch import read_records
         from .errors import UsageError
+        from .output import read_records
         from .scorecard import scorecard
         from .truth import read_truth
 
         if images is None and context.args:
             raise UsageError(f"{context.args[0]} is an option of `detect`; give --images DIR with it.")
-        card = scorecard(read_truth(truth, parts), read_records(output))
+        card = scorecard(read_truth(truth, parts), list(read_records(output)))
         print(json.dumps(card.to_json()) if json_lines else "\n".join(card.lines()))
         if code:
             raise typer.Exit(code)

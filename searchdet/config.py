@@ -130,7 +130,8 @@ class ScoringOptions:
 
     score = pos - negative_weight * max(neg, 0) - shape_weight * (1 - shape)
     - context_weight * max(context, 0). Weights that are None are the backbone's own. ``threshold``
-    says where the least score comes from if ``min_score`` is None.
+    says where the least score comes from if ``min_score`` is None; ``class_min_score`` and
+    ``class_min_margin`` are (class, value) pairs that go before the general ones.
     """
 
     pos_agg: str = "prototype"
@@ -143,6 +144,8 @@ class ScoringOptions:
     min_score: float | None = None
     min_margin: float = 0.0
     class_margin: float = 0.0
+    class_min_score: tuple[tuple[str, float], ...] = ()
+    class_min_margin: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         require_choice("--pos-agg", self.pos_agg, POSITIVE_AGGREGATIONS)
@@ -153,9 +156,10 @@ class ScoringOptions:
             value = getattr(self, name)
             flag = "--" + name.replace("_", "-")
             require(value is None or 0.0 <= value <= 10.0, f"{flag} must lie between 0 and 10.")
-        if self.min_score is not None:
-            require(-2.0 <= self.min_score <= 1.0, "--min-score must lie between -2 and 1.")
-        require(-2.0 <= self.min_margin <= 2.0, "--min-margin must lie between -2 and 2.")
+        for value in (self.min_score, *dict(self.class_min_score).values()):
+            require(value is None or -2.0 <= value <= 1.0, "--min-score must lie between -2 and 1.")
+        for value in (self.min_margin, *dict(self.class_min_margin).values()):
+            require(-2.0 <= value <= 2.0, "--min-margin must lie between -2 and 2.")
         require(0.0 <= self.class_margin <= 2.0, "--class-margin must lie between 0 and 2.")
 
 

@@ -36,7 +36,7 @@ def candidates(regions: Regions, bank: Bank, rule: Rule) -> tuple[Candidate, ...
     described, space = centred(regions.described, bank, rule.scoring)
     scores = score_regions(described, space, rule.scoring)
     least = np.asarray([item.score for item in rule.thresholds])
-    reasons = decide(scores, least, rule.scoring)
+    reasons = decide(scores, least, least_margins(bank.classes, rule.scoring), rule.scoring)
     order = ranking(regions, scores, reasons, rule.suppression)
     taken = suppress(regions, described.embedded.vectors, scores, order, rule.suppression)
     left = final(scores, taken.factor)
@@ -50,6 +50,12 @@ def candidates(regions: Regions, bank: Bank, rule: Rule) -> tuple[Candidate, ...
         for i in total_order(place, scores.label, regions.proposals.boxes)
     ]
     return tuple(sorted(made, key=lambda item: not item.accepted))
+
+
+def least_margins(classes: Sequence[str], options: ScoringOptions) -> FloatArray:
+    """(C,): the least margin of each class."""
+    own = dict(options.class_min_margin)
+    return np.asarray([own.get(name, options.min_margin) for name in classes], np.float64)
 
 
 def ranking(

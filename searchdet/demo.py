@@ -16,7 +16,9 @@ from PIL import Image
 from . import batch, files
 from .config import ProposalOptions, ScoringOptions
 from .detector import Detector, Settings
+from .discovery import discover
 from .examples import Examples
+from .output import Output
 from .proposals.rle import decode
 from .records import ImageRecord
 
@@ -95,8 +97,8 @@ def run(name: str, output: Path) -> Outcome:
     files.write_bytes(picture, _png(image))
     settings = Settings(proposals=ProposalOptions("regions"), scoring=ScoringOptions())
     detector = Detector.build(Examples(folder / "positive", folder / "negative"), settings)
-    target = batch.Output(folder / "out", overwrite=True)
-    queries = batch.discover([str(picture)], root=folder)
+    target = Output(folder / "out", overwrite=True)
+    queries = discover([str(picture)], root=folder)
     (result,) = list(batch.run(detector, queries, target))
     target.finish({"schema": "searchdet.run/1", "settings": detector.describe()})
     found, false = compare(result.record, scene, image.shape[:2])

@@ -30,6 +30,7 @@ from .embeddings import cell_vectors, spread
 from .errors import UsageError
 from .examples import Examples, Gathered, gather, read
 from .images import LoadedImage, from_array, from_pil, read_image
+from .limits import require_classes
 from .proposals import Proposer
 from .records import ImageRecord
 from .scoring import promise
@@ -100,6 +101,7 @@ class Detector:
         self.gathered = gathered
         self.bank = gathered.bank
         scoring = resolved(settings.scoring, backbone)
+        require_classes((*scoring.class_min_score, *scoring.class_min_margin), self.bank.classes)
         self.settings = replace(settings, scoring=scoring)
         least = thresholds(self.bank, scoring, backbone.min_score)
         self.rule = Rule(scoring, settings.suppression, least)

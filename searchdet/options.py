@@ -11,6 +11,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from . import config
+from .limits import pairs
 
 
 def option(*flags: str, text: str, panel: str | None = None) -> Any:
@@ -153,6 +154,14 @@ MinMargin = Annotated[
 ClassMargin = Annotated[
     float, option("--class-margin", text="Least lead over the second class.", panel=_S)
 ]
+ClassMinScore = Annotated[
+    Optional[list[str]],
+    option("--class-min-score", text="Least score of one class, NAME=VALUE; repeatable.", panel=_S),
+]
+ClassMinMargin = Annotated[
+    Optional[list[str]],
+    option("--class-min-margin", text="Least margin of one class, NAME=VALUE; repeatable.", panel=_S),
+]
 Suppression = Annotated[str, option("--suppression", text="nms, merge or diffusion.", panel=_S)]
 NmsIou = Annotated[
     float, option("--nms-iou", text="Overlap from which on the lower score goes.", panel=_S)
@@ -191,4 +200,8 @@ def values(given: dict[str, Any]) -> dict[str, Any]:
     )
     names = [field for kind in parts for field in kind.__dataclass_fields__]
     names += ["backbone", "backbone_ckpt", "proposals", "sam_checkpoint", "max_pixels"]
-    return {name: given[name] for name in names if name in given}
+    chosen = {name: given[name] for name in names if name in given}
+    for name in ("class_min_score", "class_min_margin"):
+        if name in chosen:
+            chosen[name] = pairs(chosen[name] or (), "--" + name.replace("_", "-"))
+    return chosen

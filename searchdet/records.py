@@ -11,6 +11,8 @@ from typing import Any
 from .errors import SearchdetError
 
 SCHEMA = "searchdet.record/2"
+_REJECTED = b',\n "rejected": [\n'
+"""Cannot lie within a JSON string, which holds no line feed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,19 @@ class ImageRecord:
             "rejected": [item.to_json() for item in self.candidates if not item.accepted],
         }
 
+    def to_bytes(self) -> bytes:
+        """The record file: JSON with one candidate a line, the rejected ones last, so that a reader of
+        detections can stop before them."""
+        head = self.to_json()
+        lists = [(name, head.pop(name)) for name in ("detections", "rejected")]
+        text = json.dumps(head, indent=1, allow_nan=False, ensure_ascii=True)[:-2]
+        for name, items in lists:
+            lines = ",\n".join(
+                f"  {json.dumps(item, allow_nan=False, ensure_ascii=True)}" for item in items
+            )
+            text += f',\n "{name}": [\n{lines}\n ]' if lines else f',\n "{name}": []'
+        return f"{text}\n}}\n".encode()
+
     def to_line(self) -> str:
         """One line of JSON."""
         return json.dumps(self.to_json(), allow_nan=False, ensure_ascii=True)
@@ -141,12 +156,21 @@ def failed(image: str, error: SearchdetError, sha256: str = "") -> ImageRecord:
     return ImageRecord(image, "failed", 0, 0, sha256, error=why)
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
-    """A record file as JSON values; None where there is no file. Raises ValueError for another kind."""
+def read_json(path: Path, rejected: bool = True) -> dict[str, Any] | None:
+    """A record file as JSON values; None where there is no file. Raises ValueError for another kind.
+
+    rejected: whether the rejected candidates, most of a file, are wanted; else that list may be empty.
+    """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        data = path.read_bytes()
     except FileNotFoundError:
         return None
+    if not rejected and (at := data.find(_REJECTED)) >= 0 and data.endswith(b"\n ]\n}\n"):
+        data = data[:at] + b',\n "rejected": []\n}'
+    try:
+        value = json.loads(data)
+    except RecursionError as error:
+        raise ValueError(f"{path}: not a {SCHEMA} record") from error
     if not isinstance(value, dict) or value.get("schema") != SCHEMA:
         raise ValueError(f"{path}: not a {SCHEMA} record")
     return value

@@ -115,11 +115,13 @@ def centred(regions: Descriptors, bank: Bank, options: ScoringOptions) -> tuple[
     return replace(regions, embedded=moved, contexts=shift(regions.contexts)), there
 
 
-def decide(scores: Scores, least: FloatArray, options: ScoringOptions) -> list[str]:
+def decide(
+    scores: Scores, least: FloatArray, margins: FloatArray, options: ScoringOptions
+) -> list[str]:
     """What each row says of itself: ``accepted``, ``score``, ``margin``, ``class_margin``, ``invalid``.
 
-    least (C,): the least score of each class. A rule without its input (no negatives, one class) does
-    not apply.
+    least, margins (C,): the least score and margin of each class. A rule without its input (no
+    negatives, one class) does not apply.
     """
     reasons = []
     for i in range(len(scores)):
@@ -127,7 +129,7 @@ def decide(scores: Scores, least: FloatArray, options: ScoringOptions) -> list[s
             reasons.append("invalid")
         elif scores.score[i] < least[scores.label[i]]:
             reasons.append("score")
-        elif scores.margin[i] < options.min_margin:
+        elif scores.margin[i] < margins[scores.label[i]]:
             reasons.append("margin")
         elif options.class_margin > 0 and scores.gap[i] < options.class_margin:
             reasons.append("class_margin")

@@ -207,12 +207,12 @@ def test_environment_variables_set_options_and_flags_win(
 
 
 def test_a_bug_is_one_line_and_exit_1(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from searchdet import batch
+    from searchdet import discovery
 
     def broken(*args: object) -> None:
         raise KeyError("boom")
 
-    monkeypatch.setattr(batch, "discover", broken)
+    monkeypatch.setattr(discovery, "discover", broken)
     result = call("in/images/a.png")
     assert result.exit_code == 1
     assert "internal error" in result.stderr
