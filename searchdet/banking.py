@@ -11,12 +11,12 @@ from . import backbones, exemplars
 from .audit import audit
 from .bank import Bank, extended, indexed
 from .bankfile import require_space
+from .cache import Store
 from .calibration import thresholds
 from .config import BackboneOptions, EmbeddingOptions, ScoringOptions
-from .enrol import describe, space_of
-from .enrol import store as exemplar_store
+from .enrol import CACHE_KIND, describe, space_of
 from .errors import ExemplarError, UsageError
-from .examples import Examples, enrol, read
+from .examples import Enrolment, Examples, enrol, read
 from .exemplars import Exemplar, Found
 from .images import read_image
 from .proposals import rle
@@ -46,15 +46,22 @@ class Additions:
 
 def build(examples: Examples, settings: Settings) -> Bank:
     """A bank of all examples, copies and conflicts included. Raises ExemplarError, CheckpointError."""
-    items = read(examples, settings.max_pixels)
+    items, _ = read(examples, settings.max_pixels)
     backbone = backbones.load(settings.backbone)
-    bank, _ = enrol(backbone, items, settings.embedding, settings.exemplars)
+    by = Enrolment(backbone, settings.embedding, settings.exemplars, settings.cache)
+    bank, _ = enrol(items, by)
     return bank
 
 
-def add(bank: Bank, given: Additions, models: tuple[Path | None, str, str]) -> Bank:
+def add(
+    bank: Bank,
+    given: Additions,
+    models: tuple[Path | None, str, str],
+    cache: Path | None = None,
+) -> Bank:
     """The bank with more exemplars; nothing else is described again. models: weight file, device and
-    precision for the bank's backbone. Raises ExemplarError, CheckpointError, UsageError."""
+    precision for the bank's backbone. cache: the folder that remembers descriptions. Raises
+    ExemplarError, CheckpointError, UsageError."""
     if bank.space is None:
         raise UsageError("the bank has no space.")
     items = _items(given)
@@ -64,7 +71,7 @@ def add(bank: Bank, given: Additions, models: tuple[Path | None, str, str]) -> B
     backbone = backbones.load(options)
     embedding = _embedding(bank.space.pooling)
     require_space(bank, space_of(backbone, embedding), "the bank")
-    rows = describe(backbone, items, embedding, exemplar_store())
+    rows = describe(backbone, items, embedding, Store(cache, CACHE_KIND))
     return extended(bank, rows, [item.label for item in items])
 
 

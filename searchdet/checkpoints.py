@@ -143,8 +143,12 @@ def verify_identity(
     """(sha256, verified) of a weight file.
 
     A file with an official name and another hash is refused unless ``allow_unverified``; where the
-    published hash is not confirmed to be a SHA-256, it is only warned about.
+    published hash is not confirmed to be a SHA-256, it is only warned about. Raises CheckpointError.
     """
+    if not path.is_file():
+        raise CheckpointError(
+            f"{path}: no such weight file.", "`searchdet models list` shows where each file comes from."
+        )
     digest = FileHashes().sha256(path)
     for item in published:
         if item.filename != path.name or not (item.sha256 or item.prefix):

@@ -106,6 +106,8 @@ def detect(
     root: opt.Root = None,
     recursive: opt.Recursive = False,
     max_pixels: opt.MaxPixels = config.MAX_PIXELS,
+    cache_dir: opt.CacheDir = None,
+    no_cache: opt.NoCache = False,
     json_lines: opt.JsonLines = False,
     fail_if_empty: opt.FailIfEmpty = False,
     verbose: opt.Verbose = False,

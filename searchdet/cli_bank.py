@@ -35,6 +35,8 @@ def bank_build(
     feat_short_side: opt.FeatShortSide = None,
     pooling: opt.Pooling = "mean",
     max_pixels: opt.MaxPixels = config.MAX_PIXELS,
+    cache_dir: opt.CacheDir = None,
+    no_cache: opt.NoCache = False,
     debug: opt.Debug = False,
 ) -> None:
     """Describe examples once and keep them in one file."""
@@ -95,6 +97,8 @@ def bank_add(
     backbone_ckpt: opt.BackboneCkpt = None,
     device: opt.Device = "auto",
     precision: opt.Precision = "auto",
+    cache_dir: opt.CacheDir = None,
+    no_cache: opt.NoCache = False,
     debug: opt.Debug = False,
 ) -> None:
     """Add examples to a bank; only these are described."""
@@ -103,7 +107,8 @@ def bank_add(
         from .banking import Additions, add
 
         given = Additions(positive, tuple(negative or ()), from_record, label, image)
-        made = add(bankfile.load(bank), given, (backbone_ckpt, device, precision))
+        cache = opt.cache_of(cache_dir, no_cache)
+        made = add(bankfile.load(bank), given, (backbone_ckpt, device, precision), cache)
         bankfile.save(made, bank)
         say(f"{bank}: {_counts(made)}.")
 

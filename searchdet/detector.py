@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from . import backbones, proposals
 from .backbones import Backbone, FeatureMap
-from .calibration import thresholds
+from .bank import Bank
+from .cache import Store
 from .checkpoints import WeightsInfo
 from .config import (
     MAX_PIXELS,
@@ -24,15 +25,17 @@ from .config import (
     ScoringOptions,
     SuppressionOptions,
 )
-from .deciding import Rule, candidates
-from .describe import Describer, Regions
-from .embeddings import cell_vectors, spread
+from .describe import Describer
+from .embeddings import cell_vectors
 from .errors import UsageError
-from .examples import Examples, Gathered, gather, read
+from .examples import Enrolment, Examples, Gathered, gather, read
 from .images import LoadedImage, from_array, from_pil, read_image
-from .limits import require_classes
+from .judge import Own, Searched, make_judge
+from .loaded import KIND as LOADED
+from .loaded import LoadedBefore
 from .proposals import Proposer
 from .records import ImageRecord
+from .remembered import KIND, Remembered, guide_of, settings_of
 from .scoring import promise
 
 if TYPE_CHECKING:
@@ -43,7 +46,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All options of a detector, by part."""
+    """All options of a detector, by part. cache: the folder that remembers descriptions and regions by
+    content; None remembers nothing."""
 
     backbone: BackboneOptions = BackboneOptions()
     proposals: ProposalOptions = ProposalOptions()
@@ -52,6 +56,7 @@ class Settings:
     suppression: SuppressionOptions = SuppressionOptions()
     exemplars: ExemplarOptions = ExemplarOptions()
     max_pixels: int = MAX_PIXELS
+    cache: Path | None = None
 
 
 def settings_from(values: Mapping[str, Any]) -> Settings:
@@ -77,6 +82,7 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
         suppression=take(SuppressionOptions),
         exemplars=take(ExemplarOptions),
         max_pixels=given.pop("max_pixels", MAX_PIXELS),
+        cache=given.pop("cache", None),
     )
     known = {"backbone", "backbone_ckpt", "proposals", "sam_checkpoint", "allow_unverified"}
     unknown = sorted(given.keys() - known)
@@ -96,24 +102,20 @@ class Detector:
         settings: Settings,
         proposals_fallback: bool = False,
     ) -> None:
-        self.backbone = backbone
-        self.proposer = proposer
-        self.gathered = gathered
-        self.bank = gathered.bank
-        scoring = resolved(settings.scoring, backbone)
-        require_classes((*scoring.class_min_score, *scoring.class_min_margin), self.bank.classes)
-        self.settings = replace(settings, scoring=scoring)
-        least = thresholds(self.bank, scoring, backbone.min_score)
-        self.rule = Rule(scoring, settings.suppression, least)
-        self._proposals_fallback = proposals_fallback
-        for item in least:
-            if item.separates is False:
-                log.warning(
-                    "%s: these folders do not separate: an example of it outscores what is not it in "
-                    "%.0f %% of the pairs. See `searchdet bank audit`.",
-                    item.label,
-                    100 * (item.ranking or 0),
-                )
+        self.settings = settings
+        own = Own(backbone.shape_weight, backbone.context_weight, backbone.min_score)
+        models = model_facts(backbone, proposer, settings, proposals_fallback)
+        self.judge = make_judge(gathered, settings.scoring, settings.suppression, own, models)
+        guided = settings.proposals.prompting == "guided"
+        promise = self._promise if guided else None
+        describer = Describer(backbone, proposer, settings.proposals, settings.embedding, promise)
+        guide = guide_of(self.bank, self.judge.rule.scoring) if guided else ""
+        self.regions = Remembered(describer, Store(settings.cache, KIND), guide)
+
+    @property
+    def bank(self) -> Bank:
+        """The exemplars that are searched for."""
+        return self.judge.bank
 
     @classmethod
     def build(cls, examples: Examples, settings: Settings | None = None) -> Detector:
@@ -122,7 +124,7 @@ class Detector:
         Raises ExemplarError, CheckpointError or UsageError.
         """
         settings = settings or Settings()
-        items = read(examples, settings.max_pixels)
+        items, saved = read(examples, settings.max_pixels)
         chosen = proposals.choose(settings.proposals)
         backbones.check(settings.backbone)
         fallback = settings.proposals.name == "auto" and chosen.name == "regions"
@@ -131,10 +133,12 @@ class Detector:
                 "No SAM checkpoint was given or found: proposals come from `regions`, the embedded "
                 "segmentation. Pass --sam-checkpoint FILE for SAM masks."
             )
-        backbone = backbones.load(settings.backbone)
-        gathered = gather(examples, items, backbone, settings.embedding, settings.exemplars)
+        before = LoadedBefore(Store(settings.cache, LOADED))
+        backbone = backbones.load(settings.backbone, before)
+        enrolment = Enrolment(backbone, settings.embedding, settings.exemplars, settings.cache)
+        gathered = gather(items, saved, enrolment)
         device, precision = settings.backbone.device, settings.backbone.precision
-        proposer = proposals.load(chosen, device, precision)
+        proposer = proposals.load(chosen, device, precision, before)
         return cls(backbone, proposer, gathered, settings, fallback)
 
     @classmethod
@@ -154,9 +158,9 @@ class Detector:
     ) -> Detector:
         """Detector from example folders, or from a saved bank.
 
-        options: fields of the options in config.py by
-        their names (``feat_short_side``, ``points_per_side``, ``pooling``, ``min_score``, ...).
-        Raises UsageError for an unknown one.
+        options: ``cache``, a folder that remembers descriptions and regions by content (default: none),
+        and fields of the options in config.py by their names (``feat_short_side``, ``points_per_side``,
+        ``pooling``, ``min_score``, ...). Raises UsageError for an unknown one.
         """
         settings = settings_from(
             {
@@ -173,6 +177,11 @@ class Detector:
         given = dict(zip(("positive", "negative", "bank"), paths, strict=True))
         return cls.build(Examples(**given), settings)
 
+    @property
+    def gathered(self) -> Gathered:
+        """The bank and how it came about."""
+        return self.judge.gathered
+
     def detect(
         self, image: str | Path | Image.Image | npt.NDArray[np.uint8], name: str | None = None
     ) -> ImageRecord:
@@ -185,47 +194,12 @@ class Detector:
 
     def detect_loaded(self, image: LoadedImage, name: str) -> ImageRecord:
         """``detect`` for an image that is already read."""
-        regions = self._regions(image)
-        made = candidates(regions, self.bank, self.rule)
-        return ImageRecord(
-            image=name,
-            status="ok" if any(item.accepted for item in made) else "empty",
-            width=image.width,
-            height=image.height,
-            sha256=image.sha256,
-            candidates=made,
-            classes=self.bank.classes,
-            facts=self._facts(image, regions),
-        )
+        regions = self.regions.regions(image.pixels, image.sha256)
+        return self.judge.record(searched(image, name), regions)
 
     def describe(self) -> dict[str, Any]:
         """What every record of this detector says about models and settings."""
-        settings, bank = self.settings, self.bank
-        return {
-            "backbone": {
-                "name": self.backbone.name,
-                "preprocessing": self.backbone.preprocessing,
-                "precision": self.backbone.compute.precision,
-                **_weights(self.backbone.weights),
-            },
-            "proposals": {
-                "name": self.proposer.name,
-                "fallback": self._proposals_fallback,
-                **_weights(self.proposer.weights),
-                **_plain(asdict(settings.proposals), ("name", "checkpoint", "allow_unverified")),
-            },
-            "embedding": asdict(settings.embedding),
-            "scoring": asdict(settings.scoring),
-            "suppression": asdict(settings.suppression),
-            "thresholds": {item.label: item.to_json() for item in self.rule.thresholds},
-            "exemplars": {
-                "positive": len(bank.positives),
-                "negative": len(bank.negatives),
-                "ignored_negatives": list(self.gathered.ignored),
-                "auto_masks": [o.name for o in bank.positives.origins if o.mask_source == "auto"],
-                "shapes_known": bank.knows_shapes,
-            },
-        }
+        return self.judge.describe()
 
     def _load(self, image: object, name: str | None) -> tuple[LoadedImage, str]:
         if isinstance(image, str | Path):
@@ -239,39 +213,39 @@ class Detector:
             return from_pil(image, name or "image"), name or "image"
         raise TypeError(f"detect takes a path, a PIL image or an array, not {type(image).__name__}")
 
-    def _regions(self, image: LoadedImage) -> Regions:
-        chosen = self.settings.proposals
-        promise = self._promise if chosen.prompting == "guided" else None
-        described = Describer(self.backbone, self.proposer, chosen, self.settings.embedding, promise)
-        return described.regions(image.pixels)
-
     def _promise(self, feature_map: FeatureMap) -> npt.NDArray[np.float32]:
-        return promise(cell_vectors(feature_map), self.bank, self.settings.scoring)
-
-    def _facts(self, image: LoadedImage, regions: Regions) -> dict[str, Any]:
-        facts = self.describe()
-        found = regions.proposals
-        figures = spread(regions.described.embedded)
-        facts["source"] = {
-            "frames": image.frames,
-            "orientation": image.orientation,
-            "stored_size": list(image.stored_size),
-        }
-        facts["proposals"] |= {"count": len(found), "removed": dict(found.removed), **found.facts}
-        facts["embedding_spread"] = (
-            None
-            if figures is None
-            else {"cosine_p05": round(figures.low, 6), "cosine_median": round(figures.median, 6)}
-        )
-        facts["embedding_collapse"] = figures is not None and figures.collapse
-        return facts
+        return promise(cell_vectors(feature_map), self.bank, self.judge.rule.scoring)
 
 
-def resolved(scoring: ScoringOptions, backbone: Backbone) -> ScoringOptions:
-    """The options with the backbone's own weights where the user gave none."""
-    names = ("shape_weight", "context_weight")
-    own = {name: getattr(backbone, name) for name in names if getattr(scoring, name) is None}
-    return replace(scoring, **own)
+def searched(image: LoadedImage, name: str) -> Searched:
+    """What the record of an image says of its file."""
+    source = {
+        "frames": image.frames,
+        "orientation": image.orientation,
+        "stored_size": list(image.stored_size),
+    }
+    return Searched(name, image.sha256, image.width, image.height, source)
+
+
+def model_facts(
+    backbone: Backbone, proposer: Proposer, settings: Settings, fallback: bool
+) -> dict[str, Any]:
+    """What a record says of the models. fallback: the proposer stands in for SAM."""
+    return {
+        "backbone": {
+            "name": backbone.name,
+            "preprocessing": backbone.preprocessing,
+            "precision": backbone.compute.precision,
+            **_weights(backbone.weights),
+        },
+        "proposals": {
+            "name": proposer.name,
+            "fallback": fallback,
+            **_weights(proposer.weights),
+            **settings_of(settings.proposals),
+        },
+        "embedding": asdict(settings.embedding),
+    }
 
 
 def _weights(weights: WeightsInfo | None) -> dict[str, Any]:
@@ -281,7 +255,3 @@ def _weights(weights: WeightsInfo | None) -> dict[str, Any]:
         "weights": {"file": weights.file, "sha256": weights.sha256, "layout": weights.layout},
         "weights_verified": weights.verified,
     }
-
-
-def _plain(values: dict[str, Any], without: tuple[str, ...]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if key not in without}

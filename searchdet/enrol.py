@@ -15,7 +15,6 @@ from .embeddings import describe as describe_masks
 from .embeddings import mask_coverage
 from .errors import ExemplarError
 from .exemplars import Exemplar
-from .hashes import cache_folder
 from .proposals import rle
 from .proposals.outline import outlines
 
@@ -29,11 +28,6 @@ def space_of(backbone: Backbone, options: EmbeddingOptions) -> Space:
     pooling = "mean" if options.pooling == "mean" else f"topk {options.topk_share}"
     weights = backbone.weights.sha256 if backbone.weights else None
     return Space(backbone.name, weights, backbone.preprocessing, pooling, backbone.dim)
-
-
-def store() -> Store:
-    """Where descriptions of exemplars are remembered."""
-    return Store(cache_folder(), CACHE_KIND)
 
 
 def build_bank(

@@ -9,15 +9,15 @@ from pathlib import Path
 from . import automask, bankfile, exemplars
 from .audit import conflicts, without
 from .backbones import Backbone
-from .bank import Bank
+from .bank import Bank, Space
 from .cache import Store
 from .config import EmbeddingOptions, ExemplarOptions, ProposalOptions
 from .describe import Describer
-from .enrol import build_bank, space_of, store
+from .enrol import CACHE_KIND, build_bank, space_of
 from .errors import UsageError
 from .exemplars import Exemplar
-from .hashes import cache_folder
 from .proposals.regions import RegionProposer
+from .remembered import KIND, Remembered
 
 log = logging.getLogger(__name__)
 
@@ -56,55 +56,61 @@ class Gathered:
     ignored: tuple[str, ...] = ()
 
 
-def read(examples: Examples, max_pixels: int) -> list[Exemplar]:
-    """All exemplars that are files. Raises ExemplarError for the first that cannot be used."""
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """What turns exemplars into bank rows. cache: the folder that remembers descriptions, or None."""
+
+    backbone: Backbone
+    embedding: EmbeddingOptions = EmbeddingOptions()
+    options: ExemplarOptions = ExemplarOptions()
+    cache: Path | None = None
+
+    @property
+    def space(self) -> Space:
+        return space_of(self.backbone, self.embedding)
+
+
+def read(examples: Examples, max_pixels: int) -> tuple[list[Exemplar], Bank | None]:
+    """All exemplars that are files, or the saved bank. Raises ExemplarError for the first thing that
+    cannot be used."""
+    if examples.bank is not None:
+        return [], bankfile.load(examples.bank)
     found = exemplars.find_positives(examples.positive) if examples.positive else []
     found += exemplars.find_coco(examples.coco, examples.coco_images) if examples.coco else []
     found += exemplars.find_negatives(examples.negative) if examples.negative else []
-    return exemplars.load(found, max_pixels)
+    return exemplars.load(found, max_pixels), None
 
 
-def gather(
-    examples: Examples,
-    read_before: list[Exemplar],
-    backbone: Backbone,
-    embedding: EmbeddingOptions,
-    options: ExemplarOptions,
-) -> Gathered:
-    """The bank of the examples, in the space of ``backbone``, each picture once and without negatives
-    that conflict. Raises ExemplarError."""
-    found: tuple[Exemplar, ...] = ()
-    if examples.bank is not None:
-        bank = bankfile.load(examples.bank)
-        bankfile.require_space(bank, space_of(backbone, embedding), f"--bank {examples.bank}")
-    else:
-        bank, found = enrol(backbone, read_before, embedding, options)
-    return settle(bank, options, found)
+def gather(items: list[Exemplar], saved: Bank | None, by: Enrolment) -> Gathered:
+    """The bank of what ``read`` found, each picture once and without negatives that conflict. Raises
+    ExemplarError for a saved bank of another space."""
+    if saved is not None:
+        bankfile.require_space(saved, by.space, "--bank")
+        return settle(saved, by.options)
+    bank, found = enrol(items, by)
+    return settle(bank, by.options, found)
 
 
-def enrol(
-    backbone: Backbone,
-    items: list[Exemplar],
-    embedding: EmbeddingOptions,
-    options: ExemplarOptions,
-) -> tuple[Bank, tuple[Exemplar, ...]]:
+def enrol(items: list[Exemplar], by: Enrolment) -> tuple[Bank, tuple[Exemplar, ...]]:
     """A bank of all exemplars as they are, and those whose mask was looked for."""
-    if options.exemplar_mask == "auto":
-        items = find_masks(backbone, items, embedding)
-    bank = build_bank(backbone, items, embedding, store())
+    if by.options.exemplar_mask == "auto":
+        items = find_masks(items, by)
+    bank = build_bank(by.backbone, items, by.embedding, Store(by.cache, CACHE_KIND))
     return bank, tuple(item for item in items if item.mask_source == "auto")
 
 
-def find_masks(
-    backbone: Backbone, items: list[Exemplar], embedding: EmbeddingOptions
-) -> list[Exemplar]:
-    """``automask.apply`` with the embedded proposer, which needs no weights and no patience; what was
-    found for the same photos is remembered."""
-    proposals = ProposalOptions("regions")
-    describer = Describer(backbone, RegionProposer(proposals), proposals, embedding)
-    kept = Store(cache_folder(), automask.CACHE_KIND)
-    space = space_of(backbone, embedding)
-    return automask.apply(items, lambda item: describer.regions(item.pixels), space, kept)
+def find_masks(items: list[Exemplar], by: Enrolment) -> list[Exemplar]:
+    """``automask.apply`` with the embedded proposer, which needs no weights and no patience; regions of
+    each photo and the choice among them are remembered."""
+    options = ProposalOptions("regions")
+    describer = Describer(by.backbone, RegionProposer(options), options, by.embedding)
+    remembered = Remembered(describer, Store(by.cache, KIND))
+    return automask.apply(
+        items,
+        lambda item: remembered.regions(item.pixels, item.sha256),
+        by.space,
+        Store(by.cache, automask.CACHE_KIND),
+    )
 
 
 def settle(bank: Bank, options: ExemplarOptions, found: tuple[Exemplar, ...] = ()) -> Gathered:

@@ -182,6 +182,11 @@ Overwrite = Annotated[bool, option("--overwrite", text="Replace records of other
 Root = Annotated[Optional[Path], option("--root", text="Record names are relative to it.", panel=_O)]
 Recursive = Annotated[bool, option("--recursive", "-r", text="Look into sub-folders.", panel=_O)]
 MaxPixels = Annotated[int, option("--max-pixels", text="Refuse larger images.", panel=_O)]
+CacheDir = Annotated[
+    Optional[Path],
+    option("--cache-dir", text="Where regions and exemplars are remembered.", panel=_O),
+]
+NoCache = Annotated[bool, option("--no-cache", text="Remember nothing, compute all.", panel=_O)]
 JsonLines = Annotated[bool, option("--json", text="One JSON record a line on stdout.", panel=_O)]
 FailIfEmpty = Annotated[bool, option("--fail-if-empty", text="Exit 6 if nothing is found.", panel=_O)]
 Verbose = Annotated[bool, option("--verbose", "-v", text="Tell more.", panel=_O)]
@@ -204,4 +209,13 @@ def values(given: dict[str, Any]) -> dict[str, Any]:
     for name in ("class_min_score", "class_min_margin"):
         if name in chosen:
             chosen[name] = pairs(chosen[name] or (), "--" + name.replace("_", "-"))
+    if "no_cache" in given:
+        chosen["cache"] = cache_of(given["cache_dir"], given["no_cache"])
     return chosen
+
+
+def cache_of(folder: Path | None, none: bool) -> Path | None:
+    """The cache folder that the options mean; None for none."""
+    from .hashes import cache_folder
+
+    return None if none else folder or cache_folder()

@@ -73,7 +73,7 @@ def test_models_are_loaded_once_for_many_images(world: Path, monkeypatch: pytest
 
     calls = []
     real = backbones.load
-    monkeypatch.setattr(backbones, "load", lambda options: calls.append(1) or real(options))
+    monkeypatch.setattr(backbones, "load", lambda *given: calls.append(1) or real(*given))
     assert call("in/images", "--recursive", "--no-save").exit_code == 0
     assert calls == [1]
 

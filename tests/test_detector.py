@@ -49,7 +49,7 @@ def exemplar(name: str, label: str | None, colour: tuple[int, int, int]) -> Exem
     return Exemplar(name, label, pixels, np.ones((32, 32), bool), "whole", "0" * 64)
 
 
-def detector(**scoring: object) -> Detector:
+def detector(proposer: GivenProposer | None = None, **scoring: object) -> Detector:
     exemplars = [
         exemplar("pos/red/1.png", "red", RED),
         exemplar("pos/green/1.png", "green", GREEN),
@@ -61,7 +61,7 @@ def detector(**scoring: object) -> Detector:
     settings = Settings(
         scoring=ScoringOptions(**({"min_score": 0.6} | scoring)), suppression=SuppressionOptions(**own)
     )
-    proposer = GivenProposer(scene()[1])
+    proposer = proposer or GivenProposer(scene()[1])
     # the proposer sorts by quality, so row i of the masks stays row i
     return Detector(backbone, proposer, Gathered(bank), settings)
 
@@ -95,8 +95,7 @@ def test_an_image_without_the_target_is_an_empty_record() -> None:
 
 
 def test_no_proposals_are_an_empty_record() -> None:
-    one = detector()
-    one.proposer = GivenProposer(np.zeros((0, 64, 128), bool))
+    one = detector(proposer=GivenProposer(np.zeros((0, 64, 128), bool)))
     assert one.detect(scene()[0]).status == "empty"
 
 
@@ -163,13 +162,13 @@ def test_no_nan_reaches_a_record_and_permuted_masks_give_permuted_candidates(
     for mask in masks:
         y, x, h, w = rng.integers(0, 60), rng.integers(0, 120), rng.integers(0, 40), rng.integers(0, 60)
         mask[y : y + h, x : x + w] = True  # some are empty
-    one = detector(suppression=how, shape_weight=0.3, context_weight=0.2, min_score=-1.0)
-    one.proposer = GivenProposer(masks)
+    own = {"suppression": how, "shape_weight": 0.3, "context_weight": 0.2, "min_score": -1.0}
+    one = detector(proposer=GivenProposer(masks), **own)
     record = json.loads(one.detect(image).to_line())
     assert "NaN" not in json.dumps(record)
     order = rng.permutation(count)
     quality = [1.0 - 0.01 * i for i in range(count)]
-    one.proposer = GivenProposer(masks[order], [quality[i] for i in order])
+    one = detector(proposer=GivenProposer(masks[order], [quality[i] for i in order]), **own)
     again = json.loads(one.detect(image).to_line())
     assert again["detections"] == record["detections"]
     assert again["rejected"] == record["rejected"]
@@ -198,7 +197,7 @@ def test_collapse_is_recorded() -> None:
 
 def test_the_bank_and_the_regions_share_one_space() -> None:
     one, (image, masks) = detector(), scene()
-    red = embed_masks(one.backbone, image, masks[:1]).vectors[0]
+    red = embed_masks(one.regions.describer.backbone, image, masks[:1]).vectors[0]
     assert isinstance(one.bank, Bank)
     row = one.bank.positives.names.index("pos/red/1.png")
     assert float(red @ one.bank.positives.vectors[row]) > 0.9999

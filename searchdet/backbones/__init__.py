@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..config import BackboneOptions
 from ..errors import CheckpointError, UsageError
+from ..loaded import LoadedBefore
 from ..weights import find_published
 from . import dinov3_convnext, resnet, vit
 from .types import Backbone, BackboneSpec, FeatureMap
@@ -87,20 +88,22 @@ def rule_of(name: str) -> tuple[float, float, float]:
     return spec.shape_weight, spec.context_weight, spec.min_score
 
 
-def load(options: BackboneOptions) -> Backbone:
-    """``load_backbone`` for options that are already made."""
+def load(options: BackboneOptions, before: LoadedBefore | None = None) -> Backbone:
+    """``load_backbone`` for options that are already made. before: a network whose file has loaded
+    completely before is loaded when its first feature map is asked for."""
     path = check(options)
     if path is None:
         from .filterbank import FilterbankBackbone
 
         return FilterbankBackbone(options.feat_short_side)
     from ..devices import resolve
+    from .deferred import load_or_defer
     from .network import load_network
 
-    compute = resolve(options.device, options.precision)
-    return load_network(
-        SPECS[options.name], path, compute, options.feat_short_side, options.allow_unverified
-    )
+    compute, spec = resolve(options.device, options.precision), SPECS[options.name]
+    if before is not None:
+        return load_or_defer(spec, path, compute, options, before)
+    return load_network(spec, path, compute, options.feat_short_side, options.allow_unverified)
 
 
 __all__ = ["NAMES", "SPECS", "Backbone", "BackboneSpec", "FeatureMap", "check", "load", "load_backbone"]

@@ -31,6 +31,11 @@ def working_size(height: int, width: int, short_side: int, stride: int) -> tuple
     )
 
 
+def preprocessing(spec: BackboneSpec, short_side: int) -> str:
+    """What is done to an image before a network sees it, as a part of a descriptor's space."""
+    return f"short_side={short_side},stride={spec.stride},bicubic"
+
+
 def resize(image: UInt8Array, height: int, width: int) -> UInt8Array:
     """Bicubic with antialiasing (Pillow), (H, W, 3) uint8 -> (height, width, 3) uint8."""
     if image.shape[:2] == (height, width):
@@ -58,7 +63,7 @@ class NetworkBackbone:
         self.weights: WeightsInfo | None = weights
         self.compute = compute
         self.short_side = short_side
-        self.preprocessing = f"short_side={short_side},stride={spec.stride},bicubic"
+        self.preprocessing = preprocessing(spec, short_side)
         self.network = network
         self._spec = spec
         self._finish = spec.finish(network)
@@ -99,10 +104,21 @@ def load_network(
 
     Raises CheckpointError for anything but a complete match of names and shapes.
     """
+    identity = verify_identity(checkpoint, spec.published, allow_unverified)
+    return fill_network(spec, checkpoint, compute, short_side or spec.short_side, identity)
+
+
+def fill_network(
+    spec: BackboneSpec,
+    checkpoint: Path,
+    compute: Compute,
+    short_side: int,
+    identity: tuple[str, bool | None],
+) -> NetworkBackbone:
+    """``load_network`` for a file whose digest and verdict are known."""
     import torch
 
     raw = read_state_dict(checkpoint)
-    digest, verified = verify_identity(checkpoint, spec.published, allow_unverified)
     try:
         state, layout = convert(checkpoint, raw, spec.layouts)
         with torch.device("meta"):
@@ -111,8 +127,9 @@ def load_network(
     except CheckpointError as error:
         raise _explain(error, spec, raw) from error
     network.eval().to(compute.device)
+    digest, verified = identity
     weights = WeightsInfo(checkpoint.name, digest, layout, verified)
-    return NetworkBackbone(spec, network, weights, compute, short_side or spec.short_side)
+    return NetworkBackbone(spec, network, weights, compute, short_side)
 
 
 def _explain(error: CheckpointError, spec: BackboneSpec, raw: dict[str, Tensor]) -> CheckpointError:

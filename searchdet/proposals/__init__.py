@@ -8,6 +8,7 @@ from typing import Any
 
 from ..config import ProposalOptions
 from ..errors import CheckpointError, UsageError
+from ..loaded import LoadedBefore
 from ..weights import find_published, models_folder
 from .sam import weights
 from .types import Proposals, Proposer
@@ -63,8 +64,14 @@ def choose(options: ProposalOptions) -> ProposalOptions:
     return replace(options, name="regions")
 
 
-def load(options: ProposalOptions, device: str = "auto", precision: str = "auto") -> Proposer:
-    """Load what ``choose`` resolved."""
+def load(
+    options: ProposalOptions,
+    device: str = "auto",
+    precision: str = "auto",
+    before: LoadedBefore | None = None,
+) -> Proposer:
+    """Load what ``choose`` resolved. before: a SAM whose file has loaded completely before is loaded
+    when its first masks are asked for."""
     if options.name == "regions":
         from .regions import RegionProposer
 
@@ -76,11 +83,14 @@ def load(options: ProposalOptions, device: str = "auto", precision: str = "auto"
         return RegionProposer(options)
     from ..devices import resolve
     from .sam import SamProposer
+    from .sam.deferred import load_or_defer
 
     if options.checkpoint is None:
         raise CheckpointError("--proposals sam needs weights.", "Pass --sam-checkpoint FILE.")
     compute = resolve(device, precision)
     path = Path(options.checkpoint)
+    if before is not None:
+        return load_or_defer(path, options, compute, before)
     network, info = weights.load_sam(path, compute, options.allow_unverified)
     return SamProposer(network, info, options, compute)
 

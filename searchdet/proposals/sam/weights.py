@@ -39,6 +39,7 @@ PUBLISHED = (
         "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
     ),
 )
+LAYOUT = "Meta"
 SOURCE = "https://github.com/facebookresearch/segment-anything"
 _DECODER_HEADS = 8  # of the whole family; not visible in any shape
 
@@ -152,10 +153,15 @@ def build(shape: SamShape) -> Sam:
 
 def load_sam(path: Path, compute: Compute, allow_unverified: bool = False) -> tuple[Sam, WeightsInfo]:
     """A SAM on its device, completely filled from ``path``. Raises CheckpointError."""
+    digest, verified = verify_identity(path, PUBLISHED, allow_unverified)
+    return fill_sam(path, compute), WeightsInfo(path.name, digest, LAYOUT, verified)
+
+
+def fill_sam(path: Path, compute: Compute) -> Sam:
+    """``load_sam`` for a file whose identity is known."""
     import torch
 
     state = read_state_dict(path)
-    digest, verified = verify_identity(path, PUBLISHED, allow_unverified)
     try:
         shape = shape_of(state)
     except CheckpointError as error:
@@ -167,4 +173,4 @@ def load_sam(path: Path, compute: Compute, allow_unverified: bool = False) -> tu
     sam.register_buffer("pixel_mean", torch.tensor([123.675, 116.28, 103.53])[:, None, None], False)
     sam.register_buffer("pixel_std", torch.tensor([58.395, 57.12, 57.375])[:, None, None], False)
     sam.eval().to(compute.device)
-    return sam, WeightsInfo(path.name, digest, "Meta", verified)
+    return sam

@@ -1,0 +1,129 @@
+"""Regions of an image, kept by content: what SAM and the backbone computed once is not computed again.
+
+The key names everything that regions depend on: image, models, their weights and settings, and the form
+of the entry. Exemplars and thresholds are not among them, except for guided prompting.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .bank import Bank
+from .cache import Store, key_of
+from .config import ProposalOptions, ScoringOptions
+from .describe import Describer, Regions
+from .embeddings import Descriptors, MaskEmbeddings, l2_normalize
+from .enrol import space_of
+from .proposals import Proposals
+from .tensors import Arrays
+from .version import __version__
+
+KIND = "regions"
+FORM = 1
+UInt8Array = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Regions of one image as arrays with the facts about them, as they lie on disk: vectors, contexts
+    and outlines as float16, masks run-length encoded."""
+
+    arrays: Arrays
+    facts: dict[str, Any]
+
+
+def pack(regions: Regions) -> Packed:
+    """What is kept of N regions."""
+    found, described = regions.proposals, regions.described
+    counts = [code["counts"].encode("ascii") for code in found.rles]
+    arrays: Arrays = {
+        "vectors": described.embedded.vectors.astype(np.float16),
+        "contexts": described.contexts.astype(np.float16),
+        "outlines": described.outlines.astype(np.float16),
+        "valid": described.embedded.valid,
+        "subcell": described.embedded.subcell,
+        "boxes": found.boxes,
+        "quality": found.quality,
+        "counts": np.frombuffer(b"".join(counts), np.uint8),
+        "offsets": np.cumsum([0, *(len(text) for text in counts)], dtype=np.int64),
+    }
+    facts = {"size": list(found.size), "removed": dict(found.removed), "facts": dict(found.facts)}
+    # through JSON, so that what was just made and what was read from disk are the same values
+    return Packed(arrays, json.loads(json.dumps(facts, sort_keys=True)))
+
+
+def unpack(packed: Packed) -> Regions:
+    """The regions; vectors are unit length again. Raises ValueError or KeyError for other arrays."""
+    arrays, facts = packed.arrays, packed.facts
+    size = (int(facts["size"][0]), int(facts["size"][1]))
+    text, ends = arrays["counts"].tobytes(), arrays["offsets"].tolist()
+    rles = tuple({"size": list(size), "counts": text[a:b].decode("ascii")} for a, b in pairwise(ends))
+    quality = np.asarray(arrays["quality"])
+    boxes, removed = np.asarray(arrays["boxes"]), facts["removed"]
+    found = Proposals(size, boxes, quality, rles, removed, facts["facts"])
+    embedded = MaskEmbeddings(
+        l2_normalize(arrays["vectors"]), np.asarray(arrays["valid"]), np.asarray(arrays["subcell"])
+    )
+    if len(embedded.vectors) != len(rles):
+        raise ValueError(f"{len(rles)} masks and {len(embedded.vectors)} vectors do not agree")
+    contexts = l2_normalize(arrays["contexts"])
+    return Regions(found, Descriptors(embedded, contexts, arrays["outlines"].astype(np.float32)))
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A describer whose regions are kept. guide: what guided prompting depends on beyond the image;
+    "" where every point is asked."""
+
+    describer: Describer
+    store: Store
+    guide: str = ""
+
+    def regions(self, image: UInt8Array, sha256: str) -> Regions:
+        """Regions of an (H, W, 3) image whose content has that digest; always as they are kept."""
+        return unpack(self.packed(image, sha256))
+
+    def packed(self, image: UInt8Array, sha256: str) -> Packed:
+        """The same, not unpacked."""
+        key = self._key(image, sha256)
+        entry = self.store.read(key)
+        if entry is not None:
+            return Packed(*entry)
+        packed = pack(self.describer.regions(image))
+        self.store.write(key, packed.arrays, packed.facts)
+        return packed
+
+    def _key(self, image: UInt8Array, sha256: str) -> str:
+        describer = self.describer
+        compute, weights = describer.backbone.compute, describer.proposer.weights
+        return key_of(
+            {
+                "form": [FORM, __version__],
+                "image": [sha256, *image.shape[:2]],
+                "space": asdict(space_of(describer.backbone, describer.embedding)),
+                "compute": [compute.device.split(":")[0], compute.precision],
+                "proposer": [describer.proposer.name, weights.sha256 if weights else None],
+                "proposals": settings_of(describer.proposals),
+                "guide": self.guide,
+            }
+        )
+
+
+def settings_of(options: ProposalOptions) -> dict[str, Any]:
+    """The settings of the proposals; what is said of their weights is not among them."""
+    hidden = ("name", "checkpoint", "allow_unverified")
+    return {name: value for name, value in asdict(options).items() if name not in hidden}
+
+
+def guide_of(bank: Bank, scoring: ScoringOptions) -> str:
+    """What guided prompting depends on beyond the image and the models."""
+    rows = [bank.positives.vectors, bank.negatives.vectors]
+    digests = [hashlib.sha256(np.ascontiguousarray(vectors).tobytes()).hexdigest() for vectors in rows]
+    return f"{digests[0]} {digests[1]} {scoring.negative_weight}"
