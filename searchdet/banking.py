@@ -13,8 +13,8 @@ from .bank import Bank, extended, indexed
 from .bankfile import require_space
 from .cache import Store
 from .calibration import thresholds
-from .config import BackboneOptions, EmbeddingOptions, ScoringOptions
-from .enrol import CACHE_KIND, describe, space_of
+from .config import ScoringOptions
+from .enrol import CACHE_KIND, describe, options_of, space_of
 from .errors import ExemplarError, UsageError
 from .examples import Enrolment, Examples, enrol, read
 from .exemplars import Exemplar, Found
@@ -65,11 +65,8 @@ def add(
     if bank.space is None:
         raise UsageError("the bank has no space.")
     items = _items(given)
-    name, (weights, device, precision) = bank.space.backbone, models
-    side = _short_side(bank.space.preprocessing)
-    options = BackboneOptions(name, str(weights) if weights else None, device, precision, side)
+    options, embedding = options_of(bank.space, *models)
     backbone = backbones.load(options)
-    embedding = _embedding(bank.space.pooling)
     require_space(bank, space_of(backbone, embedding), "the bank")
     rows = describe(backbone, items, embedding, Store(cache, CACHE_KIND))
     return extended(bank, rows, [item.label for item in items])
@@ -197,12 +194,3 @@ def _candidate(path: Path, number: int, label: str | None, image: Path | None) -
     mask = rle.decode([chosen[0]["segmentation"]], (loaded.height, loaded.width))[0]
     name = f"{record['image']}#{number}"
     return Exemplar(name, label, loaded.pixels, mask, "record", loaded.sha256)
-
-
-def _short_side(preprocessing: str) -> int:
-    return int(preprocessing.split(",")[0].removeprefix("short_side="))
-
-
-def _embedding(pooling: str) -> EmbeddingOptions:
-    kind, _, share = pooling.partition(" ")
-    return EmbeddingOptions(kind, float(share)) if share else EmbeddingOptions(kind)

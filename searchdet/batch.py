@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 from .detector import Detector
 from .discovery import Query
@@ -22,7 +22,21 @@ class Result:
     seconds: float
 
 
-def run(detector: Detector, queries: list[Query], output: Output | None) -> Iterator[Result]:
+@dataclass(slots=True)
+class Tally:
+    """How a run went: images by status, and seconds by image. No record stays in memory."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def add(self, result: Result) -> None:
+        """Count one more."""
+        status = result.record.status
+        self.counts[status] = self.counts.get(status, 0) + 1
+        self.seconds[result.record.image] = round(result.seconds, 3)
+
+
+def run(detector: Detector, queries: Iterable[Query], output: Output | None) -> Iterator[Result]:
     """Detect in each image and save as it goes. An image that fails gives a failed record."""
     for query in queries:
         started = time.monotonic()

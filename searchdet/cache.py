@@ -6,11 +6,12 @@ cache costs time and a WARNING, never correctness.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,13 @@ def key_of(facts: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
 class Store:
     """Entries of one kind below ``folder``; None keeps nothing."""
 
-    folder: Path | None
-    kind: str
+    def __init__(self, folder: Path | None, kind: str) -> None:
+        self.folder = folder
+        self.kind = kind
+        self._writable = folder is not None
 
     def read(self, key: str) -> tuple[Arrays, dict[str, Any]] | None:
         """(arrays, facts) of a key, or None where there is no sound entry."""
@@ -48,16 +50,19 @@ class Store:
         except (OSError, tensors.TensorFileError) as error:
             log.warning("%s: a cache entry cannot be used and is made again (%s).", path, error)
             return None
+        with contextlib.suppress(OSError):  # a cache that cannot be written still serves
+            os.utime(path)  # when it was last used, for ``prune``
         return arrays, facts
 
     def write(self, key: str, arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> None:
         """Keep an entry, if the cache can be written."""
-        if self.folder is None:
+        if not self._writable:
             return
         try:
             files.write_bytes(self.path(key), tensors.pack(arrays, facts))
         except OutputError as error:
-            log.warning("Nothing is kept in the cache: %s", error.message)
+            self._writable = False  # said once, not for every image
+            log.warning("No %s are kept in the cache: %s", self.kind, error.message)
 
     def path(self, key: str) -> Path:
         """The file of an entry."""

@@ -7,13 +7,15 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 import typer
 
 from .errors import SearchdetError
 
-EXIT_BUG = 1
+T = TypeVar("T")
+EXIT_BUG, EXIT_SOME_FAILED, EXIT_NOTHING_FOUND = 1, 3, 6
 
 
 def say(text: str) -> None:
@@ -50,3 +52,27 @@ def guarded(debug: bool, verbose: bool) -> Iterator[None]:
             "Please report it with the output of --debug."
         )
         raise typer.Exit(EXIT_BUG) from error
+
+
+@contextlib.contextmanager
+def progress(total: int) -> Iterator[Callable[[Iterable[T]], Iterator[T]]]:
+    """A bar with rate and remaining time on stderr, on a terminal only. Gives a function that wraps
+    what is gone through."""
+    if not sys.stderr.isatty() or total < 2:
+        yield iter
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    rate = TextColumn("{task.fields[rate]}")
+    columns = (BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
+        task = bar.add_task("images", total=total, rate="")
+
+        def wrapped(items: Iterable[T]) -> Iterator[T]:
+            for item in items:
+                yield item
+                speed = bar.tasks[0].speed
+                bar.update(task, advance=1, rate="" if speed is None else f"{speed:.1f}/s")
+
+        yield wrapped

@@ -125,14 +125,8 @@ class Detector:
         """
         settings = settings or Settings()
         items, saved = read(examples, settings.max_pixels)
-        chosen = proposals.choose(settings.proposals)
+        chosen, fallback = choose_proposals(settings.proposals)
         backbones.check(settings.backbone)
-        fallback = settings.proposals.name == "auto" and chosen.name == "regions"
-        if fallback:
-            log.warning(
-                "No SAM checkpoint was given or found: proposals come from `regions`, the embedded "
-                "segmentation. Pass --sam-checkpoint FILE for SAM masks."
-            )
         before = LoadedBefore(Store(settings.cache, LOADED))
         backbone = backbones.load(settings.backbone, before)
         enrolment = Enrolment(backbone, settings.embedding, settings.exemplars, settings.cache)
@@ -215,6 +209,18 @@ class Detector:
 
     def _promise(self, feature_map: FeatureMap) -> npt.NDArray[np.float32]:
         return promise(cell_vectors(feature_map), self.bank, self.judge.rule.scoring)
+
+
+def choose_proposals(options: ProposalOptions) -> tuple[ProposalOptions, bool]:
+    """``proposals.choose``, and whether ``regions`` stands in for SAM, which is said in a WARNING."""
+    chosen = proposals.choose(options)
+    fallback = options.name == "auto" and chosen.name == "regions"
+    if fallback:
+        log.warning(
+            "No SAM checkpoint was given or found: proposals come from `regions`, the embedded "
+            "segmentation. Pass --sam-checkpoint FILE for SAM masks."
+        )
+    return chosen, fallback
 
 
 def searched(image: LoadedImage, name: str) -> Searched:

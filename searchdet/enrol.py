@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 
 from .backbones import Backbone, FeatureMap
 from .bank import Bank, Origin, Rows, Space, indexed, join, plain_rows
 from .cache import Store, key_of
-from .config import EmbeddingOptions
+from .config import BackboneOptions, EmbeddingOptions
 from .embeddings import describe as describe_masks
 from .embeddings import mask_coverage
 from .errors import ExemplarError
@@ -28,6 +29,17 @@ def space_of(backbone: Backbone, options: EmbeddingOptions) -> Space:
     pooling = "mean" if options.pooling == "mean" else f"topk {options.topk_share}"
     weights = backbone.weights.sha256 if backbone.weights else None
     return Space(backbone.name, weights, backbone.preprocessing, pooling, backbone.dim)
+
+
+def options_of(
+    space: Space, weights: Path | None, device: str, precision: str
+) -> tuple[BackboneOptions, EmbeddingOptions]:
+    """Options that put vectors into ``space`` again."""
+    side = int(space.preprocessing.split(",")[0].removeprefix("short_side="))
+    kind, _, share = space.pooling.partition(" ")
+    embedding = EmbeddingOptions(kind, float(share)) if share else EmbeddingOptions(kind)
+    path = str(weights) if weights else None
+    return BackboneOptions(space.backbone, path, device, precision, side), embedding
 
 
 def build_bank(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import re
+import shutil
 import tempfile
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, BinaryIO
 
 from .errors import OutputError
 
@@ -74,3 +77,107 @@ def slug(name: str) -> str:
     stem = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-.")[:70]
     digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
     return f"{stem}-{digest}" if stem else digest
+
+
+def remove(path: Path) -> None:
+    """Delete a file; one that is gone already is fine. Raises OutputError."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be removed ({error.strerror}).") from error
+
+
+@contextlib.contextmanager
+def replaced_folder(path: Path) -> Iterator[Path]:
+    """A new empty folder beside ``path`` that takes its place when the block ends, and is removed if it
+    fails: readers see the old content or the whole new one. Raises OutputError."""
+    old = path.with_name(f".{path.name}.searchdet-old")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix=".searchdet-", suffix=".tmp", dir=path.parent))
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}).") from error
+    try:
+        yield made
+        made.chmod(0o777 & ~_umask())
+        if path.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            path.rename(old)
+        made.rename(path)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}).") from error
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def binary_stream(path: Path) -> Iterator[BinaryIO]:
+    """A file to append to, for a folder that is not yet in its place; on disk when the block ends.
+    Raises OutputError."""
+    try:
+        with path.open("xb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise OutputError(f"{path}: cannot be written ({reason}).") from error
+
+
+class Stream:
+    """A file written piece by piece, for what is too large to hold: as ``write_bytes``, readers see the
+    old content until all of it is there. Leaving the ``with`` block by an exception writes nothing.
+
+    Raises OutputError; the temporary file, in the same folder, is removed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._temporary: str | None = None
+        self._file: IO[bytes] | None = None
+
+    def __enter__(self) -> Stream:
+        with self._reported():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            folder = self.path.parent
+            handle, self._temporary = tempfile.mkstemp(prefix=".searchdet-", suffix=".tmp", dir=folder)
+            self._file = os.fdopen(handle, "wb", 1 << 20)
+        return self
+
+    def write(self, text: str) -> None:
+        """Append text as UTF-8; names that are not UTF-8 come out as the bytes they were."""
+        self.write_bytes(text.encode("utf-8", "surrogateescape"))
+
+    def write_bytes(self, data: bytes) -> None:
+        """Append bytes."""
+        if self._file is None:
+            raise ValueError(f"{self.path}: is not open for writing")
+        with self._reported():
+            self._file.write(data)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None and self._file is not None and self._temporary is not None:
+                with self._reported():
+                    self._file.flush()
+                    os.fsync(self._file.fileno())
+                    self._file.close()
+                    os.chmod(self._temporary, 0o666 & ~_umask())
+                    os.replace(self._temporary, self.path)
+        finally:
+            if self._file is not None:
+                with contextlib.suppress(OSError):  # of a full disk, which was reported before
+                    self._file.close()
+            if self._temporary is not None:
+                Path(self._temporary).unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _reported(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise OutputError(
+                f"{self.path}: cannot be written ({reason}).", "Choose another folder with -o."
+            ) from error

@@ -62,7 +62,7 @@ def score_regions(regions: Descriptors, bank: Bank, options: ScoringOptions) -> 
         raise ValueError(f"regions have shape {vectors.shape}, the bank has dimension {bank.dim}")
     rows = np.arange(len(vectors))
     cosines = vectors @ bank.positives.vectors.T
-    pos = _aggregate(vectors, cosines, bank, options)
+    pos = class_cosines(vectors, cosines, bank, options)
     against = vectors @ bank.negatives.vectors.T
     nearest_neg = _argmax(against)
     some = len(bank.negatives) > 0
@@ -156,7 +156,7 @@ def promise(cells: FloatArray, bank: Bank, options: ScoringOptions) -> npt.NDArr
     return np.asarray(best.reshape(cells.shape[:2]), np.float32)
 
 
-def _aggregate(
+def class_cosines(
     vectors: FloatArray, cosines: FloatArray, bank: Bank, options: ScoringOptions
 ) -> FloatArray:
     """Cosine of each region to each class, (N, C)."""

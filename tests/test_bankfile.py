@@ -182,7 +182,7 @@ def test_a_store_without_a_folder_and_one_that_cannot_write_lose_only_time(
     (tmp_path / "file").write_text("")
     with caplog.at_level(logging.WARNING):
         Store(tmp_path / "file", "x").write("ab12", {}, {})
-    assert "Nothing is kept" in caplog.text
+    assert "are kept in the cache" in caplog.text
 
 
 def test_keys_do_not_depend_on_the_order_of_facts() -> None:

@@ -1,0 +1,170 @@
+"""An index: the regions of many images in one folder, to be searched with any exemplars.
+
+``index.json`` says what was computed by which models; ``images.jsonl`` has one line an image; the other
+files are plain arrays, little-endian and row after row, that are mapped into memory.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from . import files
+from .bank import Space
+from .describe import Regions
+from .errors import UsageError
+from .judge import Searched
+from .proposals import outline
+from .remembered import Packed, unpack
+
+SCHEMA = "searchdet.index/1"
+IntArray = npt.NDArray[np.int64]
+_ROWS: dict[str, np.dtype[Any]] = {
+    "vectors": np.dtype("<f2"),
+    "contexts": np.dtype("<f2"),
+    "outlines": np.dtype("<f2"),
+    "boxes": np.dtype("<f4"),
+    "quality": np.dtype("<f4"),
+    "valid": np.dtype("?"),
+    "subcell": np.dtype("?"),
+}
+"""Arrays with a row a region; the masks lie in ``counts`` (text) and ``offsets`` (R + 1)."""
+REMAKE = "Make it again with `searchdet index`."
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """One image of an index: what its record says, its rows, and the facts of its regions."""
+
+    image: Searched
+    start: int
+    count: int
+    facts: dict[str, Any]
+
+
+def write(
+    path: Path, images: Iterable[tuple[Searched, Packed]], space: Space, models: dict[str, Any]
+) -> int:
+    """Write an index; an old one stays until the new one is whole. Returns how many regions it holds.
+    models: what records say of backbone, proposer and pooling. Raises OutputError."""
+    widths = {"vectors": space.dim, "contexts": space.dim, "outlines": outline.DIM, "boxes": 4}
+    with files.replaced_folder(path) as folder:
+        writer = _Writer(folder)
+        with writer:
+            for image, packed in images:
+                writer.add(image, packed)
+        facts = {
+            "schema": SCHEMA,
+            "space": asdict(space),
+            "models": models,
+            "images": writer.images,
+            "regions": writer.rows,
+            "widths": widths,
+            "bytes": {name: (folder / name).stat().st_size for name in (*_ROWS, *_MASKS)},
+        }
+        files.write_json(folder / "index.json", facts)
+        return writer.rows
+
+
+_MASKS = ("counts", "offsets", "images.jsonl")
+
+
+class _Writer:
+    """Appends image after image; nothing of it stays in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self.images = self.rows = self._text = 0
+        self._open = {name: files.binary_stream(folder / name) for name in (*_ROWS, *_MASKS)}
+        self._streams: dict[str, BinaryIO] = {}
+
+    def __enter__(self) -> None:
+        self._streams = {name: stream.__enter__() for name, stream in self._open.items()}
+        self._streams["offsets"].write(np.zeros(1, "<i8").tobytes())
+
+    def __exit__(self, *error: Any) -> None:
+        for stream in self._open.values():
+            stream.__exit__(*error)
+
+    def add(self, image: Searched, packed: Packed) -> None:
+        for name, kind in _ROWS.items():
+            self._streams[name].write(np.ascontiguousarray(packed.arrays[name], kind).tobytes())
+        self._streams["counts"].write(packed.arrays["counts"].tobytes())
+        ends = packed.arrays["offsets"][1:] + self._text
+        self._streams["offsets"].write(ends.astype("<i8").tobytes())
+        count = len(ends)
+        line = {"image": asdict(image), "start": self.rows, "count": count, "facts": packed.facts}
+        text = json.dumps(line, sort_keys=True, allow_nan=False) + "\n"
+        self._streams["images.jsonl"].write(text.encode())
+        self.images, self.rows = self.images + 1, self.rows + count
+        self._text = int(ends[-1]) if count else self._text
+
+
+class Index:
+    """An index that is mapped into memory. Make it with ``load``."""
+
+    def __init__(self, facts: dict[str, Any], images: list[Indexed], arrays: dict[str, Any]) -> None:
+        self.space = Space(**facts["space"])
+        self.models: dict[str, Any] = facts["models"]
+        self.images = images
+        self.arrays = arrays
+
+    def __len__(self) -> int:
+        return len(self.arrays["quality"])
+
+    def regions(self, item: Indexed) -> Regions:
+        """The regions of one image."""
+        rows = slice(item.start, item.start + item.count)
+        arrays = {name: np.asarray(self.arrays[name][rows]) for name in _ROWS}
+        ends = np.asarray(self.arrays["offsets"][item.start : item.start + item.count + 1])
+        arrays["counts"] = np.asarray(self.arrays["counts"][ends[0] : ends[-1]])
+        arrays["offsets"] = ends - ends[0]
+        return unpack(Packed(arrays, item.facts))
+
+
+def load(path: Path) -> Index:
+    """Open an index. Raises UsageError for anything that is not a whole one."""
+    try:
+        facts = json.loads((path / "index.json").read_text(encoding="utf-8"))
+        if facts["schema"] != SCHEMA:
+            raise ValueError(f"its schema is {facts['schema']!r}, not {SCHEMA}")
+        for name, size in facts["bytes"].items():
+            if (path / name).stat().st_size != size:
+                raise ValueError(f"its file {name} is not whole")
+        images = list(_images(path / "images.jsonl"))
+        if sum(item.count for item in images) != facts["regions"]:
+            raise ValueError("its images and regions do not agree")
+        return Index(facts, images, _arrays(path, facts))
+    except OSError as error:
+        raise UsageError(
+            f"{path}: cannot be read as an index ({error.strerror}).", "Make it with `searchdet index`."
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise UsageError(f"{path}: is not an index ({error}).", REMAKE) from error
+
+
+def _images(path: Path) -> Iterator[Indexed]:
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            item = json.loads(line)
+            yield Indexed(Searched(**item["image"]), item["start"], item["count"], item["facts"])
+
+
+def _arrays(path: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    rows, widths = facts["regions"], facts["widths"]
+    kinds = {name: (kind, (rows, widths.get(name, 1))) for name, kind in _ROWS.items()}
+    kinds["counts"] = (np.dtype("u1"), (facts["bytes"]["counts"], 1))
+    kinds["offsets"] = (np.dtype("<i8"), (rows + 1, 1))
+    made: dict[str, Any] = {}
+    for name, (kind, shape) in kinds.items():
+        flat = shape[:1] if name not in widths else shape
+        if kind.itemsize * int(np.prod(shape)) != facts["bytes"][name]:
+            raise ValueError(f"its file {name} has another size than {shape}")
+        empty = 0 in shape  # which cannot be mapped; "c": torch wants arrays that could be written
+        made[name] = np.zeros(flat, kind) if empty else np.memmap(path / name, kind, "c", shape=flat)
+    return made

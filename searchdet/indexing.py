@@ -1,0 +1,78 @@
+"""What the index commands do: describe a folder of images once, and search it with exemplars."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from . import backbones, bankfile, index, proposals
+from .cache import Store
+from .describe import Describer
+from .detector import Settings, choose_proposals, model_facts, searched
+from .discovery import Query
+from .enrol import options_of, space_of
+from .errors import EmbeddingError, ImageError, ResourceError, SearchdetError, UsageError
+from .examples import Enrolment, Examples, gather, read, settle
+from .images import read_image
+from .index import Index
+from .judge import Judge, Own, Searched, make_judge
+from .loaded import KIND as LOADED
+from .loaded import LoadedBefore
+from .remembered import KIND, Packed, Remembered
+
+
+class Indexer:
+    """Models that describe images for an index. Make it once; it loads what is needed when needed."""
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.proposals.prompting == "guided":
+            raise UsageError(
+                "--prompting guided needs exemplars, and an index is made without them.",
+                "Leave it out.",
+            )
+        chosen, fallback = choose_proposals(settings.proposals)
+        before = LoadedBefore(Store(settings.cache, LOADED))
+        backbone = backbones.load(settings.backbone, before)
+        proposer = proposals.load(chosen, settings.backbone.device, settings.backbone.precision, before)
+        describer = Describer(backbone, proposer, settings.proposals, settings.embedding)
+        self.failed: list[tuple[str, SearchdetError]] = []
+        self._remembered = Remembered(describer, Store(settings.cache, KIND))
+        self._space = space_of(backbone, settings.embedding)
+        self._models = model_facts(backbone, proposer, settings, fallback)
+        self._max_pixels = settings.max_pixels
+
+    def write(self, path: Path, queries: Iterable[Query]) -> int:
+        """Index images into a folder and return how many regions there are. An image that cannot be
+        used is left out and stands in ``failed``. Raises OutputError."""
+        made = (self._describe(query) for query in queries)
+        return index.write(path, (m for m in made if m is not None), self._space, self._models)
+
+    def _describe(self, query: Query) -> tuple[Searched, Packed] | None:
+        try:
+            image = read_image(query.path, self._max_pixels)
+            packed = self._remembered.packed(image.pixels, image.sha256)
+        except (ImageError, EmbeddingError, ResourceError) as error:
+            self.failed.append((query.name, error))
+            return None
+        return searched(image, query.name), packed
+
+
+def judge_for(found: Index, examples: Examples, settings: Settings, weights: Path | None) -> Judge:
+    """The exemplars as a judge of an index. No model is loaded for a saved bank, nor for exemplars that
+    are remembered. Raises ExemplarError, CheckpointError, UsageError."""
+    items, saved = read(examples, settings.max_pixels)
+    if saved is not None:
+        bankfile.require_space(saved, found.space, "--bank")
+        gathered = settle(saved, settings.exemplars)
+    else:
+        given = settings.backbone
+        options, embedding = options_of(found.space, weights, given.device, given.precision)
+        backbone = backbones.load(options, LoadedBefore(Store(settings.cache, LOADED)))
+        by = Enrolment(backbone, embedding, settings.exemplars, settings.cache)
+        differs = found.space.differences(by.space)
+        if differs:
+            raise UsageError(f"the index was made with other models ({'; '.join(differs)}).")
+        gathered = gather(items, None, by)
+    shape, context, least = backbones.rule_of(found.space.backbone)
+    own = Own(shape, context, least)
+    return make_judge(gathered, settings.scoring, settings.suppression, own, found.models)

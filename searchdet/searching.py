@@ -1,0 +1,102 @@
+"""Exemplars against an index: the best detections of all its images, without touching an image.
+
+One pass of matrix products over all regions bounds what each image can have at best; only images whose
+bound can still matter are scored, decided and suppressed as ``detect`` does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from .bank import Bank
+from .config import ScoringOptions
+from .errors import UsageError
+from .index import Index
+from .judge import Judge
+from .records import ImageRecord
+from .scoring import class_cosines
+
+FloatArray = npt.NDArray[np.float32]
+BLOCK_BYTES = 1 << 21
+"""Of float16 rows that are scored at once: small enough to stay in the processor's cache."""
+SLACK = 2e-3
+"""What rounding of float16 vectors can add to a score."""
+
+
+def search(index: Index, judge: Judge, top: int) -> Iterator[ImageRecord]:
+    """Records of the images that hold the ``top`` best detections, best image first; of all images with
+    a detection where ``top`` is 0. Raises UsageError for rules that no bound exists for."""
+    if judge.rule.scoring.centring != "none":
+        raise UsageError("--centring mean depends on all regions of an image.", "Use `detect`.")
+    if not len(index):
+        return
+    bounds = image_bounds(index, judge.bank, judge.rule.scoring)
+    least = min(item.score for item in judge.rule.thresholds)
+    best: list[float] = []
+    found: list[tuple[float, ImageRecord]] = []
+    for i in np.argsort(-bounds, kind="stable"):
+        if bounds[i] < least or (top and len(best) >= top and best[top - 1] > bounds[i]):
+            break
+        item = index.images[i]
+        record = judge.record(item.image, index.regions(item))
+        scores = [found.score or 0.0 for found in record.detections]
+        if scores:
+            found.append((max(scores), record))
+            best = sorted([*best, *scores], reverse=True)[: top or None]
+    last = best[-1] if best else 0.0
+    for score, record in sorted(found, key=lambda pair: (-pair[0], pair[1].image)):
+        if not top or score >= last:
+            yield record
+
+
+def image_bounds(index: Index, bank: Bank, options: ScoringOptions) -> FloatArray:
+    """(I,): no region of an image scores higher than this. Shape and context only lower a score, and
+    suppression does so too."""
+    bounds = row_bounds(index.arrays["vectors"], bank, options)
+    starts = np.asarray([item.start for item in index.images], np.int64)
+    counts = np.asarray([item.count for item in index.images], np.int64)
+    made = np.full(len(starts), -np.inf, np.float32)
+    some = counts > 0
+    made[some] = np.maximum.reduceat(bounds, starts[some])
+    return made
+
+
+def row_bounds(vectors: npt.NDArray[np.float16], bank: Bank, options: ScoringOptions) -> FloatArray:
+    """(R,): what the rows (R, D) can score at most, block by block."""
+    import torch
+
+    if options.pos_agg != "prototype":
+        return _any_bounds(vectors, bank, options)
+    classes = torch.from_numpy(bank.prototypes()).T.contiguous()
+    against = torch.from_numpy(bank.negatives.vectors).T.contiguous()
+    out = np.empty(len(vectors), np.float32)
+    step = max(1, BLOCK_BYTES // (2 * bank.dim))
+    both, split = torch.cat([classes, against], dim=1), classes.shape[1]
+    wide = torch.empty(step, bank.dim)
+    with torch.inference_mode():
+        for start in range(0, len(vectors), step):
+            block = torch.from_numpy(vectors[start : start + step])
+            rows = wide[: len(block)].copy_(block)
+            cosines = rows @ both
+            best = cosines[:, :split].amax(1)
+            if len(bank.negatives):
+                best = best - options.negative_weight * cosines[:, split:].amax(1).clamp(min=0)
+            out[start : start + step] = best.numpy()
+    return np.asarray(out + SLACK, np.float32)
+
+
+def _any_bounds(vectors: npt.NDArray[np.float16], bank: Bank, options: ScoringOptions) -> FloatArray:
+    """The same for every way to aggregate exemplars."""
+    out = np.empty(len(vectors), np.float32)
+    step = max(1, BLOCK_BYTES // (2 * bank.dim))
+    for start in range(0, len(vectors), step):
+        rows = np.asarray(vectors[start : start + step], np.float32)
+        best = class_cosines(rows, rows @ bank.positives.vectors.T, bank, options).max(axis=1)
+        if len(bank.negatives):
+            neg = (rows @ bank.negatives.vectors.T).max(axis=1)
+            best = best - options.negative_weight * np.clip(neg, 0, None)
+        out[start : start + step] = best
+    return np.asarray(out + SLACK, np.float32)
