@@ -11,27 +11,40 @@ import typer
 from . import config
 from . import options as opt
 from .cli_bank import bank_app
-from .console import guarded, say
+from .cli_cache import cache_app
+from .cli_config import ConfigFile, NoConfig, SettingsGroup, config_app
+from .cli_doctor import doctor
+from .cli_export import export
+from .cli_index import index, search
+from .cli_models import models_app
+from .cli_report import report
+from .console import EXIT_NOTHING_FOUND, EXIT_SOME_FAILED, guarded, progress, say
 from .version import __version__
 
 if TYPE_CHECKING:
-    from .batch import Result
+    from .batch import Result, Tally
 
-EXIT_SOME_FAILED, EXIT_NOTHING_FOUND, EXIT_BUG = 3, 6, 1
 _SCORING = config.ScoringOptions()
 _PROPOSALS = config.ProposalOptions()
 _SUPPRESSION = config.SuppressionOptions()
 _EXEMPLARS = config.ExemplarOptions()
 app = typer.Typer(
     name="searchdet",
+    cls=SettingsGroup,
     help="Find objects in images from a handful of examples, without training.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-models_app = typer.Typer(help="Which backbones and weights there are.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 app.add_typer(bank_app, name="bank")
+app.add_typer(cache_app, name="cache")
+app.command("index")(index)
+app.command("search")(search)
+app.command("report")(report)
+app.command("export")(export)
+app.add_typer(config_app, name="config")
+app.command("doctor")(doctor)
 
 
 def _version(value: bool) -> None:
@@ -45,6 +58,8 @@ def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
+    config_file: ConfigFile = None,
+    no_config: NoConfig = False,
 ) -> None:
     """Find objects in images from a handful of examples, without training."""
 
@@ -102,6 +117,7 @@ def detect(
     output: opt.OutputFolder = Path("searchdet-out"),
     save: opt.Save = True,
     overlays: opt.Overlays = True,
+    dataset: opt.Format = "coco",
     overwrite: opt.Overwrite = False,
     root: opt.Root = None,
     recursive: opt.Recursive = False,
@@ -120,27 +136,29 @@ def detect(
         from .detector import Detector, settings_from
         from .discovery import discover
         from .examples import Examples
+        from .exports import formats
         from .output import Output
 
         settings = settings_from(opt.values(given))
         examples = Examples(positive, negative, positive_coco, positive_images, bank)
         queries = discover(images, root, recursive)
-        target = Output(output, overlays, overwrite) if save else None
+        target = Output(output, overlays, overwrite, formats(dataset)) if save else None
         if target is not None:
             target.check(queries)
         detector = Detector.build(examples, settings)
         if target is not None:
-            target.preview(detector.gathered.found)
-        results = []
-        for result in batch.run(detector, queries, target):
-            results.append(result)
-            _tell(result)
-            if json_lines:
-                print(result.record.to_line(), flush=True)
+            target.preview(detector.gathered.shown)
+        tally = batch.Tally()
+        with progress(len(queries)) as advance:
+            for result in batch.run(detector, advance(queries), target):
+                tally.add(result)
+                _tell(result)
+                if json_lines:
+                    print(result.record.to_line(), flush=True)
         if target is not None:
-            target.finish(_run_facts(detector, results))
-            say(f"Records, pictures and coco.json are in {output}.")
-        _leave(results, fail_if_empty)
+            target.finish(_run_facts(detector, tally))
+            say(f"Records, pictures and datasets ({dataset}) are in {output}.")
+        _leave(tally, fail_if_empty)
 
 
 @app.command("eval", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -163,7 +181,7 @@ def evaluate(
     code = 0
     if images is not None:
         words = ["detect", str(images), "--root", str(images), "--output", str(output), *context.args]
-        code = int(app(words, standalone_mode=False) or 0)
+        code = int(app(words, standalone_mode=False, obj=context.obj) or 0)
         if code not in (0, EXIT_SOME_FAILED):
             raise typer.Exit(code)
     with guarded(debug, False):
@@ -195,31 +213,9 @@ def demo(
         say(f"Exemplars, records and pictures are in {output}.")
 
 
-@models_app.command("list")
-def models_list(
-    json_lines: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
-) -> None:
-    """Backbones and proposers: file, where it is published, licence, and whether it is here."""
-    with guarded(False, False):
-        from .catalogue import entries
-
-        rows = entries()
-        if json_lines:
-            print(json.dumps([row.to_json() for row in rows], indent=1))
-            return
-        for row in rows:
-            state = "built in" if not row.file else "here" if row.present else "not here"
-            print(f"{row.name:24} {state:9} {row.licence:16} {row.file or '-'}")
-            if row.file and not row.present:
-                print(f"{'':24} from {row.source}")
-
-
-def _run_facts(detector: Any, results: list[Result]) -> dict[str, Any]:
+def _run_facts(detector: Any, tally: Tally) -> dict[str, Any]:
     from .provenance import versions
 
-    counts: dict[str, int] = {}
-    for result in results:
-        counts[result.record.status] = counts.get(result.record.status, 0) + 1
     return {
         "schema": "searchdet.run/1",
         "versions": versions(),
@@ -229,8 +225,8 @@ def _run_facts(detector: Any, results: list[Result]) -> dict[str, Any]:
             "positive": list(detector.bank.positives.names),
             "negative": list(detector.bank.negatives.names),
         },
-        "counts": counts,
-        "seconds": {item.record.image: round(item.seconds, 3) for item in results},
+        "counts": tally.counts,
+        "seconds": tally.seconds,
     }
 
 
@@ -254,11 +250,10 @@ def _tell(result: Result) -> None:
         )
 
 
-def _leave(results: list[Result], fail_if_empty: bool) -> None:
-    statuses = {result.record.status for result in results}
-    if "failed" in statuses:
+def _leave(tally: Tally, fail_if_empty: bool) -> None:
+    if "failed" in tally.counts:
         raise typer.Exit(EXIT_SOME_FAILED)
-    if fail_if_empty and "ok" not in statuses:
+    if fail_if_empty and "ok" not in tally.counts:
         raise typer.Exit(EXIT_NOTHING_FOUND)
 
 

@@ -18,6 +18,7 @@ from .errors import UsageError
 from .exemplars import Exemplar
 from .proposals.regions import RegionProposer
 from .remembered import KIND, Remembered
+from .render import Picture, exemplar_picture
 
 log = logging.getLogger(__name__)
 
@@ -48,11 +49,11 @@ class Examples:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """A bank and what the record should say about how it came about. found: exemplars whose mask was
-    looked for, to be shown; ignored: names of negatives that would have backfired."""
+    """A bank and what the record should say about how it came about. shown: a small picture of every
+    exemplar that was read; ignored: names of negatives that would have backfired."""
 
     bank: Bank
-    found: tuple[Exemplar, ...] = ()
+    shown: tuple[Picture, ...] = ()
     ignored: tuple[str, ...] = ()
 
 
@@ -87,16 +88,18 @@ def gather(items: list[Exemplar], saved: Bank | None, by: Enrolment) -> Gathered
     if saved is not None:
         bankfile.require_space(saved, by.space, "--bank")
         return settle(saved, by.options)
-    bank, found = enrol(items, by)
-    return settle(bank, by.options, found)
+    bank, items = enrol(items, by)
+    # drawn at once and kept as JPEG, so that the run does not hold every photo
+    shown = tuple(Picture(item.name, exemplar_picture(item.pixels, item.mask)) for item in items)
+    return settle(bank, by.options, shown)
 
 
-def enrol(items: list[Exemplar], by: Enrolment) -> tuple[Bank, tuple[Exemplar, ...]]:
-    """A bank of all exemplars as they are, and those whose mask was looked for."""
+def enrol(items: list[Exemplar], by: Enrolment) -> tuple[Bank, list[Exemplar]]:
+    """A bank of all exemplars as they are, and the exemplars with the masks that it was made with."""
     if by.options.exemplar_mask == "auto":
         items = find_masks(items, by)
     bank = build_bank(by.backbone, items, by.embedding, Store(by.cache, CACHE_KIND))
-    return bank, tuple(item for item in items if item.mask_source == "auto")
+    return bank, items
 
 
 def find_masks(items: list[Exemplar], by: Enrolment) -> list[Exemplar]:
@@ -113,12 +116,12 @@ def find_masks(items: list[Exemplar], by: Enrolment) -> list[Exemplar]:
     )
 
 
-def settle(bank: Bank, options: ExemplarOptions, found: tuple[Exemplar, ...] = ()) -> Gathered:
+def settle(bank: Bank, options: ExemplarOptions, shown: tuple[Picture, ...] = ()) -> Gathered:
     """The bank as it is scored with: copies count once, and negatives that conflict are left out unless
     they are to be kept, with a WARNING."""
     distinct = bank.distinct()
     if options.keep_conflicts:
-        return Gathered(distinct, found)
+        return Gathered(distinct, shown)
     clash = conflicts(distinct)
     names = tuple(distinct.negatives.names[i] for i in clash)
     if names:
@@ -129,4 +132,4 @@ def settle(bank: Bank, options: ExemplarOptions, found: tuple[Exemplar, ...] = (
             len(distinct.negatives),
             ", ".join(names[:3]),
         )
-    return Gathered(without(distinct, clash), found, names)
+    return Gathered(without(distinct, clash), shown, names)

@@ -181,3 +181,14 @@ class Stream:
             raise OutputError(
                 f"{self.path}: cannot be written ({reason}).", "Choose another folder with -o."
             ) from error
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Give a finished file of the same folder its name, once it is on disk. Raises OutputError."""
+    try:
+        with temporary.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}).") from error

@@ -59,3 +59,8 @@ def _digest(path: Path) -> str:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def fresh_sha256(path: Path) -> str:
+    """Digest of the file's bytes, read now: nothing remembered stands in for a file that rots."""
+    return _digest(path)

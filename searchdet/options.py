@@ -178,6 +178,14 @@ Save = Annotated[bool, option("--save/--no-save", text="Write files.", panel=_O)
 Overlays = Annotated[
     bool, option("--overlays/--no-overlays", text="Write a picture an image.", panel=_O)
 ]
+Format = Annotated[
+    str,
+    option(
+        "--format",
+        text="Dataset files: coco, yolo, labelme, labelstudio, voc, csv (with commas), or none.",
+        panel=_O,
+    ),
+]
 Overwrite = Annotated[bool, option("--overwrite", text="Replace records of other images.", panel=_O)]
 Root = Annotated[Optional[Path], option("--root", text="Record names are relative to it.", panel=_O)]
 Recursive = Annotated[bool, option("--recursive", "-r", text="Look into sub-folders.", panel=_O)]

@@ -8,25 +8,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import files
+from . import exports, files
 from .discovery import Query, natural
 from .errors import OutputError, UsageError
-from .exemplars import Exemplar
-from .exports import coco
 from .images import LoadedImage
 from .records import ImageRecord, read_json
-from .render import encode_jpeg, outlined, overlay
+from .render import THUMBNAIL_QUALITY, Picture, encode_jpeg, overlay, thumbnail
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """An output folder: ``records/``, ``overlays/``, ``coco.json`` and ``run.json``."""
+    """An output folder: ``records/``, ``overlays/``, ``thumbnails/``, ``exemplars/``, ``run.json`` and
+    dataset files in ``formats``."""
 
     folder: Path
     overlays: bool = True
     overwrite: bool = False
+    formats: tuple[str, ...] = ("coco",)
 
     def check(self, queries: list[Query]) -> None:
         """Fail early: the folder must be writable and must not be read as input."""
@@ -40,9 +40,12 @@ class Output:
         return self.folder / "records" / f"{name}.json"
 
     def save(self, record: ImageRecord, image: LoadedImage | None) -> None:
-        """Write one record, and its overlay where there is a picture. Raises OutputError."""
+        """Write one record, and with an image its thumbnail and overlay. Raises OutputError."""
         path = self.record_path(record.image)
         self._require_same_image(path, record)
+        if image is not None:
+            small = encode_jpeg(thumbnail(image.pixels), THUMBNAIL_QUALITY)
+            files.write_bytes(self.folder / "thumbnails" / f"{record.image}.jpg", small)
         if self.overlays and image is not None:
             drawn = overlay(image.pixels, record)
             files.write_bytes(self.folder / "overlays" / f"{record.image}.jpg", encode_jpeg(drawn))
@@ -61,16 +64,26 @@ class Output:
                 "Pass --root to keep both apart, or --overwrite to replace it.",
             )
 
-    def preview(self, found: Sequence[Exemplar]) -> None:
-        """Show exemplars whose mask was looked for: ``exemplars/<name>.jpg``."""
-        for item in found:
+    def preview(self, shown: Sequence[Picture]) -> None:
+        """Show the exemplars: ``exemplars/<name>.jpg``, written only where it is not there already."""
+        for item in shown:
             path = self.folder / "exemplars" / f"{item.name}.jpg"
-            files.write_bytes(path, encode_jpeg(outlined(item.pixels, item.mask)))
+            if not _holds(path, item.jpeg):
+                files.write_bytes(path, item.jpeg)
 
     def finish(self, run: dict[str, Any]) -> None:
-        """Rebuild the dataset file from all records of the folder, and write ``run.json``."""
-        files.write_json(self.folder / "coco.json", coco.dataset(read_records(self.folder)))
+        """Rebuild the dataset files from all records of the folder, and write ``run.json``."""
+        if self.formats:
+            found = read_records(self.folder, rejected=False)
+            exports.write(self.folder, found, exports.Options(self.formats))
         files.write_json(self.folder / "run.json", run)
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    try:
+        return path.read_bytes() == data
+    except OSError:
+        return False
 
 
 def read_records(folder: Path, rejected: bool = True) -> Iterator[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import colorsys
 import hashlib
 import io
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -17,6 +18,16 @@ from .records import Candidate, ImageRecord
 UInt8Array = npt.NDArray[np.uint8]
 Box = tuple[float, float, float, float]
 Colour = tuple[int, int, int]
+THUMBNAIL_SIDE, THUMBNAIL_QUALITY = 512, 82
+EXEMPLAR_SIDE = 192
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A JPEG and what it is called."""
+
+    name: str
+    jpeg: bytes
 
 
 def class_colour(name: str) -> Colour:
@@ -54,10 +65,33 @@ def outlined(image: UInt8Array, mask: npt.NDArray[np.bool_]) -> UInt8Array:
     return np.asarray(drawn, np.uint8)
 
 
-def encode_jpeg(image: UInt8Array) -> bytes:
+def thumbnail(image: UInt8Array, side: int = THUMBNAIL_SIDE) -> UInt8Array:
+    """The (H, W, 3) picture with a long side of at most ``side`` pixels."""
+    longest = max(image.shape[:2])
+    if longest <= side:
+        return image
+    height, width = (max(1, round(n * side / longest)) for n in image.shape[:2])
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def exemplar_picture(image: UInt8Array, mask: npt.NDArray[np.bool_]) -> bytes:
+    """A small JPEG of an example, its mask outlined; of a large photo only what is around the mask."""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    if len(rows):
+        margin = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
+        window = tuple(slice(max(0, at[0] - margin), at[-1] + 1 + margin) for at in (rows, columns))
+        if 2 * mask[window].size < mask.size:
+            image, mask = image[window], mask[window]
+    small = thumbnail(image, EXEMPLAR_SIDE)
+    share = cv2.resize(mask.astype(np.float32), small.shape[1::-1], interpolation=cv2.INTER_AREA)
+    drawn = small if mask.all() else outlined(small, share >= min(0.5, float(share.max())))
+    return encode_jpeg(drawn)
+
+
+def encode_jpeg(image: UInt8Array, quality: int = 90) -> bytes:
     """(H, W, 3) uint8 -> JPEG bytes."""
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "JPEG", quality=90)
+    Image.fromarray(image).save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()
 
 

@@ -22,7 +22,7 @@ from searchdet.enrol import build_bank
 from searchdet.errors import UsageError
 from searchdet.examples import Gathered
 from searchdet.exemplars import Exemplar
-from searchdet.exports import coco
+from searchdet.exports import Options, write
 from searchdet.records import SCHEMA, ImageRecord
 from searchdet.render import class_colour, overlay
 
@@ -203,17 +203,16 @@ def test_the_bank_and_the_regions_share_one_space() -> None:
     assert float(red @ one.bank.positives.vectors[row]) > 0.9999
 
 
-def coco_of(records: list[ImageRecord]) -> dict[str, object]:
-    return coco.dataset([json.loads(record.to_line()) for record in records])
+def coco_of(folder: Path, records: list[ImageRecord]) -> dict[str, object]:
+    write(folder, [json.loads(record.to_line()) for record in records], Options(("coco",)))
+    return json.loads((folder / "coco.json").read_text())
 
 
 def test_coco_loads_and_evaluates_to_one_against_itself(tmp_path: Path) -> None:
     one = detector()
     first, second = (one.detect(scene()[0], name) for name in ("a/x.png", "b/x.png"))
-    data = coco_of([first, second])
-    path = tmp_path / "coco.json"
-    path.write_text(json.dumps(data))
-    truth = COCO(str(path))
+    data = coco_of(tmp_path, [first, second])
+    truth = COCO(str(tmp_path / "coco.json"))
     assert [image["file_name"] for image in data["images"]] == ["a/x.png", "b/x.png"]
     assert all(item["iscrowd"] == 0 for item in data["annotations"])
     assert [8, 8, 32, 32] in [item["bbox"] for item in data["annotations"]]
@@ -226,9 +225,9 @@ def test_coco_loads_and_evaluates_to_one_against_itself(tmp_path: Path) -> None:
         assert results.stats[0] == pytest.approx(1.0)
 
 
-def test_coco_without_detections_keeps_images_and_categories() -> None:
+def test_coco_without_detections_keeps_images_and_categories(tmp_path: Path) -> None:
     grey = np.full((64, 128, 3), 128, np.uint8)
-    data = coco_of([detector().detect(grey, "g.png")])
+    data = coco_of(tmp_path, [detector().detect(grey, "g.png")])
     assert len(data["images"]) == 1
     assert data["annotations"] == []
     assert [item["name"] for item in data["categories"]] == ["green", "red"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..checkpoints import Layout, Published, StateDict, rename
 from ..errors import CheckpointError
+from ..hub import published_for
 from .types import BackboneSpec, Network
 
 if TYPE_CHECKING:
@@ -87,7 +88,10 @@ def _spec(size: str, dim: int, prefix: str) -> BackboneSpec:
         stride=32,
         licence="DINOv3 License",
         source="https://github.com/facebookresearch/dinov3",
-        published=(Published(f"dinov3_convnext_{size}_pretrain_lvd1689m-{prefix}.pth", prefix=prefix),),
+        published=(
+            Published(f"dinov3_convnext_{size}_pretrain_lvd1689m-{prefix}.pth", prefix=prefix),
+            *published_for(f"dinov3_convnext_{size}"),
+        ),
         layouts=LAYOUTS,
         build=build,
         run=run,

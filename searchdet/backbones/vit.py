@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..checkpoints import Layout, Published, StateDict, rename
 from ..errors import CheckpointError
+from ..hub import published_for
 from .types import BackboneSpec, Network, no_finish
 
 if TYPE_CHECKING:
@@ -185,7 +186,10 @@ def _v3(name: str, dim: int, timm_name: str, prefix: str) -> BackboneSpec:
         stride=16,
         licence="DINOv3 License",
         source="https://github.com/facebookresearch/dinov3",
-        published=(Published(f"dinov3_{name}_pretrain_lvd1689m-{prefix}.pth", prefix=prefix),),
+        published=(
+            Published(f"dinov3_{name}_pretrain_lvd1689m-{prefix}.pth", prefix=prefix),
+            *published_for(f"dinov3_{name}"),
+        ),
         layouts=LAYOUTS_V3,
         build=build_v3,
         run=run_v3,
@@ -195,14 +199,17 @@ def _v3(name: str, dim: int, timm_name: str, prefix: str) -> BackboneSpec:
     )
 
 
-def _v2(size: str, dim: int, timm_size: str) -> BackboneSpec:
+def _v2(size: str, dim: int, timm_size: str, sha256: str) -> BackboneSpec:
     return BackboneSpec(
         name=f"dinov2_{size}",
         dim=dim,
         stride=14,
         licence="Apache-2.0",
         source="https://github.com/facebookresearch/dinov2",
-        published=(Published(f"dinov2_vit{size}14_pretrain.pth"),),
+        published=(
+            Published(f"dinov2_vit{size}14_pretrain.pth", sha256),
+            *published_for(f"dinov2_{size}"),
+        ),
         layouts=LAYOUTS_V2,
         build=build_v2,
         run=run_v2,
@@ -218,8 +225,8 @@ SPECS = (
     _v3("vitb16", 768, "vit_base_patch16_dinov3", "73cec8be"),
     _v3("vitl16", 1024, "vit_large_patch16_dinov3", "8aa4cbdd"),
     _v3("vith16plus", 1280, "vit_huge_plus_patch16_dinov3", "7c1da9a5"),
-    _v2("s", 384, "small"),
-    _v2("b", 768, "base"),
-    _v2("l", 1024, "large"),
-    _v2("g", 1536, "giant"),
+    _v2("s", 384, "small", "b938bf1bc15cd2ec0feacfe3a1bb553fe8ea9ca46a7e1d8d00217f29aef60cd9"),
+    _v2("b", 768, "base", "0b8b82f85de91b424aded121c7e1dcc2b7bc6d0adeea651bf73a13307fad8c73"),
+    _v2("l", 1024, "large", "d5383ea8f4877b2472eb973e0fd72d557c7da5d3611bd527ceeb1d7162cbf428"),
+    _v2("g", 1536, "giant", "baf8467e50af277596bbbafa06887c177ee899ab46033649c383577d7e9309d3"),
 )

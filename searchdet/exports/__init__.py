@@ -1,1 +1,124 @@
-"""Writers of dataset files. They take records, never models; one module a format."""
+"""Writers of dataset files. They take records, never models; one module a format.
+
+All formats are written in one pass over the records, which are held one at a time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import UsageError
+from ..limits import Limits, require_classes
+from .coco import Coco
+from .job import LOCAL_FILES, Job, Options, Writer
+from .labelme import LabelMe
+from .labelstudio import LabelStudio
+from .table import Table
+from .types import Classes, damaged, labelled
+from .voc import Voc
+from .yolo import Yolo
+
+__all__ = ["FORMATS", "LOCAL_FILES", "Options", "Summary", "check", "formats", "write"]
+
+FORMATS: Mapping[str, Callable[[Job], Writer]] = {
+    "coco": Coco,
+    "yolo": Yolo,
+    "labelme": LabelMe,
+    "labelstudio": LabelStudio,
+    "voc": Voc,
+    "csv": Table,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What an export wrote. failed: images left out because they could not be searched. written: files
+    and folders, relative to the target folder."""
+
+    images: int
+    detections: int
+    failed: int
+    classes: tuple[str, ...]
+    written: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "images": self.images,
+            "detections": self.detections,
+            "failed": self.failed,
+            "classes": list(self.classes),
+            "written": list(self.written),
+        }
+
+
+def formats(text: str) -> tuple[str, ...]:
+    """``coco,csv`` as format names, each once; ``none`` is none. Raises UsageError for another."""
+    chosen = [name.strip().lower() for name in text.split(",")]
+    if chosen == ["none"]:
+        return ()
+    for name in chosen:
+        if name not in FORMATS:
+            raise UsageError(f"there is no format {name!r}.", f"There are {', '.join(FORMATS)}.")
+    return tuple(dict.fromkeys(chosen))
+
+
+def check(options: Options) -> None:
+    """Raise UsageError for options that make no sense together."""
+    needs = {
+        "--images": (options.images is not None, ("yolo", "labelme")),
+        "--polygons": (options.polygons, ("coco",)),
+        "--yolo-parts": (options.yolo_parts, ("yolo",)),
+        "--image-root": (options.image_root != LOCAL_FILES, ("labelstudio",)),
+    }
+    for flag, (given, names) in needs.items():
+        if given and not set(names) & set(options.formats):
+            raise UsageError(f"{flag} has an effect on {' and '.join(names)} only.", "Leave it out.")
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", options.split) or options.split == "images":
+        raise UsageError(
+            f"--split {options.split!r} is no name of a subset.", "For example --split val."
+        )
+    if options.images is not None and not options.images.is_dir():
+        raise UsageError(f"--images {options.images}: there is no such folder.")
+
+
+def write(folder: Path, records: Iterable[Mapping[str, Any]], options: Options) -> Summary:
+    """Write dataset files of records (JSON values, one at a time) below ``folder``.
+
+    Dataset-level files appear together at the end, or not at all. Raises UsageError for records that
+    cannot be exported, OutputError where files cannot be written.
+    """
+    check(options)
+    classes = Classes()
+    images = found = failed = 0
+    names: set[str] = set()
+    with ExitStack() as stack:
+        job = Job(folder, options, classes, stack)
+        writers = [FORMATS[name](job) for name in options.formats]
+        for record in records:
+            image = labelled(record, options.limits)
+            if image is None:
+                failed += 1
+                continue
+            if image.name in names:
+                raise UsageError(f"two records are of {image.name!r}.", "Remove one of the files.")
+            names.add(image.name)
+            classes.note(image.classes)
+            try:
+                for writer in writers:
+                    writer.add(image)
+            except (ValueError, IndexError, OverflowError) as error:
+                raise damaged(image.name, error) from error
+            images, found = images + 1, found + len(image.detections)
+        _require_limited_classes(options.limits, classes)
+        written = tuple(name for writer in writers for name in writer.finish())
+    return Summary(images, found, failed, classes.names, written)
+
+
+def _require_limited_classes(limits: Limits, classes: Classes) -> None:
+    require_classes((*limits.class_min_score, *limits.class_min_margin), classes.names)

@@ -1,45 +1,73 @@
-"""COCO dataset file from record files: images, annotations with scores, categories. No model needed."""
+"""COCO: a whole dataset with scores, and the list of results that evaluators take."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
 from typing import Any
 
+from ..files import Stream
+from .job import Job
+from .types import Detection, Labelled
 
-def dataset(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """A COCO dataset of the accepted detections.
+DATASET, RESULTS = "coco.json", "coco_results.json"
 
-    records: JSON values of record files, in the order of the images. Boxes are x, y, width, height;
-    segmentation is compressed RLE with text counts; iscrowd is 0; ids start at 1. Failed images are
-    left out.
+
+class Coco:
+    """``coco.json`` and ``coco_results.json``.
+
+    Boxes are x, y, width, height; segmentation is compressed RLE with text counts, or polygons; iscrowd
+    is 0, as evaluators leave crowds out; ids start at 1.
     """
-    usable = [record for record in records if record["status"] != "failed"]
-    names = sorted({name for record in usable for name in record["classes"]})
-    category = {name: number for number, name in enumerate(names, start=1)}
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    for image_id, record in enumerate(usable, start=1):
-        images.append(
-            {
-                "id": image_id,
-                "file_name": record["image"],
-                "width": record["width"],
-                "height": record["height"],
-            }
-        )
-        for item in record["detections"]:
-            x0, y0, x1, y1 = item["bbox"]
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": image_id,
-                    "category_id": category[item["label"]],
-                    "bbox": [x0, y0, x1 - x0, y1 - y0],
-                    "area": item["area"],
-                    "iscrowd": 0,
-                    "score": item["score"],
-                    "segmentation": item["segmentation"],
-                }
-            )
-    categories = [{"id": number, "name": name} for name, number in category.items()]
-    return {"images": images, "annotations": annotations, "categories": categories}
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._dataset, self._results = job.stream(DATASET), job.stream(RESULTS)
+        self._dataset.write('{"info": {"description": "Detections of searchdet"}, "annotations": [')
+        self._results.write("[")
+        self._images: list[str] = []
+        self._found = 0
+
+    def add(self, image: Labelled) -> None:
+        number = len(self._images) + 1
+        about = {"id": number, "file_name": image.name, "width": image.width, "height": image.height}
+        self._images.append(_line(about))
+        for item in image.detections:
+            lead = "\n" if self._found == 0 else ",\n"
+            self._found += 1
+            result = self._result(item, number)
+            own = {"id": self._found, **result, "area": item.area, "iscrowd": 0}
+            self._results.write(lead + _line(result))
+            self._dataset.write(lead + _line(own))
+
+    def finish(self) -> tuple[str, ...]:
+        names = enumerate(self._job.classes.names, start=1)
+        categories = [_line({"id": number, "name": name}) for number, name in names]
+        self._results.write("\n]\n")
+        self._dataset.write('\n],\n"images": [')
+        _list(self._dataset, self._images)
+        self._dataset.write('],\n"categories": [')
+        _list(self._dataset, categories)
+        self._dataset.write("]}\n")
+        return DATASET, RESULTS
+
+    def _result(self, item: Detection, image: int) -> dict[str, Any]:
+        shape: Any = item.segmentation
+        if self._job.options.polygons:
+            shape = [[round(v, 2) for v in part.ring().ravel().tolist()] for part in item.parts]
+        return {
+            "image_id": image,
+            "category_id": self._job.classes.number(item.label) + 1,
+            "bbox": list(item.xywh),
+            "score": item.score,
+            "segmentation": shape,
+        }
+
+
+def _line(value: Any) -> str:
+    return json.dumps(value, allow_nan=False)
+
+
+def _list(stream: Stream, lines: list[str]) -> None:
+    for number, line in enumerate(lines):
+        stream.write(("\n" if number == 0 else ",\n") + line)
+    stream.write("\n")

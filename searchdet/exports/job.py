@@ -1,0 +1,126 @@
+"""What writers share: options, where files go, and that none takes the place of another."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from .. import files
+from ..errors import UsageError
+from ..limits import Limits
+from .types import Classes, Labelled
+
+log = logging.getLogger(__name__)
+LOCAL_FILES = "/data/local-files/?d="
+"""Where Label Studio serves the files of its own machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to write. images: folder of the images, to copy them where a format wants them beside its
+    labels. polygons: COCO segmentations as polygons. yolo_parts: one YOLO line for each part of a mask.
+    split: name of the subset, for YOLO and VOC. image_root: what Label Studio puts before image names.
+    """
+
+    formats: tuple[str, ...]
+    limits: Limits = Limits()
+    images: Path | None = None
+    polygons: bool = False
+    yolo_parts: bool = False
+    split: str = "train"
+    image_root: str = LOCAL_FILES
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One export: target folder, options, classes so far, and the files that are open."""
+
+    folder: Path
+    options: Options
+    classes: Classes
+    open: ExitStack
+
+    def stream(self, name: str) -> files.Stream:
+        """A file below the target folder that appears when the whole export has succeeded."""
+        return self.open.enter_context(files.Stream(confined(self.folder, name)))
+
+
+class Writer(Protocol):
+    """One format. Images come one by one; afterwards ``finish`` is called once."""
+
+    def add(self, image: Labelled) -> None: ...
+
+    def finish(self) -> tuple[str, ...]:
+        """What was written, relative to the target folder."""
+        ...
+
+
+def confined(folder: Path, name: str) -> Path:
+    """A path below ``folder``. Raises UsageError where a link leads out of it."""
+    path = folder / name
+    if not path.parent.resolve().is_relative_to(folder.resolve()):
+        raise UsageError(f"{path}: a link leads out of {folder}.", "Remove it, or use another -o.")
+    return path
+
+
+@dataclass(slots=True)
+class Mirror:
+    """One file for each image, at the image's own relative path with another suffix."""
+
+    job: Job
+    folder: str
+    suffix: str
+    _taken: dict[str, str] = field(default_factory=dict)
+
+    def path(self, name: str) -> Path:
+        """Where the file of an image goes. Raises UsageError where another image has it."""
+        target = PurePosixPath(name).with_suffix(self.suffix).as_posix()
+        other = self._taken.setdefault(files.collision_key(target), name)
+        if other != name:
+            raise UsageError(
+                f"{other} and {name} would both have the labels {self.folder}/{target}.",
+                "Rename one of the images and run `detect` again, or leave out this format.",
+            )
+        return confined(self.job.folder, f"{self.folder}/{target}")
+
+    def warn_of_others(self) -> None:
+        """Say so where files of an earlier export remain: they would be taken for labels."""
+        root = self.job.folder / self.folder
+        found = (path.relative_to(root).as_posix() for path in root.rglob(f"*{self.suffix}"))
+        others = sorted(name for name in found if files.collision_key(name) not in self._taken)
+        if others:
+            log.warning(
+                "%s holds %d files of images that are not exported (%s, ...). Remove the folder and "
+                "export again if they are not wanted.",
+                root,
+                len(others),
+                others[0],
+            )
+
+
+def copy_image(job: Job, image: Labelled, target: str) -> None:
+    """Copy an image below the target folder. Raises UsageError where it is not the record's image."""
+    if job.options.images is None:
+        return
+    source = job.options.images / image.name
+    digest = hashlib.sha256()
+    with files.Stream(confined(job.folder, target)) as out:
+        try:
+            with source.open("rb") as stream:
+                while chunk := stream.read(1 << 20):
+                    digest.update(chunk)
+                    out.write_bytes(chunk)
+        except OSError as error:
+            raise UsageError(
+                f"{source}: cannot be read ({error.strerror}).",
+                "--images is the folder that the names in records are relative to.",
+            ) from error
+        if digest.hexdigest() != image.sha256:
+            raise UsageError(
+                f"{source}: is not the image that was searched.",
+                "Run `detect` on it again, or give the right --images.",
+            )

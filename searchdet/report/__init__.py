@@ -1,0 +1,69 @@
+"""One HTML page of an output folder: pictures, masks, evidence, and decisions taken again by eye."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import files
+from ..errors import UsageError
+from ..output import read_records
+from .contents import Contents
+from .page import json_text, page
+from .pictures import as_text, stored, thumbnail_of, within_budget
+
+FILE = "report.html"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A page that was written: its path and bytes, the images it shows and those it leaves out, and how
+    many have no picture."""
+
+    path: Path
+    size: int
+    images: int
+    left_out: int
+    without_picture: int
+
+
+def write(
+    folder: Path, target: Path | None = None, images: Path | None = None, most: int | None = None
+) -> Written:
+    """Write the report of an output folder of ``detect``, by default into it.
+
+    images: where images lie whose thumbnail is missing; most: no more images than that. Raises
+    UsageError where there are no records, OutputError.
+    """
+    path = folder / FILE if target is None else target
+    contents, pictures, left_out = Contents(), [], 0
+    for record in read_records(folder):
+        if most is not None and len(pictures) >= most:
+            left_out += 1
+            continue
+        contents.add(record)
+        pictures.append(thumbnail_of(record, folder, images))
+    if not pictures:
+        raise UsageError(f"{folder}: holds no records.", "Name an output folder of `detect`.")
+    # the page can name the folder only while it lies in it; an absolute path stays out of the file
+    inside = path.resolve() == (folder / FILE).resolve()
+    head = contents.head() | {"inside": inside, "leftOut": left_out}
+    data = page(head, _blocks(contents, pictures, folder)).encode()
+    files.write_bytes(path, data)
+    return Written(path, len(data), len(pictures), left_out, sum(item is None for item in pictures))
+
+
+def _blocks(
+    contents: Contents, pictures: list[bytes | None], folder: Path
+) -> Iterator[tuple[str, str]]:
+    """Details (d), thumbnails (t) and pictures of exemplars (e), by number."""
+    for i, detail in enumerate(contents.details):
+        yield f"d{i}", json_text(detail)
+    for i, picture in enumerate(within_budget(pictures)):
+        if picture is not None:
+            yield f"t{i}", as_text(picture)
+    for i, name in enumerate(contents.exemplars):
+        picture = stored(folder / "exemplars", name)
+        if picture is not None:
+            yield f"e{i}", as_text(picture)

@@ -1,0 +1,250 @@
+// The gallery: which images or single candidates, in which order; drawn only near the window.
+
+const BATCH = 120;
+const gallery = { items: [], cards: [], made: 0, current: 0, shape: 1.25 };
+const byCard = new WeakMap();
+
+function settings() {
+  const only = $("class").value;
+  return {
+    text: $("find").value.trim().toLowerCase(),
+    status: $("status").value,
+    only: only === "" ? null : Number(only),
+    order: $("order").value,
+    rejected: $("rejected").value,
+    single: document.querySelector("input[name=view]:checked").value === "single",
+  };
+}
+
+function wanted(image, chosen) {
+  if (chosen.text && !image.name.toLowerCase().includes(chosen.text)) return false;
+  if (chosen.status === "failed") return image.failed;
+  if (chosen.status === "changed") return image.changed;
+  const { hits, misses } = visible(image, chosen.only, chosen.rejected);
+  if (chosen.status === "with") return hits.length > 0;
+  if (chosen.status === "without") return !image.failed && hits.length === 0;
+  return chosen.only === null || hits.length + misses.length > 0;
+}
+
+function rank(image, chosen) {
+  let best = -Infinity;
+  let doubt = Infinity;
+  let other = -Infinity;
+  for (let j = 0; j < image.shown.length; j++) {
+    if (chosen.only !== null && image.label[j] !== chosen.only) continue;
+    const score = image.score[j];
+    if (image.shown[j] && score > best) best = score;
+    if (score > other) other = score;
+    if (!image.lost.has(j)) doubt = Math.min(doubt, Math.abs(slack(image, j)));
+  }
+  // images with detections first, then by what came closest
+  return { best: best > -Infinity ? best : other - 10, doubt };
+}
+
+function listed(chosen) {
+  const items = [];
+  for (const image of images) {
+    if (!wanted(image, chosen)) continue;
+    if (!chosen.single) {
+      items.push({ image, j: -1, ...(chosen.order === "name" ? {} : rank(image, chosen)) });
+      continue;
+    }
+    const { hits, misses } = visible(image, chosen.only, chosen.rejected);
+    for (const j of [...hits, ...misses].sort((a, b) => image.score[b] - image.score[a])) {
+      if (chosen.status === "changed" && Boolean(image.shown[j]) === j < image.accepted) continue;
+      items.push({ image, j, best: image.score[j], doubt: Math.abs(slack(image, j)) });
+    }
+  }
+  if (chosen.order === "best") items.sort((a, b) => b.best - a.best || a.image.index - b.image.index);
+  if (chosen.order === "doubt") items.sort((a, b) => (a.doubt === b.doubt ? a.image.index - b.image.index : a.doubt - b.doubt));
+  return items;
+}
+
+const keyOf = (item) => `${item.image.index}/${item.j}`;
+
+function relist() {
+  const chosen = settings();
+  const items = listed(chosen);
+  const same = items.length === gallery.items.length && items.every((item, i) => keyOf(item) === keyOf(gallery.items[i]));
+  const words = chosen.single ? ["candidate", "candidates"] : ["image", "images"];
+  $("listed").textContent = counted(items.length, ...words);
+  $("nothing").hidden = items.length > 0;
+  $("nothing").textContent = chosen.single ? "No candidate is like that." : "No image is like that.";
+  if (same) return redraw();
+  const held = gallery.items[gallery.current];
+  const focused = $("gallery").contains(document.activeElement);
+  gallery.cards.forEach((card) => near.unobserve(card));
+  Object.assign(gallery, { items, cards: [], made: 0, current: 0 });
+  $("gallery").replaceChildren();
+  grow(BATCH);
+  const again = held && items.findIndex((item) => keyOf(item) === keyOf(held));
+  if (again > 0) makeCurrent(again, focused);
+  else if (items.length) makeCurrent(0, focused);
+}
+
+function grow(upTo) {
+  const last = Math.min(gallery.items.length, Math.max(upTo, gallery.made));
+  const fresh = [];
+  for (let i = gallery.made; i < last; i++) {
+    const card = make("li", { class: "card" }, make("button", { type: "button", class: "open", tabindex: "-1" },
+      make("span", { class: "pic" }), make("span", { class: "cap" })));
+    byCard.set(card, i);
+    gallery.cards.push(card);
+    fresh.push(card);
+  }
+  gallery.made = last;
+  $("gallery").append(...fresh);
+  fresh.forEach((card, i) => {
+    label(card, gallery.items[last - fresh.length + i]);
+    near.observe(card);
+  });
+}
+
+function nameParts(name) {
+  const cut = name.lastIndexOf("/") + 1;
+  const path = make("span", { class: "path", title: name });
+  if (cut) path.append(make("i", { text: name.slice(0, cut) }));
+  path.append(make("b", { text: name.slice(cut) }));
+  return path;
+}
+
+function chipsOf(image) {
+  const counts = new Map();
+  for (let j = 0; j < image.shown.length; j++) {
+    if (image.shown[j]) counts.set(image.label[j], (counts.get(image.label[j]) || 0) + 1);
+  }
+  return [...counts].sort((a, b) => a[0] - b[0]);
+}
+
+function label(card, item) {
+  const { image, j } = item;
+  const button = card.firstChild;
+  const second = make("span", { class: "chips" });
+  let words;
+  if (image.failed) {
+    words = `${image.name}, failed`;
+    second.append(make("span", { class: "chip", text: "failed" }));
+  } else if (j >= 0) {
+    const state = image.shown[j] ? "" : "rejected, ";
+    words = `${classes[image.label[j]]} ${short(image.score[j])}, ${state}in ${image.name}`;
+    second.append(make("span", { class: "chip" }, dot(image.label[j]), `${classes[image.label[j]]} ${short(image.score[j])}`));
+    if (state) second.append(make("span", { class: "chip", text: "rejected" }));
+  } else {
+    const counts = chipsOf(image);
+    words = `${image.name}, ${counts.map(([c, n]) => `${n} ${classes[c]}`).join(", ") || "no detections"}`;
+    for (const [c, n] of counts) second.append(make("span", { class: "chip", title: classes[c] }, dot(c), String(n)));
+    if (!counts.length) second.append(make("span", { class: "chip", text: "no detections" }));
+  }
+  button.setAttribute("aria-label", words);
+  button.lastChild.replaceChildren(nameParts(image.name), second);
+}
+
+function fill(card) {
+  const item = gallery.items[byCard.get(card)];
+  const { image, j } = item;
+  const frame = card.firstChild.firstChild;
+  if (image.failed) {
+    const blank = make("span", { class: "blank" });
+    blank.append(make("b", { text: image.error[0] }), make("span", { text: image.error[1] }));
+    frame.replaceChildren(blank);
+    return;
+  }
+  const chosen = settings();
+  let seen = visible(image, chosen.only, chosen.rejected);
+  if (j >= 0) seen = { hits: seen.hits.filter((k) => k === j), misses: image.shown[j] ? [] : [j] };
+  const known = frame.querySelector("svg");
+  if (known) {
+    known.lastChild.replaceWith(layer(image, seen));
+    return;
+  }
+  const view = j >= 0 ? around(image, j, gallery.shape) : null;
+  const drawn = picture(image, view, layer(image, seen));
+  frame.replaceChildren(drawn);
+  if (block(`t${image.index}`) === null) frame.append(make("span", { class: "blank", text: image.name }));
+}
+
+const near = new IntersectionObserver(
+  (entries) => {
+    for (const { target, isIntersecting } of entries) {
+      target.toggleAttribute("data-near", isIntersecting);
+      if (isIntersecting) fill(target);
+      else target.firstChild.firstChild.replaceChildren();
+    }
+  },
+  { rootMargin: "500px 0px" },
+);
+const end = new IntersectionObserver(
+  (entries) => {
+    if (entries.some((entry) => entry.isIntersecting)) grow(gallery.made + BATCH);
+  },
+  { rootMargin: "1500px 0px" },
+);
+
+function redraw() {
+  $("gallery").querySelectorAll("[data-near]").forEach((card) => {
+    label(card, gallery.items[byCard.get(card)]);
+    fill(card);
+  });
+}
+
+function makeCurrent(i, focus) {
+  const before = gallery.cards[gallery.current];
+  if (before) before.firstChild.tabIndex = -1;
+  gallery.current = i;
+  if (i >= gallery.made) grow(i + BATCH);
+  const button = gallery.cards[i].firstChild;
+  button.tabIndex = 0;
+  if (focus) button.focus();
+}
+
+function columns() {
+  const top = gallery.cards[0].offsetTop;
+  const next = gallery.cards.findIndex((card) => card.offsetTop !== top);
+  return next < 0 ? gallery.cards.length : next;
+}
+
+function moved(key) {
+  const last = gallery.items.length - 1;
+  const i = gallery.current;
+  const row = columns();
+  const to = { ArrowRight: i + 1, ArrowLeft: i - 1, ArrowDown: i + row, ArrowUp: i - row, Home: 0, End: last }[key];
+  return to === undefined || to < 0 || to > last ? null : to;
+}
+
+// The accepted or drawn candidate under the pointer, the smallest of several; -1 for none
+const pen = document.createElement("canvas").getContext("2d");
+function hit(image, svg, event, seen) {
+  const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
+  const areas = detail(image.index).area;
+  const under = [...seen.hits, ...seen.misses].filter((j) => pen.isPointInPath(new Path2D(pathOf(image, j)), at.x, at.y));
+  return under.length ? under.reduce((a, b) => (areas[b] < areas[a] ? b : a)) : -1;
+}
+
+function startGallery() {
+  const shapes = images.filter((image) => !image.failed).map((image) => image.size[0] / image.size[1]).sort((a, b) => a - b);
+  if (shapes.length) gallery.shape = Math.min(1.6, Math.max(0.8, shapes[shapes.length >> 1]));
+  document.documentElement.style.setProperty("--tile", gallery.shape);
+  $("bar").addEventListener("submit", (event) => event.preventDefault());
+  $("find").addEventListener("input", after(120, relist));
+  $("bar").addEventListener("change", (event) => event.target.id !== "find" && relist());
+  $("gallery").addEventListener("keydown", (event) => {
+    const to = gallery.items.length && !event.altKey && !event.ctrlKey && !event.metaKey ? moved(event.key) : null;
+    if (to === null) return;
+    event.preventDefault();
+    makeCurrent(to, true);
+    gallery.cards[to].scrollIntoView({ block: "nearest" });
+  });
+  $("gallery").addEventListener("click", (event) => {
+    const card = event.target.closest(".card");
+    if (!card) return;
+    const i = byCard.get(card);
+    const { image, j } = gallery.items[i];
+    makeCurrent(i, true);
+    const drawn = card.querySelector("svg");
+    const chosen = settings();
+    const pointed = j < 0 && drawn && event.detail > 0; // a click, not Enter
+    openViewer(i, pointed ? hit(image, drawn, event, visible(image, chosen.only, chosen.rejected)) : j);
+  });
+  end.observe($("end"));
+  relist();
+}

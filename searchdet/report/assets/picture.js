@@ -1,0 +1,142 @@
+// Pictures with what was found on them. Details of an image are read when it comes into view.
+
+const KEPT_DETAILS = 120;
+const details = new Map();
+
+function detail(index) {
+  let found = details.get(index);
+  if (found === undefined) {
+    found = JSON.parse(block(`d${index}`));
+    found.path = [];
+    if (details.size >= KEPT_DETAILS) details.delete(details.keys().next().value);
+  } else {
+    details.delete(index);
+  }
+  details.set(index, found);
+  return found;
+}
+
+const LETTERS = new Uint8Array(128);
+[..."ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"].forEach(
+  (letter, value) => (LETTERS[letter.charCodeAt(0)] = value),
+);
+
+// Five bits a character, low first; bit 5 says that more follow; the lowest bit of a number is its sign.
+function unpacked(text) {
+  const found = [];
+  let value = 0;
+  let shift = 0;
+  for (let i = 0; i < text.length; i++) {
+    const bits = LETTERS[text.charCodeAt(i)];
+    value |= (bits & 31) << shift;
+    shift += 5;
+    if (bits & 32) continue;
+    found.push(value & 1 ? -((value + 1) >> 1) : value >> 1);
+    value = shift = 0;
+  }
+  return found;
+}
+
+function pathOfOutline(text) {
+  const list = unpacked(text);
+  let path = "";
+  for (let i = 0; i < list.length; ) {
+    const corners = list[i++];
+    path += `M${list[i]} ${list[i + 1]}`;
+    i += 2;
+    path += corners > 1 ? "l" : "h1";
+    for (let k = 1; k < corners; k++, i += 2) path += `${list[i]} ${list[i + 1]} `;
+    path += "z";
+  }
+  return path;
+}
+
+const unit = (image) => head.units / Math.max(...image.size, 1);
+
+// x, y, width and height of a candidate's box in the units of outlines
+function boxOf(image, j) {
+  const [x0, y0, x1, y1] = detail(image.index).box.slice(4 * j, 4 * j + 4);
+  const scale = unit(image);
+  return [x0 * scale, y0 * scale, (x1 - x0) * scale, (y1 - y0) * scale];
+}
+
+function pathOf(image, j) {
+  const known = detail(image.index);
+  if (known.path[j] === undefined) {
+    const [x, y, width, height] = boxOf(image, j).map((value) => Math.round(value * 10) / 10);
+    const outline = known.outline[j];
+    known.path[j] = outline ? pathOfOutline(outline) : `M${x} ${y}h${width}v${height}h${-width}z`;
+  }
+  return known.path[j];
+}
+
+const extent = (image) => image.size.map((side) => side * unit(image));
+
+function thumbnail(image) {
+  const data = block(`t${image.index}`);
+  return data === null ? null : `data:image/jpeg;base64,${data}`;
+}
+
+// An <svg> of the picture, or of a part of it: view is x, y, width, height in units.
+function picture(image, view, ...over) {
+  const [width, height] = extent(image);
+  const box = view || [0, 0, width, height];
+  const data = thumbnail(image);
+  const ground = data
+    ? draw("image", { href: data, width, height, preserveAspectRatio: "none" })
+    : draw("rect", { class: "ground", width, height });
+  return draw("svg", { viewBox: box.join(" "), "aria-hidden": "true" }, ground, ...over);
+}
+
+// The view around a candidate's box, of a certain shape, inside the picture where it fits
+function around(image, j, shape) {
+  const [x, y, width, height] = boxOf(image, j);
+  const [whole, tall] = extent(image);
+  let wide = Math.max(width * 1.7, height * 1.7 * shape, 70);
+  wide = Math.min(wide, Math.max(whole, tall * shape));
+  const high = wide / shape;
+  const place = (middle, part, all) => (part >= all ? (all - part) / 2 : Math.min(Math.max(0, middle - part / 2), all - part));
+  return [place(x + width / 2, wide, whole), place(y + height / 2, high, tall), wide, high];
+}
+
+const NEAR_MISS = 0.1;
+
+// Candidates to draw: accepted ones, and rejected ones as the page is set
+function visible(image, only, rejected) {
+  const found = { hits: [], misses: [] };
+  for (let j = 0; j < image.shown.length; j++) {
+    if (only !== null && image.label[j] !== only) continue;
+    if (image.shown[j]) found.hits.push(j);
+    else if (rejected === "all" || (rejected === "near" && nearMiss(image, j))) found.misses.push(j);
+  }
+  return found;
+}
+
+const nearMiss = (image, j) => !image.lost.has(j) && slack(image, j) >= -NEAR_MISS;
+
+// All masks of a picture as few paths: one a class and kind, with a dark rim below
+function layer(image, seen) {
+  const group = draw("g");
+  const paths = new Map();
+  const collect = (list, kind) => {
+    for (const j of list) {
+      const key = `${kind} ${image.label[j]}`;
+      paths.set(key, (paths.get(key) || "") + pathOf(image, j));
+    }
+  };
+  collect(seen.misses, "miss");
+  collect(seen.hits, "mask");
+  for (const [key, path] of paths) {
+    const [kind, label] = key.split(" ");
+    group.append(...strokes(kind, path, Number(label)));
+  }
+  return group;
+}
+
+function strokes(kind, path, label) {
+  const colour = colourOf(label);
+  const rim = draw("path", { class: kind === "mask" ? "halo" : "miss under", d: path });
+  const line = draw("path", { class: kind, d: path, stroke: colour });
+  if (kind === "mask") line.setAttribute("fill", colour);
+  return [rim, line];
+}

@@ -1,0 +1,21 @@
+// Decisions change here; everything else follows.
+
+const later = after(350, () => $("viewer").open || relist());
+const soon = oncePerFrame(() => {
+  redraw();
+  refreshViewer();
+});
+
+function changed(always) {
+  decide();
+  refreshSide(always === true);
+  soon();
+  later();
+}
+
+decide();
+startSide();
+refreshSide(true);
+startViewer();
+startGallery();
+document.documentElement.dataset.ready = "";

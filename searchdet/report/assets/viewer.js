@@ -1,0 +1,159 @@
+// One image large, its candidates, and the evidence of one of them.
+
+const viewer = { items: [], at: 0, chosen: -1, order: [], opened: null };
+
+function openViewer(i, j) {
+  viewer.items = gallery.items; // the order stays while the window is open, whatever is decided in it
+  $("viewer").showModal();
+  document.body.classList.add("held");
+  show(i, j);
+  $("list").focus();
+}
+
+function show(i, j) {
+  const { image, j: own } = viewer.items[i];
+  viewer.at = i;
+  $("viewer-name").textContent = image.name;
+  $("viewer-name").title = image.name;
+  $("viewer-place").textContent = `${i + 1} of ${viewer.items.length}`;
+  $("before").disabled = i === 0;
+  $("after").disabled = i === viewer.items.length - 1;
+  viewer.chosen = j >= 0 ? j : own;
+  order(image);
+  if (viewer.chosen < 0 && viewer.order.length) viewer.chosen = viewer.order[0];
+  drawStage(image);
+  drawList(image);
+  choose(viewer.chosen);
+}
+
+// Accepted first, then rejected as the page is set; the chosen one is always there
+function order(image) {
+  const chosen = settings();
+  const seen = visible(image, chosen.only, chosen.rejected);
+  const all = [...seen.hits, ...seen.misses];
+  if (viewer.chosen >= 0 && !all.includes(viewer.chosen)) all.push(viewer.chosen);
+  const key = chosen.order === "doubt" && !chosen.single ? (j) => -Math.abs(slack(image, j)) : (j) => 10 * image.shown[j] + image.score[j];
+  viewer.order = all.sort((a, b) => key(b) - key(a));
+  const left = image.shown.length - viewer.order.length;
+  $("list-note").textContent = image.failed ? "" : left ? `${left.toLocaleString("en")} more rejected` : "all shown";
+}
+
+function drawStage(image) {
+  if (image.failed) {
+    $("stage").replaceChildren(make("p", { class: "blank", text: "This image could not be used." }));
+    return;
+  }
+  const areas = detail(image.index).area;
+  const below = [...viewer.order].sort((a, b) => areas[b] - areas[a]); // small ones on top, so that they can be clicked
+  const groups = below.map((j) => {
+    const path = pathOf(image, j);
+    const kind = image.shown[j] ? "mask" : "miss";
+    const area = draw("path", { class: "hit", d: path, fill: "none" });
+    const group = draw("g", { class: "hit", "data-j": j }, ...strokes(kind, path, image.label[j]), area);
+    group.addEventListener("click", () => choose(j));
+    return group;
+  });
+  const drawn = picture(image, null, ...groups);
+  const parts = [drawn];
+  if (block(`t${image.index}`) === null) parts.push(make("span", { class: "blank", text: image.name }));
+  $("stage").replaceChildren(...parts);
+}
+
+function drawList(image) {
+  const rows = viewer.order.map((j) => {
+    const item = make("li", { role: "option", id: `row${j}`, class: image.shown[j] ? "" : "out" });
+    item.style.setProperty("--own", colourOf(image.label[j]));
+    item.append(dot(image.label[j]), make("span", { class: "what", text: classes[image.label[j]] }),
+      make("span", { class: "no", text: image.shown[j] ? "" : "rejected" }), make("span", { class: "num", text: short(image.score[j]) }));
+    item.addEventListener("click", () => choose(j));
+    return item;
+  });
+  $("list").replaceChildren(...rows);
+}
+
+function choose(j) {
+  const { image } = viewer.items[viewer.at];
+  if (j >= 0 && !viewer.order.includes(j)) {
+    viewer.chosen = j;
+    order(image);
+    drawStage(image);
+    drawList(image);
+  }
+  viewer.chosen = j;
+  for (const item of $("list").children) item.setAttribute("aria-selected", String(item.id === `row${j}`));
+  for (const group of $("stage").querySelectorAll("g[data-j]")) group.classList.toggle("chosen", group.dataset.j === String(j));
+  const top = $("stage").querySelector("g.chosen");
+  if (top) top.parentNode.append(top);
+  if (j >= 0) {
+    $("list").setAttribute("aria-activedescendant", `row${j}`);
+    const row = $(`row${j}`);
+    const list = $("list");
+    if (row.offsetTop < list.scrollTop + list.offsetTop) list.scrollTop = row.offsetTop - list.offsetTop - 2;
+    const under = row.offsetTop + row.offsetHeight - list.offsetTop - list.clientHeight;
+    if (under > list.scrollTop) list.scrollTop = under + 2;
+    $("evidence").replaceChildren(...evidence(image, j, choose));
+    $("evidence").scrollTop = 0;
+    return;
+  }
+  $("list").removeAttribute("aria-activedescendant");
+  $("evidence").replaceChildren(...nothingChosen(image));
+}
+
+function nothingChosen(image) {
+  if (image.failed) {
+    return [make("div", { class: "verdict" }, make("h3", { text: `Failed: ${image.error[0]}` })), make("p", { class: "why", text: image.error[1] })];
+  }
+  const words = image.shown.length
+    ? "No detections here. Show rejected candidates to see what came close."
+    : "No candidates here.";
+  return [make("p", { class: "soft", text: words })];
+}
+
+function refreshViewer() {
+  if (!$("viewer").open) return;
+  const { image } = viewer.items[viewer.at];
+  const kept = $("evidence").scrollTop;
+  const inside = $("evidence").contains(document.activeElement);
+  order(image);
+  drawStage(image);
+  drawList(image);
+  choose(viewer.chosen);
+  $("evidence").scrollTop = kept;
+  if (inside) $("list").focus({ preventScroll: true });
+}
+
+function step(by) {
+  const to = viewer.at + by;
+  if (to >= 0 && to < viewer.items.length) show(to, -1);
+}
+
+function stepInside(by) {
+  const to = viewer.order.indexOf(viewer.chosen) + by;
+  if (to >= 0 && to < viewer.order.length) choose(viewer.order[to]);
+}
+
+function startViewer() {
+  const moves = {
+    ArrowLeft: () => step(-1), ArrowRight: () => step(1), ArrowUp: () => stepInside(-1), ArrowDown: () => stepInside(1),
+    Home: () => viewer.order.length && choose(viewer.order[0]), End: () => viewer.order.length && choose(viewer.order.at(-1)),
+  };
+  $("viewer").addEventListener("keydown", (event) => {
+    const move = moves[event.key];
+    if (!move || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    move();
+  });
+  $("before").addEventListener("click", () => step(-1));
+  $("after").addEventListener("click", () => step(1));
+  $("close").addEventListener("click", () => $("viewer").close());
+  $("viewer").addEventListener("click", (event) => event.target === $("viewer") && $("viewer").close());
+  $("viewer").addEventListener("close", () => {
+    document.body.classList.remove("held");
+    const last = viewer.items[viewer.at];
+    relist();
+    const i = gallery.items.findIndex((item) => keyOf(item) === keyOf(last));
+    if (i < 0) return;
+    makeCurrent(i, true);
+    gallery.cards[i].scrollIntoView({ block: "nearest" });
+  });
+}

@@ -1,0 +1,82 @@
+"""The pictures of a report: thumbnails that `detect` left, or made now from the images."""
+
+from __future__ import annotations
+
+import base64
+import io
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ..errors import ImageError
+from ..images import read_image
+from ..render import THUMBNAIL_QUALITY, THUMBNAIL_SIDE, encode_jpeg, thumbnail
+
+log = logging.getLogger(__name__)
+
+BUDGET = 27_000_000
+"""Bytes of all thumbnails of a page; above it they get smaller together. A third more in the file."""
+LEAST_SIDE, SMALL_QUALITY = 96, 76
+
+
+def below(folder: Path, name: str) -> Path | None:
+    """The path of a name of a record in a folder; None for a name that leads out of it."""
+    parts = PurePosixPath(name)
+    return None if parts.is_absolute() or ".." in parts.parts else folder / parts
+
+
+def thumbnail_of(record: Mapping[str, Any], folder: Path, images: Path | None) -> bytes | None:
+    """JPEG bytes for a record: from the output folder, else from its image below ``images``, else None."""
+    found = stored(folder / "thumbnails", record["image"])
+    if found is not None or images is None or record["status"] == "failed":
+        return found
+    path = below(images, record["image"])
+    if path is None:
+        return None
+    try:
+        image = read_image(path)
+    except ImageError as error:
+        log.warning("%s: no picture, %s", record["image"], error.one_line())
+        return None
+    if image.sha256 != record["sha256"]:
+        log.warning("%s: no picture, %s is another image.", record["image"], path)
+        return None
+    return encode_jpeg(thumbnail(image.pixels), THUMBNAIL_QUALITY)
+
+
+def stored(folder: Path, name: str) -> bytes | None:
+    """The JPEG ``<name>.jpg`` of a folder of pictures; None where there is none."""
+    path = below(folder, f"{name}.jpg")
+    try:
+        data = path.read_bytes() if path is not None else b""
+    except OSError:
+        return None
+    return data if data.startswith(b"\xff\xd8") else None
+
+
+def within_budget(pictures: Sequence[bytes | None]) -> list[bytes | None]:
+    """The pictures, all made smaller alike if together they are too much for one page."""
+    total = sum(len(item) for item in pictures if item is not None)
+    if total <= BUDGET:
+        return list(pictures)
+    side = max(LEAST_SIDE, int(THUMBNAIL_SIDE * (BUDGET / total) ** 0.5))
+    log.info("Thumbnails are scaled down to %d pixels for this page.", side)
+    return [None if item is None else _smaller(item, side) for item in pictures]
+
+
+def _smaller(data: bytes, side: int) -> bytes | None:
+    try:
+        with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+            pixels = np.asarray(image.convert("RGB"), np.uint8)
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return None
+    return encode_jpeg(thumbnail(pixels, side), SMALL_QUALITY)
+
+
+def as_text(data: bytes) -> str:
+    """Base64."""
+    return base64.b64encode(data).decode("ascii")

@@ -1,0 +1,130 @@
+"""Polygons of masks: what they give when others draw them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import Figure
+from exported import blob, drawn, iou, ring
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import ndimage
+from skimage.draw import polygon
+
+from searchdet.exports.bridges import joined
+from searchdet.exports.outlines import Part, _loops, parts
+
+MASKS = arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12)))
+EIGHT = np.ones((3, 3))
+
+
+def rings(found: tuple[Part, ...]) -> list[np.ndarray]:
+    return [one for part in found for one in (part.outer, *part.holes)]
+
+
+def sampled(ring: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A polygon as scikit-image fills it: which pixel middles lie in it. A reference of another maker.
+    It takes a point on an edge for inside, so that the middles are moved off bridges."""
+    mask = np.zeros(size, bool)
+    mask[polygon(ring[:, 1] - 0.5007, ring[:, 0] - 0.5003, size)] = True
+    return mask
+
+
+@settings(max_examples=300, deadline=None)
+@given(MASKS)
+def test_exact_outlines_draw_the_mask_and_have_one_part_for_each_of_it(mask: np.ndarray) -> None:
+    loops = list(_loops(mask))
+    _, count = ndimage.label(mask, EIGHT)
+    _, holes = ndimage.label(~np.pad(mask, 1))
+    assert sum(not loop.hole for loop in loops) == count
+    assert sum(loop.hole for loop in loops) == holes - 1
+    if mask.any():
+        found = parts(mask)
+        assert len(found) == count
+        assert sum(len(part.holes) for part in found) == holes - 1
+        whole = joined([loop.corners for loop in loops])
+        assert (drawn([whole.ravel()], mask.shape) == mask).all()
+        assert (np.abs(np.diff(np.vstack([whole, whole[:1]]), axis=0)).sum(axis=1) > 0).all()
+
+
+@pytest.mark.parametrize("grain", [0.0, 0.7, 2.0, 5.0])
+@pytest.mark.parametrize("share", [0.04, 0.3, 0.8])
+def test_polygons_draw_back_to_the_mask(grain: float, share: float, figure: Figure) -> None:
+    for seed in range(12):
+        mask = blob(seed, (61, 83), grain, share)
+        found = parts(mask)
+        apart = drawn([part.ring().ravel() for part in found], mask.shape)
+        whole = joined(rings(found))
+        together = drawn([whole.ravel()], mask.shape)
+        other = sampled(whole, mask.shape)
+        lost = 1 - min(iou(apart, mask), iou(together, mask), iou(other, mask))
+        assert figure("exports: 1 - IoU of a polygon with its mask", lost) <= 0.02
+        for part in rings(found):
+            assert len(part) >= 3
+            assert part.min() >= 0
+            assert (part.max(axis=0) <= mask.shape[::-1]).all()
+
+
+def test_each_part_is_drawn_back_not_just_their_sum() -> None:
+    mask = np.zeros((200, 200), bool)
+    mask[:150, :150] = True
+    rows = np.arange(155, 195)
+    mask[rows, 160 + rows % 7] = True  # a thin crooked scratch beside a large part
+    labels, count = ndimage.label(mask, EIGHT)
+    for part in parts(mask):
+        one = drawn([part.ring().ravel()], mask.shape)
+        assert max(iou(one, labels == number) for number in range(1, count + 1)) >= 0.98
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        np.pad(np.ones((1, 1), bool), 3),
+        np.pad(np.ones((1, 9), bool), 3),
+        np.pad(np.ones((9, 1), bool), 3),
+        np.pad(np.eye(9, dtype=bool), 3),
+        np.pad(np.eye(40, dtype=bool)[::-1], 1),
+        np.ones((1, 1), bool),
+        np.ones((5, 7), bool),
+    ],
+)
+def test_thin_masks_keep_their_area(mask: np.ndarray) -> None:
+    found = parts(mask)
+    assert len(found) == 1
+    x, y = found[0].outer.T
+    area = abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))) / 2
+    assert area == mask.sum()
+    assert len(found[0].outer) >= 3
+    assert (drawn([found[0].outer.ravel()], mask.shape) == mask).all()
+
+
+def test_a_rectangle_is_four_corners_and_a_disc_is_simplified() -> None:
+    mask = np.zeros((50, 80), bool)
+    mask[10:40, 20:61] = True
+    assert sorted(map(tuple, parts(mask)[0].outer.tolist())) == [(20, 10), (20, 40), (61, 10), (61, 40)]
+    y, x = np.indices((203, 203))
+    disc = np.hypot(y - 101, x - 101) <= 100
+    found = parts(disc, corner=(5, 7))[0].outer
+    assert len(found) < 60
+    assert found.min(axis=0).tolist() == pytest.approx([8, 6], abs=1)
+    assert iou(drawn([(found - (7, 5)).ravel()], disc.shape), disc) >= 0.99
+
+
+def test_holes_are_cut_out_and_belong_to_their_part() -> None:
+    mask = np.zeros((40, 120), bool)
+    mask[:, :60] = ring()
+    mask[:, 60:] = ring()
+    found = parts(mask)
+    assert [len(part.holes) for part in found] == [1, 1]
+    for part in found:
+        assert part.holes[0][:, 0].min() > part.outer[:, 0].min()
+        assert part.holes[0][:, 0].max() < part.outer[:, 0].max()
+    assert (drawn([part.ring().ravel() for part in found], mask.shape) == mask).all()
+
+
+def test_many_parts_are_joined_in_time() -> None:
+    mask = np.zeros((160, 160), bool)
+    mask[::2, ::2] = True
+    whole = joined(rings(parts(mask)))
+    assert (drawn([whole.ravel()], mask.shape) == mask).all()
