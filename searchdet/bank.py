@@ -39,11 +39,13 @@ class Space:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where an exemplar comes from: its name, the SHA-256 of its image, and how its mask was found."""
+    """Where an exemplar comes from: its name, the SHA-256 of its image, how its mask was found, and a
+    digest of the mask."""
 
     name: str
     sha256: str = ""
     mask_source: str = "whole"
+    mask: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,25 +1,33 @@
-"""Many images: one record each. Failures are recorded, not fatal."""
+"""Many images: one record each. Failures are recorded, not fatal; what is done is not redone."""
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 from .detector import Detector
 from .discovery import Query
-from .errors import EmbeddingError, ImageError, ResourceError
-from .images import LoadedImage, read_image
+from .errors import EmbeddingError, ImageError, ResourceError, SearchdetError
+from .images import LoadedImage, decode, digest, read_bytes
 from .output import Output
 from .records import ImageRecord, failed
+
+AHEAD = 1
+"""Images that are read and decoded while the models work on one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A record and how long its image took, in seconds."""
+    """The record of one image as JSON values, how long the image took in seconds, and whether it was
+    there already."""
 
-    record: ImageRecord
+    record: dict[str, Any]
     seconds: float
+    known: bool = False
 
 
 @dataclass(slots=True)
@@ -28,24 +36,100 @@ class Tally:
 
     counts: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    known: int = 0
 
     def add(self, result: Result) -> None:
         """Count one more."""
-        status = result.record.status
+        status = result.record["status"]
         self.counts[status] = self.counts.get(status, 0) + 1
-        self.seconds[result.record.image] = round(result.seconds, 3)
+        self.known += result.known
+        if not result.known:
+            self.seconds[result.record["image"]] = round(result.seconds, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """An image that is read: its pixels, or the record that is there already, or why it failed."""
+
+    query: Query
+    sha256: str = ""
+    image: LoadedImage | None = None
+    known: dict[str, Any] | None = None
+    error: SearchdetError | None = None
 
 
 def run(detector: Detector, queries: Iterable[Query], output: Output | None) -> Iterator[Result]:
-    """Detect in each image and save as it goes. An image that fails gives a failed record."""
-    for query in queries:
-        started = time.monotonic()
-        image: LoadedImage | None = None
+    """Detect in each image, in order, and save as it goes; the next image is read meanwhile.
+
+    An image that fails gives a failed record. One whose record is in the output folder with the same
+    content and settings is not searched again. Raises OutputError.
+    """
+    for prepared in _ahead(detector, queries, output):
+        yield _finish(detector, prepared, output)
+
+
+def one(detector: Detector, query: Query, output: Output | None) -> Result:
+    """``run`` for a single image."""
+    return _finish(detector, _prepare(detector, query, output), output)
+
+
+def fail(query: Query, error: SearchdetError, sha256: str, output: Output | None) -> Result:
+    """Record an image as failed. Raises OutputError."""
+    record = failed(query.name, error, sha256)
+    if output is not None:
+        output.save(record, None, query.path)
+    return Result(record.to_json(), 0.0)
+
+
+def _ahead(detector: Detector, queries: Iterable[Query], output: Output | None) -> Iterator[_Prepared]:
+    waiting: deque[Future[_Prepared]] = deque()
+    with ThreadPoolExecutor(1, "searchdet-reader") as pool:
         try:
-            image = read_image(query.path, detector.settings.max_pixels)
-            record = detector.detect_loaded(image, query.name)
-        except (ImageError, EmbeddingError, ResourceError) as error:
-            record = failed(query.name, error, image.sha256 if image else "")
+            for query in queries:
+                waiting.append(pool.submit(_prepare, detector, query, output))
+                if len(waiting) > AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _prepare(detector: Detector, query: Query, output: Output | None) -> _Prepared:
+    sha256 = ""
+    try:
+        data = read_bytes(query.path)
+        sha256 = digest(data)
         if output is not None:
-            output.save(record, image)
-        yield Result(record, time.monotonic() - started)
+            known = output.known(query.name, sha256, detector.judge.fingerprint)
+            if known is not None:
+                return _Prepared(query, sha256, known=known)
+        return _Prepared(query, sha256, decode(query.path, data, detector.settings.max_pixels))
+    except ImageError as error:
+        return _Prepared(query, sha256, error=error)
+    except MemoryError:
+        return _Prepared(query, sha256, error=_no_memory(query))
+
+
+def _finish(detector: Detector, prepared: _Prepared, output: Output | None) -> Result:
+    query, image, started = prepared.query, prepared.image, time.monotonic()
+    if prepared.known is not None:
+        return Result(prepared.known, 0.0, known=True)
+    if prepared.error is not None or image is None:
+        error = prepared.error or ImageError("decode", f"{query.path}: was not read.")
+        return fail(query, error, prepared.sha256, output)
+    try:
+        record: ImageRecord = detector.detect_loaded(image, query.name)
+    except (ImageError, EmbeddingError, ResourceError) as error:
+        return fail(query, error, image.sha256, output)
+    except MemoryError:
+        return fail(query, _no_memory(query), image.sha256, output)
+    if output is not None:
+        heat = detector.heat(image.pixels) if output.wants_heat else None
+        output.save(record, image, query.path, heat)
+    return Result(record.to_json(), time.monotonic() - started)
+
+
+def _no_memory(query: Query) -> ResourceError:
+    return ResourceError(f"{query.path}: out of memory.", "Scale the image down, or use --tile.")

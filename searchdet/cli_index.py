@@ -49,6 +49,9 @@ def index(
     max_masks: opt.MaxMasks = _PROPOSALS.max_masks,
     root: opt.Root = None,
     recursive: opt.Recursive = False,
+    follow_symlinks: opt.FollowSymlinks = False,
+    null: opt.Null = False,
+    shard: opt.Shard = "1/1",
     max_pixels: opt.MaxPixels = config.MAX_PIXELS,
     cache_dir: opt.CacheDir = None,
     no_cache: opt.NoCache = False,
@@ -63,7 +66,7 @@ def index(
         from .indexing import Indexer
 
         settings = settings_from(opt.values(given))
-        queries = discover(images, root, recursive)
+        queries = discover(images, opt.scan_of(given, (output,)))
         indexer = Indexer(settings)
         with progress(len(queries)) as advance:
             regions = indexer.write(output, advance(queries))

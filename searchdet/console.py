@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
@@ -21,6 +23,36 @@ EXIT_BUG, EXIT_SOME_FAILED, EXIT_NOTHING_FOUND = 1, 3, 6
 def say(text: str) -> None:
     """One line on stderr."""
     print(text.replace("\n", "\\n"), file=sys.stderr, flush=True)
+
+
+class Stopped(BaseException):
+    """A signal asked the program to end."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    """Within it the first SIGINT or SIGTERM raises Stopped, so that what is done can be finished; the
+    second ends the program at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def stop(signum: int, frame: object) -> None:
+        for one in signals:
+            signal.signal(one, signal.SIG_DFL)
+        raise Stopped(signum)
+
+    before = [signal.signal(one, stop) for one in signals]
+    try:
+        yield
+    finally:
+        for one, handler in zip(signals, before, strict=True):
+            signal.signal(one, handler)
 
 
 @contextlib.contextmanager
@@ -42,6 +74,9 @@ def guarded(debug: bool, verbose: bool) -> Iterator[None]:
     except BrokenPipeError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(141) from error
+    except Stopped as stop:
+        say("Stopped.")
+        raise typer.Exit(128 + stop.signum) from stop
     except (typer.Exit, typer.Abort, KeyboardInterrupt):
         raise
     except Exception as error:  # a bug of ours: say so, in one line

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +17,10 @@ from PIL import Image
 from . import batch, files
 from .config import ProposalOptions, ScoringOptions
 from .detector import Detector, Settings
-from .discovery import discover
+from .discovery import Scan, discover
 from .examples import Examples
 from .output import Output
 from .proposals.rle import decode
-from .records import ImageRecord
 
 UInt8Array = npt.NDArray[np.uint8]
 BoolArray = npt.NDArray[np.bool_]
@@ -98,7 +98,7 @@ def run(name: str, output: Path) -> Outcome:
     settings = Settings(proposals=ProposalOptions("regions"), scoring=ScoringOptions())
     detector = Detector.build(Examples(folder / "positive", folder / "negative"), settings)
     target = Output(folder / "out", overwrite=True)
-    queries = discover([str(picture)], root=folder)
+    queries = discover([str(picture)], Scan(root=folder))
     (result,) = list(batch.run(detector, queries, target))
     target.finish({"schema": "searchdet.run/1", "settings": detector.describe()})
     found, false = compare(result.record, scene, image.shape[:2])
@@ -106,13 +106,13 @@ def run(name: str, output: Path) -> Outcome:
     return Outcome(name, scene.label, len(scene.discs), found, false, result.seconds, drawn)
 
 
-def compare(record: ImageRecord, scene: Scene, size: tuple[int, int]) -> tuple[int, int]:
+def compare(record: dict[str, Any], scene: Scene, size: tuple[int, int]) -> tuple[int, int]:
     """(discs found, detections that are none): best first, each disc once, mask IoU >= 0.5."""
     truth = [_disc(size, disc) for disc in scene.discs]
     free = set(range(len(truth)))
     false = 0
-    for item in record.detections:
-        mask = decode([item.segmentation], size)[0]
+    for item in record["detections"]:
+        mask = decode([item["segmentation"]], size)[0]
         hits = [k for k in sorted(free) if _iou(mask, truth[k]) >= 0.5]
         if hits:
             free.discard(hits[0])

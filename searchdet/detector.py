@@ -195,6 +195,21 @@ class Detector:
         """What every record of this detector says about models and settings."""
         return self.judge.describe()
 
+    def heat(self, image: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[np.float32]]:
+        """For each class (h, w): cosine of each cell of the image's feature map to its prototype."""
+        cells = cell_vectors(self.regions.describer.backbone.feature_map(image))
+        cosines = np.asarray(cells @ self.bank.prototypes().T, np.float32)
+        return {label: cosines[..., c] for c, label in enumerate(self.bank.classes)}
+
+    def said(self) -> dict[str, Any]:
+        """What a run says of its settings and exemplars, as JSON values."""
+        rows = {"positive": self.bank.positives, "negative": self.bank.negatives}
+        names = {side: list(found.names) for side, found in rows.items()}
+        return {
+            "settings": self.describe(),
+            "exemplars": {"classes": list(self.bank.classes), **names},
+        }
+
     def _load(self, image: object, name: str | None) -> tuple[LoadedImage, str]:
         if isinstance(image, str | Path):
             path = Path(image)

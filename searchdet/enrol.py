@@ -90,7 +90,11 @@ _KEPT = ("vectors", "contexts", "outlines")
 
 def origin(item: Exemplar) -> Origin:
     """Where an exemplar comes from."""
-    return Origin(item.name, item.sha256, item.mask_source)
+    return Origin(item.name, item.sha256, item.mask_source, _mask_digest(item)[:16])
+
+
+def _mask_digest(item: Exemplar) -> str:
+    return hashlib.sha256(np.packbits(item.mask).tobytes()).hexdigest()
 
 
 def _describe(feature_map: FeatureMap, item: Exemplar, options: EmbeddingOptions) -> Rows:
@@ -109,8 +113,7 @@ def _describe(feature_map: FeatureMap, item: Exemplar, options: EmbeddingOptions
 
 
 def _key(item: Exemplar, space: Space, precision: str) -> str:
-    mask = hashlib.sha256(np.packbits(item.mask).tobytes()).hexdigest()
-    what = {"image": item.sha256, "mask": mask, "size": list(item.mask.shape)}
+    what = {"image": item.sha256, "mask": _mask_digest(item), "size": list(item.mask.shape)}
     shaped = item.mask_source not in SHAPELESS
     return key_of(what | {"space": asdict(space), "precision": precision, "shaped": shaped, "form": 1})
 

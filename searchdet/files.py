@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
+import socket
 import tempfile
+import time
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,29 +19,52 @@ from typing import IO, Any, BinaryIO
 
 from .errors import OutputError
 
+log = logging.getLogger(__name__)
+
+
+_SUFFIX = ".tmp"
+OLD_SECONDS = 86400.0
+
+
+def _prefix() -> str:
+    """Of temporary names: machine and process, so that what a killed process left is known as such."""
+    host = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+    return f".searchdet-{host}-{os.getpid()}-"
+
+
+def sweep(folder: Path) -> int:
+    """Remove temporary files and folders that killed processes left: those of this machine whose
+    process is gone, and any that is a day old. Returns how many there were."""
+    mine, count = _prefix().rsplit("-", 2)[0], 0
+    for path in folder.rglob(f".searchdet-*{_SUFFIX}"):
+        match = re.fullmatch(rf"{re.escape(mine)}-(\d+)-.*", path.name)
+        gone = match is not None and not _runs(int(match[1]))
+        try:
+            if gone or time.time() - path.lstat().st_mtime > OLD_SECONDS:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                count += 1
+        except OSError as error:
+            log.debug("%s stays: %s", path, error.strerror)
+    return count
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file so that readers see the old content or the whole new one, never a part.
 
     Temporary file in the same folder, fsync, rename. Raises OutputError; the temporary is removed.
     """
-    temporary: str | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".searchdet-", suffix=".tmp", dir=path.parent)
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        reason = error.strerror or type(error).__name__
-        raise OutputError(
-            f"{path}: cannot be written ({reason}).", "Choose another folder with -o."
-        ) from error
+    with Stream(path) as stream:
+        stream.write_bytes(data)
 
 
 def _umask() -> int:
@@ -94,7 +120,7 @@ def replaced_folder(path: Path) -> Iterator[Path]:
     old = path.with_name(f".{path.name}.searchdet-old")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix=".searchdet-", suffix=".tmp", dir=path.parent))
+        made = Path(tempfile.mkdtemp(_SUFFIX, _prefix(), path.parent))
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror}).") from error
     try:
@@ -141,7 +167,7 @@ class Stream:
         with self._reported():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             folder = self.path.parent
-            handle, self._temporary = tempfile.mkstemp(prefix=".searchdet-", suffix=".tmp", dir=folder)
+            handle, self._temporary = tempfile.mkstemp(_SUFFIX, _prefix(), folder)
             self._file = os.fdopen(handle, "wb", 1 << 20)
         return self
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import stat
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +58,16 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> LoadedImage:
 
     Raises ImageError with code missing, not_an_image, format, too_large, bomb, mode or decode.
     """
-    data = _read_bytes(path)
+    return decode(path, read_bytes(path), max_pixels)
+
+
+def digest(data: bytes) -> str:
+    """SHA-256 of an image file, by which images are told apart."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def decode(path: Path, data: bytes, max_pixels: int = MAX_PIXELS) -> LoadedImage:
+    """``read_image`` for bytes that were read before. path: for messages."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's own size warnings; the limit below is ours
         image = _open(path, data)
@@ -86,8 +96,8 @@ def from_array(pixels: npt.NDArray[Any], name: str = "array") -> LoadedImage:
             "Pass an (H, W, 3) uint8 RGB array.",
         )
     array = np.ascontiguousarray(pixels)
-    digest = hashlib.sha256(str(array.shape).encode() + array.tobytes()).hexdigest()
-    return LoadedImage(array, None, digest, 1, 1, (array.shape[1], array.shape[0]))
+    content = digest(str(array.shape).encode() + array.tobytes())
+    return LoadedImage(array, None, content, 1, 1, (array.shape[1], array.shape[0]))
 
 
 def from_pil(image: Image.Image, name: str = "image") -> LoadedImage:
@@ -95,9 +105,13 @@ def from_pil(image: Image.Image, name: str = "image") -> LoadedImage:
     return _convert(Path(name), image, None, 1)
 
 
-def _read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """The content of an image file. Raises ImageError (missing, not_an_image, too_large)."""
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # reading a pipe would wait for ever
+            raise ImageError("not_an_image", f"{path}: is no regular file.")
+        if found.st_size > MAX_FILE_BYTES:
             raise ImageError("too_large", f"{path}: the file is larger than 1 GiB.")
         data = path.read_bytes()
     except OSError as error:
@@ -140,8 +154,8 @@ def _convert(path: Path, image: Image.Image, data: bytes | None, frames: int) ->
     orientation = _orientation(image)
     upright = ImageOps.exif_transpose(image)
     pixels, alpha = _to_rgb(path, upright)
-    digest = hashlib.sha256(data if data is not None else pixels.tobytes()).hexdigest()
-    return LoadedImage(pixels, alpha, digest, frames, orientation, stored_size)
+    content = digest(data if data is not None else pixels.tobytes())
+    return LoadedImage(pixels, alpha, content, frames, orientation, stored_size)
 
 
 def _orientation(image: Image.Image) -> int:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from .bank import Bank
+from .cache import key_of
 from .calibration import thresholds
 from .config import ScoringOptions, SuppressionOptions
 from .deciding import Rule, candidates
@@ -14,7 +15,8 @@ from .describe import Regions
 from .embeddings import spread
 from .examples import Gathered
 from .limits import require_classes
-from .records import ImageRecord
+from .records import SCHEMA, ImageRecord
+from .version import __version__
 
 log = logging.getLogger(__name__)
 
@@ -41,11 +43,13 @@ class Searched:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Scores, decides and records. models: what every record says of backbone, proposer and pooling."""
+    """Scores, decides and records. models: what every record says of backbone, proposer and pooling.
+    fingerprint: digest of all that decides a record beside its image."""
 
     gathered: Gathered
     rule: Rule
     models: dict[str, Any]
+    fingerprint: str = ""
 
     @property
     def bank(self) -> Bank:
@@ -63,6 +67,7 @@ class Judge:
             candidates=made,
             classes=self.bank.classes,
             facts=self._facts(image, regions),
+            settings=self.fingerprint,
         )
 
     def describe(self) -> dict[str, Any]:
@@ -119,7 +124,21 @@ def make_judge(
                 item.label,
                 100 * (item.ranking or 0),
             )
-    return Judge(gathered, Rule(scoring, suppression, least), models)
+    judge = Judge(gathered, Rule(scoring, suppression, least), models)
+    return replace(judge, fingerprint=_fingerprint(judge))
+
+
+def _fingerprint(judge: Judge) -> str:
+    """By what the exemplars are, not by their vectors, whose last bits another machine may have else."""
+    bank = judge.bank
+    rows = [[asdict(o) for o in side.origins] for side in (bank.positives, bank.negatives)]
+    return key_of(
+        {
+            "form": [SCHEMA, __version__],
+            "said": judge.describe(),
+            "bank": [rows, bank.labels.tolist(), list(bank.classes)],
+        }
+    )
 
 
 def resolved(scoring: ScoringOptions, own: Own) -> ScoringOptions:

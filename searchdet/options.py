@@ -6,12 +6,15 @@ Defaults are those of the dataclasses in config.py and stand in the signatures o
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from . import config
 from .limits import pairs
+
+if TYPE_CHECKING:
+    from .discovery import Scan
 
 
 def option(*flags: str, text: str, panel: str | None = None) -> Any:
@@ -23,7 +26,7 @@ def option(*flags: str, text: str, panel: str | None = None) -> Any:
 
 _E, _M, _P, _S, _O = "Examples", "Models", "Proposals", "Scores and decision", "Output"
 
-Images = Annotated[list[str], typer.Argument(help="Images, folders or quoted globs.")]
+Images = Annotated[list[str], typer.Argument(help="Images, folders, quoted globs, @list, - (stdin).")]
 Positive = Annotated[
     Optional[Path],
     option("--positive", text="Folder of examples; sub-folders are classes.", panel=_E),
@@ -174,10 +177,11 @@ MaxCovered = Annotated[
 OutputFolder = Annotated[
     Path, option("--output", "-o", text="Folder for records and pictures.", panel=_O)
 ]
-Save = Annotated[bool, option("--save/--no-save", text="Write files.", panel=_O)]
-Overlays = Annotated[
-    bool, option("--overlays/--no-overlays", text="Write a picture an image.", panel=_O)
+Save = Annotated[
+    str,
+    option("--save", text="Pictures: overlay, masks, crops, heatmap (with commas), or none.", panel=_O),
 ]
+NoSave = Annotated[bool, option("--no-save", text="Write no file at all.", panel=_O)]
 Format = Annotated[
     str,
     option(
@@ -186,9 +190,19 @@ Format = Annotated[
         panel=_O,
     ),
 ]
-Overwrite = Annotated[bool, option("--overwrite", text="Replace records of other images.", panel=_O)]
+Overwrite = Annotated[bool, option("--overwrite", text="Do again what is done; replace.", panel=_O)]
 Root = Annotated[Optional[Path], option("--root", text="Record names are relative to it.", panel=_O)]
 Recursive = Annotated[bool, option("--recursive", "-r", text="Look into sub-folders.", panel=_O)]
+FollowSymlinks = Annotated[
+    bool, option("--follow-symlinks", text="Look into linked folders, each once.", panel=_O)
+]
+Null = Annotated[bool, option("--null", "-0", text="Lists of paths are separated by NUL.", panel=_O)]
+Shard = Annotated[str, option("--shard", text="Only part i of n, by name: i/n, from 1.", panel=_O)]
+Strict = Annotated[bool, option("--strict", text="Stop at the first image that fails.", panel=_O)]
+Timeout = Annotated[
+    Optional[float],
+    option("--timeout", text="Seconds an image may take; searched in a process of its own.", panel=_O),
+]
 MaxPixels = Annotated[int, option("--max-pixels", text="Refuse larger images.", panel=_O)]
 CacheDir = Annotated[
     Optional[Path],
@@ -227,3 +241,13 @@ def cache_of(folder: Path | None, none: bool) -> Path | None:
     from .hashes import cache_folder
 
     return None if none else folder or cache_folder()
+
+
+def scan_of(given: dict[str, Any], outputs: tuple[Path, ...]) -> Scan:
+    """How a command reads its inputs. outputs: folders that it writes to, not to be looked into."""
+    from .discovery import Scan, parse_shard
+
+    cache = cache_of(given["cache_dir"], False)
+    never = tuple(path.resolve() for path in (*outputs, cache) if path is not None)
+    names = ("root", "recursive", "follow_symlinks", "null")
+    return Scan(**{name: given[name] for name in names}, never=never, shard=parse_shard(given["shard"]))

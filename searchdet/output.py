@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,71 +15,150 @@ from . import exports, files
 from .discovery import Query, natural
 from .errors import OutputError, UsageError
 from .images import LoadedImage
+from .pictures import Heat, drawn
 from .records import ImageRecord, read_json
-from .render import THUMBNAIL_QUALITY, Picture, encode_jpeg, overlay, thumbnail
+from .render import THUMBNAIL_QUALITY, Picture, encode_jpeg, thumbnail
 
 log = logging.getLogger(__name__)
 
 
+PICTURES = ("overlay", "masks", "crops", "heatmap")
+_MAX_NAME = 255
+"""Bytes of a file name on common file systems."""
+
+
+def pictures(text: str) -> tuple[str, ...]:
+    """``overlay,crops`` as names of what to draw; ``none`` is none. Raises UsageError for another."""
+    chosen = [name.strip().lower() for name in text.split(",")]
+    if chosen == ["none"]:
+        return ()
+    for name in chosen:
+        if name not in PICTURES:
+            raise UsageError(f"--save {name!r} is unknown; choose {', '.join(PICTURES)} or none.")
+    return tuple(dict.fromkeys(chosen))
+
+
 @dataclass(frozen=True, slots=True)
 class Output:
-    """An output folder: ``records/``, ``overlays/``, ``thumbnails/``, ``exemplars/``, ``run.json`` and
-    dataset files in ``formats``."""
+    """An output folder: ``records/``, ``thumbnails/``, ``exemplars/``, a folder for each of ``save``,
+    dataset files in ``formats``, ``run.json``, and ``sources/`` with the path of each image.
+
+    overwrite: search images again whose record is there, and replace records of other images.
+    """
 
     folder: Path
-    overlays: bool = True
+    save_pictures: tuple[str, ...] = ("overlay",)
     overwrite: bool = False
     formats: tuple[str, ...] = ("coco",)
 
+    @property
+    def wants_heat(self) -> bool:
+        return "heatmap" in self.save_pictures
+
     def check(self, queries: list[Query]) -> None:
-        """Fail early: the folder must be writable and must not be read as input."""
+        """Fail early: the folder must be writable and must not be read as input. Removes what a killed
+        process left."""
         files.probe_folder(self.folder)
+        files.sweep(self.folder)
         inside = self.folder.resolve()
         for query in queries:
             if query.path.resolve().is_relative_to(inside):
                 raise UsageError(f"{query.path}: lies in the output folder {self.folder}.")
+        exports.check_names(self.formats, (query.name for query in queries))
 
-    def record_path(self, name: str) -> Path:
-        return self.folder / "records" / f"{name}.json"
+    def path(self, kind: str, name: str, suffix: str) -> Path:
+        """The file of an image: its mirrored name below ``kind``. A name that would get too long with
+        the suffix ends in a digest."""
+        whole = self.folder / kind / f"{name}{suffix}"
+        if len(os.fsencode(whole.name)) <= _MAX_NAME:
+            return whole
+        digest = hashlib.sha256(os.fsencode(whole.name)).hexdigest()[:16]
+        cut = os.fsencode(whole.name)[: _MAX_NAME - len(suffix) - 17].decode("utf-8", "ignore")
+        return whole.with_name(f"{cut}-{digest}{suffix}")
 
-    def save(self, record: ImageRecord, image: LoadedImage | None) -> None:
-        """Write one record, and with an image its thumbnail and overlay. Raises OutputError."""
-        path = self.record_path(record.image)
-        self._require_same_image(path, record)
+    def known(self, name: str, sha256: str, settings: str) -> dict[str, Any] | None:
+        """The record of an image if it is whole, of that content and those settings, and its pictures
+        are there; else None. What is no record is made again."""
+        if self.overwrite:
+            return None
+        try:
+            record = read_json(self.path("records", name, ".json"))
+        except (ValueError, OSError) as error:
+            log.warning("The record of %s cannot be read and is made again (%s).", name, error)
+            return None
+        if record is None or record["status"] == "failed" or record["image"] != name:
+            return None
+        if (record["sha256"], record["settings_sha256"]) != (sha256, settings):
+            return None
+        drawn = [self.path("thumbnails", name, ".jpg")]
+        if "overlay" in self.save_pictures:
+            drawn.append(self.path("overlays", name, ".jpg"))
+        others = set(self.save_pictures) - {"overlay"}
+        return None if others or not all(path.is_file() for path in drawn) else record
+
+    def save(
+        self,
+        record: ImageRecord,
+        image: LoadedImage | None,
+        source: Path | None = None,
+        heat: Heat | None = None,
+    ) -> None:
+        """Write one record, last of all, and with an image its pictures. source: the image's file;
+        heat: a map (h, w) of each class. Raises OutputError."""
+        name = record.image
+        path = self.path("records", name, ".json")
+        self._require_same_source(record, source)
         if image is not None:
             small = encode_jpeg(thumbnail(image.pixels), THUMBNAIL_QUALITY)
-            files.write_bytes(self.folder / "thumbnails" / f"{record.image}.jpg", small)
-        if self.overlays and image is not None:
-            drawn = overlay(image.pixels, record)
-            files.write_bytes(self.folder / "overlays" / f"{record.image}.jpg", encode_jpeg(drawn))
+            files.write_bytes(self.path("thumbnails", name, ".jpg"), small)
+            for file, data in drawn(self.save_pictures, image.pixels, record, heat):
+                files.write_bytes(self.path(file.folder, f"{name}{file.part}", file.suffix), data)
+        if source is not None:
+            self._note_source(name, source)
         files.write_bytes(path, record.to_bytes())
 
-    def _require_same_image(self, path: Path, record: ImageRecord) -> None:
+    def _require_same_source(self, record: ImageRecord, source: Path | None) -> None:
+        """An image may change, but two images of one name must not replace each other unseen."""
+        path = self.path("records", record.image, ".json")
+        if self.overwrite or not path.exists():
+            return
         try:
             old = read_json(path)
-        except (ValueError, OSError) as error:
-            raise OutputError(f"{path}: not a record of ours ({error}).", "Use another -o.") from error
-        if old is None or self.overwrite or not (old["sha256"] and record.sha256):
+        except (ValueError, OSError):
+            return  # damaged, and said so in ``known``
+        if old is None or not (old["sha256"] and record.sha256) or old["sha256"] == record.sha256:
             return
-        if old["sha256"] != record.sha256:
+        if source is None or self._source(record.image) != str(source.resolve()):
             raise OutputError(
                 f"{path}: already holds another image named {record.image}.",
                 "Pass --root to keep both apart, or --overwrite to replace it.",
             )
 
+    def _source(self, name: str) -> str | None:
+        try:
+            value = json.loads(self.path("sources", name, ".json").read_bytes())
+            return str(value["path"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _note_source(self, name: str, source: Path) -> None:
+        path = str(source.resolve())
+        if self._source(name) != path:
+            files.write_json(self.path("sources", name, ".json"), {"path": path})
+
     def preview(self, shown: Sequence[Picture]) -> None:
         """Show the exemplars: ``exemplars/<name>.jpg``, written only where it is not there already."""
         for item in shown:
-            path = self.folder / "exemplars" / f"{item.name}.jpg"
+            path = self.path("exemplars", item.name, ".jpg")
             if not _holds(path, item.jpeg):
                 files.write_bytes(path, item.jpeg)
 
     def finish(self, run: dict[str, Any]) -> None:
-        """Rebuild the dataset files from all records of the folder, and write ``run.json``."""
-        if self.formats:
+        """Write ``run.json``, then rebuild the dataset files from all records of the folder."""
+        files.write_json(self.folder / "run.json", run)
+        if self.formats and (self.folder / "records").is_dir():
             found = read_records(self.folder, rejected=False)
             exports.write(self.folder, found, exports.Options(self.formats))
-        files.write_json(self.folder / "run.json", run)
 
 
 def _holds(path: Path, data: bytes) -> bool:

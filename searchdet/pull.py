@@ -104,7 +104,7 @@ def fetch(offer: Offer) -> None:
     from huggingface_hub.errors import HfHubHTTPError
 
     http_error = cast("type[Exception]", HfHubHTTPError.__bases__[0])  # httpx's root is no OSError
-    files.probe_folder(offer.target.parent)
+    _require_folder(offer.target.parent)
     with _partial(offer) as stream:
         have = stream.seek(0, os.SEEK_END)
         if have > offer.file.size:
@@ -124,6 +124,13 @@ def fetch(offer: Offer) -> None:
             f"Run this again; if it stays so: {hub.by_hand(offer.target.name)}",
         )
     files.put_in_place(offer.partial, offer.target)
+
+
+def _require_folder(folder: Path) -> None:
+    try:
+        files.probe_folder(folder)
+    except OutputError as error:
+        raise OutputError(error.message, "Choose another folder with --dir.") from error
 
 
 @contextlib.contextmanager
@@ -202,7 +209,7 @@ def _explain(error: Exception, offer: Offer) -> SearchdetError:
         by_hand = f"{hub.by_hand(name)} Put it at {offer.target}."
         return CheckpointError(f"{name}: HF_HUB_OFFLINE is set.", f"Unset it, or by hand: {by_hand}")
     if isinstance(error, HfHubHTTPError):
-        return _answered(error.response.status_code, offer)
+        return _answered(getattr(error.response, "status_code", 0), offer)  # None in 0.30
     if isinstance(error, OSError) and error.errno in FULL:
         with contextlib.suppress(OutputError):
             files.remove(offer.partial)  # it takes the room that others need

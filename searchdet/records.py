@@ -99,6 +99,7 @@ class ImageRecord:
 
     image: relative path with ``/``. status: ok, empty (no detections) or failed. candidates: best
     first, accepted or not. facts: backbone, proposer, settings, spread; fallbacks named there.
+    settings: digest of all that decided the record beside the image.
     """
 
     image: str
@@ -109,6 +110,7 @@ class ImageRecord:
     candidates: tuple[Candidate, ...] = ()
     classes: tuple[str, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
+    settings: str = ""
     error: dict[str, str] | None = None
 
     @property
@@ -125,6 +127,7 @@ class ImageRecord:
             "width": self.width,
             "height": self.height,
             "sha256": self.sha256,
+            "settings_sha256": self.settings,
             "classes": list(self.classes),
             **self.facts,
             "error": self.error,

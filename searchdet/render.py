@@ -88,6 +88,33 @@ def exemplar_picture(image: UInt8Array, mask: npt.NDArray[np.bool_]) -> bytes:
     return encode_jpeg(drawn)
 
 
+def heatmap(image: UInt8Array, values: npt.NDArray[np.float32], label: str) -> UInt8Array:
+    """The (H, W, 3) picture under the colours of a map (h, w); blue is its least and red its largest
+    value, which are written on it."""
+    low, high = float(values.min()), float(values.max())
+    scaled = (values - low) / max(high - low, 1e-6)
+    large = cv2.resize(scaled, image.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+    colours = cv2.applyColorMap((255 * np.clip(large, 0, 1)).astype(np.uint8), cv2.COLORMAP_TURBO)
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]
+    mixed = (0.45 * grey + 0.55 * colours[..., ::-1]).astype(np.uint8)
+    picture = Image.fromarray(mixed)
+    draw = ImageDraw.Draw(picture)
+    font = ImageFont.load_default(size=round(9 + 3 * max(1.0, min(image.shape[:2]) / 400)))
+    shown = label if len(label) <= 24 else label[:23] + "…"
+    text = f"{shown}  {low:.2f} to {high:.2f}"
+    left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
+    draw.rectangle((0, 0, right - left + 8, bottom - top + 8), fill=(0, 0, 0))
+    draw.text((4 - left, 4 - top), text, fill=(255, 255, 255), font=font)
+    return np.array(picture)
+
+
+def encode_png(image: UInt8Array) -> bytes:
+    """(H, W), (H, W, 3) or (H, W, 4) uint8 -> PNG bytes."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def encode_jpeg(image: UInt8Array, quality: int = 90) -> bytes:
     """(H, W, 3) uint8 -> JPEG bytes."""
     buffer = io.BytesIO()

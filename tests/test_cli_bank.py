@@ -210,4 +210,4 @@ def test_previews_show_the_masks_that_were_looked_for(world: Path) -> None:
     assert [item["label"] for item in record["detections"]] == ["red"]
     whole = run("detect", "in/images/a.png", "-o", "two", *folders, "--exemplar-mask", "whole")
     assert whole.exit_code == 0
-    assert not (world / "two/exemplars").exists()
+    assert (world / "two/exemplars/positive/red/1.png.jpg").exists()

@@ -55,6 +55,15 @@ def test_detect_writes_coco_unless_told(world: Path) -> None:
     assert not (world / "three").exists()
 
 
+def test_two_images_for_one_label_file_are_refused_before_anything_runs(world: Path) -> None:
+    (world / "in/images/a.jpg").write_bytes((world / "in/images/a.png").read_bytes())
+    result = detect("-o", "out", "--format", "csv,voc")
+    assert result.exit_code == 2
+    assert "a.jpg and a.png" in result.stderr
+    assert not list((world / "out").rglob("*.json"))
+    assert detect("-o", "out", "--format", "csv").exit_code == 0
+
+
 def test_limits_and_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for n in range(4):

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
+from scipy.sparse.csgraph import minimum_spanning_tree
+from scipy.spatial.distance import cdist
 from skimage.draw import polygon
 
 from searchdet.exports.bridges import joined
@@ -54,7 +56,7 @@ def test_polygons_draw_back_to_the_mask(grain: float, share: float, figure: Figu
     for seed in range(12):
         mask = blob(seed, (61, 83), grain, share)
         found = parts(mask)
-        apart = drawn([part.ring().ravel() for part in found], mask.shape)
+        apart = drawn([part.ring.ravel() for part in found], mask.shape)
         whole = joined(rings(found))
         together = drawn([whole.ravel()], mask.shape)
         other = sampled(whole, mask.shape)
@@ -73,7 +75,7 @@ def test_each_part_is_drawn_back_not_just_their_sum() -> None:
     mask[rows, 160 + rows % 7] = True  # a thin crooked scratch beside a large part
     labels, count = ndimage.label(mask, EIGHT)
     for part in parts(mask):
-        one = drawn([part.ring().ravel()], mask.shape)
+        one = drawn([part.ring.ravel()], mask.shape)
         assert max(iou(one, labels == number) for number in range(1, count + 1)) >= 0.98
 
 
@@ -120,7 +122,7 @@ def test_holes_are_cut_out_and_belong_to_their_part() -> None:
     for part in found:
         assert part.holes[0][:, 0].min() > part.outer[:, 0].min()
         assert part.holes[0][:, 0].max() < part.outer[:, 0].max()
-    assert (drawn([part.ring().ravel() for part in found], mask.shape) == mask).all()
+    assert (drawn([part.ring.ravel() for part in found], mask.shape) == mask).all()
 
 
 def test_many_parts_are_joined_in_time() -> None:
@@ -128,3 +130,17 @@ def test_many_parts_are_joined_in_time() -> None:
     mask[::2, ::2] = True
     whole = joined(rings(parts(mask)))
     assert (drawn([whole.ravel()], mask.shape) == mask).all()
+
+
+def length(ring: np.ndarray) -> float:
+    return float(np.hypot(*(np.roll(ring, -1, axis=0) - ring).T).sum())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_bridges_are_the_shortest(seed: int) -> None:
+    found = rings(parts(blob(seed, (80, 90), 2.0, 0.15)))
+    gaps = [[cdist(one, two).min() for two in found] for one in found]
+    assert len(found) > 5
+    shortest = minimum_spanning_tree(np.array(gaps) + 1e-9).sum()
+    extra = length(joined(found)) - sum(map(length, found))
+    assert extra == pytest.approx(2 * shortest, abs=1e-6)

@@ -214,7 +214,9 @@ def test_a_full_disk_is_exit_5_and_leaves_nothing(
 def test_a_folder_that_cannot_be_made_is_exit_5(serve: Serve, tmp_path: Path) -> None:
     serve()
     (tmp_path / "file").write_text("a file")
-    assert run("pull", "sam", "--yes", "--dir", str(tmp_path / "file" / "models")).exit_code == 5
+    done = run("pull", "sam", "--yes", "--dir", str(tmp_path / "file" / "models"))
+    assert done.exit_code == 5
+    assert "another folder with --dir" in done.stderr
     done = run("pull", "sam", "--yes", "--dir", str(tmp_path / "new" / "models"))
     assert done.exit_code == 0
     assert left(tmp_path / "new" / "models") == [NAME]

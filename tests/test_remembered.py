@@ -100,8 +100,7 @@ def test_records_are_the_same_with_and_without_memory(world: Path, calls: Counte
 
 
 @pytest.mark.parametrize(
-    "words",
-    [["--min-area", "1"], ["--feat-short-side", "256"], ["--pooling", "topk"], ["--smooth", "1"]],
+    "words", ["--min-area 1", "--feat-short-side 256", "--pooling topk", "--smooth 1"]
 )
 def test_another_setting_above_the_line_is_another_entry(
     world: Path, calls: Counter[str], words: str
@@ -115,8 +114,7 @@ def test_another_setting_above_the_line_is_another_entry(
 
 
 @pytest.mark.parametrize(
-    "words",
-    [["--pos-agg", "max"], ["--suppression", "nms"], ["--centring", "mean"], ["--shape-weight", "0"]],
+    "words", ["--pos-agg max", "--suppression nms", "--centring mean", "--shape-weight 0"]
 )
 def test_a_setting_below_the_line_needs_no_model(world: Path, calls: Counter[str], words: str) -> None:
     call("--no-save")

@@ -127,7 +127,7 @@ def _energy(grey: FloatArray) -> FloatArray:
     maps = []
     for scale in ENERGY_SCALES:
         across, down = _gradient(grey, scale)
-        strength = np.log2(1 + cv2.magnitude(across, down) * scale)
+        strength = np.log2(1 + _strength(across, down) * scale)
         level = np.clip(strength / 5 * (ENERGY_BINS - 1), 0, ENERGY_BINS - 1)
         bins = np.arange(ENERGY_BINS, dtype=np.float32)
         soft = np.clip(1 - np.abs(level[..., None] - bins), 0, 1)
@@ -145,8 +145,14 @@ def _orientation(grey: FloatArray) -> FloatArray:
         distance = np.abs(turn[..., None] - bins)
         soft = np.clip(1 - np.minimum(distance, ORIENTATION_BINS - distance), 0, 1)
         # a little of everything, so that flat regions have a flat histogram and not none
-        maps.append(soft * cv2.magnitude(across, down)[..., None] + np.float32(1e-3))
+        maps.append(soft * _strength(across, down)[..., None] + np.float32(1e-3))
     return np.concatenate(maps, axis=2).astype(np.float32)
+
+
+def _strength(across: FloatArray, down: FloatArray) -> FloatArray:
+    """Length of gradients. Not by OpenCV, whose last bit depends on where an array lies in memory, and
+    with it on what ran before."""
+    return np.sqrt(across * across + down * down)
 
 
 def _gradient(grey: FloatArray, scale: float) -> tuple[FloatArray, FloatArray]:

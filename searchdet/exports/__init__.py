@@ -9,13 +9,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..errors import UsageError
 from ..limits import Limits, require_classes
 from .coco import Coco
-from .job import LOCAL_FILES, Job, Options, Writer
+from .job import LOCAL_FILES, Job, Options, Writer, claim
 from .labelme import LabelMe
 from .labelstudio import LabelStudio
 from .table import Table
@@ -23,7 +23,7 @@ from .types import Classes, damaged, labelled
 from .voc import Voc
 from .yolo import Yolo
 
-__all__ = ["FORMATS", "LOCAL_FILES", "Options", "Summary", "check", "formats", "write"]
+__all__ = ["FORMATS", "LOCAL_FILES", "Options", "Summary", "check", "check_names", "formats", "write"]
 
 FORMATS: Mapping[str, Callable[[Job], Writer]] = {
     "coco": Coco,
@@ -66,6 +66,14 @@ def formats(text: str) -> tuple[str, ...]:
         if name not in FORMATS:
             raise UsageError(f"there is no format {name!r}.", f"There are {', '.join(FORMATS)}.")
     return tuple(dict.fromkeys(chosen))
+
+
+def check_names(chosen: Iterable[str], names: Iterable[str]) -> None:
+    """Raise UsageError where one of the formats cannot hold two of the images."""
+    taken: dict[str, str] = {}
+    if set(chosen) & {"yolo", "labelme", "voc"}:
+        for name in names:
+            claim(taken, PurePosixPath(name).with_suffix("").as_posix(), name)
 
 
 def check(options: Options) -> None:

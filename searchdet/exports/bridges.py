@@ -55,14 +55,12 @@ def _neighbours(points: FloatArray) -> IntArray:
     among the edges of a Delaunay triangulation."""
     from scipy.spatial import Delaunay
 
-    places, first = np.unique(points, axis=0, return_index=True)
-    corners = first[Delaunay(places).simplices]
-    pairs = np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]])
-    return np.asarray(np.unique(np.sort(pairs, axis=1), axis=0), np.int64)
+    corners = Delaunay(points).simplices
+    return np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]])
 
 
 def _same_place(points: FloatArray) -> IntArray:
-    """Pairs (k, 2) of corners that lie on each other."""
+    """Pairs (k, 2) of corners that lie on each other, of which a triangulation uses one."""
     order = np.lexsort((points[:, 1], points[:, 0]))
     same = (points[order[1:]] == points[order[:-1]]).all(axis=1)
     return np.stack([order[:-1][same], order[1:][same]], axis=1)

@@ -53,7 +53,7 @@ class Coco:
     def _result(self, item: Detection, image: int) -> dict[str, Any]:
         shape: Any = item.segmentation
         if self._job.options.polygons:
-            shape = [[round(v, 2) for v in part.ring().ravel().tolist()] for part in item.parts]
+            shape = [[round(v, 2) for v in part.ring.ravel().tolist()] for part in item.parts]
         return {
             "image_id": image,
             "category_id": self._job.classes.number(item.label) + 1,

@@ -67,6 +67,16 @@ def confined(folder: Path, name: str) -> Path:
     return path
 
 
+def claim(taken: dict[str, str], target: str, name: str) -> None:
+    """Note that an image has a label file. Raises UsageError where another image has it."""
+    other = taken.setdefault(files.collision_key(target), name)
+    if other != name:
+        raise UsageError(
+            f"{other} and {name} would both have the labels {target}.",
+            "Rename one of the images and run `detect` again, or leave out this format.",
+        )
+
+
 @dataclass(slots=True)
 class Mirror:
     """One file for each image, at the image's own relative path with another suffix."""
@@ -79,12 +89,7 @@ class Mirror:
     def path(self, name: str) -> Path:
         """Where the file of an image goes. Raises UsageError where another image has it."""
         target = PurePosixPath(name).with_suffix(self.suffix).as_posix()
-        other = self._taken.setdefault(files.collision_key(target), name)
-        if other != name:
-            raise UsageError(
-                f"{other} and {name} would both have the labels {self.folder}/{target}.",
-                "Rename one of the images and run `detect` again, or leave out this format.",
-            )
+        claim(self._taken, target, name)
         return confined(self.job.folder, f"{self.folder}/{target}")
 
     def warn_of_others(self) -> None:

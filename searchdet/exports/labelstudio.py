@@ -70,7 +70,7 @@ class LabelStudio:
             parent = {"parentID": own}
         for number, part in enumerate(item.parts):
             points = [
-                [_percent(x, image.width), _percent(y, image.height)] for x, y in part.ring().tolist()
+                [_percent(x, image.width), _percent(y, image.height)] for x, y in part.ring.tolist()
             ]
             value = {"points": points, "closed": True}
             name = f"{own}-{number}" if parent else own

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -27,7 +28,7 @@ FEW_CORNERS = 12
 """An outline of so few corners stays exact."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Part:
     """One connected part of a mask (pixels that share a corner are connected).
 
@@ -38,6 +39,7 @@ class Part:
     outer: FloatArray
     holes: tuple[FloatArray, ...] = ()
 
+    @cached_property
     def ring(self) -> FloatArray:
         """One polygon (n, 2) of the part, its holes cut out through slits of no width."""
         return joined((self.outer, *self.holes))
@@ -116,12 +118,11 @@ def _simpler(part: Part) -> Part:
     """A part with fewer corners where it still agrees."""
     if max(len(part.outer), *map(len, part.holes), 0) <= FEW_CORNERS:
         return part
-    wanted = part.ring()
     for tolerance in TOLERANCES:
         made = Part(
             _smoothed(part.outer, tolerance), tuple(_smoothed(hole, tolerance) for hole in part.holes)
         )
-        if _agreement(made.ring(), wanted) >= LEAST_AGREEMENT:
+        if _agreement(made, part) >= LEAST_AGREEMENT:
             return made
     return part
 
@@ -145,10 +146,14 @@ def _smoothed(corners: FloatArray, tolerance: float) -> FloatArray:
     return made if len(made) >= 3 else corners
 
 
-def _agreement(one: FloatArray, two: FloatArray) -> float:
-    """IoU of two polygons, drawn."""
+def _agreement(*compared: Part) -> float:
+    """IoU of two parts, drawn. Long slits do here, they are not seen."""
     from pycocotools import mask as coco
 
+    one, two = (
+        np.concatenate([part.outer, *(np.r_[part.outer[:1], hole, hole[:1]] for hole in part.holes)])
+        for part in compared
+    )
     low = np.floor(np.minimum(one.min(axis=0), two.min(axis=0)))
     high = np.ceil(np.maximum(one.max(axis=0), two.max(axis=0)))
     width, height = (high - low).astype(int).tolist()

@@ -59,6 +59,7 @@ class Detection:
 
         return parts(*self.window)
 
+    @cached_property
     def ring(self) -> FloatArray:
         """The mask as one polygon (n, 2): parts and holes are joined by bridges of no width."""
         from .bridges import joined

@@ -44,9 +44,7 @@ class Yolo:
         path = self._mirror.path(name)
         lines: list[str] = []
         for item in image.detections:
-            rings = (
-                [part.ring() for part in item.parts] if self._job.options.yolo_parts else [item.ring()]
-            )
+            rings = [part.ring for part in item.parts] if self._job.options.yolo_parts else [item.ring]
             number = self._job.classes.number(item.label)
             for ring in rings:
                 points = (ring / (image.width, image.height)).clip(0, 1).ravel().tolist()

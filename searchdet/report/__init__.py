@@ -37,7 +37,8 @@ def write(
     UsageError where there are no records, OutputError.
     """
     path = folder / FILE if target is None else target
-    contents, pictures, left_out = Contents(), [], 0
+    contents, left_out = Contents(), 0
+    pictures: list[bytes | None] = []
     for record in read_records(folder):
         if most is not None and len(pictures) >= most:
             left_out += 1
@@ -64,6 +65,6 @@ def _blocks(
         if picture is not None:
             yield f"t{i}", as_text(picture)
     for i, name in enumerate(contents.exemplars):
-        picture = stored(folder / "exemplars", name)
+        picture = stored(folder, "exemplars", name)
         if picture is not None:
             yield f"e{i}", as_text(picture)

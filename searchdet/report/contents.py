@@ -14,9 +14,9 @@ from typing import Any
 from ..limits import Limits, least_values
 from .outlines import UNITS, scale_of, text_of
 
-NEAR = 0.15
+NEAR = 0.25
 """A rejected candidate that is further below its least score is drawn as its box only."""
-MOST_OUTLINED = 60
+MOST_OUTLINED = 100
 """Rejected candidates of an image that are drawn with their outline; the best."""
 DIGITS = 1_000_000
 _NUMBERS = ("raw", "kept", "probability", "pos", "neg", "shape", "context", "quality")
@@ -115,9 +115,7 @@ class Contents:
     def _exemplar(self, found: Mapping[str, Any] | None) -> int | None:
         return None if found is None else _number(self.exemplars, found["file"])
 
-    def _outlines(
-        self, record: Mapping[str, Any], items: Sequence[Mapping[str, Any]]
-    ) -> list[str]:
+    def _outlines(self, record: Mapping[str, Any], items: Sequence[Mapping[str, Any]]) -> list[str]:
         """The outline of each candidate; empty for those whose box is enough."""
         least = least_values(record, Limits()).score
         close = [

@@ -18,7 +18,7 @@ UNITS = 1024
 TOLERANCE = 1.2
 """Steps that an outline may be off."""
 MOST_RINGS, LEAST_AREA = 12, 6.0
-"""Outlines of one mask: so many, and all but the largest with an area of at least so many square steps."""
+"""Outlines of one mask: so many, and all but the largest of at least that many square steps."""
 LARGE = 250_000
 """Pixels of a mask beyond which half a pixel at its edges does not show."""
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

@@ -14,7 +14,16 @@ from importlib import resources
 from typing import Any
 
 STYLES = ("page.css", "controls.css", "viewer.css")
-SCRIPTS = ("base.js", "rule.js", "picture.js", "controls.js", "gallery.js", "evidence.js", "viewer.js", "start.js")
+SCRIPTS = (
+    "base.js",
+    "rule.js",
+    "picture.js",
+    "controls.js",
+    "gallery.js",
+    "evidence.js",
+    "viewer.js",
+    "start.js",
+)
 _POLICY = (
     "default-src 'none'; img-src data:; style-src {style}; script-src {script}; base-uri 'none'; "
     "form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
@@ -66,7 +75,7 @@ def _wrapped(script: str) -> str:
 
 
 def _read(name: str) -> str:
-    return resources.files(__package__).joinpath("assets", name).read_text(encoding="utf-8")
+    return (resources.files(__package__) / "assets" / name).read_text(encoding="utf-8")
 
 
 def _hash(text: str) -> str:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from ..errors import ImageError
 from ..images import read_image
+from ..output import Output
 from ..render import THUMBNAIL_QUALITY, THUMBNAIL_SIDE, encode_jpeg, thumbnail
 
 log = logging.getLogger(__name__)
@@ -30,8 +31,8 @@ def below(folder: Path, name: str) -> Path | None:
 
 
 def thumbnail_of(record: Mapping[str, Any], folder: Path, images: Path | None) -> bytes | None:
-    """JPEG bytes for a record: from the output folder, else from its image below ``images``, else None."""
-    found = stored(folder / "thumbnails", record["image"])
+    """JPEG bytes for a record: what ``detect`` left, else from its image in ``images``, else None."""
+    found = stored(folder, "thumbnails", record["image"])
     if found is not None or images is None or record["status"] == "failed":
         return found
     path = below(images, record["image"])
@@ -48,11 +49,12 @@ def thumbnail_of(record: Mapping[str, Any], folder: Path, images: Path | None) -
     return encode_jpeg(thumbnail(image.pixels), THUMBNAIL_QUALITY)
 
 
-def stored(folder: Path, name: str) -> bytes | None:
-    """The JPEG ``<name>.jpg`` of a folder of pictures; None where there is none."""
-    path = below(folder, f"{name}.jpg")
+def stored(folder: Path, kind: str, name: str) -> bytes | None:
+    """A JPEG that ``detect`` left in an output folder; None where there is none."""
+    if below(folder, name) is None:
+        return None
     try:
-        data = path.read_bytes() if path is not None else b""
+        data = Output(folder).path(kind, name, ".jpg").read_bytes()
     except OSError:
         return None
     return data if data.startswith(b"\xff\xd8") else None

@@ -156,11 +156,11 @@ function folderPath() {
 function refreshSide(always) {
   panels.forEach((panel) => panel.refresh(always));
   const words = flags();
-  $("flags").textContent = words.join(" \\\n") || "No flags: these are the records\u2019 own thresholds.";
+  $("flags").textContent = words.join(" ") || "No flags: these are the records\u2019 own thresholds.";
   $("flags").classList.toggle("empty", !words.length);
-  document.querySelector("[data-copy=flags]").disabled = !words.length;
+  document.querySelectorAll("[data-copy=flags]").forEach((button) => (button.disabled = !words.length));
   const command = ["searchdet export", quoted(folderPath() || "OUT"), "--to coco"].join(" ");
-  $("export").textContent = [command, ...words].join(" \\\n  ");
+  $("export").textContent = [command, ...words].join(" ");
   $("reset").disabled = !words.length;
   $("total").textContent = totals.all.toLocaleString("en");
   const where = `in ${totals.images.toLocaleString("en")} of ${counted(images.length, "image", "images")}`;
@@ -178,8 +178,10 @@ async function copy(button) {
     getSelection().selectAllChildren($(button.dataset.copy)); // no clipboard here: the old way
     document.execCommand("copy");
   }
+  const words = button.dataset.words || button.textContent;
+  button.dataset.words = words;
   button.textContent = "Copied";
-  setTimeout(() => (button.textContent = "Copy"), 1500);
+  setTimeout(() => (button.textContent = words), 1500);
 }
 
 function about() {
@@ -189,7 +191,7 @@ function about() {
   const failed = images.filter((image) => image.failed).length;
   if (failed) rows.push(["Failed", failed]);
   if (facts.length) {
-    rows.push(["Examples", every("positive")], ["Counter-examples", every("negative")]);
+    rows.push(["Positives", every("positive")], ["Negatives", every("negative")]);
     if (every("ignored") !== "0") rows.push(["Ignored of these", every("ignored")]);
     rows.push(["Backbone", every("backbone")], ["Proposals", every("proposals")], ["Suppression", every("suppression")]);
   }

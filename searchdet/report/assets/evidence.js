@@ -14,8 +14,9 @@ function verdict(image, j) {
   const line = make("p", { class: "why" });
   line.append(make("b", { class: failed ? "no" : "yes", text: failed ? "Rejected" : "Accepted" }));
   const distance = Math.abs(image.score[j] - least(image, image.label[j], "score"));
-  if (failed === null) line.append(`, ${short(distance)} above its least score`);
-  else if (failed === "score") line.append(`, ${short(distance)} below its least score`);
+  const far = distance < 0.001 ? exact(distance) : short(distance);
+  if (failed === null) line.append(`, ${far} above its least score`);
+  else if (failed === "score") line.append(`, ${far} below its least score`);
   else line.append(`, ${WHY[failed]}`);
   const reason = detail(image.index).reason[j];
   if ((reason === "accepted") !== (failed === null)) {
@@ -27,10 +28,12 @@ function verdict(image, j) {
   return [top, line];
 }
 
+const lastOf = (name, parts) => name.split("/").slice(-parts).join("/");
+
 function shot(inside, title, value, name) {
   const box = make("span", { class: "frame-box" }, inside);
   const caption = make("figcaption", {}, make("b", { text: title }), make("span", { class: "num", text: value }));
-  if (name) caption.append(make("span", { text: name.replace(/^.*\//, ""), title: name }));
+  if (name) caption.append(make("span", { text: lastOf(name, 2), title: name }));
   return make("figure", {}, box, caption);
 }
 
@@ -39,7 +42,7 @@ function exemplar(number, cosine, title) {
   const name = head.exemplars[number];
   const data = block(`e${number}`);
   const inside = data === null
-    ? make("span", { class: "blank", text: name.replace(/^.*\//, "") })
+    ? make("span", { class: "blank", text: lastOf(name, 1) })
     : make("img", { src: `data:image/jpeg;base64,${data}`, alt: name, decoding: "async" });
   return shot(inside, title, `cosine ${short(cosine / MILLION)}`, name);
 }
@@ -50,8 +53,8 @@ function shots(image, j) {
   const own = picture(image, around(image, j, 1), ...strokes(kind, pathOf(image, j), image.label[j]));
   return make("div", { class: "shots" },
     shot(own, "This candidate", `id ${known.id[j]}`, image.name),
-    exemplar(known.near[j], known.nearCosine[j], "Nearest example"),
-    exemplar(known.far[j], known.farCosine[j], "Nearest counter-example"));
+    exemplar(known.near[j], known.nearCosine[j], "Nearest positive"),
+    exemplar(known.far[j], known.farCosine[j], "Nearest negative"));
 }
 
 function row(words, value, kind) {
@@ -67,11 +70,12 @@ function sum(image, j) {
   const less = (words, weight, value) => {
     if (weight && !Number.isNaN(value)) rows.push(row(words, `\u2212${exact(weight * Math.max(value, 0))}`));
   };
-  less(`${negative} \u00d7 cosine to the nearest counter-example`, negative, at("neg"));
+  less(`${negative} \u00d7 cosine to the nearest negative`, negative, at("neg"));
   less(`${shape} \u00d7 (1 \u2212 likeness of outline, ${short(at("shape"))})`, shape, 1 - at("shape"));
   less(`${context} \u00d7 cosine of the surroundings, ${short(at("context"))}`, context, at("context"));
-  rows.push(row("Raw score", exact(at("raw")), "result"));
-  if (at("kept") !== 1) {
+  const whole = at("kept") === 1;
+  rows.push(row(whole ? "Score" : "Raw score", exact(at("raw")), "result"));
+  if (!whole) {
     rows.push(row("\u00d7 kept beside other masks", exact(at("kept"))), row("Score", exact(image.score[j]), "result"));
   }
   return make("table", { class: "ledger" }, make("caption", { text: "How the score comes about" }), make("tbody", {}, ...rows));
@@ -135,7 +139,7 @@ function facts(image, j) {
   const probability = known.probability[j];
   const rows = [
     ["Probability, a guess", probability === null ? "\u2013" : short(probability / MILLION)],
-    ["Margin to the counter-example", exact(image.margin[j])],
+    ["Margin to the negative", exact(image.margin[j])],
     ["Lead over the next class", exact(image.gap[j])],
     ["Mask quality", exact(known.quality[j] / MILLION)],
     ["Area", `${known.area[j].toLocaleString("en")} pixels`],

@@ -70,7 +70,10 @@ function relist() {
   $("listed").textContent = counted(items.length, ...words);
   $("nothing").hidden = items.length > 0;
   $("nothing").textContent = chosen.single ? "No candidate is like that." : "No image is like that.";
-  if (same) return redraw();
+  if (same) {
+    redraw(false);
+    return;
+  }
   const held = gallery.items[gallery.current];
   const focused = $("gallery").contains(document.activeElement);
   gallery.cards.forEach((card) => near.unobserve(card));
@@ -180,8 +183,13 @@ const end = new IntersectionObserver(
   { rootMargin: "1500px 0px" },
 );
 
-function redraw() {
+// Cards near the window again; while a slider moves, those in it are enough
+function redraw(inWindow) {
   $("gallery").querySelectorAll("[data-near]").forEach((card) => {
+    if (inWindow) {
+      const place = card.getBoundingClientRect();
+      if (place.bottom < 0 || place.top > innerHeight) return;
+    }
     label(card, gallery.items[byCard.get(card)]);
     fill(card);
   });
@@ -224,6 +232,9 @@ function startGallery() {
   const shapes = images.filter((image) => !image.failed).map((image) => image.size[0] / image.size[1]).sort((a, b) => a - b);
   if (shapes.length) gallery.shape = Math.min(1.6, Math.max(0.8, shapes[shapes.length >> 1]));
   document.documentElement.style.setProperty("--tile", gallery.shape);
+  $("more").addEventListener("click", () => {
+    $("more").setAttribute("aria-expanded", String($("bar").classList.toggle("wide-open")));
+  });
   $("bar").addEventListener("submit", (event) => event.preventDefault());
   $("find").addEventListener("input", after(120, relist));
   $("bar").addEventListener("change", (event) => event.target.id !== "find" && relist());

@@ -2,8 +2,8 @@
 
 const later = after(350, () => $("viewer").open || relist());
 const soon = oncePerFrame(() => {
-  redraw();
-  refreshViewer();
+  if ($("viewer").open) refreshViewer();
+  else redraw(true);
 });
 
 function changed(always) {

@@ -5,7 +5,6 @@ const viewer = { items: [], at: 0, chosen: -1, order: [], opened: null };
 function openViewer(i, j) {
   viewer.items = gallery.items; // the order stays while the window is open, whatever is decided in it
   $("viewer").showModal();
-  document.body.classList.add("held");
   show(i, j);
   $("list").focus();
 }
@@ -110,7 +109,6 @@ function nothingChosen(image) {
 }
 
 function refreshViewer() {
-  if (!$("viewer").open) return;
   const { image } = viewer.items[viewer.at];
   const kept = $("evidence").scrollTop;
   const inside = $("evidence").contains(document.activeElement);
@@ -132,9 +130,15 @@ function stepInside(by) {
   if (to >= 0 && to < viewer.order.length) choose(viewer.order[to]);
 }
 
+function bare() {
+  const now = $("stage").classList.toggle("bare");
+  $("bare").setAttribute("aria-pressed", String(now));
+}
+
 function startViewer() {
   const moves = {
     ArrowLeft: () => step(-1), ArrowRight: () => step(1), ArrowUp: () => stepInside(-1), ArrowDown: () => stepInside(1),
+    m: bare,
     Home: () => viewer.order.length && choose(viewer.order[0]), End: () => viewer.order.length && choose(viewer.order.at(-1)),
   };
   $("viewer").addEventListener("keydown", (event) => {
@@ -145,10 +149,10 @@ function startViewer() {
   });
   $("before").addEventListener("click", () => step(-1));
   $("after").addEventListener("click", () => step(1));
+  $("bare").addEventListener("click", bare);
   $("close").addEventListener("click", () => $("viewer").close());
   $("viewer").addEventListener("click", (event) => event.target === $("viewer") && $("viewer").close());
   $("viewer").addEventListener("close", () => {
-    document.body.classList.remove("held");
     const last = viewer.items[viewer.at];
     relist();
     const i = gallery.items.findIndex((item) => keyOf(item) === keyOf(last));

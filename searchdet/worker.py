@@ -1,0 +1,142 @@
+"""Detection in a process of its own, which is ended and replaced where an image takes too long or takes
+the process down."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+from . import batch, errors
+from .batch import Result
+from .detector import Detector, Settings
+from .discovery import Query
+from .errors import ResourceError, SearchdetError
+from .examples import Examples
+from .output import Output
+
+STOP_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What the process is made with. It is sent to it, so it holds plain values only."""
+
+    examples: Examples
+    settings: Settings
+    output: Output | None
+    level: int = logging.WARNING
+
+
+class Worker:
+    """One process that loads the models and takes image after image."""
+
+    def __init__(self, job: Job, timeout: float) -> None:
+        self._job = job
+        self._timeout = timeout
+        self._process: Any = None
+        self._pipe: Connection | None = None
+
+    def start(self) -> dict[str, Any]:
+        """Load the models; gives what a run says of them. Raises what ``Detector.build`` raises."""
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_work, args=(theirs, self._job), daemon=True)
+        self._process.start()
+        theirs.close()
+        try:
+            kind, value = self._pipe.recv()
+        except EOFError as error:
+            code = self._ended()
+            raise ResourceError(f"the worker process ended while it loaded (exit {code}).") from error
+        if kind == "error":
+            raise _again(*value)
+        facts: dict[str, Any] = value
+        return facts
+
+    def run(self, queries: Iterable[Query]) -> Iterator[Result]:
+        """As ``batch.run``. An image over time is recorded as ``timeout``, one that ends the process as
+        ``crash``, and the next goes to a new process."""
+        try:
+            for query in queries:
+                yield self._one(query)
+        finally:
+            self._ended()
+
+    def _one(self, query: Query) -> Result:
+        if self._pipe is None:
+            self.start()
+        pipe = self._pipe
+        if pipe is None:
+            raise ResourceError("the worker process does not start.")
+        try:
+            pipe.send(query)
+            if not pipe.poll(self._timeout):
+                self._ended()
+                error = Overdue(f"{query.path}: took longer than {self._timeout:g} s.")
+                return batch.fail(query, error, "", self._job.output)
+            kind, value = pipe.recv()
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            code = self._ended()
+            crash = Crashed(f"{query.path}: ended the process that searched it (exit {code}).")
+            return batch.fail(query, crash, "", self._job.output)
+        if kind == "error":
+            raise _again(*value)
+        result: Result = value
+        return result
+
+    def _ended(self) -> int | None:
+        """End the process, if there is one; its exit code."""
+        process, pipe, self._process, self._pipe = self._process, self._pipe, None, None
+        if pipe is not None:
+            pipe.close()
+        if process is None:
+            return None
+        process.join(0.2)
+        if process.is_alive():
+            process.kill()
+        process.join(STOP_SECONDS)
+        code: int | None = process.exitcode
+        return code
+
+
+class Overdue(ResourceError):
+    """An image took longer than it may."""
+
+    code = "timeout"
+
+
+class Crashed(ResourceError):
+    """An image took its process down."""
+
+    code = "crash"
+
+
+def _again(kind: str, message: str, hint: str) -> SearchdetError:
+    """An error of the process, here."""
+    made: SearchdetError = getattr(errors, kind)(message, hint)
+    return made
+
+
+def _work(pipe: Connection, job: Job) -> None:
+    """The process: models once, then image after image until the pipe closes."""
+    logger = logging.getLogger("searchdet")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    logger.handlers[:] = [handler]
+    logger.setLevel(job.level)
+    try:
+        detector = Detector.build(job.examples, job.settings)
+        if job.output is not None:
+            job.output.preview(detector.gathered.shown)
+        pipe.send(("ready", detector.said()))
+        while True:
+            pipe.send(("done", batch.one(detector, pipe.recv(), job.output)))
+    except EOFError:
+        return
+    except SearchdetError as error:
+        pipe.send(("error", (type(error).__name__, error.message, error.hint)))

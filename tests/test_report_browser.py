@@ -1,0 +1,363 @@
+"""The report page in headless Chromium, as a user has it: from a file, with mouse and keyboard."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import reports
+
+from searchdet import report
+from searchdet.limits import Limits, detections, pairs
+from searchdet.output import read_records
+
+sync_api = pytest.importorskip(
+    "playwright.sync_api", reason="playwright is not installed: pip install -e '.[test]'"
+)
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+class Opened:
+    """A page, and all that it did beside drawing itself: messages, errors, dialogs, requests."""
+
+    def __init__(self, context: object, path: Path) -> None:
+        self.events: list[str] = []
+        self.page = context.new_page()
+        self.page.set_default_timeout(15_000)
+        self.page.on("console", lambda item: self.events.append(f"console: {item.text}"))
+        self.page.on("pageerror", lambda item: self.events.append(f"error: {item}"))
+        self.page.on("dialog", lambda item: (self.events.append("dialog"), item.dismiss()))
+        self.page.on("request", lambda item: self.events.append(f"request: {item.url}"))
+        self.page.goto(path.as_uri())
+        self.page.wait_for_selector("html[data-ready]", state="attached")
+        assert self.events.pop(0) == f"request: {path.as_uri()}"
+
+    def number(self, which: str, label: int = 0) -> object:
+        return self.page.locator(f'input[type=number][data-limit={which}][data-class="{label}"]')
+
+    def counts(self) -> list[int]:
+        """Detections in all and of each class, as shown."""
+        shown = self.page.locator("#total, .class .count").all_text_contents()
+        return [int(text.replace(",", "")) for text in shown]
+
+    def quiet(self) -> bool:
+        """Whether nothing happened but pictures from the file itself."""
+        return not [item for item in self.events if not item.startswith("request: data:image/jpeg")]
+
+
+@pytest.fixture
+def opened(browser: object) -> Iterator[object]:
+    contexts = []
+
+    def new(path: Path, **options: object) -> Opened:
+        contexts.append(browser.new_context(**({"viewport": {"width": 1280, "height": 800}} | options)))
+        return Opened(contexts[-1], path)
+
+    yield new
+    for context in contexts:
+        context.close()
+
+
+def expected(folder: Path, limits: Limits) -> list[int]:
+    """What ``searchdet export`` would write: detections in all and of each class."""
+    found = [item["label"] for record in read_records(folder) for item in detections(record, limits)]
+    return [len(found), found.count("bolt"), found.count("nut")]
+
+
+def test_sliders_decide_as_export_does(opened: object, tmp_path: Path) -> None:
+    made = report.write(reports.make_output(tmp_path))
+    view = opened(made.path)
+    assert view.counts() == expected(tmp_path, Limits())
+    seen = {tuple(view.counts())}
+    for text in ("0.31", "0.587123", "-0.2"):
+        view.number("score").fill(text)
+        limits = Limits(class_min_score=(("bolt", float(text)),))
+        assert view.counts() == expected(tmp_path, limits)
+        seen.add(tuple(view.counts()))
+    for text in ("0.2", "-0.05"):
+        view.number("margin", 1).fill(text)
+        limits = Limits(class_min_score=(("bolt", -0.2),), class_min_margin=(("nut", float(text)),))
+        assert view.counts() == expected(tmp_path, limits)
+        seen.add(tuple(view.counts()))
+    assert len(seen) == 6, "each of them changed something"
+    slider = view.page.get_by_role("slider", name="Least score of bolt")
+    slider.focus()
+    for _ in range(3):
+        slider.press("PageUp")
+    value = float(view.number("score").input_value())
+    assert value > -0.2
+    limits = Limits(class_min_score=(("bolt", value),), class_min_margin=(("nut", -0.05),))
+    assert view.counts() == expected(tmp_path, limits)
+    stored = [item["score"] for record in read_records(tmp_path) for item in record["rejected"]]
+    tight = max(value for value in stored if value is not None)
+    for text in (f"{tight:.6f}", f"{tight + 1e-6:.6f}"):  # at a score itself and just above it
+        view.number("score", 0).fill(text)
+        view.number("score", 1).fill(text)
+        both = (("bolt", float(text)), ("nut", float(text)))
+        limits = Limits(class_min_score=both, class_min_margin=(("nut", -0.05),))
+        assert view.counts() == expected(tmp_path, limits)
+    view.page.get_by_role("button", name="Reset all").click()
+    assert view.counts() == expected(tmp_path, Limits())
+    assert view.quiet(), view.events
+
+
+def test_records_of_several_runs_keep_their_own_limits(opened: object, tmp_path: Path) -> None:
+    reports.make_output(tmp_path, count=2)
+    classes = ("bolt", "nut")
+    reports.write(tmp_path, reports.record("z.png", classes, reports.facts(classes, 0.3, lead=0.1), 8))
+    view = opened(report.write(tmp_path).path)
+    assert view.counts() == expected(tmp_path, Limits())
+    assert view.number("score").input_value() == ""
+    assert view.number("score").get_attribute("placeholder") == "varies"
+    view.number("score", 1).fill("0.5")
+    assert view.counts() == expected(tmp_path, Limits(class_min_score=(("nut", 0.5),)))
+    view.number("score", 1).fill("")
+    assert view.counts() == expected(tmp_path, Limits())
+
+
+def test_the_flags_mean_what_is_shown(opened: object, tmp_path: Path) -> None:
+    label = 'it\'s a "bolt" $HOME=1'
+    classes = (label, "nut")
+    folder = tmp_path / "an output"
+    for i in range(3):
+        reports.write(folder, reports.record(f"{i}.png", classes, reports.facts(classes), i))
+    view = opened(report.write(folder).path)
+    flags, command = view.page.locator("#flags"), view.page.locator("#export")
+    assert shlex.split(command.text_content()) == ["searchdet", "export", str(folder), "--to", "coco"]
+    view.number("score").fill("0.425001")
+    view.number("margin").fill("-0.1")
+    view.number("margin", 1).fill(str(reports.LEAST["margin"]))  # as in the records: no flag
+    words = shlex.split(flags.text_content())
+    assert words == [
+        *("--class-min-score", f"{label}=0.425001"),
+        *("--class-min-margin", f"{label}=-0.1"),
+    ]
+    assert shlex.split(command.text_content())[5:] == words
+    limits = Limits(class_min_score=pairs([words[1]], ""), class_min_margin=pairs([words[3]], ""))
+    found = sum(len(detections(record, limits)) for record in read_records(folder))
+    assert view.counts()[0] == found
+    elsewhere = opened(report.write(folder, tmp_path / "page.html").path)
+    assert elsewhere.page.locator("#export").text_content() == "searchdet export OUT --to coco"
+
+
+def elements(view: Opened) -> dict[str, int]:
+    """How many elements of each kind there are once everything was opened."""
+    view.page.locator("#rejected").select_option("all")
+    view.page.locator(".card .open").first.click()
+    view.page.locator("#list li").first.click()
+    return view.page.evaluate(
+        "() => { const counts = {};"
+        " for (const item of document.querySelectorAll('*'))"
+        "   counts[item.localName] = (counts[item.localName] || 0) + 1;"
+        " return counts; }"
+    )
+
+
+def test_hostile_names_stay_text(opened: object, tmp_path: Path) -> None:
+    hostile = opened(report.write(reports.make_hostile(tmp_path / "a")).path)
+    plain = opened(report.write(reports.make_plain(tmp_path / "b")).path)
+    counts = elements(hostile)
+    assert counts == elements(plain)
+    text = hostile.page.locator("body").inner_text()
+    assert reports.HOSTILE_CLASS in text
+    assert reports.HOSTILE_IMAGE in text
+    hostile.page.keyboard.press("Escape")
+    hostile.page.locator("input[value=single]").check(force=True)
+    hostile.page.locator("#find").fill("<img")
+    hostile.page.wait_for_timeout(300)
+    assert hostile.page.locator(".card").count() > 5
+    assert hostile.quiet(), hostile.events
+    assert plain.quiet(), plain.events
+
+
+def test_a_script_from_elsewhere_would_not_run(opened: object, tmp_path: Path) -> None:
+    path = report.write(reports.make_output(tmp_path, count=1)).path
+    text = path.read_text(encoding="utf-8")
+    added = '<script>document.title = "taken"</script><img src="https://example.com/x.png">'
+    path.write_text(text.replace("</main>", f"{added}</main>"), encoding="utf-8")
+    view = opened(path)
+    assert "taken" not in view.page.title()
+    refused = [item for item in view.events if "Content Security Policy" in item]
+    assert len(refused) == 2, view.events
+
+
+def test_evidence_by_mouse_and_by_keyboard(opened: object, tmp_path: Path) -> None:
+    folder = reports.make_output(tmp_path)
+    view = opened(report.write(folder).path)
+    page = view.page
+    record = next(item for item in read_records(folder) if item["image"] == "deep/0.png")
+    best = record["detections"][0]
+    card = page.locator(".card", has_text="0.png")
+    x0, y0, x1, y1 = best["bbox"]
+    box = card.locator("svg").bounding_box()
+    scale = min(box["width"] / record["width"], box["height"] / record["height"])
+    left = box["x"] + (box["width"] - scale * record["width"]) / 2
+    top = box["y"] + (box["height"] - scale * record["height"]) / 2
+    page.mouse.click(left + scale * (x0 + x1) / 2, top + scale * (y0 + y1) / 2)
+    dialog = page.get_by_role("dialog")
+    assert dialog.is_visible()
+    assert page.locator("#viewer-name").text_content() == "deep/0.png"
+    evidence = page.locator("#evidence")
+    number = int(re.search(r"id (\d+)", evidence.text_content()).group(1))
+    x, y = (x0 + x1) / 2, (y0 + y1) / 2
+    boxes = {item["id"]: item["bbox"] for item in record["detections"]}
+    assert number in boxes
+    assert boxes[number][0] <= x < boxes[number][2]
+    assert boxes[number][1] <= y < boxes[number][3]
+    assert evidence.locator("img").count() == 2
+    page.keyboard.press("Home")
+    assert f"{best['score']:.6f}" in evidence.text_content()
+    shown = evidence.text_content()
+    page.keyboard.press("ArrowDown")
+    assert evidence.text_content() != shown
+    assert f"{record['detections'][1]['score']:.6f}" in evidence.text_content()
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#viewer-name").text_content() == "deep/1.png"
+    page.keyboard.press("Escape")
+    assert not dialog.is_visible()
+    assert "1.png" in page.evaluate("document.activeElement.getAttribute('aria-label')")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    assert page.locator("#viewer-name").text_content() == "deep/0.png"
+    assert page.locator("#list [aria-selected=true]").count() == 1
+    assert view.quiet(), view.events
+
+
+def test_the_sum_and_the_suppression_are_told(opened: object, tmp_path: Path) -> None:
+    folder = reports.make_output(tmp_path, count=1)
+    view = opened(report.write(folder).path)
+    page = view.page
+    page.locator("#rejected").select_option("all")
+    page.locator(".card .open").last.click()
+    record = next(item for item in read_records(folder) if item["status"] != "failed")
+    weak = next(
+        item for item in record["rejected"] if 0 < item["kept"] < 1 and (item["score"] or 0) > 0.1
+    )
+    shown = page.locator(f"#list li:has-text('{weak['score']:.3f}')")
+    shown.first.click()
+    text = page.locator("#evidence").text_content().replace("\u2212", "-")
+    for name in ("raw", "kept", "score", "pos", "margin", "class_gap"):
+        assert f"{weak[name]:.6f}" in text, name
+    assert f"{-0.3 * max(weak['neg'], 0):.6f}" in text
+    assert f"Loses {round(100 * (1 - weak['kept']))}\u202f%" in text
+    assert "candidate 0" in text
+    before = view.counts()[0]
+    page.get_by_role("button", name="from here").click()
+    limits = Limits(class_min_score=((weak["label"], weak["score"]),))
+    assert view.counts() == expected(folder, limits) != [before]
+    page.get_by_role("button", name="Reject up to here").click()
+    limits = Limits(class_min_score=((weak["label"], round(weak["score"] + 1e-6, 6)),))
+    assert view.counts() == expected(folder, limits)
+    assert page.locator("#evidence .why").text_content().startswith("Rejected")
+
+
+def test_filters_search_and_the_review_queue(opened: object, tmp_path: Path) -> None:
+    folder = reports.make_output(tmp_path)
+    view = opened(report.write(folder).path)
+    page, cards = view.page, view.page.locator(".card")
+    assert cards.count() == 6
+    assert page.locator("#listed").text_content() == "6 images"
+    page.locator("#status").select_option("failed")
+    assert cards.count() == 1
+    assert "broken.png: cut short." in cards.text_content()
+    page.locator("#status").select_option("all")
+    page.locator("#find").fill("DEEP/3")
+    page.wait_for_timeout(300)
+    assert cards.count() == 1
+    page.locator("#find").fill("no such")
+    page.wait_for_timeout(300)
+    assert page.locator("#nothing").is_visible()
+    page.locator("#find").fill("")
+    page.wait_for_timeout(300)
+    records = [item for item in read_records(folder) if item["status"] != "failed"]
+    page.locator("#order").select_option("best")
+    best = max(records, key=lambda item: max((d["score"] for d in item["detections"]), default=-9))
+    assert best["image"].split("/")[1] in cards.first.text_content()
+    page.locator("input[value=single]").check(force=True)
+    page.locator("#rejected").select_option("near")
+    page.locator("#order").select_option("doubt")
+    every = [item for record in records for item in (*record["detections"], *record["rejected"])]
+    doubt = [
+        abs(min(item["score"] - 0.45, (9 if item["margin"] is None else item["margin"]) - 0.05))
+        for item in every
+        if item["score"] is not None and item["kept"] > 0
+    ]
+    nearest = [item for item in every if item["score"] is not None and item["kept"] > 0][
+        int(min(range(len(doubt)), key=doubt.__getitem__))
+    ]
+    assert f"{nearest['label']} {nearest['score']:.3f}" in cards.first.text_content()
+    page.locator("#class").select_option(label="nut")
+    assert "bolt" not in page.locator(".gallery").text_content()
+    view.number("score", 1).fill("0.1")
+    page.locator("#status").select_option("changed")
+    assert cards.count() > 0
+    assert view.quiet(), view.events
+
+
+def luminance(colour: str) -> float:
+    return sum(int(n) for n in re.findall(r"\d+", colour)[:3]) / 765
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (360, 640), (768, 1024)])
+def test_it_fits_every_screen(
+    opened: object, tmp_path: Path, scheme: str, width: int, height: int
+) -> None:
+    made = report.write(reports.make_output(tmp_path))
+    phone = {"is_mobile": True, "has_touch": True} if width < 500 else {}
+    view = opened(made.path, viewport={"width": width, "height": height}, color_scheme=scheme, **phone)
+    page = view.page
+    fits = "() => document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+    assert page.evaluate(fits)
+    ground = page.evaluate("() => getComputedStyle(document.body).backgroundColor")
+    ink = page.evaluate("() => getComputedStyle(document.body).color")
+    assert (luminance(ground) > 0.9) == (scheme == "light")
+    assert abs(luminance(ground) - luminance(ink)) > 0.7
+    if width < 900:
+        side = page.locator("#side")
+        assert not side.is_visible()
+        page.locator("#side-button").click()
+        page.wait_for_timeout(300)
+        assert side.is_visible()
+        view.number("score").fill("0.2")
+        page.keyboard.press("Escape")
+        page.wait_for_timeout(300)
+        assert not side.is_visible()
+    page.locator(".card .open").last.click()
+    assert page.evaluate(fits)
+    assert page.evaluate(
+        "() => { const d = document.getElementById('viewer'); const box = d.getBoundingClientRect();"
+        " return d.scrollWidth <= d.clientWidth && box.left >= 0 && box.right <= innerWidth; }"
+    )
+    assert view.quiet(), view.events
+
+
+def test_pictures_are_drawn_near_the_window_only(opened: object, tmp_path: Path) -> None:
+    view = opened(report.write(reports.make_output(tmp_path, count=80)).path)
+    page = view.page
+    drawn = page.locator(".card svg").count()
+    assert 4 <= drawn < 40
+    page.keyboard.press("End")
+    page.locator(".card .open").first.focus()
+    page.keyboard.press("End")
+    page.wait_for_timeout(200)
+    assert page.locator(".card").last.locator("svg, .blank").count() >= 1
+    assert page.locator(".card svg").count() < 40
+    heights = page.evaluate(
+        "() => new Set([...document.querySelectorAll('.card')].map((card) => card.offsetHeight)).size"
+    )
+    assert heights == 1, "an empty card is as high as a drawn one"
