@@ -129,7 +129,7 @@ def make_judge(
 
 
 def _fingerprint(judge: Judge) -> str:
-    """By what the exemplars are, not by their vectors, whose last bits another machine may have else."""
+    """By what the exemplars are, not by their vectors, whose last bits may differ on other machines."""
     bank = judge.bank
     rows = [[asdict(o) for o in side.origins] for side in (bank.positives, bank.negatives)]
     return key_of(

@@ -47,6 +47,7 @@ def _closed_world(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Temp
     monkeypatch.setenv("SEARCHDET_CACHE", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.setenv("SEARCHDET_MODELS", str(tmp_path_factory.mktemp("models")))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("SEARCHDET_CONFIG", "")
 
 
 @pytest.fixture(autouse=True)

@@ -102,14 +102,16 @@ def test_sliders_decide_as_export_does(opened: object, tmp_path: Path) -> None:
     assert value > -0.2
     limits = Limits(class_min_score=(("bolt", value),), class_min_margin=(("nut", -0.05),))
     assert view.counts() == expected(tmp_path, limits)
-    stored = [item["score"] for record in read_records(tmp_path) for item in record["rejected"]]
-    tight = max(value for value in stored if value is not None)
-    for text in (f"{tight:.6f}", f"{tight + 1e-6:.6f}"):  # at a score itself and just above it
+    tight = min(item["score"] for record in read_records(tmp_path) for item in record["detections"])
+    at_it_and_above = []
+    for text in (f"{tight:.6f}", f"{tight + 1e-6:.6f}"):
         view.number("score", 0).fill(text)
         view.number("score", 1).fill(text)
         both = (("bolt", float(text)), ("nut", float(text)))
         limits = Limits(class_min_score=both, class_min_margin=(("nut", -0.05),))
         assert view.counts() == expected(tmp_path, limits)
+        at_it_and_above.append(view.counts()[0])
+    assert at_it_and_above[0] == at_it_and_above[1] + 1
     view.page.get_by_role("button", name="Reset all").click()
     assert view.counts() == expected(tmp_path, Limits())
     assert view.quiet(), view.events

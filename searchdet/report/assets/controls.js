@@ -153,14 +153,18 @@ function folderPath() {
   }
 }
 
+// Words of a command, which may part between them but not at their hyphens
+function write(element, words) {
+  element.replaceChildren(...words.flatMap((word, i) => (i ? [" ", make("span", { text: word })] : [make("span", { text: word })])));
+}
+
 function refreshSide(always) {
   panels.forEach((panel) => panel.refresh(always));
   const words = flags();
-  $("flags").textContent = words.join(" ") || "No flags: these are the records\u2019 own thresholds.";
+  write($("flags"), words.length ? words : ["No flags: these are the records\u2019 own thresholds."]);
   $("flags").classList.toggle("empty", !words.length);
   document.querySelectorAll("[data-copy=flags]").forEach((button) => (button.disabled = !words.length));
-  const command = ["searchdet export", quoted(folderPath() || "OUT"), "--to coco"].join(" ");
-  $("export").textContent = [command, ...words].join(" ");
+  write($("export"), ["searchdet export", quoted(folderPath() || "OUT"), "--to coco", ...words]);
   $("reset").disabled = !words.length;
   $("total").textContent = totals.all.toLocaleString("en");
   const where = `in ${totals.images.toLocaleString("en")} of ${counted(images.length, "image", "images")}`;

@@ -104,7 +104,8 @@ function suppression(image, j, choose) {
   if (by === null) return [];
   const other = known.id.indexOf(by);
   const gone = image.score[j] > 0 ? (1 - known.kept[j] / MILLION) * (known.raw[j] / MILLION) : 0;
-  const words = `Loses ${percent(1 - known.kept[j] / MILLION)} of its score (${short(gone)}) to candidate ${by}`;
+  const share = image.rule.facts.suppression === "diffusion" ? "most of it " : "";
+  const words = `Loses ${percent(1 - known.kept[j] / MILLION)} of its score (${short(gone)}), ${share}to candidate ${by}`;
   const line = make("p", { class: "took" });
   if (other < 0) {
     line.append(`${words}, which is not on this page.`);

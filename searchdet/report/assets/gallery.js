@@ -153,7 +153,7 @@ function fill(card) {
     return;
   }
   const chosen = settings();
-  let seen = visible(image, chosen.only, chosen.rejected);
+  let seen = drawable(image, visible(image, chosen.only, chosen.rejected));
   if (j >= 0) seen = { hits: seen.hits.filter((k) => k === j), misses: image.shown[j] ? [] : [j] };
   const known = frame.querySelector("svg");
   if (known) {
@@ -224,7 +224,8 @@ const pen = document.createElement("canvas").getContext("2d");
 function hit(image, svg, event, seen) {
   const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
   const areas = detail(image.index).area;
-  const under = [...seen.hits, ...seen.misses].filter((j) => pen.isPointInPath(new Path2D(pathOf(image, j)), at.x, at.y));
+  const { hits, misses } = drawable(image, seen);
+  const under = [...hits, ...misses].filter((j) => pen.isPointInPath(new Path2D(pathOf(image, j)), at.x, at.y));
   return under.length ? under.reduce((a, b) => (areas[b] < areas[a] ? b : a)) : -1;
 }
 

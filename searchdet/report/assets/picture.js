@@ -101,7 +101,7 @@ function around(image, j, shape) {
 
 const NEAR_MISS = 0.1;
 
-// Candidates to draw: accepted ones, and rejected ones as the page is set
+// Candidates to list: accepted ones, and rejected ones as the page is set
 function visible(image, only, rejected) {
   const found = { hits: [], misses: [] };
   for (let j = 0; j < image.shown.length; j++) {
@@ -111,6 +111,9 @@ function visible(image, only, rejected) {
   }
   return found;
 }
+
+// Of the rejected ones only near misses are drawn: hundreds of frames would hide the picture
+const drawable = (image, seen) => ({ hits: seen.hits, misses: seen.misses.filter((j) => nearMiss(image, j)) });
 
 const nearMiss = (image, j) => !image.lost.has(j) && slack(image, j) >= -NEAR_MISS;
 

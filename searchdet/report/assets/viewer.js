@@ -48,7 +48,8 @@ function drawStage(image) {
     const path = pathOf(image, j);
     const kind = image.shown[j] ? "mask" : "miss";
     const area = draw("path", { class: "hit", d: path, fill: "none" });
-    const group = draw("g", { class: "hit", "data-j": j }, ...strokes(kind, path, image.label[j]), area);
+    const far = !image.shown[j] && !nearMiss(image, j);
+    const group = draw("g", { class: far ? "hit far" : "hit", "data-j": j }, ...strokes(kind, path, image.label[j]), area);
     group.addEventListener("click", () => choose(j));
     return group;
   });
