@@ -136,11 +136,11 @@ def length(ring: np.ndarray) -> float:
     return float(np.hypot(*(np.roll(ring, -1, axis=0) - ring).T).sum())
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_bridges_are_the_shortest(seed: int) -> None:
-    found = rings(parts(blob(seed, (80, 90), 2.0, 0.15)))
+@pytest.mark.parametrize("grain", [0.0, 0.8, 2.0, 3.0])
+def test_bridges_are_the_shortest(grain: float) -> None:
+    found = rings(parts(blob(3, (50, 60), grain, 0.2)))
     gaps = [[cdist(one, two).min() for two in found] for one in found]
     assert len(found) > 5
-    shortest = minimum_spanning_tree(np.array(gaps) + 1e-9).sum()
+    shortest = minimum_spanning_tree(np.array(gaps) + 1e-6).sum()  # where 0 is no edge
     extra = length(joined(found)) - sum(map(length, found))
-    assert extra == pytest.approx(2 * shortest, abs=1e-6)
+    assert extra == pytest.approx(2 * shortest, abs=1e-3)

@@ -222,6 +222,15 @@ def test_images_are_copied_and_must_be_those_that_were_searched(tmp_path: Path) 
     assert not [path for path in (tmp_path / "new").rglob("*") if path.is_file()]
 
 
+def test_labelme_groups_are_masks_not_classes(tmp_path: Path) -> None:
+    first, second = square(SIZE) | square(SIZE, 30, 40), square(SIZE, 30, 4) | square(SIZE, 4, 40)
+    out = save(tmp_path, record("x.png", [("nut", first, 0.8), ("nut", second, 0.7)]))
+    export(out, ["labelme"])
+    back = read_labelme(out / "labelme/x.json")
+    for (_, thing), mask in zip(back, (first, second), strict=True):
+        assert (paint(thing, SIZE) == mask).all()
+
+
 def test_labelme_files_follow_its_rules_and_read_back(tmp_path: Path) -> None:
     two = square(SIZE) | square(SIZE, 30, 40)
     masks = {"hole": ring(SIZE), "two": two, "one": square(SIZE), "wild": blob(4, grain=3)}
@@ -485,6 +494,7 @@ BROKEN = [
     ("detections.segmentation", {"size": [3, 3], "counts": "4"}),
     ("detections.segmentation", {"size": [40, 60], "counts": ""}),
     ("detections.segmentation", {"size": [40, 60], "counts": "11ooo"}),
+    ("detections.segmentation", rle.encode(np.ones((40, 80), bool)) | {"size": [40, 60]}),
 ]
 
 
@@ -502,6 +512,9 @@ def test_a_damaged_record_is_an_error_and_leaves_no_dataset(
         data[key] = value
     with pytest.raises(UsageError, match=r"'b\.jpg' is damaged"):
         exports.write(tmp_path, [json.loads(good.to_line()), data], exports.Options(ALL))
+    if key != "detections.segmentation":  # which the table does not show
+        with pytest.raises(UsageError, match="is damaged"):
+            exports.write(tmp_path, [data], exports.Options(("csv",)))
     assert not list(tmp_path.glob("*.*"))
     assert not list(tmp_path.rglob("*.tmp"))
 
