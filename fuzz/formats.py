@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mutations import NUMBERS, changed, damaged
+from mutations import NUMBERS, changed, damaged, text_of
 from searchdet import tensors
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -153,7 +153,7 @@ def _safetensors(rng: random.Random, data: bytes, others: Sequence[bytes]) -> by
         chosen["dtype"] = rng.choice(KINDS)
     else:
         header = changed(rng, header)
-    text = json.dumps(header).encode()
+    text = text_of(header)
     return struct.pack("<Q", len(text)) + text + data[8 + length :]
 
 
@@ -198,12 +198,7 @@ def _strict(value: Any) -> Any:
         return None
     if isinstance(value, dict):
         return {key: _strict(item) for key, item in value.items()}
-    if isinstance(value, list):
-        try:
-            return [_strict(item) for item in value]
-        except RecursionError:
-            return []
-    return value
+    return [_strict(item) for item in value] if isinstance(value, list) else value
 
 
 def _json(rng: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:
@@ -211,9 +206,9 @@ def _json(rng: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:
     lines = data.splitlines(keepends=True)
     if len(lines) > 1 and all(line.startswith(b"{") for line in lines):
         number = rng.randrange(len(lines))
-        lines[number] = json.dumps(changed(rng, json.loads(lines[number]))).encode() + b"\n"
+        lines[number] = text_of(changed(rng, json.loads(lines[number]))) + b"\n"
         return b"".join(lines)
-    return json.dumps(changed(rng, json.loads(data)), indent=rng.choice((None, 1))).encode() + b"\n"
+    return text_of(changed(rng, json.loads(data)), indent=rng.choice((None, 1))) + b"\n"
 
 
 FORMATS: tuple[tuple[Callable[[bytes], bool], Callable[..., bytes]], ...] = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import struct
 from collections.abc import Callable, Sequence
@@ -18,7 +19,8 @@ VALUES: tuple[Any, ...] = (
     *("=1+1", "</script>", "x" * 300, "ä", [], {}, [[]], [0, 0, 0, 0], [1e300] * 4, {"a": None}, ""),
 )
 """What JSON values are replaced by."""
-DEEP = 2000
+DEEP = "@deep@"
+"""Stands for lists within lists, thousands deep; see ``text_of``."""
 
 Damage = Callable[[random.Random, bytes, Sequence[bytes]], bytes]
 
@@ -115,7 +117,7 @@ def _changed(rng: random.Random, value: Any, root: Any) -> Any:
     if draw < 0.55:
         return _picked(rng, root)
     if draw < 0.57:
-        return _nested(rng.choice((3, DEEP)))
+        return DEEP
     return rng.choice(VALUES)
 
 
@@ -149,8 +151,7 @@ def _picked(rng: random.Random, root: Any) -> Any:
     return value
 
 
-def _nested(depth: int) -> Any:
-    value: Any = 0
-    for _ in range(depth):
-        value = [value]
-    return value
+def text_of(value: Any, **layout: Any) -> bytes:
+    """A changed value as JSON, with NaN and with what is too deep."""
+    deep = "[" * 5000 + "]" * 5000
+    return json.dumps(value, **layout).replace(f'"{DEEP}"', deep).encode()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,23 +17,17 @@ import torch
 import images_factory
 import references as ref
 import reports
-from searchdet import bankfile, index, tensors
-from searchdet.backbones import BackboneSpec
-from searchdet.bank import Bank, Origin, Rows, Space
-from searchdet.describe import Regions
-from searchdet.embeddings import Descriptors, MaskEmbeddings, l2_normalize
-from searchdet.judge import Searched
-from searchdet.proposals import outline, rle
-from searchdet.proposals.sam.weights import SamShape, build
-from searchdet.proposals.types import from_masks
-from searchdet.records import failed
-from searchdet.errors import ImageError
-from searchdet.remembered import Packed, pack
+from memories import MEMORIES, MODELS, SIZE, SPACE, bank, describer, entries, picture
 
-DIM = 8
-SIZE = (30, 40)
-SPACE = Space("filterbank", None, "short_side=512", "mean", DIM)
-MODELS = {"backbone": {"name": "filterbank"}, "proposals": {"name": "given"}, "embedding": {}}
+from searchdet import bankfile, index
+from searchdet.bank import Bank
+from searchdet.errors import ImageError
+from searchdet.judge import Searched
+from searchdet.proposals import rle
+from searchdet.proposals.sam.weights import SamShape, build
+from searchdet.records import failed
+from searchdet.remembered import pack
+
 SAM = "sam"
 TINY = SamShape(32, 16, 16, 2, 2, 2.0, 1, (1,), 16, 16, 2, 32, 3, 2, 16)
 
@@ -46,8 +41,10 @@ class Case:
 
 
 def images() -> list[Case]:
-    """The odd and the bad ones of the factory, without its largest."""
-    return [Case(made.name, made.data) for made in images_factory.every() if len(made.data) < 200_000]
+    """Those of the factory that a decoder gets to see, without its largest."""
+    made = images_factory.every()
+    chosen = [item for item in made if "not_an_image" not in item.outcomes or "ok" in item.outcomes]
+    return [Case(item.name, item.data) for item in chosen if len(item.data) < 200_000]
 
 
 def checkpoints() -> list[Case]:
@@ -86,11 +83,6 @@ def _states() -> list[tuple[str, str, dict[str, torch.Tensor]]]:
     return found
 
 
-def small_spec(name: str) -> BackboneSpec:
-    """The registered network with the sizes of the files above."""
-    return ref.small_spec(name)
-
-
 def _torch(value: Any, **options: Any) -> bytes:
     buffer = io.BytesIO()
     torch.save(value, buffer, **options)
@@ -102,21 +94,6 @@ def _safetensors(state: dict[str, torch.Tensor]) -> bytes:
 
     made: bytes = save(state)
     return made
-
-
-def _vectors(count: int, seed: int) -> np.ndarray:
-    return l2_normalize(np.random.default_rng(seed).normal(size=(count, DIM)).astype(np.float32))
-
-
-def bank() -> Bank:
-    """Two classes of three, two negatives."""
-
-    def rows(count: int, seed: int) -> Rows:
-        origins = tuple(Origin(f"{seed}/{i}.png", f"{seed}{i}" * 32, "file", "ab") for i in range(count))
-        shapes = np.random.default_rng(seed).random((count, outline.DIM)).astype(np.float32)
-        return Rows(_vectors(count, seed), _vectors(count, seed + 9), shapes, origins)
-
-    return Bank(("bolt", "nut"), rows(6, 1), np.asarray([0, 0, 0, 1, 1, 1]), rows(2, 2), SPACE)
 
 
 def banks() -> list[Case]:
@@ -141,37 +118,15 @@ def records() -> list[Case]:
     return [Case(f"{i}.json", item.to_bytes()) for i, item in enumerate(made)]
 
 
-def regions(seed: int = 0, count: int = 5) -> Regions:
-    """Regions of an image of ``SIZE``."""
-    rng = np.random.default_rng(seed)
-    masks = np.zeros((count, *SIZE), bool)
-    for number in range(count):
-        y, x = int(rng.integers(0, 15)), int(rng.integers(0, 20))
-        masks[number, y : y + int(rng.integers(2, 15)), x : x + int(rng.integers(2, 20))] = True
-    found = from_masks(list(masks), rng.random(count).tolist(), SIZE)
-    embedded = MaskEmbeddings(_vectors(count, seed), np.ones(count, bool), np.zeros(count, bool))
-    shapes = rng.random((count, outline.DIM)).astype(np.float32)
-    return Regions(found, Descriptors(embedded, _vectors(count, seed + 1), shapes))
-
-
-def entry() -> Packed:
-    """What is remembered of an image."""
-    return pack(regions())
-
-
 def cache() -> list[Case]:
-    """Entries of every kind of memory."""
-    kept = entry()
-    exemplar = {"vectors": _vectors(1, 3), "contexts": _vectors(1, 4)}
-    exemplar["outlines"] = np.zeros((1, outline.DIM), np.float32)
-    numbers = {"numbers": [0.1] * 8, "versions": {"torch": "2"}}
-    return [
-        Case("regions", tensors.pack(kept.arrays, kept.facts)),
-        Case("exemplars", tensors.pack(exemplar, {"name": "a"})),
-        Case("loaded", tensors.pack({}, {"layout": "Meta"})),
-        Case("canaries", tensors.pack({}, numbers)),
-        Case("sha256", json.dumps({"file": ["/x", 1, 2, 3, 4], "sha256": "0" * 64}).encode()),
-    ]
+    """An entry of every kind of memory."""
+    cases = []
+    for kind, remember in MEMORIES.items():
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name) / "cache"
+            remember(folder)
+            cases += [Case(kind, path.read_bytes()) for path in entries(folder, kind)]
+    return cases
 
 
 def write_index(path: Path) -> None:
@@ -179,7 +134,7 @@ def write_index(path: Path) -> None:
     images = []
     for number, count in enumerate((4, 0, 3)):
         image = Searched(f"{number}.png", "0" * 64, SIZE[1], SIZE[0], {"frames": 1})
-        images.append((image, pack(regions(number, count))))
+        images.append((image, pack(describer(number, count).regions(picture(number)))))
     index.write(path, images, SPACE, MODELS)
 
 
@@ -196,10 +151,8 @@ SQUARE = [[5.0, 6.0], [15.0, 6.0], [15.0, 20.0], [5.0, 20.0]]
 
 
 def labelme() -> list[Case]:
-    """A file with every kind of shape."""
+    """Every kind of shape, together and alone."""
     bitmap = images_factory.saved(np.full((4, 3), 255, np.uint8), "PNG")
-    import base64
-
     text = base64.b64encode(bitmap).decode()
     kinds: list[dict[str, Any]] = [
         {"points": SQUARE, "shape_type": "polygon", "group_id": None},
@@ -211,30 +164,41 @@ def labelme() -> list[Case]:
     shapes = [{"label": "bolt", **kind} for kind in kinds]
     made = [
         {"imageHeight": SIZE[0], "imageWidth": SIZE[1], "imagePath": "1.png", "shapes": part}
-        for part in (shapes, shapes[:1], shapes[2:3], shapes[3:4], shapes[4:])
+        for part in (shapes, *([shape] for shape in shapes))
     ]
     return [Case(f"{i}.json", json.dumps(item).encode()) for i, item in enumerate(made)]
 
 
-def coco() -> list[Case]:
-    """A truth with every kind of mask."""
-    mask = np.zeros(SIZE, bool)
+def truth(names: Sequence[str], shapes: Sequence[Any]) -> dict[str, Any]:
+    """A COCO truth with an object of each shape in each image, of the size of ``records``."""
+    height, width = reports.SIZE
+    return {
+        "images": [
+            {"id": i, "file_name": name, "width": width, "height": height}
+            for i, name in enumerate(names, start=7)
+        ],
+        "categories": [{"id": 3, "name": "bolt"}, {"id": 5, "name": "nut"}],
+        "annotations": [
+            {"image_id": i, "category_id": 3, "bbox": [4.0, 3.0, 8.0, 6.0], "segmentation": shape}
+            for i in range(7, 7 + len(names))
+            for shape in shapes
+        ],
+    }
+
+
+def shapes() -> list[Any]:
+    """A polygon, an encoding as text, and one as numbers."""
+    mask = np.zeros(reports.SIZE, bool)
     mask[3:9, 4:12] = True
-    plain = {"size": list(SIZE), "counts": [100, 50, SIZE[0] * SIZE[1] - 150]}
-    shapes: list[Any] = [[[v for point in SQUARE for v in point]], rle.encode(mask), plain]
-    cases = []
-    for number, chosen in enumerate((shapes, shapes[:1], shapes[1:2], shapes[2:], [None])):
-        annotations = [
-            {"image_id": 7, "category_id": 3, "bbox": [4.0, 3.0, 8.0, 6.0], "segmentation": shape}
-            for shape in chosen
-        ]
-        made = {
-            "images": [{"id": 7, "file_name": "1.png", "width": SIZE[1], "height": SIZE[0]}],
-            "categories": [{"id": 3, "name": "bolt"}],
-            "annotations": annotations,
-        }
-        cases.append(Case(f"{number}.json", json.dumps(made).encode()))
-    return cases
+    plain = {"size": list(reports.SIZE), "counts": [100, 50, mask.size - 150]}
+    return [[[v for point in SQUARE for v in point]], rle.encode(mask), plain]
+
+
+def coco() -> list[Case]:
+    """Every kind of mask, together and alone, and a box."""
+    chosen = (shapes(), *([shape] for shape in shapes()), [None])
+    made = [json.dumps(truth(["1.png"], part)).encode() for part in chosen]
+    return [Case(f"{i}.json", data) for i, data in enumerate(made)]
 
 
 TOML = b"""

@@ -46,7 +46,7 @@ class Additions:
 
 def build(examples: Examples, settings: Settings) -> Bank:
     """A bank of all examples, copies and conflicts included. Raises ExemplarError, CheckpointError."""
-    items, _ = read(examples, settings.max_pixels)
+    items = read(examples, settings.max_pixels, settings.exemplars.skip_bad_exemplars).items
     backbone = backbones.load(settings.backbone)
     by = Enrolment(backbone, settings.embedding, settings.exemplars, settings.cache)
     bank, _ = enrol(items, by)

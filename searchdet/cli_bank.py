@@ -27,6 +27,7 @@ def bank_build(
     positive_coco: opt.PositiveCoco = None,
     positive_images: opt.PositiveImages = None,
     exemplar_mask: opt.ExemplarMask = _EXEMPLARS.exemplar_mask,
+    skip_bad_exemplars: opt.SkipBad = _EXEMPLARS.skip_bad_exemplars,
     backbone: opt.BackboneName = config.DEFAULT_BACKBONE,
     backbone_ckpt: opt.BackboneCkpt = None,
     allow_unverified: opt.AllowUnverified = False,

@@ -37,6 +37,7 @@ def detect(
     bank: opt.BankFile = None,
     exemplar_mask: opt.ExemplarMask = _EXEMPLARS.exemplar_mask,
     keep_conflicts: opt.KeepConflicts = _EXEMPLARS.keep_conflicts,
+    skip_bad_exemplars: opt.SkipBad = _EXEMPLARS.skip_bad_exemplars,
     backbone: opt.BackboneName = config.DEFAULT_BACKBONE,
     backbone_ckpt: opt.BackboneCkpt = None,
     sam_checkpoint: opt.SamCheckpoint = None,

@@ -86,6 +86,7 @@ def search(
     bank: opt.BankFile = None,
     exemplar_mask: opt.ExemplarMask = _EXEMPLARS.exemplar_mask,
     keep_conflicts: opt.KeepConflicts = _EXEMPLARS.keep_conflicts,
+    skip_bad_exemplars: opt.SkipBad = _EXEMPLARS.skip_bad_exemplars,
     backbone_ckpt: opt.BackboneCkpt = None,
     device: opt.Device = "auto",
     precision: opt.Precision = "auto",

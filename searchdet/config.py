@@ -115,10 +115,12 @@ class EmbeddingOptions:
 @dataclass(frozen=True, slots=True)
 class ExemplarOptions:
     """How examples are read. ``exemplar_mask`` is for photos without a mask: auto looks for the object
-    that the photos of a class share, whole takes the photo as it is."""
+    that the photos of a class share, whole takes the photo as it is. An example that cannot be read is
+    an error unless ``skip_bad_exemplars``."""
 
     exemplar_mask: str = "auto"
     keep_conflicts: bool = False
+    skip_bad_exemplars: bool = False
 
     def __post_init__(self) -> None:
         require_choice("--exemplar-mask", self.exemplar_mask, EXEMPLAR_MASKS)

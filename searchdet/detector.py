@@ -124,13 +124,13 @@ class Detector:
         Raises ExemplarError, CheckpointError or UsageError.
         """
         settings = settings or Settings()
-        items, saved = read(examples, settings.max_pixels)
+        given = read(examples, settings.max_pixels, settings.exemplars.skip_bad_exemplars)
         chosen, fallback = choose_proposals(settings.proposals)
         backbones.check(settings.backbone)
         before = LoadedBefore(Store(settings.cache, LOADED))
         backbone = backbones.load(settings.backbone, before)
         enrolment = Enrolment(backbone, settings.embedding, settings.exemplars, settings.cache)
-        gathered = gather(items, saved, enrolment)
+        gathered = gather(given, enrolment)
         device, precision = settings.backbone.device, settings.backbone.precision
         proposer = proposals.load(chosen, device, precision, before)
         return cls(backbone, proposer, gathered, settings, fallback)

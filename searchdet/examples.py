@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import automask, bankfile, exemplars
@@ -50,11 +50,13 @@ class Examples:
 @dataclass(frozen=True, slots=True)
 class Gathered:
     """A bank and what the record should say about how it came about. shown: a small picture of every
-    exemplar that was read; ignored: names of negatives that would have backfired."""
+    exemplar that was read; ignored: names of negatives that would have backfired; skipped: names of
+    exemplars that cannot be read."""
 
     bank: Bank
     shown: tuple[Picture, ...] = ()
     ignored: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,27 +73,38 @@ class Enrolment:
         return space_of(self.backbone, self.embedding)
 
 
-def read(examples: Examples, max_pixels: int) -> tuple[list[Exemplar], Bank | None]:
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What was read: exemplars of files, or a saved bank; and the names of exemplars left out."""
+
+    items: list[Exemplar]
+    saved: Bank | None = None
+    skipped: tuple[str, ...] = ()
+
+
+def read(examples: Examples, max_pixels: int, skip_bad: bool = False) -> Read:
     """All exemplars that are files, or the saved bank. Raises ExemplarError for the first thing that
-    cannot be used."""
+    cannot be used; with ``skip_bad`` only where nothing of a class is left."""
     if examples.bank is not None:
-        return [], bankfile.load(examples.bank)
+        return Read([], bankfile.load(examples.bank))
     found = exemplars.find_positives(examples.positive) if examples.positive else []
     found += exemplars.find_coco(examples.coco, examples.coco_images) if examples.coco else []
     found += exemplars.find_negatives(examples.negative) if examples.negative else []
-    return exemplars.load(found, max_pixels), None
+    skipped: list[str] = []
+    items = exemplars.load(found, max_pixels, skipped if skip_bad else None)
+    return Read(items, None, tuple(skipped))
 
 
-def gather(items: list[Exemplar], saved: Bank | None, by: Enrolment) -> Gathered:
+def gather(given: Read, by: Enrolment) -> Gathered:
     """The bank of what ``read`` found, each picture once and without negatives that conflict. Raises
     ExemplarError for a saved bank of another space."""
-    if saved is not None:
-        bankfile.require_space(saved, by.space, "--bank")
-        return settle(saved, by.options)
-    bank, items = enrol(items, by)
+    if given.saved is not None:
+        bankfile.require_space(given.saved, by.space, "--bank")
+        return settle(given.saved, by.options)
+    bank, items = enrol(given.items, by)
     # drawn at once and kept as JPEG, so that the run does not hold every photo
     shown = tuple(Picture(item.name, exemplar_picture(item.pixels, item.mask)) for item in items)
-    return settle(bank, by.options, shown)
+    return replace(settle(bank, by.options, shown), skipped=given.skipped)
 
 
 def enrol(items: list[Exemplar], by: Enrolment) -> tuple[Bank, list[Exemplar]]:

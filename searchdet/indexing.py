@@ -60,19 +60,19 @@ class Indexer:
 def judge_for(found: Index, examples: Examples, settings: Settings, weights: Path | None) -> Judge:
     """The exemplars as a judge of an index. No model is loaded for a saved bank, nor for exemplars that
     are remembered. Raises ExemplarError, CheckpointError, UsageError."""
-    items, saved = read(examples, settings.max_pixels)
-    if saved is not None:
-        bankfile.require_space(saved, found.space, "--bank")
-        gathered = settle(saved, settings.exemplars)
+    given = read(examples, settings.max_pixels, settings.exemplars.skip_bad_exemplars)
+    if given.saved is not None:
+        bankfile.require_space(given.saved, found.space, "--bank")
+        gathered = settle(given.saved, settings.exemplars)
     else:
-        given = settings.backbone
-        options, embedding = options_of(found.space, weights, given.device, given.precision)
+        device, precision = settings.backbone.device, settings.backbone.precision
+        options, embedding = options_of(found.space, weights, device, precision)
         backbone = backbones.load(options, LoadedBefore(Store(settings.cache, LOADED)))
         by = Enrolment(backbone, embedding, settings.exemplars, settings.cache)
         differs = found.space.differences(by.space)
         if differs:
             raise UsageError(f"the index was made with other models ({'; '.join(differs)}).")
-        gathered = gather(items, None, by)
+        gathered = gather(given, by)
     shape, context, least = backbones.rule_of(found.space.backbone)
     own = Own(shape, context, least)
     return make_judge(gathered, settings.scoring, settings.suppression, own, found.models)

@@ -82,6 +82,7 @@ class Judge:
                 "positive": len(bank.positives),
                 "negative": len(bank.negatives),
                 "ignored_negatives": list(self.gathered.ignored),
+                "skipped": list(self.gathered.skipped),
                 "auto_masks": [o.name for o in bank.positives.origins if o.mask_source == "auto"],
                 "shapes_known": bank.knows_shapes,
             },

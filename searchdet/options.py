@@ -62,6 +62,11 @@ KeepConflicts = Annotated[
     ),
 ]
 
+SkipBad = Annotated[
+    bool,
+    option("--skip-bad-exemplars", text="Leave out examples that cannot be read.", panel=_E),
+]
+
 BackboneName = Annotated[str, option("--backbone", text="See `searchdet models list`.", panel=_M)]
 BackboneCkpt = Annotated[
     Optional[Path],

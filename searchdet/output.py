@@ -107,6 +107,7 @@ class Output:
         heat: a map (h, w) of each class. Raises OutputError."""
         name = record.image
         path = self.path("records", name, ".json")
+        self._require_inside(path)
         self._require_same_source(record, source)
         if image is not None:
             small = encode_jpeg(thumbnail(image.pixels), THUMBNAIL_QUALITY)
@@ -116,6 +117,11 @@ class Output:
         if source is not None:
             self._note_source(name, source)
         files.write_bytes(path, record.to_bytes())
+
+    def _require_inside(self, path: Path) -> None:
+        """A link in the folder must not lead what is written out of it."""
+        if not path.parent.resolve().is_relative_to(self.folder.resolve()):
+            raise OutputError(f"{path}: a link leads out of {self.folder}.", "Remove it.")
 
     def _require_same_source(self, record: ImageRecord, source: Path | None) -> None:
         """An image may change, but two images of one name must not replace each other unseen."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -123,6 +125,7 @@ class ImageRecord:
         return {
             "schema": SCHEMA,
             "image": self.image,
+            **_bytes_of(self.image),
             "status": self.status,
             "width": self.width,
             "height": self.height,
@@ -151,6 +154,15 @@ class ImageRecord:
     def to_line(self) -> str:
         """One line of JSON."""
         return json.dumps(self.to_json(), allow_nan=False, ensure_ascii=True)
+
+
+def _bytes_of(name: str) -> dict[str, str]:
+    """The bytes of a name that is not UTF-8, which JSON cannot hold otherwise; nothing for others."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return {"image_bytes_base64": base64.b64encode(os.fsencode(name)).decode("ascii")}
+    return {}
 
 
 def failed(image: str, error: SearchdetError, sha256: str = "") -> ImageRecord:

@@ -83,8 +83,9 @@ def exemplar_picture(image: UInt8Array, mask: npt.NDArray[np.bool_]) -> bytes:
         if 2 * mask[window].size < mask.size:
             image, mask = image[window], mask[window]
     small = thumbnail(image, EXEMPLAR_SIDE)
-    share = cv2.resize(mask.astype(np.float32), small.shape[1::-1], interpolation=cv2.INTER_AREA)
-    drawn = small if mask.all() else outlined(small, share >= min(0.5, float(share.max())))
+    cover = cv2.resize(255 * mask.astype(np.uint8), small.shape[1::-1], interpolation=cv2.INTER_AREA)
+    # a thin mask may cover no pixel of the small picture by half
+    drawn = small if mask.all() else outlined(small, cover >= min(128, max(1, int(cover.max()))))
     return encode_jpeg(drawn)
 
 

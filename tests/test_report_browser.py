@@ -18,6 +18,7 @@ from searchdet.output import read_records
 sync_api = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed: pip install -e '.[test]'"
 )
+expect = sync_api.expect
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
@@ -180,7 +181,7 @@ def test_hostile_names_stay_text(opened: object, tmp_path: Path) -> None:
     hostile.page.keyboard.press("Escape")
     hostile.page.locator("input[value=single]").check(force=True)
     hostile.page.locator("#find").fill("<img")
-    hostile.page.wait_for_timeout(300)
+    hostile.page.locator("#listed", has_text="candidates").wait_for()
     assert hostile.page.locator(".card").count() > 5
     assert hostile.quiet(), hostile.events
     assert plain.quiet(), plain.events
@@ -264,7 +265,7 @@ def test_the_sum_and_the_suppression_are_told(opened: object, tmp_path: Path) ->
     page.get_by_role("button", name="Reject up to here").click()
     limits = Limits(class_min_score=((weak["label"], round(weak["score"] + 1e-6, 6)),))
     assert view.counts() == expected(folder, limits)
-    assert page.locator("#evidence .why").text_content().startswith("Rejected")
+    expect(page.locator("#evidence .why")).to_have_text(re.compile("^Rejected"))
 
 
 def test_filters_search_and_the_review_queue(opened: object, tmp_path: Path) -> None:
@@ -278,13 +279,11 @@ def test_filters_search_and_the_review_queue(opened: object, tmp_path: Path) -> 
     assert "broken.png: cut short." in cards.text_content()
     page.locator("#status").select_option("all")
     page.locator("#find").fill("DEEP/3")
-    page.wait_for_timeout(300)
-    assert cards.count() == 1
+    expect(cards).to_have_count(1)
     page.locator("#find").fill("no such")
-    page.wait_for_timeout(300)
-    assert page.locator("#nothing").is_visible()
+    expect(page.locator("#nothing")).to_be_visible()
     page.locator("#find").fill("")
-    page.wait_for_timeout(300)
+    expect(cards).to_have_count(6)
     records = [item for item in read_records(folder) if item["status"] != "failed"]
     page.locator("#order").select_option("best")
     best = max(records, key=lambda item: max((d["score"] for d in item["detections"]), default=-9))
@@ -333,12 +332,10 @@ def test_it_fits_every_screen(
         side = page.locator("#side")
         assert not side.is_visible()
         page.locator("#side-button").click()
-        page.wait_for_timeout(300)
-        assert side.is_visible()
+        expect(side).to_be_visible()
         view.number("score").fill("0.2")
         page.keyboard.press("Escape")
-        page.wait_for_timeout(300)
-        assert not side.is_visible()
+        expect(side).not_to_be_visible()
     page.locator(".card .open").last.click()
     assert page.evaluate(fits)
     assert page.evaluate(
@@ -356,8 +353,8 @@ def test_pictures_are_drawn_near_the_window_only(opened: object, tmp_path: Path)
     page.keyboard.press("End")
     page.locator(".card .open").first.focus()
     page.keyboard.press("End")
-    page.wait_for_timeout(200)
-    assert page.locator(".card").last.locator("svg, .blank").count() >= 1
+    expect(page.locator(".card").last.locator("svg, .blank").first).to_be_attached()
+    expect(page.locator(".card").first.locator("svg, .blank")).to_have_count(0)
     assert page.locator(".card svg").count() < 40
     heights = page.evaluate(
         "() => new Set([...document.querySelectorAll('.card')].map((card) => card.offsetHeight)).size"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +13,35 @@ from ..images import LoadedImage, read_image
 from .shapes import paint
 from .types import BoolArray, Exemplar, Found
 
+log = logging.getLogger(__name__)
 
-def load(found: list[Found], max_pixels: int = MAX_PIXELS) -> list[Exemplar]:
-    """Read exemplars in order; an image with several is read once. Raises ExemplarError."""
+
+def load(
+    found: list[Found], max_pixels: int = MAX_PIXELS, skipped: list[str] | None = None
+) -> list[Exemplar]:
+    """Read exemplars in order; an image with several is read once.
+
+    skipped: takes the names of those that cannot be used, each with a WARNING; without it the first one
+    raises ExemplarError.
+    """
     made: list[Exemplar] = []
     known: tuple[Path, LoadedImage] | None = None
     for item in found:
-        image = known[1] if known and known[0] == item.path else _read(item.path, max_pixels)
-        known = (item.path, image)
-        made.append(_load_one(item, image, max_pixels))
+        try:
+            image = known[1] if known and known[0] == item.path else _read(item.path, max_pixels)
+            known = (item.path, image)
+            made.append(_load_one(item, image, max_pixels))
+        except ExemplarError as error:
+            if skipped is None:
+                raise
+            log.warning("An example is skipped: %s", error.one_line())
+            skipped.append(item.name)
+    left = {item.label for item in made}
+    for item in found:
+        if item.label not in left and item.label is not None:
+            raise ExemplarError(
+                f"{item.label}: none of its examples can be used.", "Replace them, or remove the class."
+            )
     return made
 
 

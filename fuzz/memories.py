@@ -1,0 +1,130 @@
+"""Everything that is remembered in the cache folder, each made by the code that reads it again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from fakes import GivenProposer, GridBackbone
+
+from searchdet import automask
+from searchdet.bank import Bank, Origin, Rows, Space
+from searchdet.cache import Store
+from searchdet.canary import Canary, Memory
+from searchdet.config import EmbeddingOptions, ProposalOptions, ScoringOptions, SuppressionOptions
+from searchdet.describe import Describer
+from searchdet.embeddings import l2_normalize
+from searchdet.enrol import build_bank, space_of
+from searchdet.examples import Gathered
+from searchdet.exemplars import Exemplar
+from searchdet.hashes import FileHashes
+from searchdet.judge import Judge, Own, Searched, make_judge
+from searchdet.loaded import LoadedBefore
+from searchdet.proposals import outline
+from searchdet.remembered import KIND, Remembered
+
+DIM = GridBackbone.dim
+SIZE = (30, 40)
+SPACE = Space("filterbank", None, "short_side=512,bicubic", "mean", DIM)
+MODELS = {"backbone": {"name": "filterbank"}, "proposals": {"name": "given"}, "embedding": {}}
+
+
+def picture(seed: int = 0) -> np.ndarray:
+    """A picture of ``SIZE``, (H, W, 3) uint8."""
+    return np.random.default_rng(seed).integers(0, 256, (*SIZE, 3), np.uint8)
+
+
+def describer(seed: int = 0, count: int = 5) -> Describer:
+    """Given masks and a backbone without weights."""
+    rng = np.random.default_rng(seed)
+    masks = np.zeros((count, *SIZE), bool)
+    for number in range(count):
+        y, x = int(rng.integers(0, 15)), int(rng.integers(0, 20))
+        masks[number, y : y + int(rng.integers(2, 15)), x : x + int(rng.integers(2, 20))] = True
+    return Describer(
+        GridBackbone(), GivenProposer(masks), ProposalOptions("regions"), EmbeddingOptions()
+    )
+
+
+def bank() -> Bank:
+    """Two classes of three, two negatives."""
+
+    def rows(count: int, seed: int) -> Rows:
+        rng = np.random.default_rng(seed)
+        vectors, contexts = (l2_normalize(rng.normal(size=(count, DIM))) for _ in range(2))
+        shapes = rng.random((count, outline.DIM)).astype(np.float32)
+        origins = tuple(Origin(f"{seed}/{i}.png", f"{seed}{i}" * 32, "file", "ab") for i in range(count))
+        return Rows(vectors, contexts, shapes, origins)
+
+    return Bank(("bolt", "nut"), rows(6, 1), np.asarray([0, 0, 0, 1, 1, 1]), rows(2, 2), SPACE)
+
+
+def judge() -> Judge:
+    """The bank with the usual rule."""
+    own = Own(0.6, 0.2, 0.3)
+    return make_judge(Gathered(bank()), ScoringOptions(), SuppressionOptions(), own, MODELS)
+
+
+SEARCHED = Searched("a.png", "0" * 64, SIZE[1], SIZE[0], {"frames": 1})
+
+
+def _regions(folder: Path) -> None:
+    found = Remembered(describer(), Store(folder, KIND)).regions(picture(), "0" * 64)
+    judge().record(SEARCHED, found).to_bytes()
+
+
+def _exemplar() -> Exemplar:
+    return Exemplar("a/1.png", "a", picture(), np.ones(SIZE, bool), "whole", "0" * 64)
+
+
+def _exemplars(folder: Path) -> None:
+    made = build_bank(GridBackbone(), [_exemplar()], EmbeddingOptions(), Store(folder, "exemplars"))
+    made.distinct().prototypes()
+
+
+def _automasks(folder: Path) -> None:
+    store, own = Store(folder, automask.CACHE_KIND), describer()
+    space = space_of(own.backbone, own.embedding)
+    for item in automask.apply([_exemplar()], lambda item: own.regions(item.pixels), space, store):
+        if item.mask.shape != SIZE:
+            raise ValueError("a mask of another size")
+
+
+def _loaded(folder: Path) -> None:
+    before = LoadedBefore(Store(folder, "loaded"))
+    if before.layout("x", "0" * 64) is None:
+        before.note("x", "0" * 64, "Meta")
+
+
+def _canaries(folder: Path) -> None:
+    memory, now = Memory.below(folder), Canary((0.1,) * 8, "cpu", "fp32")
+    known = memory.recall("0" * 64, now)
+    if known is None:
+        memory.note("0" * 64, now, {"torch": "2"})
+    else:
+        now.differs(known[0])
+        dict(known[1]).items()
+
+
+def _sha256(folder: Path) -> None:
+    path = folder.parent / "hashed"
+    if not path.exists():
+        path.write_bytes(b"x")
+    FileHashes(folder).sha256(path)
+
+
+MEMORIES: dict[str, Callable[[Path], None]] = {
+    "regions": _regions,
+    "exemplars": _exemplars,
+    "automasks": _automasks,
+    "loaded": _loaded,
+    "canaries": _canaries,
+    "sha256": _sha256,
+}
+"""By the kind of cache; each may be called any number of times."""
+
+
+def entries(folder: Path, kind: str) -> list[Path]:
+    """The files of a kind."""
+    return sorted(path for path in (folder / kind).rglob("*") if path.is_file())

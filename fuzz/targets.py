@@ -1,0 +1,204 @@
+"""What the damaged files are given to: the readers, and all that works on what they let through."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import references as ref
+import reports
+import seeds
+import typer
+from memories import MEMORIES, SEARCHED, entries, judge, picture
+from PIL import Image
+from seeds import SAM, Case
+
+from searchdet import bankfile, exports, index, report, searching, settingsfile, weightfiles
+from searchdet.backbones.network import load_network
+from searchdet.banking import audit_facts, audit_lines, facts
+from searchdet.cli import app
+from searchdet.config import ExemplarOptions
+from searchdet.devices import Compute
+from searchdet.errors import SearchdetError
+from searchdet.examples import settle
+from searchdet.exemplars import find_coco, find_positives, load
+from searchdet.images import read_image
+from searchdet.limits import Limits, detections
+from searchdet.output import Output, read_records
+from searchdet.proposals.sam.weights import load_sam
+from searchdet.records import read_json
+from searchdet.scorecard import scorecard
+from searchdet.truth import Truth, read_truth
+
+FP32 = Compute("cpu", "fp32")
+Step = Callable[[], object]
+
+
+def outcome(target: str, case: Case, folder: Path) -> str:
+    """``accepted``, or the expected error that a case ends in. Anything else is raised: a bug."""
+    try:
+        TARGETS[target](case, folder)
+    except SearchdetError as error:
+        error.one_line().encode("utf-8", "backslashreplace")
+        return f"{type(error).__name__} ({error.code})"
+    except Documented as error:
+        return f"{error}"
+    return "accepted"
+
+
+class Documented(Exception):
+    """An error outside the tree that a docstring announces."""
+
+
+def _all(*steps: Step) -> None:
+    """Go all steps; then raise the first expected error there was."""
+    first: SearchdetError | None = None
+    for step in steps:
+        try:
+            step()
+        except SearchdetError as error:
+            first = first or error
+    if first is not None:
+        raise first
+
+
+def _require(condition: object, what: str) -> None:
+    if not condition:
+        raise AssertionError(what)
+
+
+def _put(case: Case, folder: Path, name: str = "") -> Path:
+    path = folder / (name or case.name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(case.data)
+    return path
+
+
+def images(case: Case, folder: Path) -> None:
+    found = read_image(_put(case, folder))
+    _require(found.pixels.dtype == np.uint8 and found.pixels.shape[2:] == (3,), "pixels")
+    _require(found.alpha is None or found.alpha.shape == found.pixels.shape[:2], "alpha")
+    _require(found.frames >= 1 and 1 <= found.orientation <= 8, "facts")
+
+
+def checkpoints(case: Case, folder: Path) -> None:
+    name = case.name.partition("--")[0]
+    path = _put(case, folder)
+    _all(lambda: weightfiles.judge(path, FP32), lambda: _network(name, path))
+
+
+def _network(name: str, path: Path) -> None:
+    if name == SAM:
+        load_sam(path, FP32)
+    else:
+        load_network(ref.small_spec(name), path, FP32, 64).feature_map(picture())
+
+
+def banks(case: Case, folder: Path) -> None:
+    made = bankfile.load(_put(case, folder))
+    json.dumps(facts(made), allow_nan=False).encode()
+    settle(made, ExemplarOptions()).bank.prototypes()
+    found = audit_facts(made)
+    "\n".join(audit_lines(found)).encode("utf-8", "backslashreplace")
+    json.dumps(found, allow_nan=False)
+
+
+FORMATS = tuple(exports.FORMATS)
+LOOSE = Limits(min_score=0.1, min_margin=-1.0, class_margin=0.01, class_min_score=(("bolt", 0.2),))
+
+
+def records(case: Case, folder: Path) -> None:
+    out = folder / "out"
+    path = _put(case, out, "records/a.json")
+    try:
+        value = read_json(path)
+    except ValueError as error:
+        for remaining in ("records", "report"):
+            _records_left_out(out, remaining)
+        raise Documented("ValueError (no record)") from error
+    _require(value is not None, "a file is a record or an error")
+    read_json(path, rejected=False)
+    Output(out).known("a", "0" * 64, "")
+    truth = Truth(seeds.truth(("deep/a.png", "b.jpg", "c.png"), seeds.shapes()))
+    _all(
+        lambda: exports.write(out, read_records(out, False), exports.Options(FORMATS, polygons=True)),
+        lambda: exports.write(out, read_records(out), exports.Options(FORMATS, LOOSE, yolo_parts=True)),
+        lambda: report.write(out),
+        lambda: scorecard(truth, list(read_records(out))),
+    )
+
+
+def _records_left_out(out: Path, what: str) -> None:
+    if what == "records":
+        _require(list(read_records(out)) == [], "what is no record is left out")
+        return
+    try:
+        report.write(out)
+    except SearchdetError:
+        return
+    _require(False, "a report of nothing")
+
+
+def cache(case: Case, folder: Path) -> None:
+    remember, memory = MEMORIES[case.name], folder / "cache"
+    remember(memory)
+    for path in entries(memory, case.name):
+        path.write_bytes(case.data)
+    remember(memory)
+
+
+def indexes(case: Case, folder: Path) -> None:
+    path = folder / "index"
+    seeds.write_index(path)
+    _put(case, path)
+    found = index.load(path)
+    chief = judge()
+    regions = [lambda item=item: chief.record(item.image, found.regions(item)) for item in found.images]
+    _all(lambda: [record.to_bytes() for record in searching.search(found, chief, 5)], *regions)
+
+
+def labelme(case: Case, folder: Path) -> None:
+    place = folder / "pos"
+    place.mkdir()
+    Image.fromarray(picture()).save(place / "1.png")
+    _put(case, place, "1.json")
+    _masks(load(find_positives(place)))
+
+
+def coco(case: Case, folder: Path) -> None:
+    path = _put(case, folder, "truth.json")
+    Image.new("RGB", reports.SIZE[::-1]).save(folder / "1.png")
+    record = json.loads(seeds.records()[0].data) | {"image": "1.png"}
+    _all(
+        lambda: _masks(load(find_coco(path))),
+        lambda: json.dumps(scorecard(read_truth(path), [record]).to_json()),
+        lambda: scorecard(read_truth(path), [record]).lines(),
+    )
+
+
+def _masks(found: list) -> None:
+    for item in found:
+        _require(item.mask.shape == item.pixels.shape[:2] and item.mask.any(), "a mask of its image")
+
+
+def config(case: Case, folder: Path) -> None:
+    path = _put(case, folder)
+    found = settingsfile.load([path], typer.main.get_command(app))
+    for values in found.values.values():
+        _require(all(setting.origin for setting in values.values()), "origin")
+
+
+TARGETS: dict[str, Callable[[Case, Path], None]] = {
+    "images": images,
+    "checkpoints": checkpoints,
+    "banks": banks,
+    "records": records,
+    "cache": cache,
+    "indexes": indexes,
+    "labelme": labelme,
+    "coco": coco,
+    "config": config,
+}
