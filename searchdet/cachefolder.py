@@ -60,13 +60,16 @@ def usage(folder: Path) -> list[Usage]:
 
 
 def clear(folder: Path, kinds: tuple[str, ...] = KINDS) -> Usage:
-    """Remove all entries of some kinds. Raises OutputError where one cannot be removed."""
+    """Remove all entries of some kinds, and what killed processes left. Raises OutputError where an
+    entry cannot be removed."""
+    files.sweep(folder)
     return _remove(entry for entry in entries(folder) if entry.kind in kinds)
 
 
 def prune(folder: Path, max_bytes: int | None, max_days: float | None) -> Usage:
     """Remove entries that were not used for ``max_days``, then those used longest ago until at most
-    ``max_bytes`` are left. Raises OutputError."""
+    ``max_bytes`` are left; and what killed processes left. Raises OutputError."""
+    files.sweep(folder)
     every = sorted(entries(folder), key=lambda entry: (entry.used, entry.path.as_posix()))
     oldest = time.time() - max_days * DAY if max_days is not None else 0.0
     gone = [entry for entry in every if entry.used < oldest]

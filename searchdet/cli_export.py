@@ -120,7 +120,7 @@ def _tell(summary: Summary, target: Path) -> None:
     left_out = f"; {summary.failed} failed images are left out" if summary.failed else ""
     say(
         f"{', '.join(summary.written)} in {target}: {summary.images} images, "
-        f"{summary.detections} detections, {len(summary.classes)} classes{left_out}."
+        f"{summary.detections} detections of {', '.join(summary.classes) or 'no class'}{left_out}."
     )
 
 

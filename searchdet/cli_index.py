@@ -109,6 +109,7 @@ def search(
         Optional[Path],
         typer.Option("--output", "-o", help="Write the records of the images found to this folder."),
     ] = None,
+    dataset: opt.Format = "coco",
     overwrite: opt.Overwrite = False,
     cache_dir: opt.CacheDir = None,
     no_cache: opt.NoCache = False,
@@ -123,13 +124,14 @@ def search(
         from . import index as indexes
         from .detector import settings_from
         from .examples import Examples
+        from .exports import formats
         from .indexing import judge_for
         from .output import Output
         from .searching import search as find
 
         settings = settings_from(opt.values(given))
         examples = Examples(positive, negative, positive_coco, positive_images, bank)
-        target = None if output is None else Output(output, overwrite=overwrite)
+        target = None if output is None else Output(output, (), overwrite, formats(dataset))
         if target is not None:
             target.check([])
         found = indexes.load(index)

@@ -82,7 +82,9 @@ def exemplar_picture(image: UInt8Array, mask: npt.NDArray[np.bool_]) -> bytes:
         window = tuple(slice(max(0, at[0] - margin), at[-1] + 1 + margin) for at in (rows, columns))
         if 2 * mask[window].size < mask.size:
             image, mask = image[window], mask[window]
-    small = thumbnail(image, EXEMPLAR_SIDE)
+    # of a large photo every few pixels are enough
+    step = max(1, max(image.shape[:2]) // (4 * EXEMPLAR_SIDE))
+    small = thumbnail(np.ascontiguousarray(image[::step, ::step]), EXEMPLAR_SIDE)
     cover = cv2.resize(255 * mask.astype(np.uint8), small.shape[1::-1], interpolation=cv2.INTER_AREA)
     # a thin mask may cover no pixel of the small picture by half
     drawn = small if mask.all() else outlined(small, cover >= min(128, max(1, int(cover.max()))))
