@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from mutations import NUMBERS, changed, damaged, text_of
+from states import restated
 from searchdet import tensors
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -107,7 +108,9 @@ def _tiff(rng: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:
 
 
 def _zip(rng: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:
-    """An archive of torch with other content of one member."""
+    """An archive of torch with other content of one member, or a sound one of other tensors."""
+    if rng.random() < 0.5:
+        return restated(rng, data)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = [(item.filename, archive.read(item)) for item in archive.infolist()]
     number = 0 if rng.random() < 0.7 else rng.randrange(len(members))  # the first is the pickle
@@ -142,12 +145,19 @@ def _word(rng: random.Random, body: bytes) -> bytes:
     return body[:at] + b"J" + struct.pack("<i", number) + body[at + 2 :]
 
 
+def _pickle(rng: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:
+    """An old file of torch with another word, or a sound one of other tensors."""
+    return restated(rng, data) if rng.random() < 0.5 else _word(rng, data)
+
+
 def _safetensors(rng: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:
     """Another header of the right length, or other arrays and facts under the right digest."""
     length = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + length])
     if "searchdet" in header.get("__metadata__", {}) and rng.random() < 0.8:
         return _packed(rng, data)
+    if rng.random() < 0.4:
+        return restated(rng, data)
     if rng.random() < 0.4:
         chosen = header[rng.choice([name for name in header if name != "__metadata__"])]
         chosen["dtype"] = rng.choice(KINDS)
@@ -217,7 +227,7 @@ FORMATS: tuple[tuple[Callable[[bytes], bool], Callable[..., bytes]], ...] = (
     (lambda data: data.startswith(tuple(_SIZES)), _sized),
     (lambda data: data[:4] in (b"II*\0", b"MM\0*"), _tiff),
     (lambda data: data.startswith(b"PK"), _zip),
-    (lambda data: data.startswith((b"\x80\x02", b"\x80\x04")), lambda rng, data, _: _word(rng, data)),
+    (lambda data: data.startswith((b"\x80\x02", b"\x80\x04")), _pickle),
     (lambda data: len(data) > 9 and data[8:9] == b"{", _safetensors),
     (lambda data: data.lstrip()[:1] in (b"{", b"["), _json),
 )

@@ -35,7 +35,7 @@ def test_export_writes_what_detect_writes_and_needs_no_model(
     )
     assert result.exit_code == 0, result.stderr
     assert result.stdout == ""
-    assert "3 images, 2 detections, 1 classes" in result.stderr
+    assert "3 images, 2 detections of red" in result.stderr
     for part in ("coco.json", "coco_results.json", "detections.csv", "labelme/deep/a.json"):
         assert (world / "out" / part).read_bytes() == (world / "again" / part).read_bytes()
     for name in ("a.png", "deep/a.png", "none.png"):
