@@ -79,7 +79,8 @@ def _states() -> list[tuple[str, str, dict[str, torch.Tensor]]]:
     }
     for name, layouts in made.items():
         for layout, state in layouts.items():
-            found.append((name, layout, {k: v.contiguous().clone() for k, v in state.items()}))
+            plain = {k: v.contiguous().clone() for k, v in state.items()}
+            found += [(name, layout, plain)] * (3 if name == SAM else 1)
     return found
 
 

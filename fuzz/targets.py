@@ -19,6 +19,7 @@ from seeds import SAM, Case
 from searchdet import bankfile, exports, index, report, searching, settingsfile, weightfiles
 from searchdet.backbones.network import load_network
 from searchdet.banking import audit_facts, audit_lines, facts
+from searchdet.canary import of_sam
 from searchdet.cli import app
 from searchdet.config import ExemplarOptions
 from searchdet.devices import Compute
@@ -92,7 +93,7 @@ def checkpoints(case: Case, folder: Path) -> None:
 
 def _network(name: str, path: Path) -> None:
     if name == SAM:
-        load_sam(path, FP32)
+        of_sam(load_sam(path, FP32)[0], FP32)
     else:
         load_network(ref.small_spec(name), path, FP32, 64).feature_map(picture())
 

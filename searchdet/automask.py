@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from .cache import Store, key_of
 from .describe import Regions
 from .exemplars import Exemplar
 from .proposals import rle
+from .proposals.rle import Rle
 
 log = logging.getLogger(__name__)
 FloatArray = npt.NDArray[np.float32]
@@ -128,10 +130,9 @@ def _masks(
     store: Store,
 ) -> list[BoolArray | None]:
     key = key_of({"photos": [e.sha256 for e in items], "space": asdict(space), "rule": _RULE})
-    entry = store.read(key)
-    if entry is not None:
-        codes = entry[1]["masks"]
-    else:
+    sizes = [(item.pixels.shape[0], item.pixels.shape[1]) for item in items]
+    codes = store.recall(key, lambda _, facts: _codes(facts, sizes))
+    if codes is None:
         regions = [regions_of(item) for item in items]
         chosen = choose([candidates(found) for found in regions])
         codes = [
@@ -139,8 +140,16 @@ def _masks(
             for found, row in zip(regions, chosen, strict=True)
         ]
         store.write(key, {}, {"masks": codes})
-    sizes = [(item.pixels.shape[0], item.pixels.shape[1]) for item in items]
     return [
         None if code is None else rle.decode([code], size)[0]
         for code, size in zip(codes, sizes, strict=True)
     ]
+
+
+def _codes(facts: dict[str, Any], sizes: list[tuple[int, int]]) -> list[Rle | None]:
+    """The masks of an entry. Raises one of DAMAGE for those of other photos."""
+    codes: list[Rle | None] = list(facts["masks"])
+    for code, size in zip(codes, sizes, strict=True):
+        if code is not None:
+            rle.require(code | {"counts": str(code["counts"])}, size)
+    return codes

@@ -37,6 +37,15 @@ class Space:
         return [f"{name} is {mine[name]} here and {theirs[name]} there" for name in names]
 
 
+def space_from(values: Any) -> Space:
+    """The space of JSON values. Raises TypeError or ValueError for others."""
+    space = Space(**values)
+    texts = (space.backbone, space.preprocessing, space.pooling, space.weights or "")
+    if not all(isinstance(text, str) for text in texts) or type(space.dim) is not int or space.dim < 1:
+        raise ValueError(f"its space is {values}")
+    return space
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where an exemplar comes from: its name, the SHA-256 of its image, how its mask was found, and a

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from . import files, tensors
-from .bank import Bank, Origin, Rows, Space
-from .errors import ExemplarError
+from .bank import Bank, Origin, Rows, Space, space_from
+from .errors import DAMAGE, ExemplarError
 
 SCHEMA = "searchdet.bank/1"
 _SIDES = ("positives", "negatives")
@@ -44,7 +44,7 @@ def load(path: Path) -> Bank:
         raise ExemplarError(
             f"--bank {path}: cannot be read ({error.strerror}).", "Make it with `searchdet bank build`."
         ) from error
-    except (tensors.TensorFileError, KeyError, TypeError, ValueError) as error:
+    except (tensors.TensorFileError, *DAMAGE) as error:
         raise ExemplarError(
             f"--bank {path}: {error}.", "Make it again with `searchdet bank build`."
         ) from error
@@ -62,11 +62,15 @@ def require_space(bank: Bank, space: Space, name: str) -> None:
 
 def _bank(arrays: tensors.Arrays, facts: dict[str, Any]) -> Bank:
     sides = {name: _rows(arrays, facts["origins"][name], name) for name in _SIDES}
-    space = Space(**facts["space"])
+    space = space_from(facts["space"])
     if space.dim != sides["positives"].vectors.shape[1]:
         raise ValueError("its vectors have another dimension than its space")
-    classes = tuple(str(name) for name in facts["classes"])
-    return Bank(classes, labels=arrays["labels"].astype(np.int64), space=space, **sides)
+    classes = tuple(facts["classes"])
+    if not isinstance(facts["classes"], list) or not all(isinstance(name, str) for name in classes):
+        raise ValueError("its classes are no list of names")
+    if arrays["labels"].dtype != np.int64 or arrays["labels"].ndim != 1:
+        raise ValueError("its labels are no whole numbers")
+    return Bank(classes, labels=arrays["labels"], space=space, **sides)
 
 
 def _rows(arrays: tensors.Arrays, origins: list[dict[str, str]], name: str) -> Rows:
@@ -79,4 +83,7 @@ def _rows(arrays: tensors.Arrays, origins: list[dict[str, str]], name: str) -> R
     length = np.linalg.norm(vectors.astype(np.float64), axis=1)
     if not np.allclose(length, 1, atol=1e-4):
         raise ValueError(f"its {name} are not of unit length")
-    return Rows(vectors, contexts, outlines, tuple(Origin(**item) for item in origins))
+    found = tuple(Origin(**item) for item in origins)
+    if not all(isinstance(text, str) for item in found for text in asdict(item).values()):
+        raise ValueError(f"an origin of its {name} is no text")
+    return Rows(vectors, contexts, outlines, found)

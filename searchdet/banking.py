@@ -15,12 +15,12 @@ from .cache import Store
 from .calibration import thresholds
 from .config import ScoringOptions
 from .enrol import CACHE_KIND, describe, options_of, space_of
-from .errors import ExemplarError, UsageError
+from .errors import DAMAGE, ExemplarError, UsageError
 from .examples import Enrolment, Examples, enrol, read
 from .exemplars import Exemplar, Found
 from .images import read_image
 from .proposals import rle
-from .records import read_json
+from .records import damaged, read_json
 
 if TYPE_CHECKING:
     from .detector import Settings
@@ -182,7 +182,7 @@ def _candidate(path: Path, number: int, label: str | None, image: Path | None) -
     if record is None:
         raise UsageError(f"--from-record {path}: no such file.")
     every = [*record["detections"], *record["rejected"]]
-    chosen = [item for item in every if item["id"] == number]
+    chosen = [item for item in every if item.get("id") == number]
     if not chosen:
         raise UsageError(f"--from-record {path}: has no candidate with id {number}.")
     where = image or Path(record["image"])
@@ -191,6 +191,9 @@ def _candidate(path: Path, number: int, label: str | None, image: Path | None) -
     loaded = read_image(where)
     if loaded.sha256 != record["sha256"]:
         raise UsageError(f"{where} is not the image of the record.", "Name that: --image FILE.")
-    mask = rle.decode([chosen[0]["segmentation"]], (loaded.height, loaded.width))[0]
+    try:
+        mask = rle.decode([chosen[0]["segmentation"]], (loaded.height, loaded.width))[0]
+    except DAMAGE as error:
+        raise damaged(record["image"], error) from error
     name = f"{record['image']}#{number}"
     return Exemplar(name, label, loaded.pixels, mask, "record", loaded.sha256)

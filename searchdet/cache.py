@@ -11,17 +11,18 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy.typing as npt
 
 from . import files, tensors
-from .errors import OutputError
+from .errors import DAMAGE, OutputError
 from .tensors import Arrays
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 def key_of(facts: Mapping[str, Any]) -> str:
@@ -40,19 +41,24 @@ class Store:
 
     def read(self, key: str) -> tuple[Arrays, dict[str, Any]] | None:
         """(arrays, facts) of a key, or None where there is no sound entry."""
+        return self.recall(key, lambda arrays, facts: (arrays, facts))
+
+    def recall(self, key: str, made_of: Callable[[Arrays, dict[str, Any]], T]) -> T | None:
+        """What ``made_of`` makes of the arrays and facts of a key; None where there is no sound entry,
+        or where it raises one of DAMAGE because they are of another form."""
         if self.folder is None:
             return None
         path = self.path(key)
         try:
-            arrays, facts = tensors.read(path)
+            value = made_of(*tensors.read(path))
         except FileNotFoundError:
             return None
-        except (OSError, tensors.TensorFileError) as error:
+        except (OSError, tensors.TensorFileError, *DAMAGE) as error:
             log.warning("%s: a cache entry cannot be used and is made again (%s).", path, error)
             return None
         with contextlib.suppress(OSError):  # a cache that cannot be written still serves
             os.utime(path)  # when it was last used, for ``prune``
-        return arrays, facts
+        return value
 
     def write(self, key: str, arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> None:
         """Keep an entry, if the cache can be written."""

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from .cache import Store, key_of
 from .devices import Compute
 from .embeddings import MapSource, embed_masks, l2_normalize
+from .tensors import Arrays
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
@@ -90,6 +91,10 @@ def _canary(vector: npt.NDArray[np.float32], compute: Compute) -> Canary:
     return Canary(numbers, compute.device.split(":")[0], compute.precision)
 
 
+def _remembered(_: Arrays, facts: dict[str, Any]) -> tuple[Numbers, dict[str, Any]]:
+    return tuple(float(number) for number in facts["numbers"]), dict(facts["versions"])
+
+
 @dataclass(frozen=True, slots=True)
 class Memory:
     """Canaries of earlier runs by the hash of the weight file, the device's kind and the precision."""
@@ -103,8 +108,7 @@ class Memory:
 
     def recall(self, sha256: str, canary: Canary) -> tuple[Numbers, dict[str, Any]] | None:
         """(numbers, versions of packages) of the first time, or None."""
-        entry = self.store.read(self._key(sha256, canary))
-        return None if entry is None else (tuple(entry[1]["numbers"]), dict(entry[1]["versions"]))
+        return self.store.recall(self._key(sha256, canary), _remembered)
 
     def note(self, sha256: str, canary: Canary, versions: dict[str, str]) -> None:
         """Remember a canary."""

@@ -74,6 +74,7 @@ def read_state_dict(path: Path) -> StateDict:
             f"{path}: unknown kind of weight file.", "Use a .safetensors, .pth or .pt file."
         )
     state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    _require_plain(path, state)
     _require_finite(path, state)
     return state
 
@@ -116,7 +117,9 @@ def _read_torch(path: Path) -> StateDict:
 def _unwrap(path: Path, loaded: object) -> StateDict:
     import torch
 
-    while isinstance(loaded, dict):
+    for _ in range(len(WRAPPERS) + 1):  # a dictionary may hold itself
+        if not isinstance(loaded, dict):
+            break
         tensors = {k: v for k, v in loaded.items() if isinstance(v, torch.Tensor)}
         if tensors and len(tensors) == len(loaded):
             return {str(k): v for k, v in tensors.items()}
@@ -129,8 +132,31 @@ def _unwrap(path: Path, loaded: object) -> StateDict:
     )
 
 
-def _require_finite(path: Path, state: StateDict) -> None:
+def _require_plain(path: Path, state: StateDict) -> None:
+    """Numbers of a usual type, each of them in the file: no sparse or quantized tensors, and no views
+    that would only grow in memory."""
+    import torch
+
+    whole = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+    usual = {torch.float64, torch.float32, torch.float16, torch.bfloat16, *whole}
     for name, tensor in state.items():
+        plain = tensor.layout is torch.strided and tensor.device.type == "cpu" and not tensor.is_nested
+        size = tensor.numel() * tensor.element_size()
+        if plain and tensor.dtype in usual and size <= tensor.untyped_storage().nbytes():
+            continue
+        kind = str(tensor.dtype).removeprefix("torch.")
+        raise CheckpointError(
+            f"{path}: {name!r} of shape {tuple(tensor.shape)} and type {kind} is no plain tensor.",
+            "Download the official file.",
+        )
+
+
+def _require_finite(path: Path, state: StateDict) -> None:
+    import torch
+
+    for name, tensor in state.items():
+        if tensor.dtype == torch.float64:  # networks are filled with narrower numbers
+            tensor = tensor.float()
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise CheckpointError(
                 f"{path}: tensor {name!r} holds NaN or infinity.", "Download the file again."
@@ -191,11 +217,19 @@ def convert(path: Path, state: StateDict, layouts: tuple[Layout, ...]) -> tuple[
                 return layout.convert(state), layout.name
             except CheckpointError as error:
                 raise CheckpointError(f"{path}: {error.message}", error.hint) from error
+            except (RuntimeError, ValueError, TypeError, IndexError) as error:
+                raise CheckpointError(f"{path}: {unfit(error)}") from error
     known = ", ".join(layout.name for layout in layouts)
     first = ", ".join(repr(name) for name in sorted(names)[:3])
     raise CheckpointError(
         f"{path}: of {len(names)} tensors (first: {first}) none follows a known layout ({known})."
     )
+
+
+def unfit(error: Exception) -> str:
+    """What to say of tensors that cannot be put together."""
+    reason = (str(error) or type(error).__name__).splitlines()[0][:160]
+    return f"its tensors do not fit together ({reason})."
 
 
 def fill(path: Path, network: nn.Module, state: StateDict) -> None:

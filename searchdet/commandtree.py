@@ -67,7 +67,7 @@ def _word(value: Any, kind: Any, folder: Path) -> Any:
     elif kind is int:
         fits = isinstance(value, int) and not isinstance(value, bool)
     else:
-        fits = isinstance(value, bool if kind is bool else str)
+        fits = isinstance(value, bool if kind is bool else str) and "\0" not in str(value)
     if not fits:
         raise ValueError(kind)
     # "-" is a stream, not a file; no shell has expanded ~ for us

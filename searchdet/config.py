@@ -17,6 +17,8 @@ POSITIVE_AGGREGATIONS = ("prototype", "max", "mean_topk", "attention")
 DEFAULT_BACKBONE = "filterbank"
 MAX_PIXELS = 150_000_000
 """Below Pillow's own hard limit of 179 million pixels."""
+MOST_PIXELS = 180_000_000
+"""No image file that is read holds more, so no record, index or annotation is of a larger one."""
 
 
 def require(condition: bool, message: str) -> None:

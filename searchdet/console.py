@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -14,7 +15,7 @@ from typing import TypeVar
 
 import typer
 
-from .errors import SearchdetError
+from .errors import SearchdetError, UsageError
 
 T = TypeVar("T")
 EXIT_BUG, EXIT_SOME_FAILED, EXIT_NOTHING_FOUND = 1, 3, 6
@@ -79,9 +80,13 @@ def guarded(debug: bool, verbose: bool) -> Iterator[None]:
         raise typer.Exit(128 + stop.signum) from stop
     except (typer.Exit, typer.Abort, KeyboardInterrupt):
         raise
-    except Exception as error:  # a bug of ours: say so, in one line
+    except Exception as error:
         if debug:
             traceback.print_exc()
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            say(f"error: {error.filename}: no file has so long a name.")
+            raise typer.Exit(UsageError.exit_code) from error
+        # a bug of ours: say so, in one line
         say(
             f"error: internal error, {type(error).__name__}: {error}. "
             "Please report it with the output of --debug."

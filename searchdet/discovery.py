@@ -115,12 +115,16 @@ def _expand(text: str, scan: Scan) -> list[Query]:
 def _listed(data: bytes, source: str, scan: Scan) -> list[Query]:
     """The paths of a list; empty lines do not count."""
     lines = data.split(b"\0") if scan.null else data.splitlines()
+    if any(b"\0" in line for line in lines):
+        raise UsageError(
+            f"{source}: the list has a NUL within a path.", "Pass --null if it parts them."
+        )
     paths = [Path(os.fsdecode(line)) for line in lines if line]
     if not paths:
         raise UsageError(f"{source}: the list names no image.")
     found: list[Query] = []
     for path in paths:
-        found += _folder(path, scan) if path.is_dir() else [Query(path, _name(path, scan.root))]
+        found += _folder(path, scan) if files.is_folder(path) else [Query(path, _name(path, scan.root))]
     return found
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,10 +16,11 @@ from .cache import Store, key_of
 from .config import BackboneOptions, EmbeddingOptions
 from .embeddings import describe as describe_masks
 from .embeddings import mask_coverage
-from .errors import ExemplarError
+from .errors import ExemplarError, UsageError
 from .exemplars import Exemplar
 from .proposals import rle
 from .proposals.outline import outlines
+from .tensors import Arrays
 
 CACHE_KIND = "exemplars"
 SHAPELESS = ("whole", "box")
@@ -34,10 +37,15 @@ def space_of(backbone: Backbone, options: EmbeddingOptions) -> Space:
 def options_of(
     space: Space, weights: Path | None, device: str, precision: str
 ) -> tuple[BackboneOptions, EmbeddingOptions]:
-    """Options that put vectors into ``space`` again."""
-    side = int(space.preprocessing.split(",")[0].removeprefix("short_side="))
+    """Options that put vectors into ``space`` again. Raises UsageError for one that none put there."""
     kind, _, share = space.pooling.partition(" ")
-    embedding = EmbeddingOptions(kind, float(share)) if share else EmbeddingOptions(kind)
+    try:
+        side = int(space.preprocessing.split(",")[0].removeprefix("short_side="))
+        embedding = EmbeddingOptions(kind, float(share)) if share else EmbeddingOptions(kind)
+    except ValueError as error:
+        raise UsageError(
+            f"no options put vectors into the space of {space.preprocessing!r}."
+        ) from error
     path = str(weights) if weights else None
     return BackboneOptions(space.backbone, path, device, precision, side), embedding
 
@@ -74,7 +82,7 @@ def describe(
     last: tuple[Exemplar, FeatureMap] | None = None
     for item in exemplars:
         key = _key(item, space, backbone.compute.precision)
-        known = _read(kept, key, item)
+        known = kept.recall(key, partial(_rows, item=item, dim=space.dim))
         if known is None:
             if last is None or last[0].pixels is not item.pixels:
                 last = (item, backbone.feature_map(item.pixels))
@@ -86,6 +94,7 @@ def describe(
 
 
 _KEPT = ("vectors", "contexts", "outlines")
+_FLOAT = np.dtype(np.float32)
 
 
 def origin(item: Exemplar) -> Origin:
@@ -118,9 +127,11 @@ def _key(item: Exemplar, space: Space, precision: str) -> str:
     return key_of(what | {"space": asdict(space), "precision": precision, "shaped": shaped, "form": 1})
 
 
-def _read(kept: Store, key: str, item: Exemplar) -> Rows | None:
-    entry = kept.read(key)
-    if entry is None:
-        return None
-    vectors, contexts, outlines = (entry[0][name] for name in _KEPT)
+def _rows(arrays: Arrays, _: dict[str, Any], item: Exemplar, dim: int) -> Rows:
+    """The row of an entry. Raises KeyError or ValueError for another one."""
+    vectors, contexts, outlines = (arrays[name] for name in _KEPT)
+    if vectors.shape != (1, dim) or {vectors.dtype, contexts.dtype, outlines.dtype} != {_FLOAT}:
+        raise ValueError(f"its vectors are {vectors.dtype} {vectors.shape}")
+    if not np.isfinite(vectors).all() or not np.isfinite(contexts).all():
+        raise ValueError("its vectors hold NaN or infinity")
     return Rows(vectors, contexts, outlines, (origin(item),))

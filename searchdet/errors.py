@@ -68,3 +68,7 @@ class ExemplarError(SearchdetError):
 class OutputError(SearchdetError):
     exit_code = 5
     code = "output"
+
+
+DAMAGE = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
+"""What work on values raises that have another form than is expected."""

@@ -80,6 +80,8 @@ def evaluate(truth: Truth, found: Sequence[Found], iou: str = "bbox") -> list[Cl
     unknown = sorted({item.label for item in found} - set(truth.labels))
     if unknown:
         raise UsageError(f"the ground truth has no class {unknown[0]!r}.", "Rename the folder or it.")
+    if iou == "segm":
+        truth.require_masks()
     coco = truth.coco()
     results = [_result(item, truth, iou) for item in found]
     return [_figures(truth, coco, label, results, iou) for label in truth.labels]

@@ -93,6 +93,22 @@ def probe_folder(folder: Path) -> None:
         raise OutputError(f"{folder}: files cannot be removed ({error.strerror}).") from error
 
 
+def is_file(path: Path) -> bool:
+    """``Path.is_file``; False also for names that no file can have."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """``Path.is_dir``; False also for names that no folder can have."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def collision_key(path: str) -> str:
     """Equal for two paths that some file system would take for the same file."""
     return unicodedata.normalize("NFC", path).casefold()

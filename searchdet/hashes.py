@@ -43,7 +43,7 @@ class FileHashes:
             known = json.loads(entry.read_text(encoding="utf-8"))
             if known["file"] == token and len(known["sha256"]) == 64:
                 return str(known["sha256"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             log.debug("no remembered hash of %s (%s)", real, type(error).__name__)
         digest = _digest(real)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import stat
@@ -23,6 +24,12 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 GROUND = (255, 255, 255)
 """The colour under transparent pixels."""
 MAX_FILE_BYTES = 1 << 30
+WEBP_PIXELS = 100_000_000
+"""Of a WebP, whose decoder takes four times the memory of others."""
+MOST_PAGES = 1000
+"""Pages of a TIFF are counted so far: each one costs more than the one before it."""
+STRIP_PIXELS = 1 << 23
+"""Converted at once: a conversion needs several times the memory of what it converts."""
 
 UInt8Array = npt.NDArray[np.uint8]
 BoolArray = npt.NDArray[np.bool_]
@@ -33,7 +40,8 @@ class LoadedImage:
     """One decoded image in its upright frame.
 
     pixels (H, W, 3) uint8 RGB. alpha (H, W) bool, True where at least half opaque; None without an
-    alpha channel. sha256 of the file's bytes. frames: how many the file holds (the first is used).
+    alpha channel. sha256 of the file's bytes. frames: how many the file holds (the first is used; of a
+    TIFF at most MOST_PAGES are counted).
     orientation: the EXIF value that was applied (1 = none). stored_size (width, height) before it.
     """
 
@@ -73,8 +81,8 @@ def decode(path: Path, data: bytes, max_pixels: int = MAX_PIXELS) -> LoadedImage
         image = _open(path, data)
         with image:
             _check_size(path, image, max_pixels)
-            frames = int(getattr(image, "n_frames", 1))
             try:
+                frames = _frames(image)
                 image.seek(0)
                 image.load()
                 return _convert(path, image, data, frames)
@@ -102,7 +110,7 @@ def from_array(pixels: npt.NDArray[Any], name: str = "array") -> LoadedImage:
 
 def from_pil(image: Image.Image, name: str = "image") -> LoadedImage:
     """Wrap a PIL image; the same conversions as for a file."""
-    return _convert(Path(name), image, None, 1)
+    return _convert(Path(name), image.copy(), None, 1)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -141,6 +149,12 @@ def _check_size(path: Path, image: Image.Image, max_pixels: int) -> None:
     width, height = image.size
     if width < 1 or height < 1:
         raise ImageError("decode", f"{path}: the image has no pixels.")
+    if image.format == "WEBP" and max_pixels >= width * height > WEBP_PIXELS:
+        raise ImageError(
+            "too_large",
+            f"{path}: {width}x{height} is too much for a WebP, whose decoder needs far more memory.",
+            "Convert it to PNG or JPEG first.",
+        )
     if width * height > max_pixels:
         raise ImageError(
             "too_large",
@@ -149,11 +163,23 @@ def _check_size(path: Path, image: Image.Image, max_pixels: int) -> None:
         )
 
 
+def _frames(image: Image.Image) -> int:
+    if image.format != "TIFF":
+        return int(getattr(image, "n_frames", 1))
+    count = 1
+    with contextlib.suppress(EOFError):
+        while count < MOST_PAGES:
+            image.seek(count)
+            count += 1
+    return count
+
+
 def _convert(path: Path, image: Image.Image, data: bytes | None, frames: int) -> LoadedImage:
+    """The image is ours: it is turned in place."""
     stored_size = image.size
     orientation = _orientation(image)
-    upright = ImageOps.exif_transpose(image)
-    pixels, alpha = _to_rgb(path, upright)
+    ImageOps.exif_transpose(image, in_place=True)
+    pixels, alpha = _to_rgb(path, image)
     content = digest(data if data is not None else pixels.tobytes())
     return LoadedImage(pixels, alpha, content, frames, orientation, stored_size)
 
@@ -164,6 +190,23 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _to_rgb(path: Path, image: Image.Image) -> tuple[UInt8Array, BoolArray | None]:
+    """Strip by strip, so that a large image takes little more memory than its pixels."""
+    width, height = image.size
+    rows = max(1, STRIP_PIXELS // width)
+    if rows >= height:
+        return _strip(path, image)
+    pixels = np.empty((height, width, 3), np.uint8)
+    alpha = None
+    for top in range(0, height, rows):
+        bottom = min(height, top + rows)
+        pixels[top:bottom], clear = _strip(path, image.crop((0, top, width, bottom)))
+        if clear is not None:
+            alpha = np.empty((height, width), np.bool_) if alpha is None else alpha
+            alpha[top:bottom] = clear
+    return pixels, alpha
+
+
+def _strip(path: Path, image: Image.Image) -> tuple[UInt8Array, BoolArray | None]:
     mode = image.mode
     if mode.startswith("I;16") or mode == "I":
         return _from_16_bit(path, image), None

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from . import files
-from .bank import Space
+from .bank import Space, space_from
 from .describe import Regions
-from .errors import UsageError
+from .errors import DAMAGE, UsageError
 from .judge import Searched
 from .proposals import outline
 from .remembered import Packed, unpack
@@ -53,7 +53,7 @@ def write(
 ) -> int:
     """Write an index; an old one stays until the new one is whole. Returns how many regions it holds.
     models: what records say of backbone, proposer and pooling. Raises OutputError."""
-    widths = {"vectors": space.dim, "contexts": space.dim, "outlines": outline.DIM, "boxes": 4}
+    widths = _widths(space.dim)
     with files.replaced_folder(path) as folder:
         writer = _Writer(folder)
         with writer:
@@ -70,6 +70,10 @@ def write(
         }
         files.write_json(folder / "index.json", facts)
         return writer.rows
+
+
+def _widths(dim: int) -> dict[str, int]:
+    return {"vectors": dim, "contexts": dim, "outlines": outline.DIM, "boxes": 4}
 
 
 _MASKS = ("counts", "offsets", "images.jsonl")
@@ -109,7 +113,7 @@ class Index:
     """An index that is mapped into memory. Make it with ``load``."""
 
     def __init__(self, facts: dict[str, Any], images: list[Indexed], arrays: dict[str, Any]) -> None:
-        self.space = Space(**facts["space"])
+        self.space = space_from(facts["space"])
         self.models: dict[str, Any] = facts["models"]
         self.images = images
         self.arrays = arrays
@@ -118,13 +122,21 @@ class Index:
         return len(self.arrays["quality"])
 
     def regions(self, item: Indexed) -> Regions:
-        """The regions of one image."""
+        """The regions of one image. Raises UsageError where they are damaged."""
         rows = slice(item.start, item.start + item.count)
         arrays = {name: np.asarray(self.arrays[name][rows]) for name in _ROWS}
         ends = np.asarray(self.arrays["offsets"][item.start : item.start + item.count + 1])
         arrays["counts"] = np.asarray(self.arrays["counts"][ends[0] : ends[-1]])
         arrays["offsets"] = ends - ends[0]
-        return unpack(Packed(arrays, item.facts))
+        try:
+            found = unpack(Packed(arrays, item.facts))
+            if found.proposals.size != (item.image.height, item.image.width):
+                raise ValueError(f"its regions are of an image of size {found.proposals.size}")
+        except DAMAGE as error:
+            raise UsageError(
+                f"{item.image.name}: its part of the index is damaged ({error}).", REMAKE
+            ) from error
+        return found
 
 
 def load(path: Path) -> Index:
@@ -136,6 +148,7 @@ def load(path: Path) -> Index:
         for name, size in facts["bytes"].items():
             if (path / name).stat().st_size != size:
                 raise ValueError(f"its file {name} is not whole")
+        _require_facts(facts)
         images = list(_images(path / "images.jsonl"))
         if sum(item.count for item in images) != facts["regions"]:
             raise ValueError("its images and regions do not agree")
@@ -144,15 +157,38 @@ def load(path: Path) -> Index:
         raise UsageError(
             f"{path}: cannot be read as an index ({error.strerror}).", "Make it with `searchdet index`."
         ) from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (*DAMAGE, RecursionError) as error:
         raise UsageError(f"{path}: is not an index ({error}).", REMAKE) from error
 
 
+def _require_facts(facts: dict[str, Any]) -> None:
+    """Raise one of DAMAGE for facts that ``write`` never wrote."""
+    space = space_from(facts["space"])
+    if facts["widths"] != _widths(space.dim):
+        raise ValueError(f"its rows are {facts['widths']} wide")
+    if not isinstance(facts["models"], dict) or not isinstance(facts["models"]["proposals"], dict):
+        raise ValueError("it does not say which models it was made with")
+
+
 def _images(path: Path) -> Iterator[Indexed]:
+    """The images, each with the rows after those of the one before it."""
+    start = 0
     with path.open(encoding="utf-8") as lines:
         for line in lines:
             item = json.loads(line)
-            yield Indexed(Searched(**item["image"]), item["start"], item["count"], item["facts"])
+            image, count = Searched(**item["image"]), item["count"]
+            texts = isinstance(image.name, str) and isinstance(image.sha256, str)
+            dicts = isinstance(image.source, dict) and isinstance(item["facts"], dict)
+            if (
+                not texts
+                or not dicts
+                or item["start"] != start
+                or not isinstance(count, int)
+                or count < 0
+            ):
+                raise ValueError(f"the line of {image.name!r} is damaged")
+            yield Indexed(image, start, count, item["facts"])
+            start += count
 
 
 def _arrays(path: Path, facts: dict[str, Any]) -> dict[str, Any]:

@@ -26,8 +26,7 @@ class LoadedBefore:
 
     def layout(self, network: str, sha256: str) -> str | None:
         """The layout in which a file with that digest filled the network; None if it never did."""
-        entry = self.store.read(self._key(network, sha256))
-        return None if entry is None else str(entry[1]["layout"])
+        return self.store.recall(self._key(network, sha256), lambda _, facts: str(facts["layout"]))
 
     def note(self, network: str, sha256: str, layout: str) -> None:
         """Remember that a file filled the network completely."""

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .errors import SearchdetError
+from .config import MOST_PIXELS
+from .errors import SearchdetError, UsageError
 
 SCHEMA = "searchdet.record/2"
+_TEXTS = ("image", "status", "sha256", "settings_sha256")
 _REJECTED = b',\n "rejected": [\n'
 """Cannot lie within a JSON string, which holds no line feed."""
 
@@ -183,12 +185,40 @@ def read_json(path: Path, rejected: bool = True) -> dict[str, Any] | None:
     if not rejected and (at := data.find(_REJECTED)) >= 0 and data.endswith(b"\n ]\n}\n"):
         data = data[:at] + b',\n "rejected": []\n}'
     try:
-        value = json.loads(data)
+        value = json.loads(data, parse_constant=_refuse)
     except RecursionError as error:
         raise ValueError(f"{path}: not a {SCHEMA} record") from error
-    if not isinstance(value, dict) or value.get("schema") != SCHEMA:
+    if not _has_form(value):
         raise ValueError(f"{path}: not a {SCHEMA} record")
-    return value
+    return dict(value)
+
+
+def _refuse(word: str) -> None:
+    raise ValueError(f"{word} is no number of a record")
+
+
+def _has_form(value: Any) -> bool:
+    """Whether JSON values are those of a record, candidates left aside."""
+    if not isinstance(value, dict) or value.get("schema") != SCHEMA:
+        return False
+    height, width = value.get("height"), value.get("width")
+    lists = [value.get("detections"), value.get("rejected")]
+    return (
+        all(isinstance(value.get(name), str) for name in _TEXTS)
+        and isinstance(height, int)
+        and isinstance(width, int)
+        and min(height, width) >= 0
+        and height * width <= MOST_PIXELS
+        and all(isinstance(items, list) and all(isinstance(i, dict) for i in items) for items in lists)
+    )
+
+
+def damaged(name: str, error: Exception) -> UsageError:
+    """The error for a record that cannot be what `detect` wrote."""
+    return UsageError(
+        f"the record of {name!r} is damaged ({type(error).__name__}: {error}).",
+        "Run `detect` on that image again.",
+    )
 
 
 def _number(value: float | None) -> float | None:

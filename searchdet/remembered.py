@@ -21,7 +21,7 @@ from .config import ProposalOptions, ScoringOptions
 from .describe import Describer, Regions
 from .embeddings import Descriptors, MaskEmbeddings, l2_normalize
 from .enrol import space_of
-from .proposals import Proposals
+from .proposals import Proposals, outline, rle
 from .tensors import Arrays
 from .version import __version__
 
@@ -60,9 +60,9 @@ def pack(regions: Regions) -> Packed:
 
 
 def unpack(packed: Packed) -> Regions:
-    """The regions; vectors are unit length again. Raises ValueError or KeyError for other arrays."""
+    """The regions; vectors are unit length again. Raises one of DAMAGE for what ``pack`` never made."""
     arrays, facts = packed.arrays, packed.facts
-    size = (int(facts["size"][0]), int(facts["size"][1]))
+    size = _sound_size(packed)
     text, ends = arrays["counts"].tobytes(), arrays["offsets"].tolist()
     rles = tuple({"size": list(size), "counts": text[a:b].decode("ascii")} for a, b in pairwise(ends))
     quality = np.asarray(arrays["quality"])
@@ -71,10 +71,54 @@ def unpack(packed: Packed) -> Regions:
     embedded = MaskEmbeddings(
         l2_normalize(arrays["vectors"]), np.asarray(arrays["valid"]), np.asarray(arrays["subcell"])
     )
-    if len(embedded.vectors) != len(rles):
-        raise ValueError(f"{len(rles)} masks and {len(embedded.vectors)} vectors do not agree")
     contexts = l2_normalize(arrays["contexts"])
     return Regions(found, Descriptors(embedded, contexts, arrays["outlines"].astype(np.float32)))
+
+
+_FORMS: dict[str, tuple[Any, tuple[int, ...]]] = {
+    "outlines": (np.float16, (outline.DIM,)),
+    "boxes": (np.float32, (4,)),
+    "quality": (np.float32, ()),
+    "valid": (np.bool_, ()),
+    "subcell": (np.bool_, ()),
+}
+"""Type and form of a row of each array; vectors and contexts are float16 of any one length."""
+
+
+def _of(image: UInt8Array, arrays: Arrays, facts: dict[str, Any]) -> Packed:
+    """An entry. Raises one of DAMAGE for one of an image of another size."""
+    if tuple(facts["size"]) != image.shape[:2]:
+        raise ValueError(f"its regions are of an image of size {facts['size']}")
+    return Packed(arrays, facts)
+
+
+def _sound(packed: Packed) -> Packed:
+    """The same. Raises one of DAMAGE for what ``pack`` never made."""
+    _sound_size(packed)
+    return packed
+
+
+def _sound_size(packed: Packed) -> tuple[int, int]:
+    """(H, W) of the image. Raises one of DAMAGE unless all belongs together and masks can be drawn."""
+    arrays, facts = packed.arrays, packed.facts
+    size = rle.require_size(facts["size"])
+    if not all(isinstance(facts[name], dict) for name in ("removed", "facts")):
+        raise ValueError("its facts are none")
+    text, ends = arrays["counts"], arrays["offsets"]
+    long = (np.float16, arrays["vectors"].shape[-1:])
+    for name, (kind, form) in ({"vectors": long, "contexts": long} | _FORMS).items():
+        array = arrays[name]
+        if array.dtype != kind or array.shape != (len(ends) - 1, *form):
+            raise ValueError(f"its {name} are {array.dtype} {array.shape}")
+        if name != "outlines" and not np.isfinite(array).all():
+            raise ValueError(f"its {name} hold NaN or infinity")
+    corners, limit = arrays["boxes"], (size[1], size[0], size[1], size[0])
+    if (corners < 0).any() or (corners > limit).any():
+        raise ValueError("its boxes do not lie in the image")
+    if ends.dtype != np.int64 or ends[0] != 0 or ends[-1] != len(text) or (np.diff(ends) < 0).any():
+        raise ValueError("its masks are not where they should be")
+    rle.require_all(text, ends, size)
+    return size
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +132,20 @@ class Remembered:
 
     def regions(self, image: UInt8Array, sha256: str) -> Regions:
         """Regions of an (H, W, 3) image whose content has that digest; always as they are kept."""
-        return unpack(self.packed(image, sha256))
+        key = self._key(image, sha256)
+        known = self.store.recall(key, lambda arrays, facts: unpack(_of(image, arrays, facts)))
+        return unpack(self._new(image, key)) if known is None else known
 
     def packed(self, image: UInt8Array, sha256: str) -> Packed:
         """The same, not unpacked."""
         key = self._key(image, sha256)
-        entry = self.store.read(key)
-        if entry is not None:
-            return Packed(*entry)
-        packed = pack(self.describer.regions(image))
-        self.store.write(key, packed.arrays, packed.facts)
-        return packed
+        known = self.store.recall(key, lambda arrays, facts: _sound(_of(image, arrays, facts)))
+        return self._new(image, key) if known is None else known
+
+    def _new(self, image: UInt8Array, key: str) -> Packed:
+        made = pack(self.describer.regions(image))
+        self.store.write(key, made.arrays, made.facts)
+        return made
 
     def _key(self, image: UInt8Array, sha256: str) -> str:
         describer = self.describer

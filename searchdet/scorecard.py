@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .errors import UsageError
+from .errors import DAMAGE, UsageError
 from .evaluation import ClassFigures, Found, Region, evaluate, mean, proposal_recall
+from .proposals import rle
+from .records import damaged
 from .truth import Truth
 
 RECALL_AT = (0.5, 0.75)
@@ -72,10 +75,16 @@ def scorecard(truth: Truth, records: Sequence[dict[str, Any]]) -> Scorecard:
     if not numbers:
         raise UsageError("there is no record to evaluate.", "Run `searchdet detect` first.")
     part = truth.only(numbers)
-    found = [item for number, record in numbers.items() for item in _found(number, record)]
     kinds = ("bbox", "segm") if truth.has_masks else ("bbox",)
+    found: list[Found] = []
+    regions: dict[int, list[Region]] = {}
+    for number, record in numbers.items():
+        try:
+            found += _found(number, record, "segm" in kinds)
+            regions[number] = _regions(record)
+        except DAMAGE as error:
+            raise damaged(record["image"], error) from error
     figures = {kind: evaluate(part, found, kind) for kind in kinds}
-    regions = {number: _regions(record) for number, record in numbers.items()}
     failed = sum(record["status"] == "failed" for record in records)
     recall = proposal_recall(part, regions, RECALL_AT)
     return Scorecard(len(numbers), len(truth.names), failed, figures, recall)
@@ -85,24 +94,43 @@ def _candidates(record: dict[str, Any]) -> list[dict[str, Any]]:
     return [*record["detections"], *record["rejected"]]
 
 
-def _found(number: int, record: dict[str, Any]) -> list[Found]:
-    """What has a score and was not taken for a duplicate, accepted or not."""
-    return [
-        Found(
-            number,
-            item["label"],
-            item["score"],
-            tuple(item["bbox"]),
-            item["segmentation"],
-            item["accepted"],
-        )
+def _found(number: int, record: dict[str, Any], masks: bool) -> list[Found]:
+    """What has a score and was not taken for a duplicate, accepted or not. masks: whether these are
+    looked at."""
+    chosen = [
+        item
         for item in _candidates(record)
         if item["score"] is not None and (item["accepted"] or item["reason"] != "suppressed")
     ]
+    if masks:
+        for item in chosen:
+            rle.require(item["segmentation"], (record["height"], record["width"]))
+    return [
+        Found(
+            number,
+            str(item["label"]),
+            _number(item["score"]),
+            _box(item),
+            item["segmentation"],
+            bool(item["accepted"]),
+        )
+        for item in chosen
+    ]
+
+
+def _box(item: dict[str, Any]) -> tuple[float, float, float, float]:
+    x0, y0, x1, y1 = (_number(value) for value in item["bbox"])
+    return x0, y0, x1, y1
+
+
+def _number(value: Any) -> float:
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{value!r} is no number")
+    return value
 
 
 def _regions(record: dict[str, Any]) -> list[Region]:
-    every = [Region(item["quality"], tuple(item["bbox"])) for item in _candidates(record)]
+    every = [Region(_number(item["quality"]), _box(item)) for item in _candidates(record)]
     return sorted(every, key=lambda item: -item.quality)
 
 

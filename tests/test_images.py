@@ -171,7 +171,7 @@ def test_text_missing_and_forbidden_formats(tmp_path: Path) -> None:
     text.write_text("<html>404</html>")
     assert code_of(text) == "not_an_image"
     assert code_of(tmp_path / "absent.png") == "missing"
-    assert code_of(tmp_path) == "missing"
+    assert code_of(tmp_path) == "not_an_image"
     assert code_of(save(tmp_path / "x.ppm", Image.fromarray(smooth()))) == "not_an_image"
     eps = tmp_path / "x.png"
     Image.fromarray(smooth()).save(eps, "EPS")

@@ -97,13 +97,15 @@ def test_rounds_fall_in_promise() -> None:
 
 def test_a_point_that_an_accepted_mask_explains_is_skipped_and_others_take_its_place() -> None:
     hot = np.zeros((32, 32), np.float32)
-    hot[:, :16] = 1.0
+    hot[:, :12] = 1.0
+    hot[:, 12:16], hot[:, 18:] = 0.5, 0.4
     left = grid(32)[:, 0] < 0.5
-    asked = rounds(Guided(32, hot, 0.3), lambda rows: left[None])
+    weak = left & (at_points(hot, grid(32)) == 0.5)
+    asked = rounds(Guided(32, hot, 0.6), lambda rows: left[None])
     later = np.concatenate(asked[1:])
-    assert not left[later].any()
-    plain = rounds(Guided(32, hot, 0.3))
-    assert left[np.concatenate(plain[1:])].any()
+    assert not weak[later].any()
+    plain = rounds(Guided(32, hot, 0.6))
+    assert weak[np.concatenate(plain[1:])].any()
     assert sum(map(len, asked)) == sum(map(len, plain))
 
 

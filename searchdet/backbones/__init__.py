@@ -79,12 +79,15 @@ def check(options: BackboneOptions) -> Path | None:
 
 
 def rule_of(name: str) -> tuple[float, float, float]:
-    """(shape weight, context weight, least score) of a backbone, without loading it."""
+    """(shape weight, context weight, least score) of a backbone, without loading it. Raises UsageError
+    for an unknown name."""
     if name == EMBEDDED:
         from .filterbank import FilterbankBackbone as Own
 
         return Own.shape_weight, Own.context_weight, Own.min_score
-    spec = SPECS[name]
+    spec = SPECS.get(name)
+    if spec is None:
+        raise UsageError(f"there is no backbone {name!r}.", f"There are {', '.join(NAMES)}.")
     return spec.shape_weight, spec.context_weight, spec.min_score
 
 

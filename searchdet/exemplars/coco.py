@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import ExemplarError, UsageError
+from .. import files
+from ..errors import DAMAGE, ExemplarError, UsageError
 from ..truth import read_truth
 from .shapes import Drawn
 from .types import Found
@@ -29,12 +30,12 @@ def find_coco(path: Path, images: Path | None = None) -> list[Found]:
         try:
             label, name = labels[item["category_id"]], truth.names[item["image_id"]]
             drawn = _drawn(item, sizes[item["image_id"]])
-        except (KeyError, TypeError, ValueError) as error:
+        except DAMAGE as error:
             raise ExemplarError(
                 f"{path}: annotation {number} cannot be used ({type(error).__name__}: {error})."
             ) from error
         where = folder / name
-        if not where.is_file():
+        if not files.is_file(where):
             raise ExemplarError(
                 f"{path}: its image {name} is not in {folder}.", "Name its folder: --positive-images."
             )

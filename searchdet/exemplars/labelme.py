@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import ExemplarError
+from ..errors import DAMAGE, ExemplarError
 from .shapes import Bitmap, Drawn, circle
 
 SUFFIX = ".json"
@@ -29,7 +29,7 @@ def read_labelme(path: Path) -> list[tuple[str, Drawn]]:
         ) from error
     try:
         return _objects(value)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
+    except DAMAGE as error:
         raise ExemplarError(
             f"{path}: is not a LabelMe file ({type(error).__name__}: {error}).",
             "It lies beside an image of the same name; save it again in LabelMe, or move it away.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ..errors import ExemplarError
+from ..errors import DAMAGE, ExemplarError
+from ..proposals import rle
+from ..truth import require_polygon
 
 BoolArray = npt.NDArray[np.bool_]
 Points = tuple[float, ...]
@@ -57,15 +58,17 @@ def paint(drawn: Drawn, size: tuple[int, int]) -> BoolArray:
     mask = np.zeros(size, bool)
     polygons = [list(points) for points in drawn.polygons]
     try:
+        for points in polygons:
+            require_polygon(points, size)
         if polygons:
             mask |= coco.decode(coco.merge(coco.frPyObjects(polygons, height, width))).astype(bool)
         for code in drawn.encodings:
             mask |= _decode(code, size)
-    except (ValueError, TypeError, KeyError, IndexError) as error:
+        for x0, y0, x1, y1 in drawn.boxes:
+            rows = slice(max(0, round(min(y0, y1))), max(0, round(max(y0, y1))))
+            mask[rows, max(0, round(min(x0, x1))) : max(0, round(max(x0, x1)))] = True
+    except DAMAGE as error:
         raise ExemplarError(f"its annotation cannot be drawn ({error}).") from error
-    for x0, y0, x1, y1 in drawn.boxes:
-        rows = slice(max(0, round(min(y0, y1))), max(0, round(max(y0, y1))))
-        mask[rows, max(0, round(min(x0, x1))) : max(0, round(max(x0, x1)))] = True
     for bitmap in drawn.bitmaps:
         _stamp(mask, bitmap)
     return mask
@@ -82,10 +85,8 @@ def circle(centre: Sequence[float], edge: Sequence[float]) -> Points:
 def _decode(code: dict[str, Any], size: tuple[int, int]) -> BoolArray:
     from pycocotools import mask as coco
 
-    if tuple(code["size"]) != size:
-        raise ValueError(f"its encoding has size {code['size']}")
-    counts = code["counts"]
-    packed = coco.frPyObjects(code, *size) if isinstance(counts, list) else code
+    rle.require(code, size)
+    packed = coco.frPyObjects(code, *size) if isinstance(code["counts"], list) else code
     decoded: BoolArray = coco.decode(packed).astype(bool)
     return decoded
 
@@ -97,7 +98,9 @@ def _stamp(mask: BoolArray, bitmap: Bitmap) -> None:
             if image.width > mask.shape[1] or image.height > mask.shape[0]:
                 raise ExemplarError("its annotation has a bitmap larger than the image.")
             part = np.asarray(image.convert("L")) > 0
-    except (binascii.Error, OSError, SyntaxError, ValueError) as error:
+    except ExemplarError:
+        raise
+    except Exception as error:  # decoders raise many types on damaged files
         raise ExemplarError(f"its annotation has a broken bitmap ({error}).") from error
     y, x = max(0, bitmap.y), max(0, bitmap.x)
     room = mask[y : y + part.shape[0], x : x + part.shape[1]]

@@ -14,12 +14,13 @@ from typing import Any
 
 from ..errors import UsageError
 from ..limits import Limits, require_classes
+from ..records import damaged
 from .coco import Coco
 from .job import LOCAL_FILES, Job, Options, Writer, claim
 from .labelme import LabelMe
 from .labelstudio import LabelStudio
 from .table import Table
-from .types import Classes, damaged, labelled
+from .types import Classes, labelled
 from .voc import Voc
 from .yolo import Yolo
 

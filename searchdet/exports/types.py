@@ -9,8 +9,10 @@ from functools import cached_property
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UsageError
+from ..config import MOST_PIXELS
+from ..errors import DAMAGE, UsageError
 from ..limits import Limits, detections
+from ..records import damaged
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,17 +42,15 @@ class Detection:
         x0, y0, x1, y1 = self.box
         return x0, y0, x1 - x0, y1 - y0
 
-    @cached_property
+    @property
     def window(self) -> tuple[BoolArray, tuple[int, int]]:
         """(mask (h, w) cropped to its box, its corner (y, x)). Raises ValueError for a broken one."""
         from ..proposals import rle
 
-        height, width = self.segmentation["size"]
-        found = rle.runs(self.segmentation)
-        columns = found.column
-        if not len(columns) or columns.min() < 0 or columns.max() >= width or found.top.min() < 0:
-            raise ValueError(f"the mask of candidate {self.id} does not fit in {width}x{height}")
-        return rle.window(self.segmentation)
+        found = rle.window(self.segmentation)
+        if not found[0].size:
+            raise ValueError(f"the mask of candidate {self.id} is empty")
+        return found
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
@@ -107,20 +107,14 @@ def labelled(record: Mapping[str, Any], limits: Limits) -> Labelled | None:
         if record["status"] == "failed":
             return None
         return _labelled(record, limits)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except DAMAGE as error:
         raise damaged(str(name), error) from error
-
-
-def damaged(name: str, error: Exception) -> UsageError:
-    """The error for a record that cannot be what `detect` wrote."""
-    return UsageError(
-        f"the record of {name!r} is damaged ({type(error).__name__}: {error}).",
-        "Run `detect` on that image again.",
-    )
 
 
 def _labelled(record: Mapping[str, Any], limits: Limits) -> Labelled:
     height, width = _count(record["height"]), _count(record["width"])
+    if height * width > MOST_PIXELS:
+        raise ValueError(f"no image is of {width}x{height}")
     classes = tuple(_text(name) for name in record["classes"])
     found = tuple(_detection(item, classes, (height, width)) for item in detections(record, limits))
     used = [record.get(part, {}).get("name") for part in ("backbone", "proposals")]

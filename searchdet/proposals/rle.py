@@ -16,6 +16,9 @@ import numpy.typing as npt
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
 Rle = dict[str, Any]
+_MOST_DIGITS = 12
+"""Characters of one number; more do not fit in 64 bits."""
+_UNFIT = "its run lengths are none of an image of that size"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +60,10 @@ def _pack(start: IntArray, end: IntArray, size: tuple[int, int]) -> Rle:
 
 
 def runs(rle: Rle) -> Runs:
-    """The vertical runs of an encoding, without decoding it to pixels."""
-    height = int(rle["size"][0])
-    edges = np.cumsum(_counts(rle["counts"]))
+    """The vertical runs of an encoding, without decoding it to pixels. Raises ValueError where it is
+    none of a mask of its size."""
+    height, _ = require_size(rle["size"])
+    edges = np.cumsum(_counts(rle))
     start, end = edges[0:-1:2], edges[1::2]
     some = end > start
     start, end = start[some], end[some]
@@ -72,21 +76,80 @@ def runs(rle: Rle) -> Runs:
     return Runs(column, top, bottom)
 
 
-def _counts(text: str) -> IntArray:
-    """Run lengths: five bits a character, low first, bit 5 continues; from the fourth number on the
-    difference to the number before the last."""
-    codes = np.frombuffer(text.encode("ascii"), np.uint8).astype(np.int64) - 48
-    more = (codes & 32) != 0
-    begins = np.concatenate([[True], ~more[:-1]])
-    number = np.cumsum(begins) - 1
-    position = np.arange(len(codes)) - np.flatnonzero(begins)[number]
-    values = np.add.reduceat((codes & 31) << (5 * position), np.flatnonzero(begins))
-    last = np.flatnonzero(~more)
-    negative = (codes[last] & 16) != 0
-    values = values - np.where(negative, 1 << (5 * (position[last] + 1)), 0)
+def require_size(size: Sequence[int]) -> tuple[int, int]:
+    """(H, W) of an encoding. Raises ValueError for the size of no image."""
+    height, width = size
+    if type(height) is not int or type(width) is not int or min(height, width) < 0:
+        raise ValueError(f"{size} is no size of an image")
+    return height, width
+
+
+def require(rle: Rle, size: tuple[int, int]) -> None:
+    """Raise ValueError, TypeError or KeyError unless ``rle`` encodes a mask of an image of ``size``."""
+    if require_size(rle["size"]) != tuple(size):
+        raise ValueError(f"its encoding has size {rle['size']}")
+    counts = rle["counts"]
+    if isinstance(counts, str):
+        _counts(rle)
+    elif not all(isinstance(n, int) and n >= 0 for n in counts) or sum(counts) > size[0] * size[1]:
+        raise ValueError(_UNFIT)  # plain numbers, as others write them
+
+
+def require_all(text: npt.NDArray[np.uint8], ends: IntArray, size: tuple[int, int]) -> None:
+    """``require`` for many masks of one size at once: mask i is encoded by ``text`` from ends[i] to
+    ends[i + 1]. Raises ValueError."""
+    whole = size[0] * size[1]
+    begins = ends[:-1][np.diff(ends) > 0]
+    values, at = _differences(text, begins)
+    if not len(values):
+        return
+    start = np.searchsorted(at, begins)
+    place = np.arange(len(values)) - np.repeat(start, np.diff(np.append(start, len(values))))
+    for chosen in (place % 2 == 1, (place % 2 == 0) & (place > 0)):
+        rows = np.flatnonzero(chosen)
+        sums = np.cumsum(values[rows])
+        fresh = np.where(place[rows] < 3, np.arange(len(rows)), 0)  # the first of its mask
+        values[rows] = sums - (sums - values[rows])[np.maximum.accumulate(fresh)]
+    if values.min() < 0 or values.max() > whole or np.add.reduceat(values, start).max() > whole:
+        raise ValueError(_UNFIT)
+
+
+def _counts(rle: Rle) -> IntArray:
+    """Run lengths, checked."""
+    values = _numbers(rle["counts"])
+    whole = rle["size"][0] * rle["size"][1]
+    if len(values) and (values.min() < 0 or values.max() > whole or values.sum() > whole):
+        raise ValueError(_UNFIT)
+    return values
+
+
+def _numbers(text: str) -> IntArray:
+    """Run lengths: from the fourth number on the text has the difference to the number before the
+    last."""
+    values, _ = _differences(np.frombuffer(text.encode("ascii"), np.uint8), np.zeros(1, np.int64))
     values[1::2] = np.cumsum(values[1::2])
     values[2::2] = np.cumsum(values[2::2])
-    return np.asarray(values, np.int64)
+    return values
+
+
+def _differences(text: npt.NDArray[np.uint8], begins: IntArray) -> tuple[IntArray, IntArray]:
+    """The numbers of texts that begin there, and where each starts: five bits a character, low first,
+    bit 5 continues. Raises ValueError for what is none."""
+    codes = text.astype(np.int64) - 48
+    if not len(codes):
+        return codes, codes
+    more = (codes & 32) != 0
+    if codes.min() < 0 or codes.max() > 63 or more[begins - 1].any():  # each text ends where one begins
+        raise ValueError("its run lengths are no numbers")
+    first = np.concatenate([[True], ~more[:-1]])
+    at = np.flatnonzero(first)
+    position = np.arange(len(codes)) - at[np.cumsum(first) - 1]
+    if position.max() >= _MOST_DIGITS:
+        raise ValueError("its run lengths are no numbers")
+    values = np.add.reduceat((codes & 31) << (5 * position), at)
+    last = np.flatnonzero(~more)
+    negative = (codes[last] & 16) != 0
+    return values - np.where(negative, 1 << (5 * (position[last] + 1)), 0), at
 
 
 def window(rle: Rle) -> tuple[BoolArray, tuple[int, int]]:
@@ -103,9 +166,12 @@ def window(rle: Rle) -> tuple[BoolArray, tuple[int, int]]:
 
 
 def decode(rles: Iterable[Rle], size: tuple[int, int]) -> BoolArray:
-    """Encodings -> (N, H, W) bool."""
+    """Encodings -> (N, H, W) bool. Raises ValueError where one is none of a mask of that size."""
     from pycocotools import mask as coco
 
+    rles = list(rles)
+    for code in rles:
+        require(code, size)
     masks = [coco.decode(rle) for rle in rles]
     if not masks:
         return np.zeros((0, *size), bool)

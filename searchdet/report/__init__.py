@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import files
-from ..errors import UsageError
+from ..errors import DAMAGE, UsageError
 from ..output import read_records
+from ..records import damaged
 from .contents import Contents
 from .page import json_text, page
 from .pictures import as_text, stored, thumbnail_of, within_budget
@@ -43,14 +44,20 @@ def write(
         if most is not None and len(pictures) >= most:
             left_out += 1
             continue
-        contents.add(record)
-        pictures.append(thumbnail_of(record, folder, images))
+        try:
+            contents.add(record)
+            pictures.append(thumbnail_of(record, folder, images))
+        except DAMAGE as error:
+            raise damaged(record["image"], error) from error
     if not pictures:
         raise UsageError(f"{folder}: holds no records.", "Name an output folder of `detect`.")
     # the page can name the folder only while it lies in it; an absolute path stays out of the file
     inside = path.resolve() == (folder / FILE).resolve()
     head = contents.head() | {"inside": inside, "leftOut": left_out}
-    data = page(head, _blocks(contents, pictures, folder)).encode()
+    try:
+        data = page(head, _blocks(contents, pictures, folder)).encode()
+    except ValueError as error:  # of strict JSON
+        raise UsageError(f"{folder}: a record holds a value that is none ({error}).") from error
     files.write_bytes(path, data)
     return Written(path, len(data), len(pictures), left_out, sum(item is None for item in pictures))
 

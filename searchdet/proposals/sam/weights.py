@@ -17,6 +17,7 @@ from ...checkpoints import (
     WeightsInfo,
     fill,
     read_state_dict,
+    unfit,
     verify_identity,
 )
 from ...devices import Compute
@@ -75,6 +76,8 @@ def shape_of(state: StateDict) -> SamShape:
         spans = [state[f"{encoder}blocks.{i}.attn.rel_pos_h"].shape for i in range(depth)]
         windowed = [(rows + 1) // 2 for rows, _ in spans if (rows + 1) // 2 != side]
         hidden = state[f"{encoder}blocks.0.mlp.lin1.weight"].shape[0]
+        if not side or embed_dim % spans[0][1]:
+            raise ValueError(f"{side} and {spans[0][1]} positions for {embed_dim} channels")
         return SamShape(
             image=side * patch,
             patch=patch,
@@ -92,7 +95,7 @@ def shape_of(state: StateDict) -> SamShape:
             iou_depth=_count(state, "mask_decoder.iou_prediction_head.layers."),
             iou_hidden=state["mask_decoder.iou_prediction_head.layers.0.weight"].shape[0],
         )
-    except (KeyError, ValueError, ZeroDivisionError) as error:
+    except (KeyError, ValueError, IndexError, ZeroDivisionError) as error:
         raise CheckpointError(
             f"not a SAM ViT checkpoint ({error}).",
             f"Use sam_vit_b, sam_vit_l or sam_vit_h from {SOURCE}.",
@@ -166,8 +169,11 @@ def fill_sam(path: Path, compute: Compute) -> Sam:
         shape = shape_of(state)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error.message}", error.hint) from error
-    with torch.device("meta"):
-        sam = build(shape)
+    try:
+        with torch.device("meta"):
+            sam = build(shape)
+    except (AssertionError, RuntimeError, ValueError, TypeError, ZeroDivisionError) as error:
+        raise CheckpointError(f"{path}: {unfit(error)}") from error
     fill(path, sam, state)
     # Sam keeps these two out of its state dict, so the meta device left them without values.
     sam.register_buffer("pixel_mean", torch.tensor([123.675, 116.28, 103.53])[:, None, None], False)
