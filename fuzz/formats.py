@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-
 from mutations import NUMBERS, changed, damaged, text_of
 from states import restated
+
 from searchdet import tensors
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -25,7 +25,21 @@ WORDS = (
     *(b"collections", b"OrderedDict", b"builtins", b"torch._utils", b"torch", b"state_dict", b"model"),
 )
 """Words of pickles that torch takes; one stands for another."""
-KINDS = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2", "I64", "I32", "I8", "U8", "BOOL", "U16", "X")
+KINDS = (
+    "F64",
+    "F32",
+    "F16",
+    "BF16",
+    "F8_E4M3",
+    "F8_E5M2",
+    "I64",
+    "I32",
+    "I8",
+    "U8",
+    "BOOL",
+    "U16",
+    "X",
+)
 
 
 def reshaped(rng: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:
@@ -34,7 +48,15 @@ def reshaped(rng: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:
         if fits(data):
             try:
                 return change(rng, data, others)
-            except (ValueError, KeyError, IndexError, TypeError, struct.error, zipfile.BadZipFile, zlib.error):
+            except (
+                ValueError,
+                KeyError,
+                IndexError,
+                TypeError,
+                struct.error,
+                zipfile.BadZipFile,
+                zlib.error,
+            ):
                 break  # was damaged before
     return damaged(rng, data, others)
 
@@ -54,9 +76,13 @@ def _png(rng: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:
     elif draw < 0.8:
         body = damaged(rng, body, ())
     elif draw < 0.9:
-        kind = rng.choice((b"tRNS", b"PLTE", b"eXIf", b"zTXt", b"iCCP", b"acTL", b"fcTL", b"fdAT", b"gAMA"))
+        kind = rng.choice(
+            (b"tRNS", b"PLTE", b"eXIf", b"zTXt", b"iCCP", b"acTL", b"fcTL", b"fdAT", b"gAMA")
+        )
     chunks[number : number + rng.choice((0, 1, 1, 1, 1))] = [(kind, body)]
-    parts = [struct.pack(">I", len(b)) + k + b + struct.pack(">I", zlib.crc32(k + b)) for k, b in chunks]
+    parts = [
+        struct.pack(">I", len(b)) + k + b + struct.pack(">I", zlib.crc32(k + b)) for k, b in chunks
+    ]
     return MAGIC + b"".join(parts)
 
 
@@ -101,7 +127,9 @@ def _tiff(rng: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:
         entry = start + 2 + 12 * rng.randrange(count + 1)  # the last is the link to the next directory
         part, code = rng.choice(((0, "H"), (2, "H"), (4, "I"), (8, "I"), (8, "H")))
         limit = (1 << (16 if code == "H" else 32)) - 1
-        near = rng.choice((256, 257, 258, 259, 262, 273, 277, 278, 279, 284, 317, 320, 322, 338, 339, start))
+        near = rng.choice(
+            (256, 257, 258, 259, 262, 273, 277, 278, 279, 284, 317, 320, 322, 338, 339, start)
+        )
         number = rng.choice((near, rng.choice(NUMBERS) & limit, rng.randrange(1, 13)))
         struct.pack_into(order + code, made, entry + part, number)
     return bytes(made)

@@ -15,7 +15,7 @@ from searchdet.canary import Canary, Memory
 from searchdet.config import EmbeddingOptions, ProposalOptions, ScoringOptions, SuppressionOptions
 from searchdet.describe import Describer
 from searchdet.embeddings import l2_normalize
-from searchdet.enrol import build_bank, space_of
+from searchdet.enrol import build_bank
 from searchdet.examples import Gathered
 from searchdet.exemplars import Exemplar
 from searchdet.hashes import FileHashes
@@ -54,7 +54,9 @@ def bank() -> Bank:
         rng = np.random.default_rng(seed)
         vectors, contexts = (l2_normalize(rng.normal(size=(count, DIM))) for _ in range(2))
         shapes = rng.random((count, outline.DIM)).astype(np.float32)
-        origins = tuple(Origin(f"{seed}/{i}.png", f"{seed}{i}" * 32, "file", "ab") for i in range(count))
+        origins = tuple(
+            Origin(f"{seed}/{i}.png", f"{seed}{i}" * 32, "file", "ab") for i in range(count)
+        )
         return Rows(vectors, contexts, shapes, origins)
 
     return Bank(("bolt", "nut"), rows(6, 1), np.asarray([0, 0, 0, 1, 1, 1]), rows(2, 2), SPACE)
@@ -85,8 +87,7 @@ def _exemplars(folder: Path) -> None:
 
 def _automasks(folder: Path) -> None:
     store, own = Store(folder, automask.CACHE_KIND), describer()
-    space = space_of(own.backbone, own.embedding)
-    for item in automask.apply([_exemplar()], lambda item: own.regions(item.pixels), space, store):
+    for item in automask.apply([_exemplar()], lambda item: own.regions(item.pixels), {}, store):
         if item.mask.shape != SIZE:
             raise ValueError("a mask of another size")
 

@@ -41,7 +41,9 @@ class Tally:
 
     def row(self) -> str:
         """A line of a Markdown table."""
-        good = {name: n for name, n in self.outcomes.items() if not name.startswith(("outside", "ended"))}
+        good = {
+            name: n for name, n in self.outcomes.items() if not name.startswith(("outside", "ended"))
+        }
         accepted = good.pop("accepted", 0)
         said = ", ".join(f"{name} {n}" for name, n in sorted(good.items(), key=lambda item: -item[1]))
         total = sum(self.outcomes.values())
@@ -84,7 +86,9 @@ def _run(options: argparse.Namespace, target: str, seconds: float) -> Tally:
 
     def numbers() -> Iterator[int]:
         last = options.start + options.cases if options.cases else None
-        for number in itertools.islice(itertools.count(options.start), None if last is None else options.cases):
+        for number in itertools.islice(
+            itertools.count(options.start), None if last is None else options.cases
+        ):
             if last is None and time.monotonic() - started > seconds:
                 return
             yield number
@@ -98,7 +102,9 @@ def _run(options: argparse.Namespace, target: str, seconds: float) -> Tally:
             tally.signatures[signature] += 1
             if tally.signatures[signature] == 1:
                 case = case_of(options.seed, target, result.number, corpus)
-                _keep(f"{target}--{result.number}--{case.name}", case.data, result.trace or result.outcome)
+                _keep(
+                    f"{target}--{result.number}--{case.name}", case.data, result.trace or result.outcome
+                )
     tally.clock = time.monotonic() - started
     return tally
 

@@ -15,7 +15,22 @@ NUMBERS += (32767, 32768, 65535, 65536, 1 << 24, (1 << 31) - 1, 1 << 31, (1 << 3
 NUMBERS += ((1 << 40), (1 << 53), (1 << 63) - 1, (1 << 64) - 1)
 VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, 1, -1, 0.5, -0.0, 1e-308, 1e308, float("nan"), float("inf"), -float("inf")),
-    *(2**31, 2**53, 2**63, 10**30, -(2**63), "", "a", "0", "nan", "\0", "\n", "\ud800", "../x", "/etc/x"),
+    *(
+        2**31,
+        2**53,
+        2**63,
+        10**30,
+        -(2**63),
+        "",
+        "a",
+        "0",
+        "nan",
+        "\0",
+        "\n",
+        "\ud800",
+        "../x",
+        "/etc/x",
+    ),
     *("=1+1", "</script>", "x" * 300, "ä", [], {}, [[]], [0, 0, 0, 0], [1e300] * 4, {"a": None}, ""),
 )
 """What JSON values are replaced by."""
@@ -63,7 +78,9 @@ def without(rng: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:
 def inserted(rng: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:
     """Random bytes or zeros within."""
     start, length = rng.randint(0, len(data)), rng.choice((1, 2, 4, 16, 256, 5000))
-    return data[:start] + (rng.randbytes(length) if rng.random() < 0.5 else bytes(length)) + data[start:]
+    return (
+        data[:start] + (rng.randbytes(length) if rng.random() < 0.5 else bytes(length)) + data[start:]
+    )
 
 
 def spliced(rng: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 import images_factory
+import numpy as np
 import references as ref
 import reports
+import torch
 from memories import MEMORIES, MODELS, SIZE, SPACE, bank, describer, entries, picture
 
 from searchdet import bankfile, index
@@ -220,7 +219,9 @@ recursive = true
 def config() -> list[Case]:
     """A settings file, and one of a project."""
     project = TOML.replace(b"[", b"[tool.searchdet.").replace(b'.["bolt', b'["bolt')
-    project = project.replace(b'= [tool.searchdet."', b'= ["').replace(b"\nbackbone", b"[tool.searchdet]\nbackbone")
+    project = project.replace(b'= [tool.searchdet."', b'= ["').replace(
+        b"\nbackbone", b"[tool.searchdet]\nbackbone"
+    )
     return [Case("searchdet.toml", TOML), Case("pyproject.toml", project)]
 
 

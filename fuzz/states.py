@@ -62,7 +62,9 @@ def _written(rng: random.Random, state: dict[str, Any]) -> bytes:
         made = {"model": {}}
         made["model"]["model"] = made
     elif draw < 0.18:
-        made = rng.choice((nn.ParameterDict({}), [state], next(iter(state.values()), None), 3, "x", {1: 2}))
+        made = rng.choice(
+            (nn.ParameterDict({}), [state], next(iter(state.values()), None), 3, "x", {1: 2})
+        )
     buffer = io.BytesIO()
     try:
         torch.save(made, buffer, _use_new_zipfile_serialization=rng.random() < 0.7)
@@ -88,7 +90,9 @@ def _group_gone(rng: random.Random, state: State, name: str) -> None:
 
 
 def _renamed(rng: random.Random, state: State, name: str) -> None:
-    new = rng.choice((f"{name}.x", f"x.{name}", "", "\n", "\ud800", re.sub(r"\d", "7", name), "mask_token"))
+    new = rng.choice(
+        (f"{name}.x", f"x.{name}", "", "\n", "\ud800", re.sub(r"\d", "7", name), "mask_token")
+    )
     state[rng.choice((new, new, new, 1, None, b"x"))] = state.pop(name)
 
 
@@ -149,6 +153,17 @@ def _odd(rng: random.Random, state: State, name: str) -> None:
 
 
 CHANGES = (
-    *(_gone, _group_gone, _renamed, _twice, _swapped, _retyped, _all_retyped, _formed, _formed, _formed),
+    *(
+        _gone,
+        _group_gone,
+        _renamed,
+        _twice,
+        _swapped,
+        _retyped,
+        _all_retyped,
+        _formed,
+        _formed,
+        _formed,
+    ),
     *(_odd, _odd),
 )

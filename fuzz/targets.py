@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import references as ref
 import reports
 import seeds
 import typer
-from memories import MEMORIES, SEARCHED, entries, judge, picture
+from memories import MEMORIES, entries, judge, picture
 from PIL import Image
 from seeds import SAM, Case
 
@@ -27,7 +26,7 @@ from searchdet.errors import SearchdetError
 from searchdet.examples import settle
 from searchdet.exemplars import find_coco, find_positives, load
 from searchdet.images import read_image
-from searchdet.limits import Limits, detections
+from searchdet.limits import Limits
 from searchdet.output import Output, read_records
 from searchdet.proposals.sam.weights import load_sam
 from searchdet.records import read_json

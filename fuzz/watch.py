@@ -50,7 +50,9 @@ def case_of(seed: int, target: str, number: int, corpus: Sequence[Case]) -> Case
         return corpus[number]
     rng = random.Random(f"{seed}/{target}/{number}")
     chosen, others = rng.choice(corpus), [case.data for case in rng.choices(corpus, k=3)]
-    data = reshaped(rng, chosen.data, others) if rng.random() < 0.5 else damaged(rng, chosen.data, others)
+    data = (
+        reshaped(rng, chosen.data, others) if rng.random() < 0.5 else damaged(rng, chosen.data, others)
+    )
     return Case(chosen.name, data)
 
 
@@ -112,7 +114,9 @@ def _work(there: Connection, seed: int, target: str, corpus: Sequence[Case]) -> 
                 number = there.recv()
             except EOFError:
                 return
-            there.send(judged(target, case_of(seed, target, number, corpus), number, Path(name) / "case"))
+            there.send(
+                judged(target, case_of(seed, target, number, corpus), number, Path(name) / "case")
+            )
 
 
 def judged(target: str, case: Case, number: int, folder: Path) -> Result:

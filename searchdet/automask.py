@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .bank import Space
 from .cache import Store, key_of
 from .describe import Regions
 from .exemplars import Exemplar
@@ -94,19 +93,19 @@ def _middle(mask: BoolArray) -> float:
 def apply(
     exemplars: list[Exemplar],
     regions_of: Callable[[Exemplar], Regions],
-    space: Space,
+    basis: Mapping[str, Any],
     store: Store,
 ) -> list[Exemplar]:
     """Exemplars in the same order; a positive one whose mask is its whole photo gets the mask of the
     object in it, with mask_source ``auto``. Where none is found it stays whole, with a WARNING.
 
-    regions_of: proposals and descriptors, in ``space``, of an exemplar's photo. store: remembers the
-    choice for the photos of a class.
+    regions_of: proposals and descriptors of an exemplar's photo. basis: what they depend on beside the
+    photo. store: remembers the choice for the photos of a class.
     """
     made = list(exemplars)
     for label in sorted({item.label for item in exemplars if item.label is not None}):
         rows = [i for i, e in enumerate(exemplars) if e.label == label and e.mask_source == "whole"]
-        masks = _masks([exemplars[i] for i in rows], regions_of, space, store)
+        masks = _masks([exemplars[i] for i in rows], regions_of, basis, store)
         for i, mask in zip(rows, masks, strict=True):
             if mask is not None:
                 made[i] = replace(exemplars[i], mask=mask, mask_source="auto")
@@ -126,10 +125,10 @@ def apply(
 def _masks(
     items: list[Exemplar],
     regions_of: Callable[[Exemplar], Regions],
-    space: Space,
+    basis: Mapping[str, Any],
     store: Store,
 ) -> list[BoolArray | None]:
-    key = key_of({"photos": [e.sha256 for e in items], "space": asdict(space), "rule": _RULE})
+    key = key_of({"photos": [e.sha256 for e in items], "basis": dict(basis), "rule": _RULE})
     sizes = [(item.pixels.shape[0], item.pixels.shape[1]) for item in items]
     codes = store.recall(key, lambda _, facts: _codes(facts, sizes))
     if codes is None:
@@ -150,6 +149,9 @@ def _codes(facts: dict[str, Any], sizes: list[tuple[int, int]]) -> list[Rle | No
     """The masks of an entry. Raises one of DAMAGE for those of other photos."""
     codes: list[Rle | None] = list(facts["masks"])
     for code, size in zip(codes, sizes, strict=True):
-        if code is not None:
-            rle.require(code | {"counts": str(code["counts"])}, size)
+        if code is None:
+            continue
+        if not isinstance(code["counts"], str):
+            raise ValueError("its masks are none")
+        rle.require(code, size)
     return codes

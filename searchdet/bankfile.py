@@ -78,7 +78,7 @@ def _rows(arrays: tensors.Arrays, origins: list[dict[str, str]], name: str) -> R
     for array in (vectors, contexts, outlines):
         if array.dtype != np.float32 or array.ndim != 2:
             raise ValueError(f"its {name} are no float32 rows")
-    if not np.isfinite(vectors).all() or not np.isfinite(contexts).all():
+    if not np.isfinite(vectors).all() or not np.isfinite(contexts).all() or np.isinf(outlines).any():
         raise ValueError(f"its {name} hold NaN or infinity")
     length = np.linalg.norm(vectors.astype(np.float64), axis=1)
     if not np.allclose(length, 1, atol=1e-4):

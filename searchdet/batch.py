@@ -11,7 +11,7 @@ from typing import Any
 
 from .detector import Detector
 from .discovery import Query
-from .errors import EmbeddingError, ImageError, ResourceError, SearchdetError
+from .errors import EmbeddingError, ImageError, ResourceError, SearchdetError, lacks_memory, no_memory
 from .images import LoadedImage, decode, digest, read_bytes
 from .output import Output
 from .records import ImageRecord, failed
@@ -108,8 +108,10 @@ def _prepare(detector: Detector, query: Query, output: Output | None) -> _Prepar
         return _Prepared(query, sha256, decode(query.path, data, detector.settings.max_pixels))
     except ImageError as error:
         return _Prepared(query, sha256, error=error)
-    except MemoryError:
-        return _Prepared(query, sha256, error=_no_memory(query))
+    except Exception as error:
+        if lacks_memory(error):
+            return _Prepared(query, sha256, error=no_memory(query.path))
+        raise
 
 
 def _finish(detector: Detector, prepared: _Prepared, output: Output | None) -> Result:
@@ -121,15 +123,13 @@ def _finish(detector: Detector, prepared: _Prepared, output: Output | None) -> R
         return fail(query, error, prepared.sha256, output)
     try:
         record: ImageRecord = detector.detect_loaded(image, query.name)
+        if output is not None:
+            heat = detector.heat(image.pixels) if output.wants_heat else None
+            output.save(record, image, query.path, heat)
     except (ImageError, EmbeddingError, ResourceError) as error:
         return fail(query, error, image.sha256, output)
-    except MemoryError:
-        return fail(query, _no_memory(query), image.sha256, output)
-    if output is not None:
-        heat = detector.heat(image.pixels) if output.wants_heat else None
-        output.save(record, image, query.path, heat)
+    except Exception as error:
+        if lacks_memory(error):
+            return fail(query, no_memory(query.path), image.sha256, output)
+        raise
     return Result(record.to_json(), time.monotonic() - started)
-
-
-def _no_memory(query: Query) -> ResourceError:
-    return ResourceError(f"{query.path}: out of memory.", "Scale the image down, or use --tile.")

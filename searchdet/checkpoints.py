@@ -164,7 +164,10 @@ def _require_finite(path: Path, state: StateDict) -> None:
 
 
 def verify_identity(
-    path: Path, published: tuple[Published, ...], allow_unverified: bool = False
+    path: Path,
+    published: tuple[Published, ...],
+    allow_unverified: bool = False,
+    hashes: FileHashes | None = None,
 ) -> tuple[str, bool | None]:
     """(sha256, verified) of a weight file.
 
@@ -175,7 +178,7 @@ def verify_identity(
         raise CheckpointError(
             f"{path}: no such weight file.", "`searchdet models list` shows where each file comes from."
         )
-    digest = FileHashes().sha256(path)
+    digest = (hashes or FileHashes()).sha256(path)
     for item in published:
         if item.filename != path.name or not (item.sha256 or item.prefix):
             continue

@@ -115,7 +115,9 @@ def detect(
             target.check(queries)
         job = _Job(examples, settings, None if no_save else target, timeout, json_lines)
         tally, stopped = _run(job, queries, strict)
-        if not no_save:
+        if not queries:
+            say("None of the images belongs to this shard.")
+        elif not no_save:
             say(f"Records, pictures and datasets ({dataset}) are in {output}.")
         if stopped is not None:
             raise typer.Exit(128 + stopped)

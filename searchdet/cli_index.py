@@ -10,10 +10,10 @@ import typer
 
 from . import config
 from . import options as opt
-from .console import EXIT_NOTHING_FOUND, EXIT_SOME_FAILED, guarded, progress, say
+from .console import EXIT_NOTHING_FOUND, EXIT_SOME_FAILED, guarded, progress, say, stoppable
 
 if TYPE_CHECKING:
-    from .records import ImageRecord
+    from .records import Candidate
 
 _SCORING = config.ScoringOptions()
 _PROPOSALS = config.ProposalOptions()
@@ -63,13 +63,16 @@ def index(
     with guarded(debug, verbose):
         from .detector import settings_from
         from .discovery import discover
+        from .index import check
         from .indexing import Indexer
 
         settings = settings_from(opt.values(given))
         queries = discover(images, opt.scan_of(given, (output,)))
-        indexer = Indexer(settings)
-        with progress(len(queries)) as advance:
-            regions = indexer.write(output, advance(queries))
+        check(output, queries)
+        with stoppable():
+            indexer = Indexer(settings)
+            with progress(len(queries)) as advance:
+                regions = indexer.write(output, advance(queries))
         for name, error in indexer.failed:
             say(f"{name}: FAILED ({error.code}) {error.one_line()}")
         say(f"{output}: {len(queries) - len(indexer.failed)} images, {regions} regions.")
@@ -88,6 +91,7 @@ def search(
     keep_conflicts: opt.KeepConflicts = _EXEMPLARS.keep_conflicts,
     skip_bad_exemplars: opt.SkipBad = _EXEMPLARS.skip_bad_exemplars,
     backbone_ckpt: opt.BackboneCkpt = None,
+    allow_unverified: opt.AllowUnverified = False,
     device: opt.Device = "auto",
     precision: opt.Precision = "auto",
     pos_agg: opt.PosAgg = _SCORING.pos_agg,
@@ -136,31 +140,32 @@ def search(
             target.check([])
         found = indexes.load(index)
         judge = judge_for(found, examples, settings, backbone_ckpt)
-        records = []
+        if target is not None:
+            target.clear_records()
+        rows = []
         for record in find(found, judge, top):
-            records.append(record)
+            rows += [(item.score or 0.0, item, record.image) for item in record.detections]
             if target is not None:
                 target.save(record, None)
             if json_lines:
                 print(record.to_line(), flush=True)
         if not json_lines:
-            for line in _table(records, top):
+            for line in _table(rows, top):
                 print(line)
         if target is not None:
             target.finish({"schema": "searchdet.run/1", "settings": judge.describe()})
-            say(f"Records and exports are in {output}.")
-        if fail_if_empty and not records:
+            say(f"Records and datasets ({dataset}) are in {output}.")
+        if fail_if_empty and not rows:
             raise typer.Exit(EXIT_NOTHING_FOUND)
 
 
-def _table(records: list[ImageRecord], top: int) -> list[str]:
+def _table(rows: list[tuple[float, Candidate, str]], top: int) -> list[str]:
     """Tab-separated: score, class, box, image; best first."""
-    rows = [(item, record.image) for record in records for item in record.detections]
-    rows.sort(key=lambda row: (-(row[0].score or 0.0), row[1], row[0].id))
+    rows.sort(key=lambda row: (-row[0], row[2], row[1].id))
     lines = []
-    for item, image in rows[: top or None]:
+    for score, item, image in rows[: top or None]:
         box = ",".join(f"{value:.0f}" for value in item.bbox)
-        lines.append(f"{item.score:.3f}\t{_safe(item.label or '')}\t{box}\t{_safe(image)}")
+        lines.append(f"{score:.3f}\t{_safe(item.label or '')}\t{box}\t{_safe(image)}")
     return lines
 
 

@@ -41,7 +41,8 @@ def stoppable() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    signals = (signal.SIGINT, signal.SIGTERM)
+    wanted = (signal.SIGINT, signal.SIGTERM)  # what is ignored, as under nohup, stays so
+    signals = [one for one in wanted if signal.getsignal(one) != signal.SIG_IGN]
 
     def stop(signum: int, frame: object) -> None:
         for one in signals:

@@ -82,9 +82,9 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
         suppression=take(SuppressionOptions),
         exemplars=take(ExemplarOptions),
         max_pixels=given.pop("max_pixels", MAX_PIXELS),
-        cache=given.pop("cache", None),
+        cache=None if given.get("cache") is None else Path(given["cache"]),
     )
-    known = {"backbone", "backbone_ckpt", "proposals", "sam_checkpoint", "allow_unverified"}
+    known = {"cache", "backbone", "backbone_ckpt", "proposals", "sam_checkpoint", "allow_unverified"}
     unknown = sorted(given.keys() - known)
     if unknown:
         raise UsageError(f"unknown option {unknown[0]!r}.")
@@ -118,16 +118,19 @@ class Detector:
         return self.judge.bank
 
     @classmethod
-    def build(cls, examples: Examples, settings: Settings | None = None) -> Detector:
+    def build(
+        cls, examples: Examples, settings: Settings | None = None, defer: bool = True
+    ) -> Detector:
         """Read exemplars, find weights, then load models: what can be refused early is refused early.
 
+        defer: a network whose weights have loaded before waits for the first image that needs it.
         Raises ExemplarError, CheckpointError or UsageError.
         """
         settings = settings or Settings()
         given = read(examples, settings.max_pixels, settings.exemplars.skip_bad_exemplars)
         chosen, fallback = choose_proposals(settings.proposals)
         backbones.check(settings.backbone)
-        before = LoadedBefore(Store(settings.cache, LOADED))
+        before = LoadedBefore(Store(settings.cache, LOADED)) if defer else None
         backbone = backbones.load(settings.backbone, before)
         enrolment = Enrolment(backbone, settings.embedding, settings.exemplars, settings.cache)
         gathered = gather(given, enrolment)
@@ -262,6 +265,7 @@ def model_facts(
         "proposals": {
             "name": proposer.name,
             "fallback": fallback,
+            "precision": proposer.compute.precision if proposer.compute else None,
             **_weights(proposer.weights),
             **settings_of(settings.proposals),
         },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import logging
 import os
 import re
 import sys
@@ -15,6 +16,7 @@ from . import files
 from .errors import UsageError
 from .images import SUFFIXES
 
+log = logging.getLogger(__name__)
 STDIN = "-"
 
 
@@ -40,6 +42,8 @@ class Scan:
     shard: tuple[int, int] = (1, 1)
 
     def __post_init__(self) -> None:
+        if self.root is not None and not files.is_folder(self.root):
+            raise UsageError(f"--root {self.root}: there is no such folder.")
         part, parts = self.shard
         if not 1 <= part <= parts:
             raise UsageError(f"--shard {part}/{parts}: the part must lie between 1 and {parts}.")
@@ -140,7 +144,7 @@ def _images_in(folder: Path, scan: Scan) -> Iterator[Path]:
     """Images below a folder. Hidden folders and those of ``scan.never`` are not looked into, and no
     folder twice, so a loop of links ends."""
     visited: set[tuple[int, int]] = set()
-    for base, folders, names in os.walk(folder, followlinks=scan.follow_symlinks):
+    for base, folders, names in os.walk(folder, True, _unreadable, scan.follow_symlinks):
         stat = Path(base).stat()
         if (stat.st_dev, stat.st_ino) in visited or scan.skips(Path(base)):
             folders[:] = []
@@ -150,6 +154,10 @@ def _images_in(folder: Path, scan: Scan) -> Iterator[Path]:
         for name in names:
             if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
                 yield Path(base) / name
+
+
+def _unreadable(error: OSError) -> None:
+    log.warning("%s: the folder cannot be looked into (%s).", error.filename, error.strerror)
 
 
 def natural(path: Path) -> list[tuple[int, int, str]]:

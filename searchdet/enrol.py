@@ -21,6 +21,7 @@ from .exemplars import Exemplar
 from .proposals import rle
 from .proposals.outline import outlines
 from .tensors import Arrays
+from .version import __version__
 
 CACHE_KIND = "exemplars"
 SHAPELESS = ("whole", "box")
@@ -35,7 +36,11 @@ def space_of(backbone: Backbone, options: EmbeddingOptions) -> Space:
 
 
 def options_of(
-    space: Space, weights: Path | None, device: str, precision: str
+    space: Space,
+    weights: Path | None,
+    device: str,
+    precision: str,
+    allow_unverified: bool = False,
 ) -> tuple[BackboneOptions, EmbeddingOptions]:
     """Options that put vectors into ``space`` again. Raises UsageError for one that none put there."""
     kind, _, share = space.pooling.partition(" ")
@@ -47,7 +52,8 @@ def options_of(
             f"no options put vectors into the space of {space.preprocessing!r}."
         ) from error
     path = str(weights) if weights else None
-    return BackboneOptions(space.backbone, path, device, precision, side), embedding
+    options = BackboneOptions(space.backbone, path, device, precision, side, allow_unverified)
+    return options, embedding
 
 
 def build_bank(
@@ -81,7 +87,7 @@ def describe(
     found: list[Rows] = []
     last: tuple[Exemplar, FeatureMap] | None = None
     for item in exemplars:
-        key = _key(item, space, backbone.compute.precision)
+        key = _key(item, space, compute_of(backbone))
         known = kept.recall(key, partial(_rows, item=item, dim=space.dim))
         if known is None:
             if last is None or last[0].pixels is not item.pixels:
@@ -121,10 +127,16 @@ def _describe(feature_map: FeatureMap, item: Exemplar, options: EmbeddingOptions
     return Rows(vectors, described.contexts, described.outlines, (origin(item),))
 
 
-def _key(item: Exemplar, space: Space, precision: str) -> str:
+def compute_of(backbone: Backbone) -> list[str]:
+    """What of device and precision can change a vector."""
+    return [backbone.compute.device.split(":")[0], backbone.compute.precision]
+
+
+def _key(item: Exemplar, space: Space, compute: list[str]) -> str:
     what = {"image": item.sha256, "mask": _mask_digest(item), "size": list(item.mask.shape)}
     shaped = item.mask_source not in SHAPELESS
-    return key_of(what | {"space": asdict(space), "precision": precision, "shaped": shaped, "form": 1})
+    by = {"space": asdict(space), "compute": compute, "version": __version__}
+    return key_of(what | by | {"shaped": shaped, "form": 1})
 
 
 def _rows(arrays: Arrays, _: dict[str, Any], item: Exemplar, dim: int) -> Rows:
@@ -132,6 +144,6 @@ def _rows(arrays: Arrays, _: dict[str, Any], item: Exemplar, dim: int) -> Rows:
     vectors, contexts, outlines = (arrays[name] for name in _KEPT)
     if vectors.shape != (1, dim) or {vectors.dtype, contexts.dtype, outlines.dtype} != {_FLOAT}:
         raise ValueError(f"its vectors are {vectors.dtype} {vectors.shape}")
-    if not np.isfinite(vectors).all() or not np.isfinite(contexts).all():
+    if not np.isfinite(vectors).all() or not np.isfinite(contexts).all() or np.isinf(outlines).any():
         raise ValueError("its vectors hold NaN or infinity")
     return Rows(vectors, contexts, outlines, (origin(item),))

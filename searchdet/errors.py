@@ -36,7 +36,7 @@ class UsageError(SearchdetError):
 
 
 class ImageError(SearchdetError):
-    """code: missing, not_an_image, format, decode, too_large, mode or bomb."""
+    """code: missing, not_an_image, decode, too_large, mode or bomb."""
 
     exit_code = 3
 
@@ -68,6 +68,22 @@ class ExemplarError(SearchdetError):
 class OutputError(SearchdetError):
     exit_code = 5
     code = "output"
+
+
+def no_memory(path: object) -> ResourceError:
+    """The error for an image that memory is too small for."""
+    return ResourceError(f"{path}: out of memory.", "Scale the image down, or run where there is more.")
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory ran out: Python's, or what torch and OpenCV raise."""
+    if isinstance(error, MemoryError):
+        return True
+    kind, text = type(error), str(error)
+    if kind.__name__ == "OutOfMemoryError":
+        return True
+    torch_says = isinstance(error, RuntimeError) and "DefaultCPUAllocator" in text
+    return torch_says or (kind.__module__.startswith("cv2") and "Insufficient memory" in text)
 
 
 DAMAGE = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from . import automask, bankfile, exemplars
@@ -13,12 +13,13 @@ from .bank import Bank, Space
 from .cache import Store
 from .config import EmbeddingOptions, ExemplarOptions, ProposalOptions
 from .describe import Describer
-from .enrol import CACHE_KIND, build_bank, space_of
+from .enrol import CACHE_KIND, build_bank, compute_of, space_of
 from .errors import UsageError
 from .exemplars import Exemplar
 from .proposals.regions import RegionProposer
 from .remembered import KIND, Remembered
 from .render import Picture, exemplar_picture
+from .version import __version__
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +125,7 @@ def find_masks(items: list[Exemplar], by: Enrolment) -> list[Exemplar]:
     return automask.apply(
         items,
         lambda item: remembered.regions(item.pixels, item.sha256),
-        by.space,
+        {"space": asdict(by.space), "compute": compute_of(by.backbone), "version": __version__},
         Store(by.cache, automask.CACHE_KIND),
     )
 

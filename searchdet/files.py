@@ -32,11 +32,12 @@ def _prefix() -> str:
     return f".searchdet-{host}-{os.getpid()}-"
 
 
-def sweep(folder: Path) -> int:
+def sweep(folder: Path, deep: bool = True) -> int:
     """Remove temporary files and folders that killed processes left: those of this machine whose
-    process is gone, and any that is a day old. Returns how many there were."""
+    process is gone, and any that is a day old. deep: in sub-folders too. Returns how many."""
     mine, count = _prefix().rsplit("-", 2)[0], 0
-    for path in folder.rglob(f".searchdet-*{_SUFFIX}"):
+    pattern = f".searchdet-*{_SUFFIX}"
+    for path in folder.rglob(pattern) if deep else folder.glob(pattern):
         match = re.fullmatch(rf"{re.escape(mine)}-(\d+)-.*", path.name)
         gone = match is not None and not _runs(int(match[1]))
         try:
@@ -49,6 +50,8 @@ def sweep(folder: Path) -> int:
 
 
 def _runs(pid: int) -> bool:
+    if os.name == "nt":  # where signal 0 is none
+        return True
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -133,24 +136,37 @@ def remove(path: Path) -> None:
 def replaced_folder(path: Path) -> Iterator[Path]:
     """A new empty folder beside ``path`` that takes its place when the block ends, and is removed if it
     fails: readers see the old content or the whole new one. Raises OutputError."""
+    path = path.resolve()
     old = path.with_name(f".{path.name}.searchdet-old")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent, deep=False)
         made = Path(tempfile.mkdtemp(_SUFFIX, _prefix(), path.parent))
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror}).") from error
     try:
         yield made
         made.chmod(0o777 & ~_umask())
-        if path.exists():
-            shutil.rmtree(old, ignore_errors=True)
-            path.rename(old)
-        made.rename(path)
-        shutil.rmtree(old, ignore_errors=True)
+        _swap(made, path, old)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror}).") from error
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+def _swap(made: Path, path: Path, old: Path) -> None:
+    """Put ``made`` in the place of ``path``; what was there comes back where that fails."""
+    if path.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        path.rename(old)
+        try:
+            made.rename(path)
+        except OSError:
+            old.rename(path)
+            raise
+    else:
+        made.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -26,14 +26,18 @@ def cache_folder() -> Path:
 
 
 class FileHashes:
-    """Remembered SHA-256 digests. A broken or unwritable memory costs time, never correctness."""
+    """Remembered SHA-256 digests, in the cache folder or another; ``remember`` False reads each file.
+    A broken or unwritable memory costs time, never correctness."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, remember: bool = True) -> None:
         self._folder = (folder or cache_folder()) / "sha256"
+        self._remember = remember
 
     def sha256(self, path: Path) -> str:
         """Digest of the file's bytes, from memory where path, size, mtime, ctime and inode agree."""
         real = path.resolve()
+        if not self._remember:
+            return _digest(real)
         stat = real.stat()
         token = [str(real), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
         entry = (

@@ -64,7 +64,7 @@ class LoadedImage:
 def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> LoadedImage:
     """Read one image file.
 
-    Raises ImageError with code missing, not_an_image, format, too_large, bomb, mode or decode.
+    Raises ImageError with code missing, not_an_image, too_large, bomb, mode or decode.
     """
     return decode(path, read_bytes(path), max_pixels)
 
@@ -86,7 +86,7 @@ def decode(path: Path, data: bytes, max_pixels: int = MAX_PIXELS) -> LoadedImage
                 image.seek(0)
                 image.load()
                 return _convert(path, image, data, frames)
-            except ImageError:
+            except (ImageError, MemoryError):
                 raise
             except Image.DecompressionBombError as error:
                 raise ImageError("bomb", f"{path}: {error}") from error

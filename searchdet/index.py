@@ -18,6 +18,7 @@ import numpy.typing as npt
 from . import files
 from .bank import Space, space_from
 from .describe import Regions
+from .discovery import Query
 from .errors import DAMAGE, UsageError
 from .judge import Searched
 from .proposals import outline
@@ -107,6 +108,24 @@ class _Writer:
         self._streams["images.jsonl"].write(text.encode())
         self.images, self.rows = self.images + 1, self.rows + count
         self._text = int(ends[-1]) if count else self._text
+
+
+def check(path: Path, queries: Iterable[Query]) -> None:
+    """Fail early: an index takes the place of nothing but an index, and must not hold its own images.
+    Raises UsageError."""
+    whole = path.resolve()
+    if whole.exists() and not _is_index(whole) and not (whole.is_dir() and not any(whole.iterdir())):
+        raise UsageError(f"{path}: is there already and is no index.", "Name another folder with -o.")
+    for query in queries:
+        if query.path.resolve().is_relative_to(whole):
+            raise UsageError(f"{query.path}: lies in the folder of the index {path}.")
+
+
+def _is_index(path: Path) -> bool:
+    try:
+        return bool(json.loads((path / "index.json").read_bytes())["schema"] == SCHEMA)
+    except (OSError, *DAMAGE):
+        return False
 
 
 class Index:

@@ -11,7 +11,15 @@ from .describe import Describer
 from .detector import Settings, choose_proposals, model_facts, searched
 from .discovery import Query
 from .enrol import options_of, space_of
-from .errors import EmbeddingError, ImageError, ResourceError, SearchdetError, UsageError
+from .errors import (
+    EmbeddingError,
+    ImageError,
+    ResourceError,
+    SearchdetError,
+    UsageError,
+    lacks_memory,
+    no_memory,
+)
 from .examples import Enrolment, Examples, gather, read, settle
 from .images import read_image
 from .index import Index
@@ -54,6 +62,11 @@ class Indexer:
         except (ImageError, EmbeddingError, ResourceError) as error:
             self.failed.append((query.name, error))
             return None
+        except Exception as error:
+            if not lacks_memory(error):
+                raise
+            self.failed.append((query.name, no_memory(query.path)))
+            return None
         return searched(image, query.name), packed
 
 
@@ -66,7 +79,9 @@ def judge_for(found: Index, examples: Examples, settings: Settings, weights: Pat
         gathered = settle(given.saved, settings.exemplars)
     else:
         device, precision = settings.backbone.device, settings.backbone.precision
-        options, embedding = options_of(found.space, weights, device, precision)
+        options, embedding = options_of(
+            found.space, weights, device, precision, settings.backbone.allow_unverified
+        )
         backbone = backbones.load(options, LoadedBefore(Store(settings.cache, LOADED)))
         by = Enrolment(backbone, embedding, settings.exemplars, settings.cache)
         differs = found.space.differences(by.space)

@@ -24,6 +24,11 @@ class LoadedBefore:
 
     store: Store
 
+    @property
+    def hashes(self) -> FileHashes:
+        """Digests, remembered where the rest is; not at all where nothing is kept."""
+        return FileHashes(self.store.folder, self.store.folder is not None)
+
     def layout(self, network: str, sha256: str) -> str | None:
         """The layout in which a file with that digest filled the network; None if it never did."""
         return self.store.recall(self._key(network, sha256), lambda _, facts: str(facts["layout"]))

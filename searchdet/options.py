@@ -123,7 +123,7 @@ MaxContainment = Annotated[
     option("--max-containment", text="Drop masks more inside a better one; 1: none.", panel=_P),
 ]
 Smooth = Annotated[int, option("--smooth", text="Open and close masks, radius in cells.", panel=_P)]
-MaxMasks = Annotated[int, option("--max-masks", text="Proposals kept an image.", panel=_P)]
+MaxMasks = Annotated[int, option("--max-masks", text="Proposals kept an image or tile.", panel=_P)]
 
 PosAgg = Annotated[str, option("--pos-agg", text="prototype, max, mean_topk or attention.", panel=_S)]
 Topk = Annotated[int, option("--topk", text="Exemplars that mean_topk averages.", panel=_S)]

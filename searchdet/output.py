@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,8 @@ log = logging.getLogger(__name__)
 
 
 PICTURES = ("overlay", "masks", "crops", "heatmap")
+DRAWN = re.compile(r"(\d{3,}-)?[a-z0-9._-]+\.(png|jpg)")
+"""Names of the files in an image's folder of masks, crops or heat maps."""
 _MAX_NAME = 255
 """Bytes of a file name on common file systems."""
 
@@ -103,38 +107,56 @@ class Output:
         source: Path | None = None,
         heat: Heat | None = None,
     ) -> None:
-        """Write one record, last of all, and with an image its pictures. source: the image's file;
-        heat: a map (h, w) of each class. Raises OutputError."""
+        """Write one record, last of all, and with an image its pictures; older pictures of it go.
+
+        source: the image's file; heat: a map (h, w) of each class. Raises OutputError.
+        """
         name = record.image
         path = self.path("records", name, ".json")
-        self._require_inside(path)
         self._require_same_source(record, source)
+        if path.exists():
+            self._remove_pictures(name)
         if image is not None:
             small = encode_jpeg(thumbnail(image.pixels), THUMBNAIL_QUALITY)
-            files.write_bytes(self.path("thumbnails", name, ".jpg"), small)
-            for file, data in drawn(self.save_pictures, image.pixels, record, heat):
-                files.write_bytes(self.path(file.folder, f"{name}{file.part}", file.suffix), data)
+            self._write(self.path("thumbnails", name, ".jpg"), small)
+            for place, data in drawn(self.save_pictures, image.pixels, record, heat):
+                self._write(self.path(place.folder, f"{name}{place.part}", place.suffix), data)
         if source is not None:
             self._note_source(name, source)
-        files.write_bytes(path, record.to_bytes())
+        self._write(path, record.to_bytes())
 
-    def _require_inside(self, path: Path) -> None:
+    def _write(self, path: Path, data: bytes) -> None:
         """A link in the folder must not lead what is written out of it."""
         if not path.parent.resolve().is_relative_to(self.folder.resolve()):
             raise OutputError(f"{path}: a link leads out of {self.folder}.", "Remove it.")
+        files.write_bytes(path, data)
+
+    def _remove_pictures(self, name: str) -> None:
+        """What was drawn for an older record, so that nothing shows what is no longer so."""
+        for kind in ("thumbnails", "overlays"):
+            files.remove(self.path(kind, name, ".jpg"))
+        for kind in ("masks", "crops", "heatmaps"):
+            folder = self.folder / kind / name
+            if folder.is_dir() and not folder.is_symlink():
+                for path in folder.iterdir():
+                    if DRAWN.fullmatch(path.name):
+                        files.remove(path)
 
     def _require_same_source(self, record: ImageRecord, source: Path | None) -> None:
         """An image may change, but two images of one name must not replace each other unseen."""
         path = self.path("records", record.image, ".json")
         if self.overwrite or not path.exists():
             return
+        known = self._source(record.image)
+        if source is not None and known == str(source.resolve()):
+            return
         try:
             old = read_json(path)
         except (ValueError, OSError):
             return  # damaged, and said so in ``known``
-        if old is None or not (old["sha256"] and record.sha256) or old["sha256"] == record.sha256:
+        if old is None or (record.sha256 and old["sha256"] == record.sha256):
             return
-        if source is None or self._source(record.image) != str(source.resolve()):
+        if known is not None or (old["sha256"] and record.sha256):
             raise OutputError(
                 f"{path}: already holds another image named {record.image}.",
                 "Pass --root to keep both apart, or --overwrite to replace it.",
@@ -150,21 +172,48 @@ class Output:
     def _note_source(self, name: str, source: Path) -> None:
         path = str(source.resolve())
         if self._source(name) != path:
-            files.write_json(self.path("sources", name, ".json"), {"path": path})
+            self._write(self.path("sources", name, ".json"), files.json_bytes({"path": path}))
+
+    def clear_records(self) -> None:
+        """Make room for the records of another search. Raises OutputError where there are some and
+        ``overwrite`` was not asked for."""
+        found = list((self.folder / "records").rglob("*.json"))
+        if found and not self.overwrite:
+            raise OutputError(
+                f"{self.folder}: holds records already.",
+                "Name another folder with -o, or pass --overwrite to replace them.",
+            )
+        for path in found:
+            files.remove(path)
 
     def preview(self, shown: Sequence[Picture]) -> None:
         """Show the exemplars: ``exemplars/<name>.jpg``, written only where it is not there already."""
         for item in shown:
             path = self.path("exemplars", item.name, ".jpg")
             if not _holds(path, item.jpeg):
-                files.write_bytes(path, item.jpeg)
+                self._write(path, item.jpeg)
 
     def finish(self, run: dict[str, Any]) -> None:
-        """Write ``run.json``, then rebuild the dataset files from all records of the folder."""
+        """Write ``run.json``, and rebuild the dataset files from all records of the folder; again where
+        another process added records meanwhile, so that the last to finish leaves them all.
+
+        ``run.json`` comes first: a record that cannot be exported must not hide how the run went.
+        """
         files.write_json(self.folder / "run.json", run)
-        if self.formats and (self.folder / "records").is_dir():
+        if not self.formats or not (self.folder / "records").is_dir():
+            return
+        listed = None
+        while listed != (listed := self._listing()):
             found = read_records(self.folder, rejected=False)
             exports.write(self.folder, found, exports.Options(self.formats))
+
+    def _listing(self) -> list[tuple[str, int, int]]:
+        found = []
+        for path in (self.folder / "records").rglob("*.json"):
+            with contextlib.suppress(FileNotFoundError):  # replaced this moment
+                stat = path.stat()
+                found.append((path.as_posix(), stat.st_mtime_ns, stat.st_size))
+        return sorted(found)
 
 
 def _holds(path: Path, data: bytes) -> bool:

@@ -110,12 +110,14 @@ def _sound_size(packed: Packed) -> tuple[int, int]:
         array = arrays[name]
         if array.dtype != kind or array.shape != (len(ends) - 1, *form):
             raise ValueError(f"its {name} are {array.dtype} {array.shape}")
-        if name != "outlines" and not np.isfinite(array).all():
+        if not (np.isfinite(array) | (np.isnan(array) & (name == "outlines"))).all():
             raise ValueError(f"its {name} hold NaN or infinity")
     corners, limit = arrays["boxes"], (size[1], size[0], size[1], size[0])
     if (corners < 0).any() or (corners > limit).any():
         raise ValueError("its boxes do not lie in the image")
-    if ends.dtype != np.int64 or ends[0] != 0 or ends[-1] != len(text) or (np.diff(ends) < 0).any():
+    if ends.dtype != np.int64 or text.dtype != np.uint8 or text.ndim != 1:
+        raise ValueError(f"its masks are {text.dtype} {text.shape}")
+    if ends[0] != 0 or ends[-1] != len(text) or (np.diff(ends) < 0).any():
         raise ValueError("its masks are not where they should be")
     rle.require_all(text, ends, size)
     return size
@@ -149,13 +151,14 @@ class Remembered:
 
     def _key(self, image: UInt8Array, sha256: str) -> str:
         describer = self.describer
-        compute, weights = describer.backbone.compute, describer.proposer.weights
+        weights = describer.proposer.weights
+        computes = (describer.backbone.compute, describer.proposer.compute)
         return key_of(
             {
                 "form": [FORM, __version__],
                 "image": [sha256, *image.shape[:2]],
                 "space": asdict(space_of(describer.backbone, describer.embedding)),
-                "compute": [compute.device.split(":")[0], compute.precision],
+                "compute": [one and [one.device.split(":")[0], one.precision] for one in computes],
                 "proposer": [describer.proposer.name, weights.sha256 if weights else None],
                 "proposals": settings_of(describer.proposals),
                 "guide": self.guide,

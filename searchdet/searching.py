@@ -6,6 +6,8 @@ bound can still matter are scored, decided and suppressed as ``detect`` does it.
 
 from __future__ import annotations
 
+import heapq
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -35,21 +37,25 @@ def search(index: Index, judge: Judge, top: int) -> Iterator[ImageRecord]:
         return
     bounds = image_bounds(index, judge.bank, judge.rule.scoring)
     least = min(item.score for item in judge.rule.thresholds)
-    best: list[float] = []
-    found: list[tuple[float, ImageRecord]] = []
+    best: list[float] = []  # a heap of the ``top`` best scores
+    found: list[tuple[float, int]] = []
     for i in np.argsort(-bounds, kind="stable"):
-        if bounds[i] < least or (top and len(best) >= top and best[top - 1] > bounds[i]):
+        if bounds[i] < least or (top and len(best) == top and best[0] > bounds[i]):
             break
-        item = index.images[i]
-        record = judge.record(item.image, index.regions(item))
-        scores = [found.score or 0.0 for found in record.detections]
+        scores = [item.score or 0.0 for item in _record(index, judge, int(i)).detections]
         if scores:
-            found.append((max(scores), record))
-            best = sorted([*best, *scores], reverse=True)[: top or None]
-    last = best[-1] if best else 0.0
-    for score, record in sorted(found, key=lambda pair: (-pair[0], pair[1].image)):
-        if not top or score >= last:
-            yield record
+            found.append((max(scores), int(i)))
+        for score in scores if top else ():
+            heapq.heappush(best, score) if len(best) < top else heapq.heappushpop(best, score)
+    last = best[0] if best else -math.inf
+    for score, i in sorted(found, key=lambda pair: (-pair[0], index.images[pair[1]].image.name)):
+        if score >= last:
+            yield _record(index, judge, i)
+
+
+def _record(index: Index, judge: Judge, row: int) -> ImageRecord:
+    item = index.images[row]
+    return judge.record(item.image, index.regions(item))
 
 
 def image_bounds(index: Index, bank: Bank, options: ScoringOptions) -> FloatArray:

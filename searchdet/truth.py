@@ -14,6 +14,8 @@ from .config import MOST_PIXELS
 from .errors import DAMAGE, UsageError
 from .proposals import rle
 
+LONGEST = 100_000
+"""Pixels of the longest side of a box."""
 FAR = 16
 """Long sides of an image, further than which no corner of a polygon may lie from its origin."""
 
@@ -158,6 +160,8 @@ def _image(item: Mapping[str, Any]) -> dict[str, Any]:
 
 def _annotation(item: Mapping[str, Any]) -> dict[str, Any]:
     x, y, width, height = (_finite(value) for value in item["bbox"])
+    if not (0 <= width <= LONGEST and 0 <= height <= LONGEST):
+        raise ValueError(f"a box is {width} wide and {height} high")
     crowd = item.get("iscrowd") or 0
     if crowd not in (0, 1):
         raise ValueError(f"iscrowd is {crowd!r}")
@@ -166,7 +170,7 @@ def _annotation(item: Mapping[str, Any]) -> dict[str, Any]:
         "image_id": _whole(item["image_id"]),
         "category_id": _whole(item["category_id"]),
         "bbox": [x, y, width, height],
-        "area": _finite(item.get("area", width * height)),
+        "area": width * height,  # areas are all alike to us, but pycocotools passes over odd ones
         "iscrowd": int(crowd),
     }
 

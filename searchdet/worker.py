@@ -4,8 +4,12 @@ the process down."""
 from __future__ import annotations
 
 import logging
+import math
 import multiprocessing
+import os
+import signal
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -15,7 +19,7 @@ from . import batch, errors
 from .batch import Result
 from .detector import Detector, Settings
 from .discovery import Query
-from .errors import ResourceError, SearchdetError
+from .errors import ResourceError, SearchdetError, UsageError
 from .examples import Examples
 from .output import Output
 
@@ -36,6 +40,8 @@ class Worker:
     """One process that loads the models and takes image after image."""
 
     def __init__(self, job: Job, timeout: float) -> None:
+        if not (math.isfinite(timeout) and timeout > 0):
+            raise UsageError(f"--timeout {timeout} must be a number of seconds above 0.")
         self._job = job
         self._timeout = timeout
         self._process: Any = None
@@ -71,7 +77,7 @@ class Worker:
         if self._pipe is None:
             self.start()
         pipe = self._pipe
-        if pipe is None:
+        if pipe is None:  # ``start`` raises where there is none
             raise ResourceError("the worker process does not start.")
         try:
             pipe.send(query)
@@ -124,19 +130,29 @@ def _again(kind: str, message: str, hint: str) -> SearchdetError:
 
 def _work(pipe: Connection, job: Job) -> None:
     """The process: models once, then image after image until the pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     logger = logging.getLogger("searchdet")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     logger.handlers[:] = [handler]
     logger.setLevel(job.level)
     try:
-        detector = Detector.build(job.examples, job.settings)
+        detector = Detector.build(job.examples, job.settings, defer=False)  # loading is no image's time
         if job.output is not None:
             job.output.preview(detector.gathered.shown)
         pipe.send(("ready", detector.said()))
         while True:
             pipe.send(("done", batch.one(detector, pipe.recv(), job.output)))
-    except EOFError:
+    except (EOFError, OSError):  # the parent closed the pipe
         return
     except SearchdetError as error:
         pipe.send(("error", (type(error).__name__, error.message, error.hint)))
+
+
+def _end_with_parent() -> None:
+    """Wait for the parent and end with it, whatever an image is doing."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -42,6 +42,7 @@ class GivenProposer:
 
     name = "given"
     weights = None
+    compute = None
     guided = False
 
     def __init__(self, masks: np.ndarray, quality: list[float] | None = None) -> None:

@@ -173,7 +173,10 @@ def modes(seed: int = 0) -> Iterator[Made]:
         "sixteen.tif": Image.fromarray(wide.astype(np.uint16)),
     }.items():
         yield Made(name, saved(image, KINDS[name.rsplit(".", 1)[1]]), OK)
-    for name, pixels in {"float.tif": wide.astype(np.float32), "int.tif": wide.astype(np.int32) * 9}.items():
+    for name, pixels in {
+        "float.tif": wide.astype(np.float32),
+        "int.tif": wide.astype(np.int32) * 9,
+    }.items():
         yield Made(name, saved(Image.fromarray(pixels), "TIFF"), frozenset({"mode"}))
     progressive = saved(picture, "JPEG", progressive=True, subsampling=2)
     yield Made("progressive.jpg", progressive, OK)
@@ -200,7 +203,9 @@ def orientations(seed: int = 0) -> Iterator[Made]:
         exif[0x0112] = number
         for suffix in ("png", "webp", "tif"):
             options = {"lossless": True} if suffix == "webp" else {}
-            yield Made(f"turned{number}.{suffix}", saved(stored, KINDS[suffix], exif=exif, **options), OK)
+            yield Made(
+                f"turned{number}.{suffix}", saved(stored, KINDS[suffix], exif=exif, **options), OK
+            )
 
 
 def metadata(seed: int = 0) -> Iterator[Made]:

@@ -73,7 +73,8 @@ def check(options: BackboneOptions) -> Path | None:
         wanted = spec.published[0].filename
         raise CheckpointError(
             f"--backbone {spec.name} needs weights.",
-            f"Pass --backbone-ckpt FILE, or put {wanted} (from {spec.source}) in models/.",
+            f"Pass --backbone-ckpt FILE, or put {wanted} (from {spec.source}) in models/; "
+            f"see `searchdet models pull {spec.name}`.",
         )
     return found
 

@@ -52,7 +52,7 @@ def load_or_defer(
 ) -> NetworkBackbone | DeferredBackbone:
     """The network, loaded now if its file never was. Raises CheckpointError."""
     side = options.feat_short_side or spec.short_side
-    identity = verify_identity(path, spec.published, options.allow_unverified)
+    identity = verify_identity(path, spec.published, options.allow_unverified, before.hashes)
     layout = before.layout(spec.name, identity[0])
     if layout is not None:
         weights = WeightsInfo(path.name, identity[0], layout, identity[1])

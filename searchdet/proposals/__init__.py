@@ -43,11 +43,13 @@ def choose(options: ProposalOptions) -> ProposalOptions:
     if options.name not in ("auto", *NAMES):
         raise UsageError(f"--proposals {options.name!r} is unknown; choose auto, {', '.join(NAMES)}.")
     found = Path(options.checkpoint) if options.checkpoint else None
-    if found is None and options.name != "regions":
+    if found is None and options.name in ("auto", "sam"):
         found = find_published(weights.PUBLISHED)
-    if options.name == "regions":
+    if options.name not in ("auto", "sam"):
         if options.checkpoint:
-            raise UsageError("--proposals regions takes no --sam-checkpoint; drop one of the two.")
+            raise UsageError(
+                f"--proposals {options.name} takes no --sam-checkpoint; drop one of the two."
+            )
         return options
     if found is not None:
         if not found.is_file():

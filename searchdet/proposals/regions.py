@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from ..checkpoints import WeightsInfo
 from ..config import ProposalOptions
+from ..devices import Compute
 from . import hierarchy, rle
 from .filters import finish, smooth
 from .frame import Frame, crop, make_stretch, render
@@ -58,6 +59,7 @@ class RegionProposer:
     name = NAME
     guided = False
     weights: WeightsInfo | None = None
+    compute: Compute | None = None
 
     def __init__(self, options: ProposalOptions) -> None:
         self._options = options

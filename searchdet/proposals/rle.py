@@ -91,7 +91,7 @@ def require(rle: Rle, size: tuple[int, int]) -> None:
     counts = rle["counts"]
     if isinstance(counts, str):
         _counts(rle)
-    elif not all(isinstance(n, int) and n >= 0 for n in counts) or sum(counts) > size[0] * size[1]:
+    elif not all(isinstance(n, int) and n >= 0 for n in counts) or sum(counts) != size[0] * size[1]:
         raise ValueError(_UNFIT)  # plain numbers, as others write them
 
 
@@ -101,6 +101,8 @@ def require_all(text: npt.NDArray[np.uint8], ends: IntArray, size: tuple[int, in
     whole = size[0] * size[1]
     begins = ends[:-1][np.diff(ends) > 0]
     values, at = _differences(text, begins)
+    if len(begins) < (len(ends) - 1) * (whole > 0):
+        raise ValueError(_UNFIT)
     if not len(values):
         return
     start = np.searchsorted(at, begins)
@@ -110,7 +112,7 @@ def require_all(text: npt.NDArray[np.uint8], ends: IntArray, size: tuple[int, in
         sums = np.cumsum(values[rows])
         fresh = np.where(place[rows] < 3, np.arange(len(rows)), 0)  # the first of its mask
         values[rows] = sums - (sums - values[rows])[np.maximum.accumulate(fresh)]
-    if values.min() < 0 or values.max() > whole or np.add.reduceat(values, start).max() > whole:
+    if values.min() < 0 or values.max() > whole or (np.add.reduceat(values, start) != whole).any():
         raise ValueError(_UNFIT)
 
 
@@ -118,7 +120,7 @@ def _counts(rle: Rle) -> IntArray:
     """Run lengths, checked."""
     values = _numbers(rle["counts"])
     whole = rle["size"][0] * rle["size"][1]
-    if len(values) and (values.min() < 0 or values.max() > whole or values.sum() > whole):
+    if (values < 0).any() or (values > whole).any() or values.sum() != whole:
         raise ValueError(_UNFIT)
     return values
 

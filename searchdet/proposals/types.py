@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..checkpoints import WeightsInfo
+from ..devices import Compute
 from . import rle
 from .rle import Rle
 
@@ -56,10 +57,11 @@ class Proposals:
 
 
 class Proposer(Protocol):
-    """Image -> proposals. guided: whether it can use a promise map."""
+    """Image -> proposals. guided: whether it can use a promise map. compute: None without a network."""
 
     name: str
     weights: WeightsInfo | None
+    compute: Compute | None
     guided: bool
 
     def propose(self, image: UInt8Array, promise: FloatArray | None = None) -> Proposals:

@@ -40,7 +40,7 @@ class SamProposer:
         from .generator import MaskGenerator
 
         self.weights: WeightsInfo | None = weights
-        self.compute = compute
+        self.compute: Compute | None = compute
         self._options = options
         self._generator = MaskGenerator(sam, options, compute)
 

@@ -21,6 +21,7 @@ class DeferredSam:
 
     def __init__(self, path: Path, weights: WeightsInfo, options: ProposalOptions, compute: Compute):
         self.weights: WeightsInfo | None = weights
+        self.compute: Compute | None = compute
         self._make = (path, weights, options, compute)
         self._loaded: SamProposer | None = None
 
@@ -37,7 +38,7 @@ def load_or_defer(
     path: Path, options: ProposalOptions, compute: Compute, before: LoadedBefore
 ) -> SamProposer | DeferredSam:
     """The proposer, loaded now if its file never was. Raises CheckpointError."""
-    digest, verified = verify_identity(path, PUBLISHED, options.allow_unverified)
+    digest, verified = verify_identity(path, PUBLISHED, options.allow_unverified, before.hashes)
     weights = WeightsInfo(path.name, digest, LAYOUT, verified)
     if before.layout(NAME, digest) is not None:
         return DeferredSam(path, weights, options, compute)

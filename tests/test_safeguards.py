@@ -1,0 +1,246 @@
+"""Nothing of the user's is lost, and nothing old passes for new."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+from worlds import BLUE, RED, draw, tree_hash
+
+from searchdet import exports, files
+from searchdet.cli import app
+from searchdet.console import Stopped, stoppable
+from searchdet.detector import Detector
+from searchdet.errors import OutputError
+from searchdet.output import Output
+from searchdet.proposals.sam import SamProposer
+
+EXAMPLES = ["--positive", "in/positive", "--negative", "in/negative"]
+
+
+def run(*words: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(app, list(words))
+    assert result.exit_code == code, result.stderr
+    return result
+
+
+def test_an_index_takes_the_place_of_nothing_but_an_index(world: Path) -> None:
+    (world / "docs").mkdir()
+    (world / "docs/thesis.txt").write_text("years of work")
+    (world / "note.txt").write_text("a note")
+    run("detect", "in/images", *EXAMPLES, "-o", "out")
+    before = tree_hash(world)
+    for target in ("docs", "note.txt", "out", "in/images", "."):
+        result = run("index", "in/images/a.png", "-o", target, code=2)
+        assert "is no index" in result.stderr
+    assert tree_hash(world) == before
+    (world / "idx").mkdir()
+    run("index", "in/images/a.png", "-o", "idx")
+    run("index", "in/images/none.png", "-o", "idx")
+    (world / "link").symlink_to(world / "idx")
+    run("index", "in/images/a.png", "-o", "link")
+    assert (world / "link").is_symlink()
+
+
+def test_an_index_that_cannot_take_its_place_leaves_the_old_one(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("index", "in/images", "-o", "idx")
+    before = tree_hash(world / "idx")
+    real = Path.rename
+
+    def rename(self: Path, target: Path) -> Path:
+        if target.name == "idx" and self.name.endswith(".tmp"):
+            raise OSError(5, "Input/output error")
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    run("index", "in/images/a.png", "-o", "idx", code=5)
+    assert tree_hash(world / "idx") == before
+
+
+def test_precision_of_sam_is_in_key_and_record(
+    world: Path, tiny_sam: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes = []
+    real = SamProposer.propose
+    monkeypatch.setattr(SamProposer, "propose", lambda *args: passes.append(1) or real(*args))
+    common = ["detect", "in/images/a.png", *EXAMPLES, "--sam-checkpoint", str(tiny_sam), "-o", "out"]
+    for precision, wanted in (("fp32", 1), ("bf16", 2), ("fp32", 2)):
+        run(*common, "--points-per-side", "2", "--precision", precision)
+        assert len(passes) == wanted
+        record = json.loads((world / "out/records/in/images/a.png.json").read_text())
+        assert record["proposals"]["precision"] == precision
+
+
+def test_old_pictures_go_with_the_old_record(world: Path) -> None:
+    save = ["--save", "overlay,crops,masks"]
+    base = ["detect", "in/images/a.png", *EXAMPLES, "-o", "out"]
+    run(*base, *save)
+    assert list((world / "out/crops/in/images/a.png").iterdir())
+    run(*base, *save, "--min-score", "0.99")
+    assert not list((world / "out/crops/in/images/a.png").iterdir())
+    assert not list((world / "out/masks/in/images/a.png").iterdir())
+    run(*base)
+    run(*base, "--min-score", "0.99", "--save", "none")
+    assert not (world / "out/overlays/in/images/a.png.jpg").exists()
+    result = run(*base, "--min-score", "0.99")
+    assert "done before" not in result.stderr
+    run(*base[:-1], "fresh", "--min-score", "0.99")
+    shown = [(world / part / "overlays/in/images/a.png.jpg").read_bytes() for part in ("out", "fresh")]
+    assert shown[0] == shown[1]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+@pytest.mark.parametrize("where", ["detect_loaded", "heat"])
+def test_no_memory_for_one_image_is_recorded(
+    world: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, where: str
+) -> None:
+    real, seen = getattr(Detector, where), []
+
+    def once(self: Detector, *args: object) -> object:
+        seen.append(1)
+        if len(seen) == 1:
+            raise error
+        return real(self, *args)
+
+    monkeypatch.setattr(Detector, where, once)
+    run("detect", "in/images", *EXAMPLES, "-o", "out", "--save", "heatmap", code=3)
+    records = [json.loads(p.read_text()) for p in sorted((world / "out/records").iterdir())]
+    assert [r["error"] and r["error"]["code"] for r in records] == ["oom", None]
+    assert (world / "out/run.json").exists()
+
+
+def test_a_bug_is_no_lack_of_memory(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: object) -> None:
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr(Detector, "detect_loaded", broken)
+    run("detect", "in/images", *EXAMPLES, "-o", "out", code=1)
+
+
+def test_the_last_to_finish_exports_what_others_added(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("detect", "in/images/a.png", *EXAMPLES, "-o", "out", "--format", "none")
+    real, calls = exports.write, []
+
+    def slow(*args: object) -> object:
+        made = real(*args)
+        if not calls:
+            other = ["detect", "in/images/none.png", *EXAMPLES, "-o", "out", "--format", "none"]
+            calls.append(run(*other))
+        return made
+
+    monkeypatch.setattr(exports, "write", slow)
+    Output(world / "out").finish({})
+    assert len(json.loads((world / "out/coco.json").read_text())["images"]) == 2
+
+
+def test_a_missing_image_does_not_replace_the_record_of_another(world: Path) -> None:
+    for folder in ("x", "y"):
+        (world / "far" / folder).mkdir(parents=True)
+    Image.fromarray(draw([RED], 8)).save(world / "far/x/p.png")
+    (world / "here").mkdir()
+    os.chdir(world / "here")
+    common = ["--positive", "../in/positive", "-o", "../out", "--proposals", "regions"]
+    run("detect", "../far/x/p.png", *common)
+    Path("list.txt").write_text("../far/y/p.png\n")
+    before = tree_hash(world / "out/records")
+    result = run("detect", "@list.txt", *common, code=5)
+    assert "another image" in result.stderr
+    assert tree_hash(world / "out/records") == before
+    (world / "far/x/p.png").unlink()
+    Path("list.txt").write_text("../far/x/p.png\n")
+    run("detect", "@list.txt", *common, code=3)
+
+
+def test_no_link_leads_pictures_out(world: Path) -> None:
+    (world / "out").mkdir()
+    (world / "elsewhere").mkdir()
+    (world / "out/overlays").symlink_to(world / "elsewhere")
+    result = run("detect", "in/images/a.png", *EXAMPLES, "-o", "out", code=5)
+    assert "leads out" in result.stderr
+    assert not list((world / "elsewhere").rglob("*"))
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf"])
+def test_a_time_that_is_none_is_refused(world: Path, seconds: str) -> None:
+    run("detect", "in/images/a.png", *EXAMPLES, "--timeout", seconds, code=2)
+
+
+def test_a_search_does_not_mix_with_another(world: Path) -> None:
+    run("index", "in/images", "-r", "-o", "idx")
+    run("search", "idx", *EXAMPLES, "-o", "s")
+    Image.fromarray(draw([BLUE], 5)[30:90, 20:60]).save(world / "in/blue.png")
+    (world / "in/other/blue").mkdir(parents=True)
+    (world / "in/blue.png").rename(world / "in/other/blue/1.png")
+    run("search", "idx", "--positive", "in/other", "-o", "s", code=5)
+    run("search", "idx", "--positive", "in/other", "-o", "s", "--overwrite")
+    names = {c["name"] for c in json.loads((world / "s/coco.json").read_text())["categories"]}
+    assert names == {"blue"}
+
+
+def test_a_folder_that_cannot_be_looked_into_is_said(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.scandir
+
+    def scandir(path: object) -> object:
+        if str(path).endswith("deep"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    result = run("detect", "in/images", "-r", *EXAMPLES, "--no-save")
+    assert "deep: the folder cannot be looked into" in result.stderr
+
+
+def ended() -> None:
+    with stoppable():
+        os.kill(os.getpid(), signal.SIGTERM)
+        signal.pause()
+
+
+def test_a_signal_that_is_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with stoppable():
+            os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(Stopped):
+            ended()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_nothing_is_remembered_of_weights_without_a_cache(world: Path, tiny_sam: Path) -> None:
+    cache = Path(os.environ["SEARCHDET_CACHE"])
+    words = ["detect", "in/images/a.png", *EXAMPLES, "--sam-checkpoint", str(tiny_sam), "--no-save"]
+    run(*words, "--points-per-side", "1", "--no-cache")
+    run(*words, "--points-per-side", "1", "--cache-dir", "there")
+    assert not list(cache.rglob("*"))
+    assert list((world / "there/sha256").iterdir())
+
+
+def half_written(folder: Path) -> None:
+    with files.replaced_folder(folder) as made:
+        with files.binary_stream(made / "a") as stream:
+            stream.write(b"part")
+        raise OSError(28, "No space left on device")
+
+
+def test_a_folder_that_is_not_finished_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(OutputError):
+        half_written(tmp_path / "x")
+    assert not list(tmp_path.iterdir())
