@@ -1,9 +1,9 @@
 """A mutation fuzzer of everything that searchdet reads: `python fuzz/mutate.py --seconds 60`.
 
-Sound files are damaged at random, each by its own number, so that a case is the same on every run. What
-ends in anything but an error of errors.py, takes more than 5 s or more than 2 GB, or ends the process, is
-written to fuzz/found/ and makes the exit code 1. Nothing here knows which code a case reaches; for that
-see guided.py, which needs atheris.
+Sound files are damaged at random, each by its own number, so that a case is the same on every run.
+What ends in anything but an error of errors.py, takes more than 5 s or more than 2 GB, or ends the
+process, is written to fuzz/found/ and makes the exit code 1. Nothing here knows which code a case
+reaches; for that see guided.py, which needs atheris.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ def main() -> int:
         tally = _run(options, target, options.seconds / len(chosen))
         tallies.append(tally)
         print(f"{target}: {dict(tally.outcomes)}", file=sys.stderr, flush=True)
-        for signature, count in tally.signatures.items():
-            print(f"  {count} x {signature}", file=sys.stderr, flush=True)
+        for place, count in tally.signatures.items():
+            print(f"  {count} x {place}", file=sys.stderr, flush=True)
     print("\n".join([HEAD, *(tally.row() for tally in tallies)]))
     return int(any(tally.bad for tally in tallies))
 
@@ -98,24 +98,25 @@ def _run(options: argparse.Namespace, target: str, seconds: float) -> Tally:
         tally.slowest = max(tally.slowest, result.seconds)
         tally.memory = max(tally.memory, result.memory)
         if result.trace or result.outcome.startswith("ended"):
-            signature = _signature(result.outcome, result.trace)
-            tally.signatures[signature] += 1
-            if tally.signatures[signature] == 1:
+            place = signature(result.outcome, result.trace)
+            tally.signatures[place] += 1
+            if tally.signatures[place] == 1:
                 case = case_of(options.seed, target, result.number, corpus)
-                _keep(
+                keep(
                     f"{target}--{result.number}--{case.name}", case.data, result.trace or result.outcome
                 )
     tally.clock = time.monotonic() - started
     return tally
 
 
-def _signature(outcome: str, trace: str) -> str:
+def signature(outcome: str, trace: str) -> str:
     """What tells one bug from another: the error and the last place of ours in the trace."""
     places = re.findall(r'File "[^"]*/(searchdet/[^"]+)", line (\d+)', trace)
     return f"{outcome} at {':'.join(places[-1])}" if places else outcome
 
 
-def _keep(name: str, data: bytes, text: str) -> None:
+def keep(name: str, data: bytes, text: str) -> None:
+    """Write a case that found something, with what it found."""
     FOUND.mkdir(exist_ok=True)
     (FOUND / name).write_bytes(data)
     (FOUND / f"{name}.txt").write_text(text, encoding="utf-8", errors="backslashreplace")

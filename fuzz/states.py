@@ -1,4 +1,4 @@
-"""Sound weight files with other tensors than a network needs: what a reader of names and shapes meets."""
+"""Sound weight files of other tensors than a network needs: what a reader of names and shapes meets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ TYPES = (
 
 
 def restated(rng: random.Random, data: bytes) -> bytes:
-    """A file with one to three entries changed, in any container. Raises ValueError for a broken one."""
+    """A file with one to three entries changed, in any container. Raises ValueError for a broken
+    file."""
     state = _read(data)
     for _ in range(rng.choice((1, 1, 2, 3))):
         name = rng.choice(list(state))

@@ -1,4 +1,4 @@
-"""Runs cases in a process of its own, which is ended where a case hangs, and replaced where one ends it."""
+"""Runs cases in a process of its own, which is ended where a case hangs and replaced where it ended."""
 
 from __future__ import annotations
 

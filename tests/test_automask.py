@@ -11,13 +11,12 @@ from fakes import GivenProposer, GridBackbone
 
 from searchdet import automask
 from searchdet.automask import Photo, choose
-from searchdet.bank import Space
 from searchdet.cache import Store
 from searchdet.config import EmbeddingOptions, ProposalOptions
 from searchdet.describe import Describer, Regions
 from searchdet.exemplars import Exemplar
 
-SPACE = Space("grid", None, "none", "mean", 4)
+SPACE = {"space": "grid"}
 RED, GREEN, BLUE, YELLOW = (220, 30, 30), (30, 200, 30), (40, 60, 220), (220, 210, 40)
 
 

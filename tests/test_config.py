@@ -61,7 +61,6 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 FORMS = {
     "number": ("min-score", None, ("0.1", 0.1), ("0.2", 0.2), ("0.3", 0.3), (["0.4"], 0.4)),
     "path": ("positive", None, ('"a"', "user/a"), ('"b"', "b"), ("c", "c"), (["d"], "d")),
-    "pair": ("save", True, ("false", False), ("true", True), ("0", False), ([], True)),
     "flag": ("recursive", False, ("true", True), ("false", False), ("1", True), ([], True)),
     "list": (
         "class-min-score",
@@ -232,7 +231,6 @@ def test_relative_paths_start_from_the_folder_of_the_file(
             "[[detect]]\n",
             "toml:1: no command has an option 'detect'. It is a command; its table is",
         ),
-        ("no-save = true", "Write save = false."),
         ("help = true", "'help'"),
         ("config = 'x.toml'", "'config'"),
         ("[config.show]\njson = true", "[config] is not a command"),
@@ -245,8 +243,8 @@ def test_relative_paths_start_from_the_folder_of_the_file(
         ("positive = 3", "'positive' is 3; it must be a path in quotes."),
         ("positive = ['a', 'b']", "it must be a path in quotes."),
         ("backbone = false", "'backbone' is false; it must be text in quotes."),
-        ("save = 1", "'save' is 1; it must be true or false."),
-        ("save = 'no'", "it must be true or false."),
+        ("recursive = 1", "'recursive' is 1; it must be true or false."),
+        ("recursive = 'no'", "it must be true or false."),
         ("class-min-score = 'a=1'", "it must be a list, each item text in quotes."),
         ("class-min-score = [1]", "it must be a list, each item text in quotes."),
         ("[bank.add]\npositive = ['a']", "it must be a list of 2: text in quotes, a path in quotes."),
@@ -311,7 +309,7 @@ def test_show_is_a_table_or_json() -> None:
     assert "min-score  0.4  searchdet.toml:detect.min-score" in [
         re.sub(" {2,}", "  ", one) for one in lines
     ]
-    assert "save  true  default" in lines
+    assert "recursive  false  default" in lines
     built = show("bank", "build", "-o", "x")
     assert built["output"] == {"value": "x", "source": "flag", "from": None}
     assert list(show("--min-score", "0.9")) == [option.name for option in COMMANDS["detect"].options]
@@ -389,7 +387,7 @@ def test_the_tree_has_all_commands_and_their_options() -> None:
 
 
 def test_detect_and_eval_use_what_the_file_says(world: Path) -> None:
-    write("searchdet.toml", 'positive = "in/positive"\nsave = false\njson = true\nmin-score = 0.4\n')
+    write("searchdet.toml", 'positive = "in/positive"\nno-save = true\njson = true\nmin-score = 0.4\n')
     result = run("detect", "in/images/a.png")
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout)["scoring"]["min_score"] == 0.4

@@ -1,4 +1,4 @@
-"""What small drawn pictures gave when the figures were last looked at; ``golden.json`` beside this file.
+"""What small drawn pictures gave when the figures were last looked at; in ``golden.json``.
 
 A change of models or of the decision shows here. Where it is meant, look at the pictures and then write
 the file again: ``python tests/test_golden.py``.
