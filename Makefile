@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
 
-.PHONY: demo test lint check docs clean
+.PHONY: demo test lint check docs fuzz clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -27,6 +27,12 @@ lint: $(VENV)/installed-dev
 	$(BIN)/mypy
 
 check: lint test
+
+# 60 seconds of damaged files for every reader, then 60 guided by coverage where atheris installs.
+fuzz: $(VENV)/installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python fuzz/mutate.py --seconds 60
+	-@$(PIP) atheris 2> /dev/null
+	OMP_NUM_THREADS=1 $(BIN)/python fuzz/guided.py --seconds 60
 
 docs: $(VENV)/installed
 	$(BIN)/python docs/make_commands.py

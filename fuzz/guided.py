@@ -83,7 +83,7 @@ def _fuzz(target: str, seconds: float) -> int:
             start = bytes([names.index(case.name) % 256])
             (place / str(number)).write_bytes(start + case.data)
         limits = [f"-max_total_time={max(1, int(seconds))}", "-timeout=10", "-rss_limit_mb=4096"]
-        more = ["-max_len=1000000", f"-artifact_prefix={FOUND}/", "-verbosity=0"]
+        more = ["-max_len=1000000", f"-artifact_prefix={FOUND}/", "-verbosity=0", "-print_final_stats=1"]
         atheris.Setup([sys.argv[0], *limits, *more, str(place)], one, custom_mutator=changed)
         atheris.Fuzz()
     return 0

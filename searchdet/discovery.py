@@ -50,7 +50,7 @@ class Scan:
 
     def skips(self, path: Path) -> bool:
         """Whether a path lies in a folder that is not looked into."""
-        real = path.resolve()
+        real = files.real(path)
         return any(real.is_relative_to(folder) for folder in self.never)
 
 
@@ -75,7 +75,7 @@ def discover(inputs: list[str], scan: Scan | None = None) -> list[Query]:
     unique = []
     for query in (query for text in inputs for query in _expand(text, scan)):
         key = files.collision_key(query.name)
-        path = query.path.resolve()
+        path = files.real(query.path)
         if key not in seen:
             seen[key] = path
             unique.append(query)

@@ -96,6 +96,11 @@ def probe_folder(folder: Path) -> None:
         raise OutputError(f"{folder}: files cannot be removed ({error.strerror}).") from error
 
 
+def real(path: Path) -> Path:
+    """The path without links; unlike ``Path.resolve`` also for a loop of links, which leads nowhere."""
+    return Path(os.path.realpath(path))
+
+
 def is_file(path: Path) -> bool:
     """``Path.is_file``; False also for names that no file can have."""
     try:
@@ -136,7 +141,7 @@ def remove(path: Path) -> None:
 def replaced_folder(path: Path) -> Iterator[Path]:
     """A new empty folder beside ``path`` that takes its place when the block ends, and is removed if it
     fails: readers see the old content or the whole new one. Raises OutputError."""
-    path = path.resolve()
+    path = real(path)
     old = path.with_name(f".{path.name}.searchdet-old")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -113,11 +113,11 @@ class _Writer:
 def check(path: Path, queries: Iterable[Query]) -> None:
     """Fail early: an index takes the place of nothing but an index, and must not hold its own images.
     Raises UsageError."""
-    whole = path.resolve()
+    whole = files.real(path)
     if whole.exists() and not _is_index(whole) and not (whole.is_dir() and not any(whole.iterdir())):
         raise UsageError(f"{path}: is there already and is no index.", "Name another folder with -o.")
     for query in queries:
-        if query.path.resolve().is_relative_to(whole):
+        if files.real(query.path).is_relative_to(whole):
             raise UsageError(f"{query.path}: lies in the folder of the index {path}.")
 
 

@@ -250,9 +250,10 @@ def cache_of(folder: Path | None, none: bool) -> Path | None:
 
 def scan_of(given: dict[str, Any], outputs: tuple[Path, ...]) -> Scan:
     """How a command reads its inputs. outputs: folders that it writes to, not to be looked into."""
+    from . import files
     from .discovery import Scan, parse_shard
 
     cache = cache_of(given["cache_dir"], False)
-    never = tuple(path.resolve() for path in (*outputs, cache) if path is not None)
+    never = tuple(files.real(path) for path in (*outputs, cache) if path is not None)
     names = ("root", "recursive", "follow_symlinks", "null")
     return Scan(**{name: given[name] for name in names}, never=never, shard=parse_shard(given["shard"]))

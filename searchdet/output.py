@@ -64,9 +64,9 @@ class Output:
         process left."""
         files.probe_folder(self.folder)
         files.sweep(self.folder)
-        inside = self.folder.resolve()
+        inside = files.real(self.folder)
         for query in queries:
-            if query.path.resolve().is_relative_to(inside):
+            if files.real(query.path).is_relative_to(inside):
                 raise UsageError(f"{query.path}: lies in the output folder {self.folder}.")
         exports.check_names(self.formats, (query.name for query in queries))
 
@@ -127,7 +127,7 @@ class Output:
 
     def _write(self, path: Path, data: bytes) -> None:
         """A link in the folder must not lead what is written out of it."""
-        if not path.parent.resolve().is_relative_to(self.folder.resolve()):
+        if not files.real(path.parent).is_relative_to(files.real(self.folder)):
             raise OutputError(f"{path}: a link leads out of {self.folder}.", "Remove it.")
         files.write_bytes(path, data)
 
@@ -148,7 +148,7 @@ class Output:
         if self.overwrite or not path.exists():
             return
         known = self._source(record.image)
-        if source is not None and known == str(source.resolve()):
+        if source is not None and known == str(files.real(source)):
             return
         try:
             old = read_json(path)
@@ -170,7 +170,7 @@ class Output:
             return None
 
     def _note_source(self, name: str, source: Path) -> None:
-        path = str(source.resolve())
+        path = str(files.real(source))
         if self._source(name) != path:
             self._write(self.path("sources", name, ".json"), files.json_bytes({"path": path}))
 

@@ -68,11 +68,11 @@ def _collect(root: Path, folder: Path, label: str | None) -> list[Found]:
     if others:
         shown = ", ".join(others[:3])
         log.warning("%s: %d files are no images and are not used (%s).", folder, len(others), shown)
-    parent = root.resolve().parent
+    top = Path(root.resolve().name)  # links to files and folders elsewhere keep their place here
     found = []
     for path in images:
         mask, shapes = path.with_name(path.stem + MASK_SUFFIX), path.with_suffix(LABELME_SUFFIX)
-        name = path.resolve().parent.joinpath(path.name).relative_to(parent).as_posix()
+        name = (top / path.relative_to(root)).as_posix()
         if shapes in drawn and mask in masks:
             raise ExemplarError(f"{path}: has both {mask.name} and {shapes.name}.", "Keep one of them.")
         if shapes in drawn:

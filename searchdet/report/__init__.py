@@ -52,7 +52,7 @@ def write(
     if not pictures:
         raise UsageError(f"{folder}: holds no records.", "Name an output folder of `detect`.")
     # the page can name the folder only while it lies in it; an absolute path stays out of the file
-    inside = path.resolve() == (folder / FILE).resolve()
+    inside = files.real(path) == files.real(folder / FILE)
     head = contents.head() | {"inside": inside, "leftOut": left_out}
     try:
         data = page(head, _blocks(contents, pictures, folder)).encode()

@@ -150,7 +150,9 @@ def _facts(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _number(known: dict[str, int], name: str) -> int:
-    """The number of a name, the next one for a new name."""
+    """The number of a name, the next one for a new name. Raises TypeError for what is no name."""
+    if not isinstance(name, str):
+        raise TypeError(f"{name!r} is no name")
     return known.setdefault(name, len(known))
 
 
