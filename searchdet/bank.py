@@ -37,11 +37,19 @@ class Space:
         return [f"{name} is {mine[name]} here and {theirs[name]} there" for name in names]
 
 
+def require_text(value: Any) -> None:
+    """Raise TypeError or ValueError for what is no text, or none that a file name can hold."""
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    value.encode("utf-8", "surrogateescape")
+
+
 def space_from(values: Any) -> Space:
     """The space of JSON values. Raises TypeError or ValueError for others."""
     space = Space(**values)
-    texts = (space.backbone, space.preprocessing, space.pooling, space.weights or "")
-    if not all(isinstance(text, str) for text in texts) or type(space.dim) is not int or space.dim < 1:
+    for text in (space.backbone, space.preprocessing, space.pooling, space.weights or ""):
+        require_text(text)
+    if not isinstance(space.dim, int) or space.dim < 1:
         raise ValueError(f"its space is {values}")
     return space
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import files, tensors
-from .bank import Bank, Origin, Rows, Space, space_from
+from .bank import Bank, Origin, Rows, Space, require_text, space_from
 from .errors import DAMAGE, ExemplarError
 
 SCHEMA = "searchdet.bank/1"
@@ -66,8 +66,8 @@ def _bank(arrays: tensors.Arrays, facts: dict[str, Any]) -> Bank:
     if space.dim != sides["positives"].vectors.shape[1]:
         raise ValueError("its vectors have another dimension than its space")
     classes = tuple(facts["classes"])
-    if not isinstance(facts["classes"], list) or not all(isinstance(name, str) for name in classes):
-        raise ValueError("its classes are no list of names")
+    for name in classes:
+        require_text(name)
     if arrays["labels"].dtype != np.int64 or arrays["labels"].ndim != 1:
         raise ValueError("its labels are no whole numbers")
     return Bank(classes, labels=arrays["labels"], space=space, **sides)
@@ -84,6 +84,7 @@ def _rows(arrays: tensors.Arrays, origins: list[dict[str, str]], name: str) -> R
     if not np.allclose(length, 1, atol=1e-4):
         raise ValueError(f"its {name} are not of unit length")
     found = tuple(Origin(**item) for item in origins)
-    if not all(isinstance(text, str) for item in found for text in asdict(item).values()):
-        raise ValueError(f"an origin of its {name} is no text")
+    for item in found:
+        for text in asdict(item).values():
+            require_text(text)
     return Rows(vectors, contexts, outlines, found)

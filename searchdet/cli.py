@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -110,5 +112,7 @@ def demo(
 
 
 def main() -> None:
-    """Entry point."""
+    """Entry point. Names of files that are no UTF-8 are printed as the bytes they are."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")
     app()

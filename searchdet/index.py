@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import files
-from .bank import Space, space_from
+from .bank import Space, require_text, space_from
 from .describe import Regions
 from .discovery import Query
 from .errors import DAMAGE, UsageError
@@ -196,15 +196,10 @@ def _images(path: Path) -> Iterator[Indexed]:
         for line in lines:
             item = json.loads(line)
             image, count = Searched(**item["image"]), item["count"]
-            texts = isinstance(image.name, str) and isinstance(image.sha256, str)
-            dicts = isinstance(image.source, dict) and isinstance(item["facts"], dict)
-            if (
-                not texts
-                or not dicts
-                or item["start"] != start
-                or not isinstance(count, int)
-                or count < 0
-            ):
+            require_text(image.name)
+            require_text(image.sha256)
+            facts = isinstance(image.source, dict) and isinstance(item["facts"], dict)
+            if not facts or item["start"] != start or not isinstance(count, int) or count < 0:
                 raise ValueError(f"the line of {image.name!r} is damaged")
             yield Indexed(image, start, count, item["facts"])
             start += count

@@ -46,6 +46,8 @@ def _from_meta_v3(state: StateDict) -> StateDict:
     renamed = rename(state, _META_V3_RULES, unused=r"mask_token|blocks\.\d+\.attn\.qkv\.bias_mask")
     for name in [name for name in renamed if name.endswith(".attn.qkv.bias")]:
         bias, mask = renamed.pop(name), state.get(f"{name}_mask")
+        if mask is not None and mask.shape != bias.shape:
+            raise CheckpointError(f"{name} and its mask are of different shapes.")
         query, key, value = (bias if mask is None else bias * mask).chunk(3)
         if bool(key.any()):
             raise CheckpointError(f"{name} has a key bias, which DINOv3 does not have.")

@@ -75,7 +75,9 @@ def paint(drawn: Drawn, size: tuple[int, int]) -> BoolArray:
 
 
 def circle(centre: Sequence[float], edge: Sequence[float]) -> Points:
-    """A circle as a polygon of 64 corners."""
+    """A circle as a polygon of 64 corners. Raises ValueError for numbers that are none."""
+    if not np.isfinite([*centre, *edge]).all():
+        raise ValueError("a circle has no centre or no edge")
     turn = np.linspace(0, 2 * np.pi, 64, endpoint=False)
     radius = float(np.hypot(edge[0] - centre[0], edge[1] - centre[1]))
     x, y = centre[0] + radius * np.cos(turn), centre[1] + radius * np.sin(turn)
