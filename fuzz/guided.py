@@ -19,6 +19,10 @@ from pathlib import Path
 
 from mutate import FOUND, keep, signature
 
+LIMITS = ("-timeout=10", "-rss_limit_mb=4096", "-max_len=1000000", "-verbosity=0")
+LIMITS += ("-print_final_stats=1", f"-artifact_prefix={FOUND}/")
+"""Of libFuzzer."""
+
 
 def main() -> int:
     """Each target in a process of its own, which libFuzzer ends; exit 1 if one found something."""
@@ -45,6 +49,7 @@ def main() -> int:
 
 
 def _fuzz(target: str, seconds: float) -> int:
+    """One target, in this process."""
     import atheris
 
     with atheris.instrument_imports(include=["searchdet", "PIL"], enable_loader_override=False):
@@ -82,9 +87,8 @@ def _fuzz(target: str, seconds: float) -> int:
         for number, case in enumerate(corpus):
             start = bytes([names.index(case.name) % 256])
             (place / str(number)).write_bytes(start + case.data)
-        limits = [f"-max_total_time={max(1, int(seconds))}", "-timeout=10", "-rss_limit_mb=4096"]
-        more = ["-max_len=1000000", f"-artifact_prefix={FOUND}/", "-verbosity=0", "-print_final_stats=1"]
-        atheris.Setup([sys.argv[0], *limits, *more, str(place)], one, custom_mutator=changed)
+        words = [*LIMITS, f"-max_total_time={max(1, int(seconds))}", str(place)]
+        atheris.Setup([sys.argv[0], *words], one, custom_mutator=changed)
         atheris.Fuzz()
     return 0
 

@@ -75,7 +75,7 @@ def png(width: int, height: int, *chunks: bytes, depth: int = 8, colour: int = 2
 
 def every(seed: int = 0) -> list[Made]:
     """All files below."""
-    groups = (cuts, flips, strangers, bombs, modes, animations, orientations, metadata)
+    groups = (cuts, flips, strangers, bombs, modes, compressions, animations, orientations, metadata)
     return [made for group in groups for made in group(seed)]
 
 
@@ -180,6 +180,11 @@ def modes(seed: int = 0) -> Iterator[Made]:
         "int.tif": wide.astype(np.int32) * 9,
     }.items():
         yield Made(name, saved(Image.fromarray(pixels), "TIFF"), frozenset({"mode"}))
+
+
+def compressions(seed: int = 0) -> Iterator[Made]:
+    """One picture, packed in ways that formats leave open."""
+    picture = Image.fromarray(smooth())
     progressive = saved(picture, "JPEG", progressive=True, subsampling=2)
     yield Made("progressive.jpg", progressive, OK)
     for name in ("lzw", "deflate", "jpeg", "packbits"):
