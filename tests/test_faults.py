@@ -68,10 +68,10 @@ def test_a_cache_that_fails_costs_a_warning_only(world: Path, clean: str) -> Non
         assert run("--no-save", "--cache-dir", "c0")[0] == 0
     assert counted.calls
     for at in range(1, len(counted.calls) + 1, 3):
-        with Faults(at, lasting=True):
+        with Faults(at, lasting=True) as met:
             code, said = run("--no-save", "--cache-dir", f"c{at}", "--json")
         assert code == 0, said
-        assert "are kept in the cache" in said
+        assert "are kept in the cache" in said or len(met.calls) < at
         assert not list(Path(f"c{at}").rglob("*.tmp"))
     assert run("-o", "out", "--cache-dir", "c0")[0] == 0
     assert results(world / "out") == clean

@@ -55,7 +55,9 @@ def test_what_is_no_whole_record_is_made_again(
 
 def test_damaged_records_are_told_by_name(tmp_path: Path) -> None:
     good = judged("a.png")
-    for key, value in {"thresholds": {}, "scoring": [], "detections": [{}], "exemplars": None}.items():
+    text = [good["detections"][0] | {"raw": "x" * 10_000}]  # times a million it would be 10 GB
+    changes = {"thresholds": {}, "scoring": [], "detections": [{}], "exemplars": None, "rejected": text}
+    for key, value in changes.items():
         folder = tmp_path / key
         (folder / "records").mkdir(parents=True)
         (folder / "records/a.json").write_text(json.dumps(good | {key: value}))

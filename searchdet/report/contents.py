@@ -157,8 +157,13 @@ def _number(known: dict[str, int], name: str) -> int:
 
 
 def _whole(value: float | None) -> int | None:
-    """A number of a record, which has six digits, in millionths."""
-    return None if value is None else round(value * DIGITS)
+    """A number of a record, which has six digits, in millionths. Raises TypeError for what is none: a
+    text times a million would fill the memory."""
+    if value is None:
+        return None
+    if not isinstance(value, int | float):
+        raise TypeError(f"{value!r:.40} is no number")
+    return round(value * DIGITS)
 
 
 def _plain(value: float) -> float | int:
