@@ -282,16 +282,24 @@ def test_a_worker_gives_the_same_records(world: Path) -> None:
     assert done.stderr.count("error:") == 1
 
 
+def heeding() -> None:
+    """In the child: what a background job of a shell ignores is heeded again."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_finishes_what_is_done(world: Path, number: signal.Signals) -> None:
     words = hang(world, "time.sleep(600)")
-    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, preexec_fn=heeding) as process:
         deadline = time.monotonic() + 100
         while not (world / "out/exemplars").exists() and time.monotonic() < deadline:
             time.sleep(0.1)
         time.sleep(2)
         process.send_signal(number)
-        _, said = process.communicate(timeout=60)
+        try:
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 128 + number, said
     assert "Run again to go on" in said
     assert (world / "out/run.json").exists()
