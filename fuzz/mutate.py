@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import logging
+import random
 import re
 import sys
 import time
@@ -64,6 +66,10 @@ def main() -> int:
         return _replay(options.replay)
     from seeds import SEEDS
 
+    logging.disable(logging.CRITICAL)
+    if options.seed is None:
+        options.seed = random.randrange(1_000_000)
+    print(f"--seed {options.seed}", file=sys.stderr)
     chosen = options.target or list(SEEDS)
     tallies = []
     for target in chosen:
@@ -141,7 +147,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=60.0, help="for all targets together")
     parser.add_argument("--cases", type=int, default=0, help="of each target, instead of --seconds")
     parser.add_argument("--start", type=int, default=0, help="number of the first case")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, help="which cases; another on each run if not given")
     parser.add_argument("--replay", type=Path, help="a file of fuzz/found/")
     return parser.parse_args()
 
