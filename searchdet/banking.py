@@ -19,6 +19,7 @@ from .errors import DAMAGE, ExemplarError, UsageError
 from .examples import Enrolment, Examples, enrol, read
 from .exemplars import Exemplar, Found
 from .images import read_image
+from .loaded import LoadedBefore
 from .proposals import rle
 from .records import damaged, read_json
 
@@ -47,7 +48,7 @@ class Additions:
 def build(examples: Examples, settings: Settings) -> Bank:
     """A bank of all examples, copies and conflicts included. Raises ExemplarError, CheckpointError."""
     items = read(examples, settings.max_pixels, settings.exemplars.skip_bad_exemplars).items
-    backbone = backbones.load(settings.backbone)
+    backbone = backbones.load(settings.backbone, LoadedBefore(settings.cache))
     by = Enrolment(backbone, settings.embedding, settings.exemplars, settings.cache)
     bank, _ = enrol(items, by)
     return bank
@@ -66,7 +67,7 @@ def add(
         raise UsageError("the bank has no space.")
     items = _items(given)
     options, embedding = options_of(bank.space, *models)
-    backbone = backbones.load(options)
+    backbone = backbones.load(options, LoadedBefore(cache))
     require_space(bank, space_of(backbone, embedding), "the bank")
     rows = describe(backbone, items, embedding, Store(cache, CACHE_KIND))
     return extended(bank, rows, [item.label for item in items])

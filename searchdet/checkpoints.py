@@ -39,6 +39,17 @@ class Published:
     prefix: str = ""
     confirmed: bool = False
 
+    def agrees(self, digest: str) -> bool | None:
+        """Whether a SHA-256 is the published one; None where nothing is published."""
+        if self.sha256:
+            return digest == self.sha256
+        return digest.startswith(self.prefix) if self.prefix else None
+
+    @property
+    def sure(self) -> bool:
+        """Whether another content is refused, not only warned about."""
+        return bool(self.sha256) or self.confirmed
+
 
 @dataclass(frozen=True, slots=True)
 class WeightsInfo:
@@ -180,12 +191,13 @@ def verify_identity(
         )
     digest = (hashes or FileHashes()).sha256(path)
     for item in published:
-        if item.filename != path.name or not (item.sha256 or item.prefix):
+        agrees = item.agrees(digest) if item.filename == path.name else None
+        if agrees is None:
             continue
-        if digest == item.sha256 or (not item.sha256 and digest.startswith(item.prefix)):
+        if agrees:
             return digest, True
         message = f"{path}: the name is official, the content is not (SHA-256 {digest[:16]}...)."
-        if (item.sha256 or item.confirmed) and not allow_unverified:
+        if item.sure and not allow_unverified:
             raise CheckpointError(
                 message, "Download it again, rename it, or pass --allow-unverified-weights."
             )

@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from .commandtree import CHOICE, UNSET, Node, leaves, tree, variables
 from .console import guarded, say
-from .errors import OutputError, UsageError
+from .errors import OutputError, UsageError, meant
 
 if TYPE_CHECKING:
     from .settingsfile import Settings
@@ -151,8 +151,6 @@ def _state(path: Path) -> str:
 
 def _command(node: Node, words: list[str]) -> tuple[Node, list[str]]:
     """The command that words begin with, and the other words. Raises UsageError for no command."""
-    from .settingsfile import meant
-
     words = words if words and not words[0].startswith("-") else ["detect", *words]
     while node.children:
         known = ", ".join(sorted(node.children))

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from . import config
+from . import config, logs
 from . import options as opt
 from .console import EXIT_NOTHING_FOUND, EXIT_SOME_FAILED, Stopped, guarded, progress, say, stoppable
 
 if TYPE_CHECKING:
     from .batch import Result, Tally
-    from .detector import Settings
     from .discovery import Query
-    from .examples import Examples
-    from .output import Output
+    from .worker import Job
 
 _SCORING = config.ScoringOptions()
 _PROPOSALS = config.ProposalOptions()
@@ -106,6 +102,7 @@ def detect(
         from .examples import Examples
         from .exports import formats
         from .output import Output, pictures
+        from .worker import Job
 
         settings = settings_from(opt.values(given))
         examples = Examples(positive, negative, positive_coco, positive_images, bank)
@@ -113,8 +110,8 @@ def detect(
         queries = discover(images, opt.scan_of(given, (output,)))
         if not no_save:
             target.check(queries)
-        job = _Job(examples, settings, None if no_save else target, timeout, json_lines)
-        tally, stopped = _run(job, queries, strict)
+        job = Job(examples, settings, None if no_save else target, logs.level())
+        tally, stopped = _run(job, queries, timeout, strict, json_lines)
         if not queries:
             say("None of the images belongs to this shard.")
         elif not no_save:
@@ -124,28 +121,21 @@ def detect(
         _leave(tally, fail_if_empty)
 
 
-@dataclass(frozen=True)
-class _Job:
-    examples: Examples
-    settings: Settings
-    output: Output | None
-    timeout: float | None
-    json_lines: bool
-
-
-def _run(job: _Job, queries: list[Query], strict: bool) -> tuple[Tally, int | None]:
+def _run(
+    job: Job, queries: list[Query], timeout: float | None, strict: bool, json_lines: bool
+) -> tuple[Tally, int | None]:
     """All images, and what the run says of itself; also when a signal (its number) ends it early."""
     from .batch import Tally
 
     tally, stopped = Tally(), None
     with stoppable():
-        said, results = _started(job)
+        said, results = _started(job, timeout)
         try:
             with progress(len(queries)) as advance:
                 for result in advance(results(queries)):
                     tally.add(result)
                     _tell(result)
-                    if job.json_lines:
+                    if json_lines:
                         print(json.dumps(result.record, allow_nan=False), flush=True)
                     if strict and result.record["status"] == "failed":
                         break
@@ -157,15 +147,16 @@ def _run(job: _Job, queries: list[Query], strict: bool) -> tuple[Tally, int | No
     return tally, stopped
 
 
-def _started(job: _Job) -> tuple[dict[str, Any], Callable[[list[Query]], Iterator[Result]]]:
+def _started(
+    job: Job, timeout: float | None
+) -> tuple[dict[str, Any], Callable[[list[Query]], Iterator[Result]]]:
     """Models, here or in a process that can be ended: what is said of them, and images to results."""
     from . import batch
     from .detector import Detector
-    from .worker import Job, Worker
+    from .worker import Worker
 
-    if job.timeout is not None:
-        level = logging.getLogger("searchdet").level
-        worker = Worker(Job(job.examples, job.settings, job.output, level), job.timeout)
+    if timeout is not None:
+        worker = Worker(job, timeout)
         return worker.start(), worker.run
     detector = Detector.build(job.examples, job.settings)
     if job.output is not None:

@@ -76,13 +76,12 @@ def _word(value: Any, kind: Any, folder: Path) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """An option of a command; ``names`` are the keys that set it, ``off_names`` its ``no-`` forms."""
+    """An option of a command; ``names`` are the keys that set it."""
 
     path: tuple[str, ...]
     command: Any
     param: Any
     names: tuple[str, ...]
-    off_names: tuple[str, ...]
     shape: Shape
 
     @property
@@ -160,7 +159,7 @@ def _options(command: Any, path: tuple[str, ...]) -> Iterator[Option]:
         other = param.param_type_name != "option" or param.is_eager or param.name in CHOICE
         if names and not other:
             shape = _shape(hints.get(param.name, str))
-            yield Option(path, command, param, names, _keys(param.secondary_opts), shape)
+            yield Option(path, command, param, names, shape)
 
 
 def _keys(flags: list[str]) -> tuple[str, ...]:

@@ -32,6 +32,12 @@ def require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     require(value in choices, f"{name} is {value!r}; choose one of {', '.join(choices)}.")
 
 
+def names_of(text: str) -> tuple[str, ...]:
+    """``a,b`` as names, each once; ``none`` is none."""
+    names = [name.strip().lower() for name in text.split(",")]
+    return () if names == ["none"] else tuple(dict.fromkeys(names))
+
+
 def require_share(name: str, value: float) -> None:
     """Raise UsageError unless 0 <= value <= 1."""
     require(0.0 <= value <= 1.0, f"{name} is {value}; it must lie between 0 and 1.")

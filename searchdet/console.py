@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import typer
 
+from . import logs
 from .errors import SearchdetError, UsageError
 
 T = TypeVar("T")
@@ -60,12 +61,7 @@ def stoppable() -> Iterator[None]:
 @contextlib.contextmanager
 def guarded(debug: bool, verbose: bool) -> Iterator[None]:
     """Log to stderr, turn expected errors into one line and their exit code."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
-    logger = logging.getLogger("searchdet")
-    logger.handlers[:] = [handler]
-    logger.setLevel(logging.DEBUG if debug else logging.INFO if verbose else logging.WARNING)
-    logger.propagate = False
+    logs.to_stderr(logging.DEBUG if debug else logging.INFO if verbose else logging.WARNING)
     try:
         yield
     except SearchdetError as error:

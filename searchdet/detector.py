@@ -31,7 +31,6 @@ from .errors import UsageError
 from .examples import Enrolment, Examples, Gathered, gather, read
 from .images import LoadedImage, from_array, from_pil, read_image
 from .judge import Own, Searched, make_judge
-from .loaded import KIND as LOADED
 from .loaded import LoadedBefore
 from .proposals import Proposer
 from .records import ImageRecord
@@ -130,7 +129,7 @@ class Detector:
         given = read(examples, settings.max_pixels, settings.exemplars.skip_bad_exemplars)
         chosen, fallback = choose_proposals(settings.proposals)
         backbones.check(settings.backbone)
-        before = LoadedBefore(Store(settings.cache, LOADED)) if defer else None
+        before = LoadedBefore(settings.cache, eager=not defer)
         backbone = backbones.load(settings.backbone, before)
         enrolment = Enrolment(backbone, settings.embedding, settings.exemplars, settings.cache)
         gathered = gather(given, enrolment)

@@ -17,6 +17,7 @@ OPENCV = (
     "opencv-contrib-python-headless",
 )
 """All four bring a ``cv2`` folder; the one installed last overwrites the others."""
+BOTH = "Install both in one command from one index: `pip install -U torch torchvision`."
 SINCE_2 = 15
 """torchvision 0.x belongs to torch 2.(x - 15), by the table in torchvision's README; used only where
 torchvision's own metadata names no version of torch. Newer ones name a range (0.29: torch>=2.14)."""
@@ -87,23 +88,21 @@ def judge_pair(torch: str, vision: str, wanted: list[str]) -> Finding:
     from packaging.version import Version
 
     fact = f"torch {torch}, torchvision {vision}"
-    remedy = "Install both in one command from one index: `pip install -U torch torchvision`."
     parsed = (Requirement(text) for text in wanted)
     needs = next((item.specifier for item in parsed if item.name == "torch" and item.specifier), None)
     if needs is not None:
         if needs.contains(torch, prereleases=True):
             return Finding("torch pair", OK, f"{fact} (which needs torch{needs})")
-        return Finding("torch pair", PROBLEM, f"{fact}, which needs torch{needs}", remedy)
+        return Finding("torch pair", PROBLEM, f"{fact}, which needs torch{needs}", BOTH)
     core, other = Version(torch), Version(vision)
     if core.major == 2 and other.major == 0 and other.minor != core.minor + SINCE_2:
         usual = f"torch {core.major}.{core.minor} goes with torchvision 0.{core.minor + SINCE_2}"
-        return Finding("torch pair", WARNING, f"{fact}; {usual}", remedy)
+        return Finding("torch pair", WARNING, f"{fact}; {usual}", BOTH)
     return Finding("torch pair", OK, fact)
 
 
 def operators() -> Finding:
     """Whether torchvision's compiled part works with this torch; the surest sign of a matching pair."""
-    remedy = "Install both in one command from one index: `pip install -U torch torchvision`."
     try:
         import torch
         from torchvision.ops import nms
@@ -112,9 +111,9 @@ def operators() -> Finding:
         kept = nms(boxes, torch.tensor([1.0, 0.5]), 0.5).tolist()
     except (ImportError, RuntimeError, AttributeError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0][:120]
-        return Finding("torchvision operators", PROBLEM, reason, remedy)
+        return Finding("torchvision operators", PROBLEM, reason, BOTH)
     if kept != [0]:
-        return Finding("torchvision operators", PROBLEM, f"nms gave {kept} instead of [0]", remedy)
+        return Finding("torchvision operators", PROBLEM, f"nms gave {kept} instead of [0]", BOTH)
     return Finding("torchvision operators", OK, "run")
 
 

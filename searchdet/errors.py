@@ -12,6 +12,9 @@ SearchdetError
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class SearchdetError(Exception):
     """Root of every expected failure. ``hint`` is the next step for the user, one sentence."""
@@ -68,6 +71,12 @@ class ExemplarError(SearchdetError):
 class OutputError(SearchdetError):
     exit_code = 5
     code = "output"
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """The question whether the likest of ``known`` was meant, or nothing."""
+    near = difflib.get_close_matches(name, sorted(set(known)), 1)
+    return f"Did you mean {near[0]!r}?" if near else ""
 
 
 def no_memory(path: object) -> ResourceError:

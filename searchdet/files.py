@@ -101,6 +101,11 @@ def real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
+def leads_out(path: Path, folder: Path) -> bool:
+    """Whether a link takes a path below ``folder`` to a place outside of it."""
+    return not real(path.parent).is_relative_to(real(folder))
+
+
 def is_file(path: Path) -> bool:
     """``Path.is_file``; False also for names that no file can have."""
     try:
@@ -142,21 +147,16 @@ def replaced_folder(path: Path) -> Iterator[Path]:
     """A new empty folder beside ``path`` that takes its place when the block ends, and is removed if it
     fails: readers see the old content or the whole new one. Raises OutputError."""
     path = real(path)
-    old = path.with_name(f".{path.name}.searchdet-old")
-    try:
+    with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep(path.parent, deep=False)
         made = Path(tempfile.mkdtemp(_SUFFIX, _prefix(), path.parent))
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}).") from error
-    try:
-        yield made
-        made.chmod(0o777 & ~_umask())
-        _swap(made, path, old)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}).") from error
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
+        try:
+            yield made
+            made.chmod(0o777 & ~_umask())
+            _swap(made, path, path.with_name(f".{path.name}.searchdet-old"))
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
 
 
 def _swap(made: Path, path: Path, old: Path) -> None:
@@ -178,14 +178,10 @@ def _swap(made: Path, path: Path, old: Path) -> None:
 def binary_stream(path: Path) -> Iterator[BinaryIO]:
     """A file to append to, for a folder that is not yet in its place; on disk when the block ends.
     Raises OutputError."""
-    try:
-        with path.open("xb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise OutputError(f"{path}: cannot be written ({reason}).") from error
+    with _writing(path), path.open("xb") as stream:
+        yield stream
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 class Stream:
@@ -201,7 +197,7 @@ class Stream:
         self._file: IO[bytes] | None = None
 
     def __enter__(self) -> Stream:
-        with self._reported():
+        with _writing(self.path, "Choose another folder with -o."):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             folder = self.path.parent
             handle, self._temporary = tempfile.mkstemp(_SUFFIX, _prefix(), folder)
@@ -216,18 +212,17 @@ class Stream:
         """Append bytes."""
         if self._file is None:
             raise ValueError(f"{self.path}: is not open for writing")
-        with self._reported():
+        with _writing(self.path, "Choose another folder with -o."):
             self._file.write(data)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             if kind is None and self._file is not None and self._temporary is not None:
-                with self._reported():
+                with _writing(self.path, "Choose another folder with -o."):
                     self._file.flush()
                     os.fsync(self._file.fileno())
                     self._file.close()
-                    os.chmod(self._temporary, 0o666 & ~_umask())
-                    os.replace(self._temporary, self.path)
+                    _take_place(self._temporary, self.path)
         finally:
             if self._file is not None:
                 with contextlib.suppress(OSError):  # of a full disk, which was reported before
@@ -235,23 +230,25 @@ class Stream:
             if self._temporary is not None:
                 Path(self._temporary).unlink(missing_ok=True)
 
-    @contextlib.contextmanager
-    def _reported(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
-            raise OutputError(
-                f"{self.path}: cannot be written ({reason}).", "Choose another folder with -o."
-            ) from error
-
 
 def put_in_place(temporary: Path, path: Path) -> None:
     """Give a finished file of the same folder its name, once it is on disk. Raises OutputError."""
-    try:
+    with _writing(path):
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        _take_place(temporary, path)
+
+
+def _take_place(temporary: str | Path, path: Path) -> None:
+    os.chmod(temporary, 0o666 & ~_umask())
+    os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def _writing(path: Path, hint: str = "") -> Iterator[None]:
+    """What the system refuses while ``path`` is written, as OutputError."""
+    try:
+        yield
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}).") from error
+        reason = error.strerror or type(error).__name__
+        raise OutputError(f"{path}: cannot be written ({reason}).", hint) from error

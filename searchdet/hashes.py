@@ -37,7 +37,7 @@ class FileHashes:
         """Digest of the file's bytes, from memory where path, size, mtime, ctime and inode agree."""
         real = path.resolve()
         if not self._remember:
-            return _digest(real)
+            return fresh_sha256(real)
         stat = real.stat()
         token = [str(real), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
         entry = (
@@ -49,7 +49,7 @@ class FileHashes:
                 return str(known["sha256"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             log.debug("no remembered hash of %s (%s)", real, type(error).__name__)
-        digest = _digest(real)
+        digest = fresh_sha256(real)
         try:
             files.write_json(entry, {"file": token, "sha256": digest})
         except OutputError as error:
@@ -57,14 +57,10 @@ class FileHashes:
         return digest
 
 
-def _digest(path: Path) -> str:
+def fresh_sha256(path: Path) -> str:
+    """Digest of the file's bytes, read now: nothing remembered stands in for a file that rots."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def fresh_sha256(path: Path) -> str:
-    """Digest of the file's bytes, read now: nothing remembered stands in for a file that rots."""
-    return _digest(path)

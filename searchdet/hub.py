@@ -131,13 +131,6 @@ def published_for(backbone: str) -> tuple[Published, ...]:
     return (_TWINS[backbone],) if backbone in _TWINS else ()
 
 
-def agrees(item: Published, digest: str) -> bool | None:
-    """Whether a SHA-256 is the published one; None where nothing is published."""
-    if item.sha256:
-        return digest == item.sha256
-    return digest.startswith(item.prefix) if item.prefix else None
-
-
 def by_hand(filename: str) -> str:
     """Where to get a file without this program, one sentence."""
     file = FILES.get(filename)

@@ -24,7 +24,6 @@ from .examples import Enrolment, Examples, gather, read, settle
 from .images import read_image
 from .index import Index
 from .judge import Judge, Own, Searched, make_judge
-from .loaded import KIND as LOADED
 from .loaded import LoadedBefore
 from .remembered import KIND, Packed, Remembered
 
@@ -39,7 +38,7 @@ class Indexer:
                 "Leave it out.",
             )
         chosen, fallback = choose_proposals(settings.proposals)
-        before = LoadedBefore(Store(settings.cache, LOADED))
+        before = LoadedBefore(settings.cache)
         backbone = backbones.load(settings.backbone, before)
         proposer = proposals.load(chosen, settings.backbone.device, settings.backbone.precision, before)
         describer = Describer(backbone, proposer, settings.proposals, settings.embedding)
@@ -82,12 +81,11 @@ def judge_for(found: Index, examples: Examples, settings: Settings, weights: Pat
         options, embedding = options_of(
             found.space, weights, device, precision, settings.backbone.allow_unverified
         )
-        backbone = backbones.load(options, LoadedBefore(Store(settings.cache, LOADED)))
+        backbone = backbones.load(options, LoadedBefore(settings.cache))
         by = Enrolment(backbone, embedding, settings.exemplars, settings.cache)
         differs = found.space.differences(by.space)
         if differs:
             raise UsageError(f"the index was made with other models ({'; '.join(differs)}).")
         gathered = gather(given, by)
-    shape, context, least = backbones.rule_of(found.space.backbone)
-    own = Own(shape, context, least)
+    own = Own(*backbones.rule_of(found.space.backbone))
     return make_judge(gathered, settings.scoring, settings.suppression, own, found.models)

@@ -6,12 +6,11 @@ decision is taken again. The limits of the run itself give the detections of the
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import UsageError
+from .errors import UsageError, meant
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +82,8 @@ def require_classes(limits: Iterable[tuple[str, float]], classes: Iterable[str])
     known = sorted(classes)
     for name, _ in limits:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            guess = f"Did you mean {near[0]!r}?" if near else f"There are {', '.join(known)}."
-            raise UsageError(f"there is no class {name!r}.", guess)
+            hint = meant(name, known) or f"There are {', '.join(known)}."
+            raise UsageError(f"there is no class {name!r}.", hint)
 
 
 def pairs(given: Iterable[str], flag: str) -> tuple[tuple[str, float], ...]:

@@ -6,7 +6,6 @@ known from the time when it was.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from .cache import Store, key_of
@@ -18,30 +17,30 @@ from .version import __version__
 KIND = "loaded"
 
 
-@dataclass(frozen=True, slots=True)
 class LoadedBefore:
-    """What is remembered of loaded weight files."""
+    """What is remembered below a cache folder, or, with None, nothing. ``eager``: networks are loaded
+    now all the same."""
 
-    store: Store
-
-    @property
-    def hashes(self) -> FileHashes:
-        """Digests, remembered where the rest is; not at all where nothing is kept."""
-        return FileHashes(self.store.folder, self.store.folder is not None)
+    def __init__(self, folder: Path | None, eager: bool = False) -> None:
+        self.hashes = FileHashes(folder, folder is not None)
+        self._store = Store(folder, KIND)
+        self._eager = eager
 
     def layout(self, network: str, sha256: str) -> str | None:
-        """The layout in which a file with that digest filled the network; None if it never did."""
-        return self.store.recall(self._key(network, sha256), lambda _, facts: str(facts["layout"]))
+        """The layout in which a file with that digest filled the network; None if it never did, or if
+        it is to be loaded anyway."""
+        if self._eager:
+            return None
+        return self._store.recall(self._key(network, sha256), lambda _, facts: str(facts["layout"]))
 
     def note(self, network: str, sha256: str, layout: str) -> None:
         """Remember that a file filled the network completely."""
-        self.store.write(self._key(network, sha256), {}, {"layout": layout})
+        self._store.write(self._key(network, sha256), {}, {"layout": layout})
+
+    def require_unchanged(self, path: Path, weights: WeightsInfo) -> None:
+        """Raise CheckpointError if a file is not what it was when the run began."""
+        if self.hashes.sha256(path) != weights.sha256:
+            raise CheckpointError(f"{path}: changed during the run.", "Run again.")
 
     def _key(self, network: str, sha256: str) -> str:
         return key_of({"network": network, "sha256": sha256, "version": __version__})
-
-
-def require_unchanged(path: Path, weights: WeightsInfo) -> None:
-    """Raise CheckpointError if a file is not what it was when the run began."""
-    if FileHashes().sha256(path) != weights.sha256:
-        raise CheckpointError(f"{path}: changed during the run.", "Run again.")

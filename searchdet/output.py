@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from . import exports, files
+from .config import names_of
 from .discovery import Query, natural
 from .errors import OutputError, UsageError
 from .images import LoadedImage
@@ -33,13 +34,11 @@ _MAX_NAME = 255
 
 def pictures(text: str) -> tuple[str, ...]:
     """``overlay,crops`` as names of what to draw; ``none`` is none. Raises UsageError for another."""
-    chosen = [name.strip().lower() for name in text.split(",")]
-    if chosen == ["none"]:
-        return ()
+    chosen = names_of(text)
     for name in chosen:
         if name not in PICTURES:
             raise UsageError(f"--save {name!r} is unknown; choose {', '.join(PICTURES)} or none.")
-    return tuple(dict.fromkeys(chosen))
+    return chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ class Output:
 
     def known(self, name: str, sha256: str, settings: str) -> dict[str, Any] | None:
         """The record of an image if it is whole, of that content and those settings, and its pictures
-        are there; else None. What is no record is made again."""
+        are there; else None. What is no record is made again. Masks, crops and heat maps always are."""
         if self.overwrite:
             return None
         try:
@@ -94,11 +93,10 @@ class Output:
             return None
         if (record["sha256"], record["settings_sha256"]) != (sha256, settings):
             return None
-        drawn = [self.path("thumbnails", name, ".jpg")]
-        if "overlay" in self.save_pictures:
-            drawn.append(self.path("overlays", name, ".jpg"))
-        others = set(self.save_pictures) - {"overlay"}
-        return None if others or not all(path.is_file() for path in drawn) else record
+        if set(self.save_pictures) - {"overlay"}:
+            return None
+        shown = ("thumbnails", "overlays") if self.save_pictures else ("thumbnails",)
+        return record if all(self.path(kind, name, ".jpg").is_file() for kind in shown) else None
 
     def save(
         self,
@@ -127,7 +125,7 @@ class Output:
 
     def _write(self, path: Path, data: bytes) -> None:
         """A link in the folder must not lead what is written out of it."""
-        if not files.real(path.parent).is_relative_to(files.real(self.folder)):
+        if files.leads_out(path, self.folder):
             raise OutputError(f"{path}: a link leads out of {self.folder}.", "Remove it.")
         files.write_bytes(path, data)
 
@@ -151,7 +149,7 @@ class Output:
         if source is not None and known == str(files.real(source)):
             return
         try:
-            old = read_json(path)
+            old = read_json(path, rejected=False)
         except (ValueError, OSError):
             return  # damaged, and said so in ``known``
         if old is None or (record.sha256 and old["sha256"] == record.sha256):

@@ -88,7 +88,7 @@ def is_here(offer: Offer) -> bool:
     """Whether the file is in its place. Raises CheckpointError where something else is."""
     if not offer.target.exists():
         return False
-    if offer.target.is_file() and hub.agrees(offer.known, fresh_sha256(offer.target)) is not False:
+    if offer.target.is_file() and offer.known.agrees(fresh_sha256(offer.target)) is not False:
         return True
     raise CheckpointError(
         f"{offer.target}: is here with another content.", "Move it away and run this again."
@@ -116,7 +116,7 @@ def fetch(offer: Offer) -> None:
         except (OSError, http_error) as error:
             raise _explain(error, offer) from error
     digest = fresh_sha256(offer.partial)
-    if hub.agrees(offer.known, digest) is False:
+    if offer.known.agrees(digest) is False:
         files.remove(offer.partial)
         raise CheckpointError(
             f"{offer.target.name}: what came from {offer.file.repo} is not the published file (SHA-256 "

@@ -7,7 +7,6 @@ bound can still matter are scored, decided and suppressed as ``detect`` does it.
 from __future__ import annotations
 
 import heapq
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -38,19 +37,20 @@ def search(index: Index, judge: Judge, top: int) -> Iterator[ImageRecord]:
     bounds = image_bounds(index, judge.bank, judge.rule.scoring)
     least = min(item.score for item in judge.rule.thresholds)
     best: list[float] = []  # a heap of the ``top`` best scores
-    found: list[tuple[float, int]] = []
-    for i in np.argsort(-bounds, kind="stable"):
+    found: list[tuple[float, int, ImageRecord | None]] = []
+    for i in np.argsort(-bounds, kind="stable").tolist():
         if bounds[i] < least or (top and len(best) == top and best[0] > bounds[i]):
             break
-        scores = [item.score or 0.0 for item in _record(index, judge, int(i)).detections]
-        if scores:
-            found.append((max(scores), int(i)))
+        record = _record(index, judge, i)
+        scores = [item.score or 0.0 for item in record.detections]
         for score in scores if top else ():
             heapq.heappush(best, score) if len(best) < top else heapq.heappushpop(best, score)
-    last = best[0] if best else -math.inf
-    for score, i in sorted(found, key=lambda pair: (-pair[0], index.images[pair[1]].image.name)):
-        if score >= last:
-            yield _record(index, judge, i)
+        if scores:  # without a limit there may be too many records to hold
+            found.append((max(scores), i, record if top else None))
+        if top and len(best) == top:
+            found = [item for item in found if item[0] >= best[0]]
+    for _, i, kept in sorted(found, key=lambda item: (-item[0], index.images[item[1]].image.name)):
+        yield kept or _record(index, judge, i)
 
 
 def _record(index: Index, judge: Judge, row: int) -> ImageRecord:
@@ -71,38 +71,25 @@ def image_bounds(index: Index, bank: Bank, options: ScoringOptions) -> FloatArra
 
 
 def row_bounds(vectors: npt.NDArray[np.float16], bank: Bank, options: ScoringOptions) -> FloatArray:
-    """(R,): what the rows (R, D) can score at most, block by block."""
+    """(R,): what the rows (R, D) can score at most, block by block, with one product a block."""
     import torch
 
-    if options.pos_agg != "prototype":
-        return _any_bounds(vectors, bank, options)
-    classes = torch.from_numpy(bank.prototypes()).T.contiguous()
-    against = torch.from_numpy(bank.negatives.vectors).T.contiguous()
+    plain = options.pos_agg == "prototype"
+    wanted = bank.prototypes() if plain else bank.positives.vectors
+    columns = torch.from_numpy(np.concatenate([wanted, bank.negatives.vectors])).T.contiguous()
     out = np.empty(len(vectors), np.float32)
     step = max(1, BLOCK_BYTES // (2 * bank.dim))
-    both, split = torch.cat([classes, against], dim=1), classes.shape[1]
     wide = torch.empty(step, bank.dim)
     with torch.inference_mode():
         for start in range(0, len(vectors), step):
             block = torch.from_numpy(vectors[start : start + step])
             rows = wide[: len(block)].copy_(block)
-            cosines = rows @ both
-            best = cosines[:, :split].amax(1)
+            cosines = rows @ columns
+            near, against = cosines[:, : len(wanted)], cosines[:, len(wanted) :]
+            if not plain:
+                near = torch.from_numpy(class_cosines(rows.numpy(), near.numpy(), bank, options))
+            best = near.amax(1)
             if len(bank.negatives):
-                best = best - options.negative_weight * cosines[:, split:].amax(1).clamp(min=0)
+                best = best - options.negative_weight * against.amax(1).clamp(min=0)
             out[start : start + step] = best.numpy()
-    return np.asarray(out + SLACK, np.float32)
-
-
-def _any_bounds(vectors: npt.NDArray[np.float16], bank: Bank, options: ScoringOptions) -> FloatArray:
-    """The same for every way to aggregate exemplars."""
-    out = np.empty(len(vectors), np.float32)
-    step = max(1, BLOCK_BYTES // (2 * bank.dim))
-    for start in range(0, len(vectors), step):
-        rows = np.asarray(vectors[start : start + step], np.float32)
-        best = class_cosines(rows, rows @ bank.positives.vectors.T, bank, options).max(axis=1)
-        if len(bank.negatives):
-            neg = (rows @ bank.negatives.vectors.T).max(axis=1)
-            best = best - options.negative_weight * np.clip(neg, 0, None)
-        out[start : start + step] = best
     return np.asarray(out + SLACK, np.float32)

@@ -20,7 +20,7 @@ from typing import Any
 import typer
 
 from .commandtree import Node, Option, leaves, spelled, tree, variables
-from .errors import UsageError
+from .errors import UsageError, meant
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -215,8 +215,6 @@ def _unknown_key(file: TomlFile, tables: tuple[str, ...], key: str, node: Node) 
     holder = f"[{'.'.join(tables)}] has" if tables else "no command has"
     message = f"{file.place(tables, key)}: {holder} {'no' if tables else 'an'} option {key!r}."
     for option in options:
-        if name in option.off_names:
-            return UsageError(message, f"Write {option.name} = false.")
         if name in option.names:  # required, so not shared
             return UsageError(message, f"Write it in [{'.'.join(option.path)}].")
     if name in node.children:
@@ -232,12 +230,6 @@ def _unknown_table(file: TomlFile, tables: tuple[str, ...], key: str, node: Node
     if not hint and node.children:
         hint = f"There are {', '.join(sorted(node.children))}."
     return UsageError(f"{place}: [{'.'.join((*tables, key))}] is not a command.", hint)
-
-
-def meant(name: str, known: Iterable[str]) -> str:
-    """The question whether the likest of ``known`` was meant, or nothing."""
-    near = difflib.get_close_matches(name, sorted(set(known)), 1)
-    return f"Did you mean {near[0]!r}?" if near else ""
 
 
 def strange_variables(root: Any, environment: Mapping[str, str]) -> Iterator[str]:

@@ -6,11 +6,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import hub
 from .backbones import SPECS
 from .backbones.identify import identify
 from .catalogue import SAM, published
-from .checkpoints import Published, read_state_dict
+from .checkpoints import read_state_dict
 from .devices import Compute
 from .errors import CheckpointError
 from .hashes import FileHashes, fresh_sha256
@@ -72,16 +71,12 @@ def weight_files(folder: Path) -> list[Path]:
 def identity_of(path: Path, digest: str) -> str:
     """``Verdict.identity`` of a file by its name and its SHA-256."""
     known = published().get(path.name)
-    verdict = None if known is None else hub.agrees(known[1], digest)
+    verdict = None if known is None else known[1].agrees(digest)
     if known is None or verdict is None:
         return "unknown"
     if verdict:
         return "official"
-    return "other" if _is_sure(known[1]) else "doubtful"
-
-
-def _is_sure(item: Published) -> bool:
-    return bool(item.sha256) or item.confirmed
+    return "other" if known[1].sure else "doubtful"
 
 
 def look(path: Path) -> Verdict:

@@ -8,14 +8,13 @@ import math
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-from . import batch, errors
+from . import batch, errors, logs
 from .batch import Result
 from .detector import Detector, Settings
 from .discovery import Query
@@ -49,20 +48,23 @@ class Worker:
 
     def start(self) -> dict[str, Any]:
         """Load the models; gives what a run says of them. Raises what ``Detector.build`` raises."""
+        return self._open()[1]
+
+    def _open(self) -> tuple[Connection, dict[str, Any]]:
         context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
+        pipe, theirs = context.Pipe()
+        self._pipe = pipe
         self._process = context.Process(target=_work, args=(theirs, self._job), daemon=True)
         self._process.start()
         theirs.close()
         try:
-            kind, value = self._pipe.recv()
+            kind, value = pipe.recv()
         except EOFError as error:
             code = self._ended()
             raise ResourceError(f"the worker process ended while it loaded (exit {code}).") from error
         if kind == "error":
             raise _again(*value)
-        facts: dict[str, Any] = value
-        return facts
+        return pipe, value
 
     def run(self, queries: Iterable[Query]) -> Iterator[Result]:
         """As ``batch.run``. An image over time is recorded as ``timeout``, one that ends the process as
@@ -74,11 +76,7 @@ class Worker:
             self._ended()
 
     def _one(self, query: Query) -> Result:
-        if self._pipe is None:
-            self.start()
-        pipe = self._pipe
-        if pipe is None:  # ``start`` raises where there is none
-            raise ResourceError("the worker process does not start.")
+        pipe = self._pipe or self._open()[0]
         try:
             pipe.send(query)
             if not pipe.poll(self._timeout):
@@ -132,11 +130,7 @@ def _work(pipe: Connection, job: Job) -> None:
     """The process: models once, then image after image until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    logger = logging.getLogger("searchdet")
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
-    logger.handlers[:] = [handler]
-    logger.setLevel(job.level)
+    logs.to_stderr(job.level)
     try:
         detector = Detector.build(job.examples, job.settings, defer=False)  # loading is no image's time
         if job.output is not None:

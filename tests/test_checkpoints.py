@@ -134,8 +134,8 @@ def test_hashes_are_remembered_and_a_changed_file_is_hashed_again(
     path.write_bytes(b"one")
     first = memory.sha256(path)
     calls = []
-    real = hashes._digest
-    monkeypatch.setattr(hashes, "_digest", lambda p: calls.append(p) or real(p))
+    real = hashes.fresh_sha256
+    monkeypatch.setattr(hashes, "fresh_sha256", lambda p: calls.append(p) or real(p))
     assert memory.sha256(path) == first
     assert calls == []
     swapped = tmp_path / "x"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from images_factory import UNDO
 from PIL import Image
 
 from searchdet.errors import ImageError
@@ -108,18 +109,8 @@ def test_colour_under_transparency_never_shows(tmp_path: Path) -> None:
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
     upright = Image.fromarray(smooth())
-    undo = {
-        1: [],
-        2: [Image.Transpose.FLIP_LEFT_RIGHT],
-        3: [Image.Transpose.ROTATE_180],
-        4: [Image.Transpose.FLIP_TOP_BOTTOM],
-        5: [Image.Transpose.TRANSPOSE],
-        6: [Image.Transpose.ROTATE_90],
-        7: [Image.Transpose.TRANSVERSE],
-        8: [Image.Transpose.ROTATE_270],
-    }
     stored = upright
-    for step in undo[orientation]:
+    for step in UNDO.get(orientation, []):
         stored = stored.transpose(step)
     exif = Image.Exif()
     exif[0x0112] = orientation

@@ -134,6 +134,7 @@ LAYERS = (
     "provenance",
     "config",
     "errors",
+    "logs",
     "version",
 )
 

@@ -221,7 +221,7 @@ def test_a_network_that_loaded_before_waits_for_its_first_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo: np.ndarray
 ) -> None:
     options = small_network(tmp_path, monkeypatch)
-    before = LoadedBefore(Store(tmp_path / "cache", "loaded"))
+    before = LoadedBefore(tmp_path / "cache")
     eager = backbones.load(options, before)
     waiting = backbones.load(options, before)
     assert isinstance(eager, NetworkBackbone)
@@ -248,7 +248,7 @@ def test_a_network_whose_file_changed_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo: np.ndarray
 ) -> None:
     options = small_network(tmp_path, monkeypatch)
-    before = LoadedBefore(Store(tmp_path / "cache", "loaded"))
+    before = LoadedBefore(tmp_path / "cache")
     backbones.load(options, before)
     waiting = backbones.load(options, before)
     path = Path(str(options.checkpoint))

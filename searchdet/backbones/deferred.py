@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from ..checkpoints import WeightsInfo, verify_identity
 from ..config import BackboneOptions
 from ..devices import Compute
-from ..loaded import LoadedBefore, require_unchanged
-from .network import NetworkBackbone, fill_network, preprocessing
+from ..loaded import LoadedBefore
+from .network import NetworkBackbone, NetworkFacts, fill_network
 from .types import BackboneSpec, FeatureMap, UInt8Array
 
 
-class DeferredBackbone:
-    """Says all about a backbone without its network. Only for weights that have loaded before."""
+class DeferredBackbone(NetworkFacts):
+    """Says all about a backbone without its network. Only for weights that have loaded before; load
+    makes the network."""
 
     def __init__(
-        self, spec: BackboneSpec, path: Path, compute: Compute, side: int, weights: WeightsInfo
+        self,
+        spec: BackboneSpec,
+        weights: WeightsInfo,
+        compute: Compute,
+        short_side: int,
+        load: Callable[[], NetworkBackbone],
     ) -> None:
-        self.name = spec.name
-        self.dim = spec.dim
-        self.stride = spec.stride
-        self.min_score = spec.min_score
-        self.shape_weight = spec.shape_weight
-        self.context_weight = spec.context_weight
-        self.weights: WeightsInfo | None = weights
-        self.compute = compute
-        self.preprocessing = preprocessing(spec, side)
-        self._make = (spec, path, compute, side, weights)
+        super().__init__(spec, weights, compute, short_side)
+        self._load = load
         self._loaded: NetworkBackbone | None = None
 
     def feature_map(self, image: UInt8Array) -> FeatureMap:
@@ -35,12 +34,6 @@ class DeferredBackbone:
         if self._loaded is None:
             self._loaded = self._load()
         return self._loaded.feature_map(image)
-
-    def _load(self) -> NetworkBackbone:
-        spec, path, compute, side, weights = self._make
-        loaded = fill_network(spec, path, compute, side, (weights.sha256, weights.verified))
-        require_unchanged(path, weights)
-        return loaded
 
 
 def load_or_defer(
@@ -53,11 +46,18 @@ def load_or_defer(
     """The network, loaded now if its file never was. Raises CheckpointError."""
     side = options.feat_short_side or spec.short_side
     identity = verify_identity(path, spec.published, options.allow_unverified, before.hashes)
-    layout = before.layout(spec.name, identity[0])
-    if layout is not None:
-        weights = WeightsInfo(path.name, identity[0], layout, identity[1])
-        return DeferredBackbone(spec, path, compute, side, weights)
-    loaded = fill_network(spec, path, compute, side, identity)
-    if loaded.weights is not None:
-        before.note(spec.name, loaded.weights.sha256, loaded.weights.layout)
-    return loaded
+    digest, verified = identity
+    layout = before.layout(spec.name, digest)
+    if layout is None:
+        loaded = fill_network(spec, path, compute, side, identity)
+        if loaded.weights is not None:
+            before.note(spec.name, digest, loaded.weights.layout)
+        return loaded
+    weights = WeightsInfo(path.name, digest, layout, verified)
+
+    def load() -> NetworkBackbone:
+        made = fill_network(spec, path, compute, side, identity)
+        before.require_unchanged(path, weights)
+        return made
+
+    return DeferredBackbone(spec, weights, compute, side, load)

@@ -31,11 +31,6 @@ def working_size(height: int, width: int, short_side: int, stride: int) -> tuple
     )
 
 
-def preprocessing(spec: BackboneSpec, short_side: int) -> str:
-    """What is done to an image before a network sees it, as a part of a descriptor's space."""
-    return f"short_side={short_side},stride={spec.stride},bicubic"
-
-
 def resize(image: UInt8Array, height: int, width: int) -> UInt8Array:
     """Bicubic with antialiasing (Pillow), (H, W, 3) uint8 -> (height, width, 3) uint8."""
     if image.shape[:2] == (height, width):
@@ -43,16 +38,11 @@ def resize(image: UInt8Array, height: int, width: int) -> UInt8Array:
     return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
 
 
-class NetworkBackbone:
-    """A loaded network with its preprocessing. Make it with ``load_network``."""
+class NetworkFacts:
+    """What is said of a network backbone, loaded or not."""
 
     def __init__(
-        self,
-        spec: BackboneSpec,
-        network: Network,
-        weights: WeightsInfo,
-        compute: Compute,
-        short_side: int,
+        self, spec: BackboneSpec, weights: WeightsInfo, compute: Compute, short_side: int
     ) -> None:
         self.name = spec.name
         self.dim = spec.dim
@@ -63,7 +53,21 @@ class NetworkBackbone:
         self.weights: WeightsInfo | None = weights
         self.compute = compute
         self.short_side = short_side
-        self.preprocessing = preprocessing(spec, short_side)
+        self.preprocessing = f"short_side={short_side},stride={spec.stride},bicubic"
+
+
+class NetworkBackbone(NetworkFacts):
+    """A loaded network with its preprocessing. Make it with ``load_network``."""
+
+    def __init__(
+        self,
+        spec: BackboneSpec,
+        network: Network,
+        weights: WeightsInfo,
+        compute: Compute,
+        short_side: int,
+    ) -> None:
+        super().__init__(spec, weights, compute, short_side)
         self.network = network
         self._spec = spec
         self._finish = spec.finish(network)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ..config import names_of
 from ..errors import UsageError
 from ..limits import Limits, require_classes
 from ..records import damaged
@@ -60,13 +61,11 @@ class Summary:
 
 def formats(text: str) -> tuple[str, ...]:
     """``coco,csv`` as format names, each once; ``none`` is none. Raises UsageError for another."""
-    chosen = [name.strip().lower() for name in text.split(",")]
-    if chosen == ["none"]:
-        return ()
+    chosen = names_of(text)
     for name in chosen:
         if name not in FORMATS:
             raise UsageError(f"there is no format {name!r}.", f"There are {', '.join(FORMATS)}.")
-    return tuple(dict.fromkeys(chosen))
+    return chosen
 
 
 def check_names(chosen: Iterable[str], names: Iterable[str]) -> None:

@@ -62,7 +62,7 @@ class Writer(Protocol):
 def confined(folder: Path, name: str) -> Path:
     """A path below ``folder``. Raises UsageError where a link leads out of it."""
     path = folder / name
-    if not files.real(path.parent).is_relative_to(files.real(folder)):
+    if files.leads_out(path, folder):
         raise UsageError(f"{path}: a link leads out of {folder}.", "Remove it, or use another -o.")
     return path
 

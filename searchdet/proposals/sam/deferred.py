@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from ...checkpoints import WeightsInfo, verify_identity
 from ...config import ProposalOptions
 from ...devices import Compute
-from ...loaded import LoadedBefore, require_unchanged
+from ...loaded import LoadedBefore
 from ..types import FloatArray, Proposals, UInt8Array
 from . import NAME, SamProposer
 from .weights import LAYOUT, PUBLISHED, fill_sam
 
 
 class DeferredSam:
-    """Says all about a SAM without its network. Only for weights that have loaded before."""
+    """Says all about a SAM without its network. Only for weights that have loaded before; load makes
+    the proposer."""
 
     name = NAME
     guided = True
 
-    def __init__(self, path: Path, weights: WeightsInfo, options: ProposalOptions, compute: Compute):
+    def __init__(self, weights: WeightsInfo, compute: Compute, load: Callable[[], SamProposer]) -> None:
         self.weights: WeightsInfo | None = weights
         self.compute: Compute | None = compute
-        self._make = (path, weights, options, compute)
+        self._load = load
         self._loaded: SamProposer | None = None
 
     def propose(self, image: UInt8Array, promise: FloatArray | None = None) -> Proposals:
         """See ``SamProposer``. Raises CheckpointError where the file changed."""
         if self._loaded is None:
-            path, weights, options, compute = self._make
-            self._loaded = SamProposer(fill_sam(path, compute), weights, options, compute)
-            require_unchanged(path, weights)
+            self._loaded = self._load()
         return self._loaded.propose(image, promise)
 
 
@@ -40,8 +40,17 @@ def load_or_defer(
     """The proposer, loaded now if its file never was. Raises CheckpointError."""
     digest, verified = verify_identity(path, PUBLISHED, options.allow_unverified, before.hashes)
     weights = WeightsInfo(path.name, digest, LAYOUT, verified)
+
+    def load() -> SamProposer:
+        return SamProposer(fill_sam(path, compute), weights, options, compute)
+
+    def load_unchanged() -> SamProposer:
+        made = load()
+        before.require_unchanged(path, weights)
+        return made
+
     if before.layout(NAME, digest) is not None:
-        return DeferredSam(path, weights, options, compute)
-    sam = fill_sam(path, compute)
+        return DeferredSam(weights, compute, load_unchanged)
+    made = load()
     before.note(NAME, digest, LAYOUT)
-    return SamProposer(sam, weights, options, compute)
+    return made
