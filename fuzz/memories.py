@@ -93,7 +93,7 @@ def _automasks(folder: Path) -> None:
 
 
 def _loaded(folder: Path) -> None:
-    before = LoadedBefore(Store(folder, "loaded"))
+    before = LoadedBefore(folder)
     if before.layout("x", "0" * 64) is None:
         before.note("x", "0" * 64, "Meta")
 
