@@ -61,8 +61,10 @@ def theirs(one: Set, bank: Bank, rule: Callable[..., Any]) -> list[ClassFigures]
         label, score, stays = rule(photo.regions, bank)
         boxes = photo.regions.proposals.boxes
         for i in np.flatnonzero(stays):
-            box = tuple(float(v) for v in boxes[i])
-            found.append(Found(photo.image_id, bank.classes[label[i]], float(score[i]), box))
+            x0, y0, x1, y1 = (float(v) for v in boxes[i])
+            found.append(
+                Found(photo.image_id, bank.classes[label[i]], float(score[i]), (x0, y0, x1, y1))
+            )
     return evaluate(one.truth, found)
 
 
@@ -108,7 +110,7 @@ def rules() -> None:
     for masks in ("auto", "whole"):
         banks = {one.name: bank_of(one, 5, 0, None, masks) for one in sets}
         every_rule: dict[str, Callable[[Set, Bank], list[ClassFigures]]] = {
-            name: lambda one, bank, r=rule: theirs(one, bank, r) for name, rule in PEERS.items()
+            name: functools.partial(theirs, rule=rule) for name, rule in PEERS.items()
         }
         every_rule["ours"] = lambda one, bank: ours(one, bank, rule_for(bank))
         for name, make in every_rule.items():
@@ -230,8 +232,10 @@ def recall() -> None:
     for one in every():
         regions = {
             p.image_id: [
-                Region(float(q), tuple(float(v) for v in b))
-                for q, b in zip(p.regions.proposals.quality, p.regions.proposals.boxes, strict=True)
+                Region(float(q), (float(x0), float(y0), float(x1), float(y1)))
+                for q, (x0, y0, x1, y1) in zip(
+                    p.regions.proposals.quality, p.regions.proposals.boxes, strict=True
+                )
             ]
             for p in one.photos
         }
@@ -254,16 +258,14 @@ def masks() -> None:
 
     from searchdet import automask
     from searchdet.cache import Store
-    from searchdet.enrol import space_of
 
     for one in every():
         drawn = [item for item in one.examples if item.label and item.mask_source == "file"]
         if not drawn:
             continue
         bare = [replace(item, mask=np.ones_like(item.mask), mask_source="whole") for item in drawn]
-        space = space_of(one.describer.backbone, one.describer.embedding)
         look = functools.partial(of_exemplar, describer=one.describer)
-        found = automask.apply(bare, look, space, Store(None, "x"))
+        found = automask.apply(bare, look, {}, Store(None, "x"))
         overlap = [_mask_iou(a.mask, b.mask) for a, b in zip(found, drawn, strict=True)]
         whole = [float(item.mask.mean()) for item in drawn]
         print(f"masks {one.name:12} IoU {np.mean(overlap):.3f}, the whole photo {np.mean(whole):.3f}")

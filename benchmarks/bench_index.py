@@ -26,7 +26,7 @@ from bench_masks import thresholds
 from common import DATA, machine, real_sized_sam
 from PIL import Image
 
-from searchdet.bank import Bank, Origin, plain_rows
+from searchdet.bank import Bank, Origin, Rows, plain_rows
 from searchdet.config import ScoringOptions
 from searchdet.embeddings import l2_normalize
 from searchdet.searching import row_bounds
@@ -45,7 +45,7 @@ def vectors(path: Path, rows: int, dim: int) -> np.ndarray:
 def search(rows: int, dim: int) -> None:
     rng = np.random.default_rng(1)
 
-    def some(count: int) -> object:
+    def some(count: int) -> Rows:
         unit = l2_normalize(rng.normal(size=(count, dim)).astype(np.float32))
         return plain_rows(unit, [Origin(f"{i}") for i in range(count)])
 

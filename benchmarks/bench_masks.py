@@ -13,6 +13,7 @@ Random weights of the real size; thresholds are quantiles of what the weights gi
 from __future__ import annotations
 
 import copy
+import functools
 import subprocess
 import sys
 from typing import Any
@@ -43,7 +44,7 @@ SURVIVING = 0.3
 
 
 def options(**changes: Any) -> ProposalOptions:
-    plain = {"name": "sam", "min_area": 0.0, "max_area": 100.0, "max_masks": 100_000}
+    plain: dict[str, Any] = {"name": "sam", "min_area": 0.0, "max_area": 100.0, "max_masks": 100_000}
     return ProposalOptions(**(plain | changes))
 
 
@@ -236,7 +237,7 @@ def memory_of(name: str) -> None:
     if name == "ours":
         for precision in ("auto", "fp32"):
             proposer = ours(sam, chosen, precision)
-            gigabytes = peak_above(lambda p=proposer: p.propose(image))
+            gigabytes = peak_above(functools.partial(proposer.propose, image))
             print(f"peak memory above the weights, 4000x3000, ours {precision}: {gigabytes:.2f} GB")
         return
     generator = stock(sam, chosen)
@@ -257,7 +258,7 @@ def precision() -> None:
     exact = ours(copy.deepcopy(sam), chosen, "fp32")
     rough = ours(copy.deepcopy(sam), chosen, "bf16")
     truth: dict[str, Any] = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "mask"}]}
-    results = []
+    results: list[dict[str, Any]] = []
     for number in range(1, 25):
         image = scene(256, 256, 10_000 + number)
         truth["images"].append({"id": number, "width": 256, "height": 256})

@@ -8,8 +8,9 @@ growth from the first row to the last.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from searchdet.suppression import diffuse, merge, nms, overlaps
 DIM, CLASSES = 1024, 100
 
 
-def table(title: str, calls: dict[int, Callable[[], Any]], rounds: int = 3) -> dict[int, float]:
+def table(title: str, calls: Mapping[int, Callable[[], Any]], rounds: int = 3) -> dict[int, float]:
     """Time all, print each and the exponent between the ends."""
     spent = alternate({str(n): call for n, call in calls.items()}, rounds)
     counts = list(calls)
@@ -47,7 +48,7 @@ def points() -> None:
     for side in (8, 16, 32):
         options = ProposalOptions("sam", points_per_side=side)
         proposer = SamProposer(sam, info, options, resolve("cpu", "fp32"))
-        calls[side * side] = lambda p=proposer: p.propose(image)
+        calls[side * side] = functools.partial(proposer.propose, image)
     table("points", calls, 2)
 
 
@@ -62,7 +63,7 @@ def masks() -> None:
         coverage = runs_coverage([rle.runs(code) for code in rles], found.size, grid)
         pool(feature_map, coverage, EmbeddingOptions())
 
-    table("masks", {n: lambda n=n: describe(n) for n in (1, 10, 100, 1000)})
+    table("masks", {n: functools.partial(describe, n) for n in (1, 10, 100, 1000)})
 
 
 def exemplars() -> None:
@@ -81,7 +82,7 @@ def exemplars() -> None:
     banks = {
         n: Bank(classes, unit_rows(n), np.arange(n) % CLASSES, against) for n in (100, 1000, 10_000)
     }
-    calls = {n: lambda b=bank: score_regions(found, b, options) for n, bank in banks.items()}
+    calls = {n: functools.partial(score_regions, found, b, options) for n, b in banks.items()}
     spent = table("exemplars", calls)
     largest = banks[10_000].positives.vectors
     bare = alternate({"bare": lambda: regions.vectors @ largest.T}, 5)["bare"]
@@ -116,11 +117,13 @@ def suppression() -> None:
 def size() -> None:
     backbone = backbones.load(BackboneOptions())
     proposer = load(ProposalOptions("regions"), "cpu", "fp32")
-    calls = {}
-    for side in (512, 1024, 2048, 4096):
-        image = scene(side * 3 // 4, side)
-        calls[side] = lambda i=image: (proposer.propose(i), backbone.feature_map(i))
-    table("long side", calls, 2)
+
+    def both(image: np.ndarray) -> None:
+        proposer.propose(image)
+        backbone.feature_map(image)
+
+    images = {side: scene(side * 3 // 4, side) for side in (512, 1024, 2048, 4096)}
+    table("long side", {side: functools.partial(both, image) for side, image in images.items()}, 2)
 
 
 def main() -> None:

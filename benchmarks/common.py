@@ -11,9 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
+
+from searchdet.images import read_image
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
@@ -95,7 +96,7 @@ def photographs() -> dict[str, np.ndarray]:
             print(f"{name}: {folder} is not here, skipped.")
             continue
         path = sorted(folder.iterdir())[0]
-        found[f"{name}/{path.name}"] = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+        found[f"{name}/{path.name}"] = read_image(path).pixels
     return found
 
 

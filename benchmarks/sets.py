@@ -24,7 +24,7 @@ from searchdet.bank import Bank
 from searchdet.cache import Store
 from searchdet.config import BackboneOptions, EmbeddingOptions, ExemplarOptions, ProposalOptions
 from searchdet.describe import Describer, Regions
-from searchdet.enrol import build_bank, space_of
+from searchdet.enrol import build_bank
 from searchdet.examples import settle
 from searchdet.exemplars import Exemplar
 from searchdet.images import read_image
@@ -105,9 +105,8 @@ def bank_of(
     chosen += [against[i] for i in np.sort(rng.permutation(len(against))[:negatives])]
     backbone, options = one.describer.backbone, one.describer.embedding
     if masks == "auto":
-        space = space_of(backbone, options)
         regions = functools.partial(of_exemplar, describer=one.describer)
-        chosen = automask.apply(chosen, regions, space, Store(None, automask.CACHE_KIND))
+        chosen = automask.apply(chosen, regions, {}, Store(None, automask.CACHE_KIND))
     bank = build_bank(backbone, chosen, options, Store(CACHE / _code(), "exemplars"))
     return settle(bank, ExemplarOptions()).bank
 

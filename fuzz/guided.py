@@ -19,7 +19,7 @@ from pathlib import Path
 
 from mutate import FOUND, keep, signature
 
-LIMITS = ("-timeout=10", "-rss_limit_mb=4096", "-max_len=1000000", "-verbosity=0")
+LIMITS: tuple[str, ...] = ("-timeout=10", "-rss_limit_mb=4096", "-max_len=1000000", "-verbosity=0")
 LIMITS += ("-print_final_stats=1", f"-artifact_prefix={FOUND}/")
 """Of libFuzzer."""
 

@@ -52,7 +52,9 @@ def bank() -> Bank:
 
     def rows(count: int, seed: int) -> Rows:
         rng = np.random.default_rng(seed)
-        vectors, contexts = (l2_normalize(rng.normal(size=(count, DIM))) for _ in range(2))
+        vectors, contexts = (
+            l2_normalize(rng.normal(size=(count, DIM)).astype(np.float32)) for _ in range(2)
+        )
         shapes = rng.random((count, outline.DIM)).astype(np.float32)
         origins = tuple(
             Origin(f"{seed}/{i}.png", f"{seed}{i}" * 32, "file", "ab") for i in range(count)

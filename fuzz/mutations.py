@@ -10,7 +10,8 @@ from typing import Any
 
 MOST_BYTES = 1 << 22
 """No case grows beyond that."""
-NUMBERS = (0, 1, 2, 3, 7, 8, 15, 16, 31, 32, 63, 64, 100, 127, 128, 255, 256, 1000, 4096, 10000, 12000)
+NUMBERS: tuple[int, ...] = (0, 1, 2, 3, 7, 8, 15, 16, 31, 32, 63, 64, 100, 127, 128, 255, 256)
+NUMBERS += (1000, 4096, 10000, 12000)
 NUMBERS += (32767, 32768, 65535, 65536, 1 << 24, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, 1 << 32)
 NUMBERS += ((1 << 40), (1 << 53), (1 << 63) - 1, (1 << 64) - 1)
 VALUES: tuple[Any, ...] = (
@@ -148,7 +149,7 @@ def _inside(rng: random.Random, value: Any, root: Any) -> Any:
     elif draw < 0.14 and isinstance(made, list):
         made[key:key] = [made[key]] * rng.choice((1, 2, 50))
     elif draw < 0.2 and isinstance(made, dict):
-        made[rng.choice(("x", "", "bbox", "size", key + "x"))] = made.pop(key)
+        made[rng.choice(("x", "", "bbox", "size", f"{key}x"))] = made.pop(key)
     else:
         made[key] = _changed(rng, made[key], root)
     return made

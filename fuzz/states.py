@@ -102,7 +102,8 @@ def _renamed(rng: random.Random, state: State, name: str) -> None:
     new = rng.choice(
         (f"{name}.x", f"x.{name}", "", "\n", "\ud800", re.sub(r"\d", "7", name), "mask_token")
     )
-    state[rng.choice((new, new, new, 1, None, b"x"))] = state.pop(name)
+    key: Any = rng.choice((new, new, new, 1, None, b"x"))
+    state[key] = state.pop(name)
 
 
 def _twice(rng: random.Random, state: State, name: str) -> None:

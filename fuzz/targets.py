@@ -24,7 +24,7 @@ from searchdet.config import ExemplarOptions
 from searchdet.devices import Compute
 from searchdet.errors import SearchdetError
 from searchdet.examples import settle
-from searchdet.exemplars import find_coco, find_positives, load
+from searchdet.exemplars import Exemplar, find_coco, find_positives, load
 from searchdet.images import read_image
 from searchdet.limits import Limits
 from searchdet.output import Output, read_records
@@ -181,7 +181,7 @@ def coco(case: Case, folder: Path) -> None:
     )
 
 
-def _masks(found: list) -> None:
+def _masks(found: list[Exemplar]) -> None:
     for item in found:
         _require(item.mask.shape == item.pixels.shape[:2] and item.mask.any(), "a mask of its image")
 

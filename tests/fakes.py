@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from searchdet.backbones import FeatureMap
+from searchdet.checkpoints import WeightsInfo
 from searchdet.devices import Compute
 from searchdet.proposals.types import Proposals, from_masks
 
@@ -20,7 +21,7 @@ class GridBackbone:
     name = "grid"
     stride = 8
     dim = 4
-    weights = None
+    weights: WeightsInfo | None = None
     compute = Compute("cpu", "fp32")
     preprocessing = "none"
     min_score = 0.5
@@ -41,8 +42,8 @@ class GivenProposer:
     """Returns the masks it was made with."""
 
     name = "given"
-    weights = None
-    compute = None
+    weights: WeightsInfo | None = None
+    compute: Compute | None = None
     guided = False
 
     def __init__(self, masks: np.ndarray, quality: list[float] | None = None) -> None:
