@@ -34,14 +34,24 @@ class Cross:
 
 @dataclass(slots=True)
 class Keys:
-    """Image tokens of a batch of prompts in factors; see the module's docstring. None before the
-    first layer has written anything."""
+    """Image tokens of a batch of prompts in factors; see the module's docstring. Before the first layer
+    has written, rho and rows are None and rank is 0.
 
+    room: (B, most rows, N), of which the first ``rank`` rows are the weights, so that they stay where
+    they are when more are written. written: per attention so far, how the values of the prompt tokens
+    differ from the last one's (B, H, T - 1, d), and that one's (B, H * d).
+    """
+
+    room: Tensor
+    rank: int
     rho: Tensor | None
-    weights: Tensor | None
     rows: Tensor | None
     beta: Tensor
-    written: list[Tensor]
+    written: list[tuple[Tensor, Tensor]]
+
+    @property
+    def weights(self) -> Tensor:
+        return self.room[:, : self.rank]
 
 
 def _split(weight: Tensor, heads: int) -> Tensor:
@@ -94,11 +104,13 @@ def heads_of(projected: Tensor, cross: Cross) -> Tensor:
     return projected.view(count, tokens, heads, -1).transpose(1, 2).contiguous()
 
 
-def by_shared(left: Tensor, right: Tensor) -> Tensor:
-    """(B, H, T, x) with (H, x, y) -> (B, H, T, y), without a copy of ``right`` for every prompt."""
+def by_shared(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
+    """(B, H, T, x) with (H, x, y) -> (B, H, T, y), without a copy of ``right`` for every prompt; into
+    ``out`` where it is given."""
+    if out is None:
+        out = left.new_empty(*left.shape[:3], right.shape[2])
     if left.is_cuda:
-        return torch.matmul(left, right)
-    out = left.new_empty(*left.shape[:3], right.shape[2])
+        return torch.matmul(left, right, out=out)
     for one, into in zip(left, out, strict=True):
         torch.bmm(one, right, out=into)
     return out
@@ -106,7 +118,7 @@ def by_shared(left: Tensor, right: Tensor) -> Tensor:
 
 def add_factors(scores: Tensor, q: Tensor, place: Tensor | None, cross: Cross, keys: Keys) -> None:
     """Turn scores against S_l into scores against the keys, in place. scores (B, H, T, N)."""
-    if keys.rho is None or keys.weights is None or keys.rows is None or place is None:
+    if keys.rho is None or keys.rows is None or place is None:
         return
     scores *= keys.rho[:, None, None]
     if scores.is_cuda:
@@ -127,7 +139,7 @@ def read_image(
     scores = by_shared(q, image)
     add_factors(scores, q, place, read, keys)
     chance = scores.softmax(-1)
-    if keys.rho is None or keys.weights is None or keys.rows is None:
+    if keys.rho is None or keys.rows is None:
         mixed = by_shared(chance, values)
     else:
         flat = chance.flatten(1, 2)

@@ -5,13 +5,15 @@ tokens S (C, N), and each layer changes them only by what a few prompt tokens wr
 image tokens of a prompt are kept in factors,
 
     keys = rho * S_l + W^T Z + beta        S_l (C, N) shared by all prompts, rho (N),
-                                           W (R, C), Z (R, N) with R about 60 to 120, beta (C)
+                                           W (R, C), Z (R, N) with R about 50 to 100, beta (C)
 
-where Z holds the softmax weights with which image cells read prompt tokens and W what they read. A
-LayerNorm keeps this form: centring acts on S_l and W, the variance is a quadratic form in Z, and the
-scale goes into rho and Z. All projections of S_l are made once per image; per prompt nothing of size
-N x C is ever made, and the C x C projections of image tokens become projections of the few prompt
-tokens (q . (W_k x) = (W_k^T q) . x). Masks are upscaled for prompts that pass the IoU threshold only.
+where Z holds the softmax weights with which image cells read prompt tokens and W what they read. The
+weights of a head sum to one, so its last token needs no row of its own: what it says is constant, and
+the others say how they differ from it. A LayerNorm keeps this form: centring acts on S_l and W, the
+variance is a quadratic form in Z, and the scale goes into rho and Z. All projections of S_l are made
+once per image; per prompt nothing of size N x C is ever made, and the C x C projections of image tokens
+become projections of the few prompt tokens (q . (W_k x) = (W_k^T q) . x). Masks are upscaled for
+prompts that pass the IoU threshold only.
 """
 
 from __future__ import annotations
@@ -69,7 +71,8 @@ class ImageSide:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """quality (B, M): predicted IoU of the multi-mask outputs. The rest is for ``logits``."""
+    """quality (B, M): predicted IoU of the multi-mask outputs. The rest is for ``logits``; tokens
+    (B, 1 + M, C): of the predicted IoU and of the outputs."""
 
     quality: Tensor
     tokens: Tensor
@@ -88,6 +91,8 @@ class PointDecoder:
         self._write = [writing(layer.cross_attn_image_to_token) for layer in self._layers]
         self._final = reading(decoder.transformer.final_attn_token_to_image)
         self._chains, self._rows = written_rows(self._layers, self._write)
+        # what is used at the end: not the token of the single mask, nor those of the point
+        self._used = [0, *range(2, 1 + decoder.num_mask_tokens)]
         self._up = Upscaling(decoder, self._layers[-1].norm4.bias)
 
     @torch.inference_mode()
@@ -131,7 +136,7 @@ class PointDecoder:
     def decode(self, image: ImageSide, points: Tensor) -> Decoded:
         """One foreground point a prompt: (B, 2) xy in pixels of SAM's input frame."""
         tokens = self._tokens(points)
-        keys = Keys(None, None, None, tokens.new_zeros(tokens.shape[2]), [])
+        keys = self._no_keys(image, tokens)
         queries = tokens
         for i, layer in enumerate(self._layers):
             if layer.skip_first_layer_pe:
@@ -146,6 +151,7 @@ class PointDecoder:
             queries = layer.norm3(queries + layer.mlp(queries))
             self._write_image(i, level, queries + tokens, queries, keys)
         shared = (image.final_image, image.final_place, image.final_values)
+        queries, tokens = queries[:, self._used], tokens[:, self._used]
         queries = queries + read_image(self._final, queries + tokens, shared, keys)
         queries = self._decoder.transformer.norm_final_attn(queries)
         quality = self._decoder.iou_prediction_head(queries[:, 0])[:, 1:]
@@ -158,6 +164,12 @@ class PointDecoder:
         own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
         return torch.cat([own.expand(len(points), -1, -1), sparse], 1)
 
+    def _no_keys(self, image: ImageSide, tokens: Tensor) -> Keys:
+        count, length, channels = tokens.shape
+        rank = sum(write.image_weight.shape[0] * (length - 1) + 1 for write in self._write)
+        room = tokens.new_empty(count, rank, image.grid[0] * image.grid[1])
+        return Keys(room, 0, None, None, tokens.new_zeros(channels), [])
+
     def _write_image(self, i: int, level: _Level, at: Tensor, what: Tensor, keys: Keys) -> None:
         """Image tokens read the prompt tokens, and the norm after it; changes ``keys``."""
         write = self._write[i]
@@ -165,60 +177,70 @@ class PointDecoder:
         values = heads_of(write.module.v_proj(what), write)
         scores = by_shared(k, level.write_image)
         add_factors(scores, k, level.write_place, write, keys)
-        chance = scores.softmax(2).flatten(1, 2)
-        keys.written.append(values)
+        chance = scores.softmax(2)[:, :, :-1]
+        last = values[:, :, -1:].flatten(1)
+        values = values[:, :, :-1] - values[:, :, -1:]
+        keys.written.append((values, last))
         told = torch.einsum("bhtd,hdc->bhtc", values, write.other).flatten(1, 2)
-        count, _, cells = chance.shape
-        constant = (keys.beta + write.module.out_proj.bias).expand(count, 1, -1)
-        ones = chance.new_ones(count, 1, cells)
-        if keys.weights is None or keys.rows is None:
-            weights, rows = torch.cat([chance, ones], 1), torch.cat([told, constant], 1)
-        else:
-            weights = torch.cat([keys.weights, chance, ones], 1)
-            rows = torch.cat([keys.rows, told, constant], 1)
-        self._normalise(i, level, weights, rows, keys)
+        constant = (keys.beta + write.module.out_proj.bias + last @ write.other.flatten(0, 1))[:, None]
+        weights = keys.room[:, keys.rank : keys.rank + told.shape[1]]
+        weights.view(chance.shape).copy_(chance)
+        keys.rank += told.shape[1] + 1
+        keys.room[:, keys.rank - 1] = 1
+        rows = torch.cat([told, constant] if keys.rows is None else [keys.rows, told, constant], 1)
+        self._normalise(i, level, rows, keys)
 
-    def _normalise(self, i: int, level: _Level, weights: Tensor, rows: Tensor, keys: Keys) -> None:
+    def _normalise(self, i: int, level: _Level, rows: Tensor, keys: Keys) -> None:
         """LayerNorm over channels of rho * S + rows^T weights, in factors."""
         norm = self._layers[i].norm4
-        rows = rows - rows.mean(2, keepdim=True)
-        dots = self._dots(level, keys, weights.shape)
+        weights, rows = keys.weights, rows - rows.mean(2, keepdim=True)
+        products = self._products(level, keys)
         square = level.square
         if keys.rho is not None:
-            dots *= keys.rho[:, None]
+            products *= keys.rho[:, None]
             square = square * keys.rho**2
-        dots *= 2
-        dots = torch.baddbmm(dots, rows @ rows.transpose(1, 2), weights)
-        dots *= weights
-        variance = (square + dots.sum(1)) / rows.shape[2]
+        _add_quadratic(products, rows @ rows.transpose(1, 2), weights)
+        products *= weights
+        variance = (square + products.sum(1)) / rows.shape[2]
         inverse = (variance.clamp(min=0) + norm.eps).rsqrt()
         weights *= inverse[:, None]
         keys.rho = inverse if keys.rho is None else keys.rho * inverse
-        keys.weights, keys.rows, keys.beta = weights, rows * norm.weight, norm.bias
+        keys.rows, keys.beta = rows * norm.weight, norm.bias
 
-    def _dots(self, level: _Level, keys: Keys, shape: torch.Size) -> Tensor:
-        """rows . S_l for every row of the factors, (B, R, N), from the small factors of the rows.
+    def _products(self, level: _Level, keys: Keys) -> Tensor:
+        """Twice rows . S_l for every row of the factors, (B, R, N), from the small factors of the rows.
 
         Rows come in the order written: after each attention's rows its constant row.
         """
-        parts = []
-        for j, values in enumerate(keys.written):
-            parts.append(by_shared(values, level.dots[j]).flatten(1, 2))
-            parts.append(level.consts[j].expand(shape[0], 1, -1))
-        return torch.cat(parts, 1)
+        out = torch.empty_like(keys.weights, memory_format=torch.contiguous_format)
+        end = 0
+        for j, (values, last) in enumerate(keys.written):
+            start, end = end, end + values.shape[1] * values.shape[2] + 1
+            shape = (*values.shape[:3], out.shape[2])
+            by_shared(2 * values, level.dots[j], out[:, start : end - 1].view(shape))
+            out[:, end - 1] = 2 * (last @ level.dots[j].flatten(0, 1) + level.consts[j])
+        return out
 
     @torch.inference_mode()
     def logits(self, image: ImageSide, decoded: Decoded, prompt: int, masks: list[int]) -> Tensor:
         """Mask logits (len(masks), 4h, 4w) of one prompt; ``masks`` index the multi-mask outputs."""
         keys = decoded.keys
-        if keys.rho is None or keys.weights is None or keys.rows is None:
+        if keys.rho is None or keys.rows is None:
             raise ValueError("a decoder without layers has no masks")
         factors = (keys.rho[prompt], keys.weights[prompt], keys.rows[prompt])
-        outputs = [1 + m for m in masks]
-        tokens = decoded.tokens[prompt, 1:]
         mlps = self._decoder.output_hypernetworks_mlps
-        hyper = torch.stack([mlps[m](tokens[m]) for m in outputs])
+        hyper = torch.stack([mlps[1 + m](decoded.tokens[prompt, 1 + m]) for m in masks])
         return self._up.logits(image.upscaled, image.grid, factors, hyper)
+
+
+def _add_quadratic(out: Tensor, gram: Tensor, weights: Tensor) -> None:
+    """Add to ``out`` (B, R, N) what, multiplied with the weights and summed over R, is the quadratic
+    form of the symmetric ``gram`` (B, R, R) in them: a quarter of it is never computed."""
+    half = gram.shape[1] // 2
+    upper = gram[:, :half].clone()
+    upper[:, :, half:] *= 2
+    out[:, :half].baddbmm_(upper, weights)
+    out[:, half:].baddbmm_(gram[:, half:, half:], weights[:, half:])
 
 
 def _column(vector: Tensor | None) -> Tensor | float:

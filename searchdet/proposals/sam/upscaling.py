@@ -16,8 +16,10 @@ class Upscaling:
 
     def __init__(self, decoder: Any, beta: Tensor) -> None:
         one, norm, act, two, _ = decoder.output_upscaling
-        self.first = _transposed(one)  # (4 * c1, C)
-        self._constant = self.first @ beta + one.bias.detach().repeat_interleave(4)
+        # (4 * c1, C) and (4 * c1, 1); centred over channels here, so that the norm need not do it
+        first = _transposed(one)
+        constant = first @ beta + one.bias.detach().repeat_interleave(4)
+        self.first, self._constant = _centred(first), _centred(constant[:, None])
         self._second = _transposed(two)  # (4 * c2, c1)
         self._second_bias = two.bias.detach().repeat_interleave(4)[:, None]
         self._norm, self._act = norm, act
@@ -32,12 +34,11 @@ class Upscaling:
         rho, weights, rows = factors
         height, width = grid
         cells = height * width
-        wide = torch.addcmul(self._constant[:, None], image, rho)
+        wide = torch.addcmul(self._constant, image, rho)
         wide.addmm_(self.first @ rows.T, weights)
         wide = wide.view(-1, 4 * cells)
-        wide -= wide.mean(0)
         wide *= (wide.square().mean(0) + self._norm.eps).rsqrt_()
-        wide.mul_(self._norm.weight[:, None]).add_(self._norm.bias[:, None])
+        wide = torch.addcmul(self._norm.bias[:, None], wide, self._norm.weight[:, None])
         wide = self._act(wide)
         out = hyper.new_empty(len(hyper), 4, 4, cells)
         for sub in range(4):
@@ -47,6 +48,12 @@ class Upscaling:
         # (mask, inner row, inner column, outer row, outer column, row, column)
         placed: Tensor = out.view(-1, 2, 2, 2, 2, height, width).permute(0, 5, 3, 1, 6, 4, 2)
         return placed.reshape(-1, 4 * height, 4 * width)
+
+
+def _centred(matrix: Tensor) -> Tensor:
+    """Without the mean over channels of each sub-cell's rows."""
+    rows = matrix.view(-1, 4, matrix.shape[1])
+    return (rows - rows.mean(0)).view(matrix.shape)
 
 
 def _transposed(convolution: Any) -> Tensor:
