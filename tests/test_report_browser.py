@@ -115,6 +115,15 @@ def test_sliders_decide_as_export_does(opened: object, tmp_path: Path) -> None:
     assert at_it_and_above[0] == at_it_and_above[1] + 1
     view.page.get_by_role("button", name="Reset all").click()
     assert view.counts() == expected(tmp_path, Limits())
+    view.number("lead").fill("0.1")
+    assert view.counts() == expected(tmp_path, Limits(class_margin=0.1))
+    assert view.counts() != expected(tmp_path, Limits())
+    view.number("lead").fill("-1")  # not a lead: export refuses it
+    assert view.counts() == expected(tmp_path, Limits(class_margin=0.1))
+    view.number("lead").blur()
+    assert view.number("lead").input_value() == "0.1"
+    view.page.get_by_role("button", name="Reset all").click()
+    assert view.counts() == expected(tmp_path, Limits())
     assert view.quiet(), view.events
 
 
@@ -126,6 +135,10 @@ def test_records_of_several_runs_keep_their_own_limits(opened: object, tmp_path:
     assert view.counts() == expected(tmp_path, Limits())
     assert view.number("score").input_value() == ""
     assert view.number("score").get_attribute("placeholder") == "varies"
+    assert view.number("lead").input_value() == ""
+    view.number("lead").fill("0")
+    assert view.counts() == expected(tmp_path, Limits(class_margin=0.0))
+    view.number("lead").fill("")
     view.number("score", 1).fill("0.5")
     assert view.counts() == expected(tmp_path, Limits(class_min_score=(("nut", 0.5),)))
     view.number("score", 1).fill("")
@@ -144,13 +157,19 @@ def test_the_flags_mean_what_is_shown(opened: object, tmp_path: Path) -> None:
     view.number("score").fill("0.425001")
     view.number("margin").fill("-0.1")
     view.number("margin", 1).fill(str(reports.LEAST["margin"]))  # as in the records: no flag
+    view.number("lead").fill("0.05")
     words = shlex.split(flags.text_content())
     assert words == [
         *("--class-min-score", f"{label}=0.425001"),
         *("--class-min-margin", f"{label}=-0.1"),
+        *("--class-margin", "0.05"),
     ]
     assert shlex.split(command.text_content())[5:] == words
-    limits = Limits(class_min_score=pairs([words[1]], ""), class_min_margin=pairs([words[3]], ""))
+    limits = Limits(
+        class_min_score=pairs([words[1]], ""),
+        class_min_margin=pairs([words[3]], ""),
+        class_margin=float(words[5]),
+    )
     found = sum(len(detections(record, limits)) for record in read_records(folder))
     assert view.counts()[0] == found
     elsewhere = opened(report.write(folder, tmp_path / "page.html").path)

@@ -68,7 +68,7 @@ class ImageEncoder:
         count, rows, columns, _ = projected.shape
         q, k, v = projected.view(count, rows * columns, 3, block.heads, -1).permute(2, 0, 3, 1, 4)
         across, down = _position_bias(q, block, (rows, columns))
-        attend = _attend_whole if block.window else _attend_global
+        attend = _attend_windows if block.window else _attend_global
         mixed = attend(q, k, v, down, across)
         mixed = mixed.transpose(1, 2).reshape(count, rows, columns, dim)
         mixed = _unwindow(mixed, block.window, height, width) if block.window else mixed[0]
@@ -113,7 +113,8 @@ def _windows(projected: Tensor, bias: Tensor, window: int) -> Tensor:
 def _unwindow(mixed: Tensor, window: int, height: int, width: int) -> Tensor:
     high, wide = -(-height // window), -(-width // window)
     joined = mixed.view(high, wide, window, window, -1).permute(0, 2, 1, 3, 4)
-    return joined.reshape(high * window, wide * window, -1)[:height, :width]
+    # contiguous: a linear layer over a view of it would copy its weights for every row
+    return joined.reshape(high * window, wide * window, -1)[:height, :width].contiguous()
 
 
 def _position_bias(q: Tensor, block: _Block, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -126,10 +127,22 @@ def _position_bias(q: Tensor, block: _Block, grid: tuple[int, int]) -> tuple[Ten
     return across.reshape(shape), down.reshape(shape)
 
 
-def _attend_whole(q: Tensor, k: Tensor, v: Tensor, down: Tensor, across: Tensor) -> Tensor:
-    """Attention of small windows with their whole bias."""
-    bias = (down[..., :, None] + across[..., None, :]).flatten(-2)
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+def _attend_windows(q: Tensor, k: Tensor, v: Tensor, down: Tensor, across: Tensor) -> Tensor:
+    """Attention inside windows; as ``attend_blocks``, with a window in place of a block of queries."""
+    if q.is_cuda:
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=_bias(down, across))
+    out = torch.empty_like(q, memory_format=torch.contiguous_format)
+    scaled = q * q.shape[-1] ** -0.5
+    for window in range(len(q)):
+        scores = _bias(down[window], across[window])
+        scores.baddbmm_(scaled[window], k[window].transpose(1, 2))
+        torch.bmm(scores.softmax(-1), v[window], out=out[window])
+    return out
+
+
+def _bias(down: Tensor, across: Tensor) -> Tensor:
+    """(..., tokens, rows) and (..., tokens, columns) -> (..., tokens, keys): a key's row and column."""
+    return (down[..., :, None] + across[..., None, :]).flatten(-2)
 
 
 def _attend_global(q: Tensor, k: Tensor, v: Tensor, down: Tensor, across: Tensor) -> Tensor:
@@ -145,17 +158,13 @@ def attend_blocks(q: Tensor, k: Tensor, v: Tensor, down: Tensor, across: Tensor)
     key is the sum of its row's and its column's.
     """
     _, heads, tokens, dim = q.shape
-    rows, columns = down.shape[-1], across.shape[-1]
     out = torch.empty_like(q)
     for head in range(heads):
         queries = (q[0, head] * dim**-0.5).contiguous()
         keys, values = k[0, head].T.contiguous(), v[0, head].contiguous()
         for start in range(0, tokens, QUERY_BLOCK):
             part = slice(start, start + QUERY_BLOCK)
-            scores = queries[part] @ keys
-            grid = scores.view(-1, rows, columns)
-            grid += down[0, head, part, :, None]
-            grid += across[0, head, part, None, :]
+            scores = _bias(down[0, head, part], across[0, head, part]).addmm_(queries[part], keys)
             out[0, head, part] = scores.softmax(-1) @ values
     return out
 

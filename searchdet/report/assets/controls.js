@@ -65,15 +65,17 @@ function chart(label, values, low, high, own) {
   return { drawn, move };
 }
 
-// A slider and a number field for one least value of one class
+// A slider and a number field for one least value, of one class or (the lead) of all
 function limitOf(label, which, values, usual) {
   const own = ofRecords(label, which);
-  const [low, high] = rangeOf(values, [usual, ...(which === "margin" ? [0] : [])]);
-  const words = `Least ${which}`;
-  const slider = make("input", { type: "range", min: low, max: high, step: 0.001, "aria-label": `${words} of ${classes[label]}` });
+  const lead = which === "lead";
+  const [low, high] = lead ? [0, rangeOf(values, [usual])[1]] : rangeOf(values, [usual, ...(which === "margin" ? [0] : [])]);
+  const words = lead ? "Least lead" : `Least ${which}`;
+  const of = lead ? "over the second class" : `of ${classes[label]}`;
+  const slider = make("input", { type: "range", min: low, max: high, step: 0.001, "aria-label": `${words} ${of}` });
   const number = make("input", {
     type: "number", step: 0.001, inputmode: "decimal", id: `${which}${label}`, placeholder: "varies",
-    "data-limit": which, "data-class": label, autocomplete: "off",
+    "data-limit": which, "data-class": label, autocomplete: "off", ...(lead ? { min: 0, max: 2 } : {}),
   });
   const apply = (value) => {
     set[which][label] = value === null || value === own ? null : value;
@@ -81,7 +83,8 @@ function limitOf(label, which, values, usual) {
   };
   slider.addEventListener("input", () => apply(Math.round(slider.valueAsNumber * 1000) / 1000));
   number.addEventListener("input", () => {
-    if (number.value === "" ? !number.validity.badInput : Number.isFinite(number.valueAsNumber)) {
+    const { badInput, rangeUnderflow, rangeOverflow } = number.validity;
+    if (number.value === "" ? !badInput : Number.isFinite(number.valueAsNumber) && !rangeUnderflow && !rangeOverflow) {
       apply(number.value === "" ? null : number.valueAsNumber);
     }
   });
@@ -140,6 +143,17 @@ function panelOf(label) {
     back.disabled = set.score[label] === null && set.margin[label] === null;
   };
   return { panel, refresh };
+}
+
+// The lead over the second class, where there are two
+function leadPanel() {
+  const gaps = images.flatMap((image) => Array.from(image.gap).filter((value) => !Number.isNaN(value)));
+  if (!gaps.length) return null;
+  const lead = limitOf(0, "lead", gaps, head.rules[0].classMargin);
+  const row = make("div", { class: "slide margin" }, lead.label, lead.slider, lead.number);
+  const known = make("p", { class: "known", text: "Over the second class of a candidate; 0 asks for none." });
+  const panel = make("section", { class: "class" }, make("h3", { text: "Between classes" }), row, known);
+  return { panel, refresh: lead.refresh };
 }
 
 function folderPath() {
@@ -208,6 +222,11 @@ function startSide() {
     $("classes").append(panels[label].panel);
     $("class").append(make("option", { value: label, text: name }));
   });
+  const lead = leadPanel();
+  if (lead) {
+    panels.push(lead);
+    $("classes").append(lead.panel);
+  }
   about();
   const path = folderPath();
   if (path) {
@@ -216,8 +235,7 @@ function startSide() {
     document.title = `${name} \u00b7 searchdet report`;
   }
   $("reset").addEventListener("click", () => {
-    set.score.fill(null);
-    set.margin.fill(null);
+    Object.values(set).forEach((values) => values.fill(null));
     changed(true);
   });
   document.querySelectorAll("[data-copy]").forEach((button) => button.addEventListener("click", () => copy(button)));

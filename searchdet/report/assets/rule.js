@@ -24,16 +24,18 @@ const images = head.images.map((found, index) => {
   });
 });
 
-// What the user has set, by class; null: as in the record.
-const set = { score: classes.map(() => null), margin: classes.map(() => null) };
+// What the user has set, by class (the lead over the second class: for all); null: as in the record.
+const set = { score: classes.map(() => null), margin: classes.map(() => null), lead: [null] };
 const totals = { all: 0, images: 0, classes: classes.map(() => 0), record: 0 };
 images.forEach((image) => (totals.record += image.accepted));
 
-const anySet = () => [...set.score, ...set.margin].some((value) => value !== null);
+const anySet = () => Object.values(set).flat().some((value) => value !== null);
+
+const given = (rule, label, which) => (which === "lead" ? rule.classMargin : rule.classes[label][which]);
 
 function least(image, label, which) {
   const own = set[which][label];
-  return own === null ? image.rule.classes[label][which] : own;
+  return own === null ? given(image.rule, label, which) : own;
 }
 
 function failing(image, j) {
@@ -41,7 +43,7 @@ function failing(image, j) {
   if (image.lost.has(j)) return "lost";
   if (image.score[j] < least(image, label, "score")) return "score";
   if (image.margin[j] < least(image, label, "margin")) return "margin"; // false for NaN: no negatives
-  const lead = image.rule.classMargin;
+  const lead = least(image, 0, "lead");
   return lead > 0 && image.gap[j] < lead ? "class_margin" : null;
 }
 
@@ -51,7 +53,7 @@ function slack(image, j) {
   let found = image.score[j] - least(image, label, "score");
   const margin = image.margin[j] - least(image, label, "margin");
   if (margin < found) found = margin;
-  const lead = image.rule.classMargin;
+  const lead = least(image, 0, "lead");
   if (lead > 0 && image.gap[j] - lead < found) found = image.gap[j] - lead;
   return found;
 }
@@ -81,10 +83,10 @@ function decide() {
 function ofRecords(label, which) {
   let found = null;
   for (const rule of head.rules) {
-    const own = rule.classes[label];
-    if (own === undefined) continue;
-    if (found !== null && found !== own[which]) return null;
-    found = own[which];
+    if (which !== "lead" && rule.classes[label] === undefined) continue;
+    const own = given(rule, label, which);
+    if (found !== null && found !== own) return null;
+    found = own;
   }
   return found;
 }
@@ -98,5 +100,6 @@ function flags() {
       if (set[which][label] !== null) words.push(`${flag} ${quoted(`${name}=${set[which][label]}`)}`);
     });
   }
+  if (set.lead[0] !== null) words.push(`--class-margin ${set.lead[0]}`);
   return words;
 }
