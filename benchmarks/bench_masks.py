@@ -22,8 +22,8 @@ import numpy as np
 import torch
 from common import (
     TINY_SAM,
-    alternate,
     matrix_rates,
+    means,
     peak_above,
     photographs,
     real_sized_sam,
@@ -110,7 +110,7 @@ def encoder() -> None:
             gap = (network(image) - wanted).abs().max() / wanted.abs().max()
             print(f"encoder {name}: largest relative difference to stock fp32 {gap:.2g}")
         calls = {"stock": lambda: sam.image_encoder(image)}
-        spent = alternate(calls | {n: lambda f=f: f(image) for n, f in fast.items()}, 2)
+        spent = means(calls | {n: lambda f=f: f(image) for n, f in fast.items()}, 3, 20)
     rates, work = matrix_rates(), encoder_gflop()
     print(f"encoder stock fp32: {spent['stock']:.2f} s")
     for name in fast:
@@ -164,8 +164,8 @@ def decoder() -> None:
         print(f"decoder: largest relative difference of logits {gap:.2g}, of predicted IoU {other:.2g}")
         best = torch.cat([fast.decode(side, part).quality.max(1).values for part in every.split(64)])
         threshold = float(best.quantile(1 - SURVIVING))
-        spent = alternate(
-            {"stock": lambda: stock_all(every), "ours": lambda: ours_all(every, threshold)}, 2
+        spent = means(
+            {"stock": lambda: stock_all(every), "ours": lambda: ours_all(every, threshold)}, 2, 30
         )
     print(
         f"decoder, 1024 points, {SURVIVING:.0%} surviving: stock fp32 in batches of 64 "
@@ -218,7 +218,7 @@ def generator() -> None:
         "everything, fp32": run("everything, fp32", lambda: precise.propose(image)),
         "stock": run("stock", lambda: theirs.generate(image)),
     }
-    spent = alternate(calls, 2)
+    spent = means(calls, 2, 30)
     for name, seconds in spent.items():
         ratio = spent["stock"] / seconds
         print(f"generator 1800x1200, {name}: {seconds:.1f} s, {ratio:.1f}x stock, {sizes[name]} masks")

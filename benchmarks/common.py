@@ -34,6 +34,21 @@ def alternate(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, flo
     return best
 
 
+def means(calls: dict[str, Callable[[], Any]], rounds: int, least: float) -> dict[str, float]:
+    """Mean seconds of each call. All in turn, ``rounds`` times, and in each turn as often as fills
+    ``least`` seconds: where a processor is slow for half a minute, the fastest of a few calls says
+    more about luck the shorter a call is."""
+    spent, made = dict.fromkeys(calls, 0.0), dict.fromkeys(calls, 0)
+    for _ in range(rounds):
+        for name, call in calls.items():
+            started = time.perf_counter()
+            while time.perf_counter() - started < least:
+                call()
+                made[name] += 1
+            spent[name] += time.perf_counter() - started
+    return {name: spent[name] / made[name] for name in calls}
+
+
 def peak_above(call: Callable[[], Any]) -> float:
     """GB of resident memory that a call needs at its worst above what was there before (Linux)."""
     Path("/proc/self/clear_refs").write_text("5")

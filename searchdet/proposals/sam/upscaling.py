@@ -38,7 +38,7 @@ class Upscaling:
         wide.addmm_(self.first @ rows.T, weights)
         wide = wide.view(-1, 4 * cells)
         wide *= (wide.square().mean(0) + self._norm.eps).rsqrt_()
-        wide = torch.addcmul(self._norm.bias[:, None], wide, self._norm.weight[:, None])
+        torch.addcmul(self._norm.bias[:, None], wide, self._norm.weight[:, None], out=wide)
         wide = self._act(wide)
         out = hyper.new_empty(len(hyper), 4, 4, cells)
         for sub in range(4):

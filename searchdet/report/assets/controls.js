@@ -151,7 +151,7 @@ function leadPanel() {
   if (!gaps.length) return null;
   const lead = limitOf(0, "lead", gaps, head.rules[0].classMargin);
   const row = make("div", { class: "slide margin" }, lead.label, lead.slider, lead.number);
-  const known = make("p", { class: "known", text: "Over the second class of a candidate; 0 asks for none." });
+  const known = make("p", { class: "known", text: "Over the second class; 0 asks for none." });
   const panel = make("section", { class: "class" }, make("h3", { text: "Between classes" }), row, known);
   return { panel, refresh: lead.refresh };
 }
