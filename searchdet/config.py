@@ -75,7 +75,7 @@ class ProposalOptions:
     stability_score_thresh: float = 0.95
     crop_layers: int = 0
     prompting: str = "everything"
-    guided_share: float = 0.3
+    guided_share: float = 0.27
     tile: int = 0
     tile_overlap: float = 0.2
     min_area: float = 0.02
