@@ -1,6 +1,6 @@
 """How many of the detections of ``--prompting everything`` guided prompting keeps, small test SAM.
 
-    python benchmarks/bench_guided.py [--share 0.27] [--images 5] [--sets scenes screws ...]
+    python benchmarks/bench_guided.py [--share SHARE] [--images 5] [--sets scenes screws ...]
 
 A detection is kept where guided prompting gives one of the same class with a mask IoU of 0.5 or more.
 Positive and negative folders of each set are used. The least score is 0.3, so that there is something
@@ -19,6 +19,7 @@ import numpy as np
 from common import DATA, SETS, TINY_SAM, machine
 from PIL import Image
 
+from searchdet.config import ProposalOptions
 from searchdet.detector import Detector
 from searchdet.records import Candidate
 
@@ -111,7 +112,7 @@ def compare(name: str, share: float, images: int, scratch: Path) -> tuple[int, i
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--share", type=float, default=0.27)
+    parser.add_argument("--share", type=float, default=ProposalOptions().guided_share)
     parser.add_argument("--images", type=int, default=5)
     parser.add_argument("--sets", nargs="*", default=["scenes", *SETS])
     chosen = parser.parse_args()

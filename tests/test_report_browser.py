@@ -118,7 +118,7 @@ def test_sliders_decide_as_export_does(opened: object, tmp_path: Path) -> None:
     view.number("lead").fill("0.1")
     assert view.counts() == expected(tmp_path, Limits(class_margin=0.1))
     assert view.counts() != expected(tmp_path, Limits())
-    view.number("lead").fill("-1")  # not a lead: export refuses it
+    view.number("lead").fill("-1")  # not a lead: detect refuses it
     assert view.counts() == expected(tmp_path, Limits(class_margin=0.1))
     view.number("lead").blur()
     assert view.number("lead").input_value() == "0.1"
