@@ -289,12 +289,11 @@ def heeding() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_finishes_what_is_done(world: Path, number: signal.Signals) -> None:
-    words = hang(world, "time.sleep(600)")
+    words = hang(world, "(open('hung', 'w').close(), time.sleep(600))")
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, preexec_fn=heeding) as process:
         deadline = time.monotonic() + 100
-        while not (world / "out/exemplars").exists() and time.monotonic() < deadline:
+        while not (world / "hung").exists() and time.monotonic() < deadline:
             time.sleep(0.1)
-        time.sleep(2)
         process.send_signal(number)
         try:
             _, said = process.communicate(timeout=60)

@@ -101,7 +101,6 @@ def test_a_run_over_all_of_them_records_each(world: Path) -> None:
             put(folder, made)
     names = {path.name for path in folder.iterdir()}
     specials = factory.put_specials(folder)
-    before = time.monotonic()
     wanted = names | (specials.keys() - {"folder.jpg"})  # a folder is no image of its folder
     (world / "list").write_text("\n".join(f"in/odd/{name}" for name in sorted(wanted)))
     for path in (
@@ -113,7 +112,6 @@ def test_a_run_over_all_of_them_records_each(world: Path) -> None:
         assert path.is_symlink() or path.exists()
     result = call("@list", "-o", "out", "--proposals", "regions", "--save", "none", "--format", "coco")
     assert result.exit_code == 3, result.stderr
-    assert time.monotonic() - before < 120
     by_name = {made.name: made.outcomes for made in EVERY} | {n: {c} for n, c in specials.items()}
     records = world / "out/records/in/odd"
     assert {path.name.removesuffix(".json") for path in records.iterdir()} == wanted

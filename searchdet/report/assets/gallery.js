@@ -169,6 +169,7 @@ function fill(card) {
 const near = new IntersectionObserver(
   (entries) => {
     for (const { target, isIntersecting } of entries) {
+      if (!target.isConnected) continue; // listed anew since it was seen
       target.toggleAttribute("data-near", isIntersecting);
       if (isIntersecting) fill(target);
       else target.firstChild.firstChild.replaceChildren();
