@@ -142,8 +142,10 @@ def _replay(path: Path) -> int:
 
 
 def _options() -> argparse.Namespace:
+    from seeds import SEEDS
+
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--target", action="append", help="images, checkpoints, ...; repeatable; all")
+    parser.add_argument("--target", action="append", choices=list(SEEDS), help="repeatable; all")
     parser.add_argument("--seconds", type=float, default=60.0, help="for all targets together")
     parser.add_argument("--cases", type=int, default=0, help="of each target, instead of --seconds")
     parser.add_argument("--start", type=int, default=0, help="number of the first case")

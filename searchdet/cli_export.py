@@ -125,9 +125,11 @@ def _tell(summary: Summary, target: Path) -> None:
 
 
 def _require_finite(limits: Limits) -> None:
+    from .config import require_lead
     from .errors import UsageError
 
     given = [limits.min_score, limits.min_margin, limits.class_margin]
     given += [value for _, value in (*limits.class_min_score, *limits.class_min_margin)]
     if not all(math.isfinite(value) for value in given if value is not None):
         raise UsageError("a limit is not a finite number.", "For example --min-score 0.4.")
+    require_lead(limits.class_margin or 0.0)

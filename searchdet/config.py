@@ -43,6 +43,11 @@ def require_share(name: str, value: float) -> None:
     require(0.0 <= value <= 1.0, f"{name} is {value}; it must lie between 0 and 1.")
 
 
+def require_lead(value: float) -> None:
+    """Raise UsageError unless ``value`` is a lead over the second class, 0 for none."""
+    require(0.0 <= value <= 2.0, "--class-margin must lie between 0 and 2.")
+
+
 @dataclass(frozen=True, slots=True)
 class BackboneOptions:
     """How a backbone is loaded and fed. ``feat_short_side`` None means the backbone's own default."""
@@ -170,7 +175,7 @@ class ScoringOptions:
             require(value is None or -2.0 <= value <= 1.0, "--min-score must lie between -2 and 1.")
         for value in (self.min_margin, *dict(self.class_min_margin).values()):
             require(-2.0 <= value <= 2.0, "--min-margin must lie between -2 and 2.")
-        require(0.0 <= self.class_margin <= 2.0, "--class-margin must lie between 0 and 2.")
+        require_lead(self.class_margin)
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,7 @@ def test_limits_and_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         (["--to", "coco,"], "no format ''"),
         (["--min-score", "nan"], "finite"),
         (["--class-min-score", "nut=inf"], "finite"),
+        (["--class-margin", "-1"], "--class-margin must lie between 0 and 2"),
         (["--class-min-score", "bolt"], "NAME=VALUE"),
         (["--class-min-score", "bot=0.5"], "There are nut"),
         (["--class-min-margin", "nutt=0.5"], "Did you mean 'nut'"),
