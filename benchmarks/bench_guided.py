@@ -1,10 +1,11 @@
 """How many of the detections of ``--prompting everything`` guided prompting keeps, small test SAM.
 
-    python benchmarks/bench_guided.py [--share SHARE] [--images 5] [--sets scenes screws ...]
+    python benchmarks/bench_guided.py [--share SHARE] [--images 5] [--sets scenes ...] [--control]
 
 A detection is kept where guided prompting gives one of the same class with a mask IoU of 0.5 or more.
 Positive and negative folders of each set are used. The least score is 0.3, so that there is something
-to keep: the small SAM, trained on flat shapes, finds few objects in photographs.
+to keep: the small SAM, trained on flat shapes, finds few objects in photographs. ``--control`` counts
+also what ``everything`` itself keeps with 31 points a side instead of 32: what differs then is chance.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -82,32 +85,43 @@ def kept(wanted: tuple[Candidate, ...], found: tuple[Candidate, ...]) -> int:
     return count
 
 
-def compare(name: str, share: float, images: int, scratch: Path) -> tuple[int, int]:
-    """Detections of everything on a set, and how many of them guided prompting keeps."""
-    given = folders(name, scratch)
-    if given is None:
-        return 0, 0
-    positive, negative, paths = given
-    rows = np.linspace(0, len(paths) - 1, min(images, len(paths))).round().astype(int)
-    make: dict[str, Any] = SAM | {"sam_checkpoint": TINY_SAM, "proposals": "sam"}
-    plain = Detector.from_folders(positive, negative, **make)
-    guided = Detector.from_folders(positive, negative, **make, prompting="guided", guided_share=share)
-    counts, spent, asked = np.zeros(3, int), np.zeros(2), np.zeros(2, int)
-    for row in rows:
-        records = []
-        for i, detector in enumerate((plain, guided)):
-            started = time.perf_counter()
-            records.append(detector.detect(paths[row]))
-            spent[i] += time.perf_counter() - started
-            asked[i] += records[-1].facts["proposals"]["points_asked"]
-        first, second = (record.detections for record in records)
-        counts += (len(first), kept(first, second), len(second))
-    print(
-        f"{name:12} {len(rows)} images: everything {counts[0]:4}, of these guided keeps {counts[1]:4} "
-        f"({counts[1] / max(counts[0], 1):.3f}), guided {counts[2]:4}; "
-        f"points {asked[1] / asked[0]:.3f}, time {spent[1] / spent[0]:.2f}"
-    )
-    return int(counts[0]), int(counts[1])
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """Settings of each way that is compared, by name; the others are held against the first."""
+
+    settings: dict[str, dict[str, Any]]
+
+    def tally(self, name: str, images: int, scratch: Path) -> Counter[str]:
+        """Detections of the first way on a set, and how many of them each other way keeps."""
+        given = folders(name, scratch)
+        if given is None:
+            return Counter()
+        positive, negative, paths = given
+        rows = np.linspace(0, len(paths) - 1, min(images, len(paths))).round().astype(int)
+        shared: dict[str, Any] = SAM | {"sam_checkpoint": TINY_SAM, "proposals": "sam"}
+        detectors = {
+            way: Detector.from_folders(positive, negative, **shared, **own)
+            for way, own in self.settings.items()
+        }
+        counts: Counter[str] = Counter()
+        points: Counter[str] = Counter()
+        spent = dict.fromkeys(self.settings, 0.0)
+        for row in rows:
+            wanted = None
+            for way, detector in detectors.items():
+                started = time.perf_counter()
+                record = detector.detect(paths[row])
+                spent[way] += time.perf_counter() - started
+                points[way] += record.facts["proposals"]["points_asked"]
+                wanted = record.detections if wanted is None else wanted
+                counts[way] += kept(wanted, record.detections)
+        first, *others = self.settings
+        print(f"{name:12} {len(rows):3} images: {first} {counts[first]:4}", end="")
+        for way in others:
+            share, time_ = points[way] / points[first], spent[way] / spent[first]
+            print(f"; {way} keeps {counts[way]:4}, points {share:.3f}, time {time_:.2f}", end="")
+        print(flush=True)
+        return counts
 
 
 def main() -> None:
@@ -115,12 +129,22 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=ProposalOptions().guided_share)
     parser.add_argument("--images", type=int, default=5)
     parser.add_argument("--sets", nargs="*", default=["scenes", *SETS])
+    parser.add_argument("--control", action="store_true")
     chosen = parser.parse_args()
+    ways: dict[str, dict[str, Any]] = {
+        "everything": {},
+        "guided": {"prompting": "guided", "guided_share": chosen.share},
+    }
+    if chosen.control:
+        ways["another grid"] = {"points_per_side": 31}
     print(machine(), f"share {chosen.share}")
+    total: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as scratch:
-        tally = [compare(name, chosen.share, chosen.images, Path(scratch)) for name in chosen.sets]
-    wanted, found = (sum(column) for column in zip(*tally, strict=True))
-    print(f"guided keeps {found} of {wanted} detections: {found / max(wanted, 1):.4f}")
+        for name in chosen.sets:
+            total += Ways(ways).tally(name, chosen.images, Path(scratch))
+    wanted = total["everything"]
+    for way in [way for way in ways if way != "everything"]:
+        print(f"{way} keeps {total[way]} of {wanted} detections: {total[way] / max(wanted, 1):.4f}")
 
 
 if __name__ == "__main__":

@@ -95,32 +95,83 @@ def test_rounds_fall_in_promise() -> None:
         assert value[before].min() >= value[after].max()
 
 
-def test_a_point_that_an_accepted_mask_explains_is_skipped_and_others_take_its_place() -> None:
+def striped() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Promise that falls from left to right, and the points of a half that is promising in part."""
     hot = np.zeros((32, 32), np.float32)
     hot[:, :12] = 1.0
-    hot[:, 12:16], hot[:, 18:] = 0.5, 0.4
+    hot[:, 12:16], hot[:, 18:] = 0.5, 0.6
     left = grid(32)[:, 0] < 0.5
-    weak = left & (at_points(hot, grid(32)) == 0.5)
-    asked = rounds(Guided(32, hot, 0.6), lambda rows: left[None])
-    later = np.concatenate(asked[1:])
-    assert not weak[later].any()
-    plain = rounds(Guided(32, hot, 0.6))
-    assert weak[np.concatenate(plain[1:])].any()
-    assert sum(map(len, asked)) == sum(map(len, plain))
+    return hot, left, left & (at_points(hot, grid(32)) == 0.5)
 
 
-def test_a_mask_of_little_promise_explains_no_promising_point_in_it() -> None:
+def test_a_point_is_at_least_as_promising_as_an_accepted_mask_that_holds_it() -> None:
+    hot, left, weak = striped()
+    told = Guided(32, hot, 0.6)
+    first = told.take()
+    told.tell(left[None])
+    asked = np.concatenate([first, *rounds(told)])
+    plain = np.concatenate(rounds(Guided(32, hot, 0.6)))
+    assert weak[asked].sum() == weak.sum()
+    assert weak[plain].sum() < weak.sum() / 2
+    assert len(asked) == len(plain)
+
+
+def test_a_mask_of_little_promise_takes_none_from_the_points_in_it() -> None:
     hot = np.zeros((32, 32), np.float32)
     hot[8:20, 8:20] = 1.0
     hot[24:30, 4:30] = 0.1
     everything = np.ones((1, 1024), bool)
     told = np.concatenate(rounds(Guided(32, hot, 0.6), lambda rows: everything))
-    plain = np.concatenate(rounds(Guided(32, hot, 0.6)))
     promising = np.flatnonzero(at_points(hot, grid(32)) == 1)
     assert len(promising) > 2 * prompts.ROUND
     early = told[: len(promising) + len(safety(32)) + prompts.ROUND]
     assert set(promising) <= set(early.tolist())
-    assert len(told) == len(plain), "explained points wait, they are not forgotten"
+
+
+def settling(masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What is asked right after ``masks`` were accepted, and after that."""
+    guided = Guided(32, striped()[0], 0.9)
+    guided.take()
+    guided.tell(masks)
+    after = guided.take()
+    return after, np.concatenate(rounds(guided))
+
+
+def test_points_of_a_settled_object_wait_until_all_others_are_asked() -> None:
+    _, left, _ = striped()
+    enough = np.repeat(left[None], prompts.AGREE, 0)
+    after, later = settling(enough)
+    assert not left[after].any()
+    others = np.flatnonzero(~left[later])
+    assert left[later].any(), "they wait, they are not forgotten"
+    assert others.max() < np.flatnonzero(left[later])[-1]
+    assert left[later][others.max() - prompts.ROUND :].any()
+    assert left[settling(enough[1:])[0]].all()
+
+
+def test_masks_agree_up_to_an_iou_of_their_points() -> None:
+    _, left, _ = striped()
+    rows = np.flatnonzero(left)
+    other = left.copy()
+    other[rows[: int(len(rows) * (1 - prompts.ALIKE))]] = False
+    half = prompts.AGREE // 2
+    alike = np.concatenate([np.repeat(left[None], half, 0), np.repeat(other[None], half, 0)])
+    assert not left[settling(alike)[0]].any()
+    other[rows[: int(len(rows) * (1 - prompts.ALIKE)) + 1]] = False
+    unlike = np.concatenate([np.repeat(left[None], half, 0), np.repeat(other[None], half, 0)])
+    assert left[settling(unlike)[0]].all()
+
+
+def test_agreement_is_counted_over_rounds() -> None:
+    _, left, _ = striped()
+    guided = Guided(32, striped()[0], 0.9)
+    for _ in range(prompts.AGREE - 1):
+        guided.tell(left[None])
+    guided.take()
+    guided.tell(np.zeros((2, 1024), bool))
+    assert left[guided.take()].all()
+    guided.tell(left[None])
+    assert not left[guided.take()].any()
 
 
 def test_masks_without_points_and_rounds_without_masks_change_nothing() -> None:
