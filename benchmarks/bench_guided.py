@@ -14,7 +14,6 @@ import argparse
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -85,43 +84,39 @@ def kept(wanted: tuple[Candidate, ...], found: tuple[Candidate, ...]) -> int:
     return count
 
 
-@dataclass(frozen=True, slots=True)
-class Ways:
-    """Settings of each way that is compared, by name; the others are held against the first."""
+def tally(name: str, ways: dict[str, dict[str, Any]], images: int, scratch: Path) -> Counter[str]:
+    """Detections of the first way on a set, and how many of them each other way keeps.
 
-    settings: dict[str, dict[str, Any]]
-
-    def tally(self, name: str, images: int, scratch: Path) -> Counter[str]:
-        """Detections of the first way on a set, and how many of them each other way keeps."""
-        given = folders(name, scratch)
-        if given is None:
-            return Counter()
-        positive, negative, paths = given
-        rows = np.linspace(0, len(paths) - 1, min(images, len(paths))).round().astype(int)
-        shared: dict[str, Any] = SAM | {"sam_checkpoint": TINY_SAM, "proposals": "sam"}
-        detectors = {
-            way: Detector.from_folders(positive, negative, **shared, **own)
-            for way, own in self.settings.items()
-        }
-        counts: Counter[str] = Counter()
-        points: Counter[str] = Counter()
-        spent = dict.fromkeys(self.settings, 0.0)
-        for row in rows:
-            wanted = None
-            for way, detector in detectors.items():
-                started = time.perf_counter()
-                record = detector.detect(paths[row])
-                spent[way] += time.perf_counter() - started
-                points[way] += record.facts["proposals"]["points_asked"]
-                wanted = record.detections if wanted is None else wanted
-                counts[way] += kept(wanted, record.detections)
-        first, *others = self.settings
-        print(f"{name:12} {len(rows):3} images: {first} {counts[first]:4}", end="")
-        for way in others:
-            share, time_ = points[way] / points[first], spent[way] / spent[first]
-            print(f"; {way} keeps {counts[way]:4}, points {share:.3f}, time {time_:.2f}", end="")
-        print(flush=True)
-        return counts
+    ways: settings of the detector, by name.
+    """
+    given = folders(name, scratch)
+    if given is None:
+        return Counter()
+    positive, negative, paths = given
+    rows = np.linspace(0, len(paths) - 1, min(images, len(paths))).round().astype(int)
+    shared: dict[str, Any] = SAM | {"sam_checkpoint": TINY_SAM, "proposals": "sam"}
+    detectors = {
+        way: Detector.from_folders(positive, negative, **shared, **own) for way, own in ways.items()
+    }
+    counts: Counter[str] = Counter()
+    points: Counter[str] = Counter()
+    spent = dict.fromkeys(ways, 0.0)
+    for row in rows:
+        wanted = None
+        for way, detector in detectors.items():
+            started = time.perf_counter()
+            record = detector.detect(paths[row])
+            spent[way] += time.perf_counter() - started
+            points[way] += record.facts["proposals"]["points_asked"]
+            wanted = record.detections if wanted is None else wanted
+            counts[way] += kept(wanted, record.detections)
+    first, *others = ways
+    print(f"{name:12} {len(rows):3} images: {first} {counts[first]:4}", end="")
+    for way in others:
+        share, time_ = points[way] / points[first], spent[way] / spent[first]
+        print(f"; {way} keeps {counts[way]:4}, points {share:.3f}, time {time_:.2f}", end="")
+    print(flush=True)
+    return counts
 
 
 def main() -> None:
@@ -141,9 +136,10 @@ def main() -> None:
     total: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as scratch:
         for name in chosen.sets:
-            total += Ways(ways).tally(name, chosen.images, Path(scratch))
-    wanted = total["everything"]
-    for way in [way for way in ways if way != "everything"]:
+            total += tally(name, ways, chosen.images, Path(scratch))
+    first, *others = ways
+    wanted = total[first]
+    for way in others:
         print(f"{way} keeps {total[way]} of {wanted} detections: {total[way] / max(wanted, 1):.4f}")
 
 

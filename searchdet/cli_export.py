@@ -79,7 +79,7 @@ def export(
             pairs(class_min_score or (), "--class-min-score"),
             pairs(class_min_margin or (), "--class-min-margin"),
         )
-        _require_finite(limits)
+        _require_valid(limits)
         root = exports.LOCAL_FILES if image_root is None else image_root
         options = exports.Options(
             exports.formats(to), limits, images, polygons, yolo_parts, split, root
@@ -124,7 +124,7 @@ def _tell(summary: Summary, target: Path) -> None:
     )
 
 
-def _require_finite(limits: Limits) -> None:
+def _require_valid(limits: Limits) -> None:
     from .config import require_lead
     from .errors import UsageError
 

@@ -131,10 +131,11 @@ def test_a_mask_of_little_promise_takes_none_from_the_points_in_it() -> None:
 def settling(masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What is asked right after ``masks`` were accepted, and after that."""
     guided = Guided(32, striped()[0], 0.9)
-    guided.take()
+    first = guided.take()
     guided.tell(masks)
-    after = guided.take()
-    return after, np.concatenate(rounds(guided))
+    after, later = guided.take(), np.concatenate(rounds(guided))
+    assert len({*first, *after, *later}) == round(0.9 * 1024), "as many as without masks"
+    return after, later
 
 
 def test_points_of_a_settled_object_wait_until_all_others_are_asked() -> None:
