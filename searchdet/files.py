@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import re
+import secrets
 import shutil
 import socket
 import tempfile
@@ -87,11 +88,14 @@ def json_bytes(value: Any) -> bytes:
 
 
 def probe_folder(folder: Path) -> None:
-    """Create, rename and delete a file in ``folder``: a bad one fails before any model loads."""
-    target = folder / ".searchdet-probe"
+    """Create, rename and delete a file in ``folder``: a bad one fails before any model loads.
+
+    The file is this call's own, as other processes probe the same folder at the same time.
+    """
+    target = folder / f"{_prefix()}{secrets.token_hex(8)}{_SUFFIX}"
     write_bytes(target, b"")
     try:
-        target.unlink()
+        target.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"{folder}: files cannot be removed ({error.strerror}).") from error
 

@@ -244,3 +244,20 @@ def test_a_folder_that_is_not_finished_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(OutputError):
         half_written(tmp_path / "x")
     assert not list(tmp_path.iterdir())
+
+
+def test_probes_of_one_folder_at_once_do_not_meet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, probed = files.write_bytes, []
+
+    def while_another_probes(path: Path, data: bytes) -> None:
+        real(path, data)
+        probed.append(path)
+        if len(probed) == 1:
+            files.probe_folder(tmp_path)
+
+    monkeypatch.setattr(files, "write_bytes", while_another_probes)
+    files.probe_folder(tmp_path)
+    assert len(set(probed)) == 2
+    assert not list(tmp_path.iterdir())
