@@ -3,6 +3,7 @@ the process down."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import multiprocessing
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-from . import batch, errors, logs
+from . import batch, logs
 from .batch import Result
 from .detector import Detector, Settings
 from .discovery import Query
@@ -23,6 +24,8 @@ from .examples import Examples
 from .output import Output
 
 STOP_SECONDS = 5.0
+_CLOSED = (EOFError, BrokenPipeError, ConnectionResetError)
+"""What a pipe raises whose other end is closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +62,11 @@ class Worker:
         theirs.close()
         try:
             kind, value = pipe.recv()
-        except EOFError as error:
+        except _CLOSED as error:
             code = self._ended()
             raise ResourceError(f"the worker process ended while it loaded (exit {code}).") from error
         if kind == "error":
-            raise _again(*value)
+            raise value
         return pipe, value
 
     def run(self, queries: Iterable[Query]) -> Iterator[Result]:
@@ -84,12 +87,12 @@ class Worker:
                 error = Overdue(f"{query.path}: took longer than {self._timeout:g} s.")
                 return batch.fail(query, error, "", self._job.output)
             kind, value = pipe.recv()
-        except (EOFError, BrokenPipeError, ConnectionResetError):
+        except _CLOSED:
             code = self._ended()
             crash = Crashed(f"{query.path}: ended the process that searched it (exit {code}).")
             return batch.fail(query, crash, "", self._job.output)
         if kind == "error":
-            raise _again(*value)
+            raise value
         result: Result = value
         return result
 
@@ -120,28 +123,33 @@ class Crashed(ResourceError):
     code = "crash"
 
 
-def _again(kind: str, message: str, hint: str) -> SearchdetError:
-    """An error of the process, here."""
-    made: SearchdetError = getattr(errors, kind)(message, hint)
-    return made
-
-
 def _work(pipe: Connection, job: Job) -> None:
     """The process: models once, then image after image until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
     logs.to_stderr(job.level)
+    with contextlib.suppress(*_CLOSED):  # by the parent
+        _serve(pipe, job)
+
+
+def _serve(pipe: Connection, job: Job) -> None:
+    """Raises one of _CLOSED where the pipe closes; whatever else the system refuses is sent."""
     try:
         detector = Detector.build(job.examples, job.settings, defer=False)  # loading is no image's time
         if job.output is not None:
             job.output.preview(detector.gathered.shown)
-        pipe.send(("ready", detector.said()))
-        while True:
-            pipe.send(("done", batch.one(detector, pipe.recv(), job.output)))
-    except (EOFError, OSError):  # the parent closed the pipe
+    except (SearchdetError, OSError) as error:
+        pipe.send(("error", error))
         return
-    except SearchdetError as error:
-        pipe.send(("error", (type(error).__name__, error.message, error.hint)))
+    pipe.send(("ready", detector.said()))
+    while True:
+        query = pipe.recv()
+        try:
+            result = batch.one(detector, query, job.output)
+        except (SearchdetError, OSError) as error:
+            pipe.send(("error", error))
+            return
+        pipe.send(("done", result))
 
 
 def _end_with_parent() -> None:
