@@ -173,8 +173,8 @@ class Output:
             self._write(self.path("sources", name, ".json"), files.json_bytes({"path": path}))
 
     def clear_records(self) -> None:
-        """Make room for the records of another search. Raises OutputError where there are some and
-        ``overwrite`` was not asked for."""
+        """Make room for the records of another search: the old ones go, with their pictures and noted
+        sources. Raises OutputError where there are some and ``overwrite`` was not asked for."""
         found = list((self.folder / "records").rglob("*.json"))
         if found and not self.overwrite:
             raise OutputError(
@@ -182,7 +182,19 @@ class Output:
                 "Name another folder with -o, or pass --overwrite to replace them.",
             )
         for path in found:
+            name = self._image_of(path)
+            self._remove_pictures(name)
+            files.remove(self.path("sources", name, ".json"))
             files.remove(path)
+
+    def _image_of(self, path: Path) -> str:
+        """The image of a record file: as the record says if it lies where that image's does, else as
+        the file is called."""
+        with contextlib.suppress(ValueError, OSError):
+            record = read_json(path, rejected=False)
+            if record is not None and self.path("records", record["image"], ".json") == path:
+                return str(record["image"])
+        return path.relative_to(self.folder / "records").with_suffix("").as_posix()
 
     def preview(self, shown: Sequence[Picture]) -> None:
         """Show the exemplars: ``exemplars/<name>.jpg``, written only where it is not there already."""

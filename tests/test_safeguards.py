@@ -192,6 +192,24 @@ def test_a_search_does_not_mix_with_another(world: Path) -> None:
     assert names == {"blue"}
 
 
+def test_a_search_leaves_no_pictures_of_the_records_it_replaces(world: Path) -> None:
+    long = "x" * 246 + ".png"
+    (world / "in/images" / long).write_bytes((world / "in/images/a.png").read_bytes())
+    run("index", "in/images", "-r", "-o", "idx")
+    run("detect", "in/images", "-r", *EXAMPLES, "-o", "out", "--save", "overlay,masks,crops,heatmap")
+    record = world / "out/records/none.png.json"
+    record.write_text(record.read_text().replace('"none.png"', '"../../in/images/none.png"'))
+    folders = ["overlays", "thumbnails", "masks", "crops", "heatmaps", "sources"]
+    for folder in folders:
+        assert [p for p in (world / "out" / folder).rglob("*") if p.is_file()], folder
+    inputs = tree_hash(world / "in")
+    run("search", "idx", *EXAMPLES, "-o", "out", "--overwrite", "--top", "1")
+    assert not record.exists()
+    for folder in folders:
+        assert not [p for p in (world / "out" / folder).rglob("*") if p.is_file()], folder
+    assert tree_hash(world / "in") == inputs
+
+
 def test_a_folder_that_cannot_be_looked_into_is_said(
     world: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
