@@ -18,7 +18,7 @@ import numpy as np
 from common import DATA, ROOT, SETS
 
 import searchdet
-from searchdet import automask, backbones, exemplars, proposals
+from searchdet import automask, backbones, exemplars, kinds, proposals
 from searchdet.backbones import Backbone
 from searchdet.bank import Bank
 from searchdet.cache import Store
@@ -106,7 +106,7 @@ def bank_of(
     backbone, options = one.describer.backbone, one.describer.embedding
     if masks == "auto":
         regions = functools.partial(of_exemplar, describer=one.describer)
-        chosen = automask.apply(chosen, regions, {}, Store(None, automask.CACHE_KIND))
+        chosen = automask.apply(chosen, regions, {}, Store(None, kinds.AUTOMASKS))
     bank = build_bank(backbone, chosen, options, Store(CACHE / _code(), "exemplars"))
     return settle(bank, ExemplarOptions()).bank
 

@@ -20,7 +20,6 @@ log = logging.getLogger(__name__)
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
-CACHE_KIND = "automasks"
 SMALLEST, LARGEST = 0.02, 0.95
 """Regions below and above these shares of a photo are not its object."""
 LEAST_QUALITY = 0.2

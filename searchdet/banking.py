@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import backbones, exemplars
+from . import backbones, exemplars, kinds
 from .audit import audit
 from .bank import Bank, extended, indexed
 from .bankfile import require_space
 from .cache import Store
 from .calibration import thresholds
 from .config import ScoringOptions
-from .enrol import CACHE_KIND, describe, options_of, space_of
+from .enrol import describe, options_of, space_of
 from .errors import DAMAGE, ExemplarError, UsageError
 from .examples import Enrolment, Examples, enrol, read
 from .exemplars import Exemplar, Found
@@ -69,7 +69,7 @@ def add(
     options, embedding = options_of(bank.space, *models)
     backbone = backbones.load(options, LoadedBefore(cache))
     require_space(bank, space_of(backbone, embedding), "the bank")
-    rows = describe(backbone, items, embedding, Store(cache, CACHE_KIND))
+    rows = describe(backbone, items, embedding, Store(cache, kinds.EXEMPLARS))
     return extended(bank, rows, [item.label for item in items])
 
 

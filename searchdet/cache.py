@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import numpy.typing as npt
 
-from . import files, tensors
+from . import files, kinds, tensors
 from .errors import DAMAGE, OutputError
 from .tensors import Arrays
 
@@ -32,9 +32,11 @@ def key_of(facts: Mapping[str, Any]) -> str:
 
 
 class Store:
-    """Entries of one kind below ``folder``; None keeps nothing."""
+    """Entries of one of ``kinds.KINDS`` below ``folder``; None keeps nothing."""
 
     def __init__(self, folder: Path | None, kind: str) -> None:
+        if kind not in kinds.KINDS:  # which `searchdet cache` would neither count nor clear
+            raise ValueError(f"there is no kind {kind!r} of entries")
         self.folder = folder
         self.kind = kind
         self._writable = folder is not None

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import files
+from .kinds import KINDS
 
 log = logging.getLogger(__name__)
-KINDS = ("regions", "exemplars", "automasks", "loaded", "canaries", "sha256")
 _ENTRY = re.compile(r"[a-z0-9]+/([0-9a-f]{2}/[0-9a-f]{62}\.safetensors|[0-9a-f]{64}\.json)")
 DAY = 86400.0
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from . import kinds
 from .cache import Store, key_of
 from .devices import Compute
 from .embeddings import MapSource, embed_masks, l2_normalize
@@ -21,7 +22,6 @@ from .tensors import Arrays
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
 
-KIND = "canaries"
 FORM = 1
 SIDE = 224
 COUNT = 8
@@ -104,7 +104,7 @@ class Memory:
     @classmethod
     def below(cls, folder: Path | None) -> Memory:
         """In a cache folder; None remembers nothing."""
-        return cls(Store(folder, KIND))
+        return cls(Store(folder, kinds.CANARIES))
 
     def recall(self, sha256: str, canary: Canary) -> tuple[Numbers, dict[str, Any]] | None:
         """(numbers, versions of packages) of the first time, or None."""

@@ -46,7 +46,8 @@ def cache_clear(
 ) -> None:
     """Remove everything that is remembered; it is computed again when it is needed."""
     with guarded(False, False):
-        from .cachefolder import KINDS, clear
+        from .cachefolder import clear
+        from .kinds import KINDS
 
         for name in kind or ():
             if name not in KINDS:

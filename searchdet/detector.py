@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import backbones, proposals
+from . import backbones, kinds, proposals
 from .backbones import Backbone, FeatureMap
 from .bank import Bank
 from .cache import Store
@@ -34,7 +34,7 @@ from .judge import Own, Searched, make_judge
 from .loaded import LoadedBefore
 from .proposals import Proposer
 from .records import ImageRecord
-from .remembered import KIND, Remembered, guide_of, settings_of
+from .remembered import Remembered, guide_of, settings_of
 from .scoring import promise
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Detector:
         promise = self._promise if guided else None
         describer = Describer(backbone, proposer, settings.proposals, settings.embedding, promise)
         guide = guide_of(self.bank, self.judge.rule.scoring) if guided else ""
-        self.regions = Remembered(describer, Store(settings.cache, KIND), guide)
+        self.regions = Remembered(describer, Store(settings.cache, kinds.REGIONS), guide)
 
     @property
     def bank(self) -> Bank:

@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from . import canary, environment, files
+from . import canary, environment, files, kinds
 from .backbones.filterbank import FilterbankBackbone
 from .cachefolder import usage
 from .canary import Canary, Memory
@@ -151,7 +151,7 @@ def computes(judged: Judged, compute: Compute, memory: Memory) -> Finding:
         PROBLEM,
         f"{how}; the same file gave {' '.join(f'{number:.4f}' for number in numbers)} before",
         f"Changed since: {', '.join(changed) or 'no package'}. Go back, or trust the new numbers with "
-        f"`searchdet cache clear --kind {canary.KIND}`.",
+        f"`searchdet cache clear --kind {kinds.CANARIES}`.",
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from . import kinds
 from .backbones import Backbone, FeatureMap
 from .bank import Bank, Origin, Rows, Space, indexed, join, plain_rows
 from .cache import Store, key_of
@@ -23,7 +24,6 @@ from .proposals.outline import outlines
 from .tensors import Arrays
 from .version import __version__
 
-CACHE_KIND = "exemplars"
 SHAPELESS = ("whole", "box")
 """Masks from these sources say nothing about the shape of the object."""
 
@@ -66,7 +66,7 @@ def build_bank(
     labels = [item.label for item in exemplars if item.label is not None]
     if not labels:
         raise ExemplarError("no positive exemplar.", "Put at least one image into --positive.")
-    described = describe(backbone, exemplars, options, kept or Store(None, CACHE_KIND))
+    described = describe(backbone, exemplars, options, kept or Store(None, kinds.EXEMPLARS))
     classes, numbers = indexed(labels)
     positive = np.asarray([item.label is not None for item in exemplars])
     return Bank(

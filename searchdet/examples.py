@@ -6,18 +6,18 @@ import logging
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from . import automask, bankfile, exemplars
+from . import automask, bankfile, exemplars, kinds
 from .audit import conflicts, without
 from .backbones import Backbone
 from .bank import Bank, Space
 from .cache import Store
 from .config import EmbeddingOptions, ExemplarOptions, ProposalOptions
 from .describe import Describer
-from .enrol import CACHE_KIND, build_bank, compute_of, space_of
+from .enrol import build_bank, compute_of, space_of
 from .errors import UsageError
 from .exemplars import Exemplar
 from .proposals.regions import RegionProposer
-from .remembered import KIND, Remembered
+from .remembered import Remembered
 from .render import Picture, exemplar_picture
 from .version import __version__
 
@@ -112,7 +112,7 @@ def enrol(items: list[Exemplar], by: Enrolment) -> tuple[Bank, list[Exemplar]]:
     """A bank of all exemplars as they are, and the exemplars with the masks that it was made with."""
     if by.options.exemplar_mask == "auto":
         items = find_masks(items, by)
-    bank = build_bank(by.backbone, items, by.embedding, Store(by.cache, CACHE_KIND))
+    bank = build_bank(by.backbone, items, by.embedding, Store(by.cache, kinds.EXEMPLARS))
     return bank, items
 
 
@@ -121,12 +121,12 @@ def find_masks(items: list[Exemplar], by: Enrolment) -> list[Exemplar]:
     each photo and the choice among them are remembered."""
     options = ProposalOptions("regions")
     describer = Describer(by.backbone, RegionProposer(options), options, by.embedding)
-    remembered = Remembered(describer, Store(by.cache, KIND))
+    remembered = Remembered(describer, Store(by.cache, kinds.REGIONS))
     return automask.apply(
         items,
         lambda item: remembered.regions(item.pixels, item.sha256),
         {"space": asdict(by.space), "compute": compute_of(by.backbone), "version": __version__},
-        Store(by.cache, automask.CACHE_KIND),
+        Store(by.cache, kinds.AUTOMASKS),
     )
 
 

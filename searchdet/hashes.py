@@ -13,7 +13,7 @@ from pathlib import Path
 
 import platformdirs
 
-from . import files
+from . import files, kinds
 from .errors import OutputError
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class FileHashes:
     A broken or unwritable memory costs time, never correctness."""
 
     def __init__(self, folder: Path | None = None, remember: bool = True) -> None:
-        self._folder = (folder or cache_folder()) / "sha256"
+        self._folder = (folder or cache_folder()) / kinds.SHA256
         self._remember = remember
 
     def sha256(self, path: Path) -> str:

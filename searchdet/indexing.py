@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from . import backbones, bankfile, index, proposals
+from . import backbones, bankfile, index, kinds, proposals
 from .cache import Store
 from .describe import Describer
 from .detector import Settings, choose_proposals, model_facts, searched
@@ -25,7 +25,7 @@ from .images import read_image
 from .index import Index
 from .judge import Judge, Own, Searched, make_judge
 from .loaded import LoadedBefore
-from .remembered import KIND, Packed, Remembered
+from .remembered import Packed, Remembered
 
 
 class Indexer:
@@ -43,7 +43,7 @@ class Indexer:
         proposer = proposals.load(chosen, settings.backbone.device, settings.backbone.precision, before)
         describer = Describer(backbone, proposer, settings.proposals, settings.embedding)
         self.failed: list[tuple[str, SearchdetError]] = []
-        self._remembered = Remembered(describer, Store(settings.cache, KIND))
+        self._remembered = Remembered(describer, Store(settings.cache, kinds.REGIONS))
         self._space = space_of(backbone, settings.embedding)
         self._models = model_facts(backbone, proposer, settings, fallback)
         self._max_pixels = settings.max_pixels

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from . import kinds
 from .cache import Store, key_of
 from .checkpoints import WeightsInfo
 from .errors import CheckpointError
 from .hashes import FileHashes
 from .version import __version__
-
-KIND = "loaded"
 
 
 class LoadedBefore:
@@ -23,7 +22,7 @@ class LoadedBefore:
 
     def __init__(self, folder: Path | None, eager: bool = False) -> None:
         self.hashes = FileHashes(folder, folder is not None)
-        self._store = Store(folder, KIND)
+        self._store = Store(folder, kinds.LOADED)
         self._eager = eager
 
     def layout(self, network: str, sha256: str) -> str | None:

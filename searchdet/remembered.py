@@ -25,7 +25,6 @@ from .proposals import Proposals, outline, rle
 from .tensors import Arrays
 from .version import __version__
 
-KIND = "regions"
 FORM = 1
 UInt8Array = npt.NDArray[np.uint8]
 

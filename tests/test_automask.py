@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from fakes import GivenProposer, GridBackbone
 
-from searchdet import automask
+from searchdet import automask, kinds
 from searchdet.automask import Photo, choose
 from searchdet.cache import Store
 from searchdet.config import EmbeddingOptions, ProposalOptions
@@ -54,7 +54,7 @@ def world() -> tuple[list[Exemplar], Looker]:
 
 def test_the_shared_region_is_the_object_in_every_photo() -> None:
     items, look = world()
-    found = automask.apply(items, look, SPACE, Store(None, "x"))
+    found = automask.apply(items, look, SPACE, Store(None, kinds.AUTOMASKS))
     for item in found:
         assert item.mask_source == "auto"
         assert (item.pixels[item.mask] == RED).all()
@@ -65,7 +65,7 @@ def test_masks_that_were_drawn_and_negatives_stay_as_they_are() -> None:
     items, look = world()
     drawn = Exemplar("d", "thing", items[0].pixels, look.masks["a"][0], "file", "1" * 64)
     negative = Exemplar("n", None, items[0].pixels, np.ones((64, 96), bool), "whole", "2" * 64)
-    found = automask.apply([drawn, negative, *items], look, SPACE, Store(None, "x"))
+    found = automask.apply([drawn, negative, *items], look, SPACE, Store(None, kinds.AUTOMASKS))
     assert found[0] is drawn
     assert found[1] is negative
     assert look.calls == 3
@@ -76,7 +76,7 @@ def test_a_photo_without_a_region_stays_whole_with_a_warning(caplog: pytest.LogC
     look.masks["b"] = np.zeros((0, 64, 96), bool)
     look.masks["c"] = look.masks["c"][2:]
     with caplog.at_level(logging.WARNING):
-        found = automask.apply(items, look, SPACE, Store(None, "x"))
+        found = automask.apply(items, look, SPACE, Store(None, kinds.AUTOMASKS))
     assert [item.mask_source for item in found] == ["auto", "whole", "whole"]
     assert "thing: in 2 of 3 photos" in caplog.text
     assert "(b, c)" in caplog.text
@@ -84,7 +84,7 @@ def test_a_photo_without_a_region_stays_whole_with_a_warning(caplog: pytest.LogC
 
 def test_the_choice_is_remembered_by_content(tmp_path: Path) -> None:
     items, look = world()
-    store = Store(tmp_path, automask.CACHE_KIND)
+    store = Store(tmp_path, kinds.AUTOMASKS)
     first = automask.apply(items, look, SPACE, store)
     again = automask.apply(items, look, SPACE, store)
     assert look.calls == 3

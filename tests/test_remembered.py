@@ -18,7 +18,7 @@ from PIL import Image
 from typer.testing import CliRunner
 from worlds import BLUE, RED, draw, tree_hash
 
-from searchdet import backbones
+from searchdet import backbones, kinds
 from searchdet.backbones.deferred import DeferredBackbone
 from searchdet.backbones.filterbank import FilterbankBackbone
 from searchdet.backbones.network import NetworkBackbone
@@ -283,6 +283,12 @@ def test_cutting_back_touches_entries_only(tmp_path: Path) -> None:
     assert clear(tmp_path).entries == 1
     assert (tmp_path / "regions/note.txt").exists()
     assert (tmp_path / "precious").is_dir()
+
+
+def test_entries_of_a_kind_that_no_command_clears_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no kind"):
+        Store(tmp_path, "elsewhere")
+    assert [item.kind for item in usage(tmp_path)] == list(kinds.KINDS)
 
 
 def test_cache_commands(world: Path) -> None:
