@@ -14,6 +14,7 @@ from .discovery import Query
 from .errors import EmbeddingError, ImageError, ResourceError, SearchdetError, lacks_memory, no_memory
 from .images import LoadedImage, decode, digest, read_bytes
 from .output import Output
+from .pictures import Heat
 from .records import ImageRecord, failed
 
 AHEAD = 1
@@ -114,6 +115,12 @@ def _prepare(detector: Detector, query: Query, output: Output | None) -> _Prepar
         raise
 
 
+def _detect(
+    detector: Detector, image: LoadedImage, name: str, heat: bool
+) -> tuple[ImageRecord, Heat | None]:
+    return detector.detect_with_heat(image, name) if heat else (detector.detect_loaded(image, name), None)
+
+
 def _finish(detector: Detector, prepared: _Prepared, output: Output | None) -> Result:
     query, image, started = prepared.query, prepared.image, time.monotonic()
     if prepared.known is not None:
@@ -122,9 +129,8 @@ def _finish(detector: Detector, prepared: _Prepared, output: Output | None) -> R
         error = prepared.error or ImageError("decode", f"{query.path}: was not read.")
         return fail(query, error, prepared.sha256, output)
     try:
-        record: ImageRecord = detector.detect_loaded(image, query.name)
+        record, heat = _detect(detector, image, query.name, output is not None and output.wants_heat)
         if output is not None:
-            heat = detector.heat(image.pixels) if output.wants_heat else None
             output.save(record, image, query.path, heat)
     except (ImageError, EmbeddingError, ResourceError) as error:
         return fail(query, error, image.sha256, output)

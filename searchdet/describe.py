@@ -20,6 +20,8 @@ UInt8Array = npt.NDArray[np.uint8]
 Promise = Callable[[FeatureMap], FloatArray]
 """Feature map -> (h, w): how much each cell looks like what is searched for."""
 
+Seen = Callable[[FeatureMap], object]
+
 
 @dataclass(frozen=True, slots=True)
 class Regions:
@@ -39,8 +41,9 @@ class Describer:
     embedding: EmbeddingOptions
     promise: Promise | None = None
 
-    def regions(self, image: UInt8Array) -> Regions:
-        """Regions of an (H, W, 3) uint8 RGB image, best proposal first.
+    def regions(self, image: UInt8Array, seen: Seen | None = None) -> Regions:
+        """Regions of an (H, W, 3) uint8 RGB image, best proposal first. seen: is given the feature map
+        of the image, unless it is described in tiles.
 
         With tiles each one has a feature map of its own, so a small target is described at the
         resolution at which it was found.
@@ -48,7 +51,7 @@ class Describer:
         size = (image.shape[0], image.shape[1])
         areas = views(size, self.proposals.tile, self.proposals.tile_overlap)
         if len(areas) == 1:
-            return self._one(image)
+            return self._one(image, seen)
         parts, described = [], []
         for area in areas:
             part = self._one(np.ascontiguousarray(image[area.y0 : area.y1, area.x0 : area.x1]))
@@ -60,8 +63,10 @@ class Describer:
         found, rows = join(parts, size)
         return Regions(found, stack(described).take(rows))
 
-    def _one(self, image: UInt8Array) -> Regions:
+    def _one(self, image: UInt8Array, seen: Seen | None = None) -> Regions:
         feature_map = self.backbone.feature_map(image)
+        if seen is not None:
+            seen(feature_map)
         promise = self.promise(feature_map) if self.promise is not None else None
         found = self.proposer.propose(image, promise)
         grid = (int(feature_map.features.shape[1]), int(feature_map.features.shape[2]))

@@ -40,6 +40,8 @@ from .scoring import promise
 if TYPE_CHECKING:
     from PIL import Image
 
+    from .pictures import Heat
+
 log = logging.getLogger(__name__)
 
 
@@ -197,9 +199,19 @@ class Detector:
         """What every record of this detector says about models and settings."""
         return self.judge.describe()
 
-    def heat(self, image: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[np.float32]]:
-        """For each class (h, w): cosine of each cell of the image's feature map to its prototype."""
-        cells = cell_vectors(self.regions.describer.backbone.feature_map(image))
+    def detect_with_heat(self, image: LoadedImage, name: str) -> tuple[ImageRecord, Heat]:
+        """``detect_loaded``, and ``heat`` from the same feature map where one was computed for it."""
+        maps: list[FeatureMap] = []
+        regions = self.regions.regions(image.pixels, image.sha256, maps.append)
+        record = self.judge.record(searched(image, name), regions)
+        return record, self.heat(image.pixels, *maps)
+
+    def heat(self, image: npt.NDArray[np.uint8], feature_map: FeatureMap | None = None) -> Heat:
+        """For each class (h, w): cosine of each cell of the image's feature map to its prototype.
+        feature_map: that of the image, if it is known."""
+        if feature_map is None:
+            feature_map = self.regions.describer.backbone.feature_map(image)
+        cells = cell_vectors(feature_map)
         cosines = np.asarray(cells @ self.bank.prototypes().T, np.float32)
         return {label: cosines[..., c] for c, label in enumerate(self.bank.classes)}
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from .bank import Bank
 from .cache import Store, key_of
 from .config import ProposalOptions, ScoringOptions
-from .describe import Describer, Regions
+from .describe import Describer, Regions, Seen
 from .embeddings import Descriptors, MaskEmbeddings, l2_normalize
 from .enrol import space_of
 from .proposals import Proposals, outline, rle
@@ -131,11 +131,12 @@ class Remembered:
     store: Store
     guide: str = ""
 
-    def regions(self, image: UInt8Array, sha256: str) -> Regions:
-        """Regions of an (H, W, 3) image whose content has that digest; always as they are kept."""
+    def regions(self, image: UInt8Array, sha256: str, seen: Seen | None = None) -> Regions:
+        """Regions of an (H, W, 3) image whose content has that digest; always as they are kept. seen:
+        as for ``Describer.regions``, where they are not known yet."""
         key = self._key(image, sha256)
         known = self.store.recall(key, lambda arrays, facts: unpack(_of(image, arrays, facts)))
-        return unpack(self._new(image, key)) if known is None else known
+        return unpack(self._new(image, key, seen)) if known is None else known
 
     def packed(self, image: UInt8Array, sha256: str) -> Packed:
         """The same, not unpacked."""
@@ -143,8 +144,8 @@ class Remembered:
         known = self.store.recall(key, lambda arrays, facts: _sound(_of(image, arrays, facts)))
         return self._new(image, key) if known is None else known
 
-    def _new(self, image: UInt8Array, key: str) -> Packed:
-        made = pack(self.describer.regions(image))
+    def _new(self, image: UInt8Array, key: str, seen: Seen | None = None) -> Packed:
+        made = pack(self.describer.regions(image, seen))
         self.store.write(key, made.arrays, made.facts)
         return made
 

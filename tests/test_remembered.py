@@ -123,6 +123,23 @@ def test_a_setting_below_the_line_needs_no_model(world: Path, calls: Counter[str
     assert not calls
 
 
+@pytest.mark.parametrize("tiles", [[], ["--tile", "80"]])
+def test_heat_maps_take_the_feature_map_that_is_there(
+    world: Path, calls: Counter[str], tiles: list[str]
+) -> None:
+    call("-o", "out", "--save", "heatmap", "--no-cache", *tiles)
+    plain = calls["backbone"]
+    calls.clear()
+    call("--no-save", "--no-cache", *tiles)
+    extra = 3 if tiles else 0
+    assert plain == calls["backbone"] + extra, "none more an image, or the whole one beside its tiles"
+    call("--no-save", *tiles)
+    calls.clear()
+    call("-o", "again", "--save", "heatmap", *tiles)
+    assert calls["backbone"] == 3, "regions are known, so it is computed once an image"
+    assert tree_hash(world / "again/heatmaps") == tree_hash(world / "out/heatmaps")
+
+
 def test_guided_prompting_depends_on_the_exemplars(
     world: Path, calls: Counter[str], tiny_sam: Path
 ) -> None:

@@ -103,7 +103,7 @@ def test_old_pictures_go_with_the_old_record(world: Path) -> None:
         RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"),
     ],
 )
-@pytest.mark.parametrize("where", ["detect_loaded", "heat"])
+@pytest.mark.parametrize("where", ["detect_with_heat", "heat"])
 def test_no_memory_for_one_image_is_recorded(
     world: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, where: str
 ) -> None:
