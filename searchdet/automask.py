@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -41,11 +42,12 @@ class Photo:
     place: FloatArray
 
 
-def choose(photos: Sequence[Photo]) -> list[int | None]:
+def choose(photos: Sequence[Photo], known: FloatArray | None = None) -> list[int | None]:
     """For each photo of a class the row of its object, None where there is none to choose.
 
     A region counts by its mean cosine to the nearest region of each other photo, plus its place as the
-    tie-break; a class with one photo goes by place alone.
+    tie-break; a class with one photo goes by place alone. known: objects (K, D) of further photos, each
+    of which counts as a photo with that region alone.
     """
     chosen: list[int | None] = []
     for i, photo in enumerate(photos):
@@ -53,10 +55,10 @@ def choose(photos: Sequence[Photo]) -> list[int | None]:
         if not len(photo.rows):
             chosen.append(None)
             continue
-        common = np.zeros(len(photo.rows), np.float32)
-        if others:
-            nearest = [(photo.vectors @ other.vectors.T).max(axis=1) for other in others]
-            common = np.mean(nearest, axis=0)
+        nearest = [(photo.vectors @ other.vectors.T).max(axis=1) for other in others]
+        if known is not None:
+            nearest += list((photo.vectors @ known.T).T)
+        common = np.mean(nearest, axis=0) if nearest else np.zeros(len(photo.rows), np.float32)
         value = common + photo.place
         chosen.append(int(photo.rows[int(value.argmax())]))
     return chosen
@@ -94,17 +96,21 @@ def apply(
     regions_of: Callable[[Exemplar], Regions],
     basis: Mapping[str, Any],
     store: Store,
+    known: Mapping[str, FloatArray] | None = None,
 ) -> list[Exemplar]:
     """Exemplars in the same order; a positive one whose mask is its whole photo gets the mask of the
     object in it, with mask_source ``auto``. Where none is found it stays whole, with a WARNING.
 
     regions_of: proposals and descriptors of an exemplar's photo. basis: what they depend on beside the
-    photo. store: remembers the choice for the photos of a class.
+    photo. store: remembers the choice for the photos of a class. known: vectors (K, D) of the objects
+    that are known of a class already.
     """
     made = list(exemplars)
     for label in sorted({item.label for item in exemplars if item.label is not None}):
         rows = [i for i, e in enumerate(exemplars) if e.label == label and e.mask_source == "whole"]
-        masks = _masks([exemplars[i] for i in rows], regions_of, basis, store)
+        objects = (known or {}).get(label)
+        by = dict(basis) if objects is None else {**basis, "known": _digest(objects)}
+        masks = _masks([exemplars[i] for i in rows], regions_of, by, store, objects)
         for i, mask in zip(rows, masks, strict=True):
             if mask is not None:
                 made[i] = replace(exemplars[i], mask=mask, mask_source="auto")
@@ -126,13 +132,14 @@ def _masks(
     regions_of: Callable[[Exemplar], Regions],
     basis: Mapping[str, Any],
     store: Store,
+    known: FloatArray | None,
 ) -> list[BoolArray | None]:
     key = key_of({"photos": [e.sha256 for e in items], "basis": dict(basis), "rule": _RULE})
     sizes = [(item.pixels.shape[0], item.pixels.shape[1]) for item in items]
     codes = store.recall(key, lambda _, facts: _codes(facts, sizes))
     if codes is None:
         regions = [regions_of(item) for item in items]
-        chosen = choose([candidates(found) for found in regions])
+        chosen = choose([candidates(found) for found in regions], known)
         codes = [
             None if row is None else found.proposals.rles[row]
             for found, row in zip(regions, chosen, strict=True)
@@ -142,6 +149,10 @@ def _masks(
         None if code is None else rle.decode([code], size)[0]
         for code, size in zip(codes, sizes, strict=True)
     ]
+
+
+def _digest(vectors: FloatArray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(vectors, np.float32).tobytes()).hexdigest()
 
 
 def _codes(facts: dict[str, Any], sizes: list[tuple[int, int]]) -> list[Rle | None]:

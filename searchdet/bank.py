@@ -145,6 +145,11 @@ class Bank:
         means = [rows[self.labels == c].mean(axis=0) for c in range(len(self.classes))]
         return l2_normalize(np.stack(means))
 
+    def by_class(self) -> dict[str, FloatArray]:
+        """The vectors of each class's exemplars, by its name."""
+        rows = self.positives.vectors
+        return {name: rows[self.labels == c] for c, name in enumerate(self.classes)}
+
     @property
     def knows_shapes(self) -> bool:
         """Whether every class has an exemplar whose outline is known: else shapes are not compared."""

@@ -13,11 +13,11 @@ from .bank import Bank, extended, indexed
 from .bankfile import require_space
 from .cache import Store
 from .calibration import thresholds
-from .config import ScoringOptions
+from .config import ExemplarOptions, ScoringOptions
 from .enrol import describe, options_of, space_of
 from .errors import DAMAGE, ExemplarError, UsageError
-from .examples import Enrolment, Examples, enrol, read
-from .exemplars import Exemplar, Found
+from .examples import Enrolment, Examples, enrol, find_masks, read
+from .exemplars import Exemplar
 from .images import read_image
 from .loaded import LoadedBefore
 from .proposals import rle
@@ -59,16 +59,21 @@ def add(
     given: Additions,
     models: tuple[Path | None, str, str],
     cache: Path | None = None,
+    exemplar_mask: str = ExemplarOptions().exemplar_mask,
 ) -> Bank:
     """The bank with more exemplars; nothing else is described again. models: weight file, device and
-    precision for the bank's backbone. cache: the folder that remembers descriptions. Raises
+    precision for the bank's backbone. cache: the folder that remembers descriptions. exemplar_mask: as
+    for ``build``; what is looked for in a photo is what the bank's exemplars of its class show. Raises
     ExemplarError, CheckpointError, UsageError."""
+    how = ExemplarOptions(exemplar_mask)
     if bank.space is None:
         raise UsageError("the bank has no space.")
     items = _items(given)
     options, embedding = options_of(bank.space, *models)
     backbone = backbones.load(options, LoadedBefore(cache))
     require_space(bank, space_of(backbone, embedding), "the bank")
+    if how.exemplar_mask == "auto":
+        items = find_masks(items, Enrolment(backbone, embedding, how, cache), bank)
     rows = describe(backbone, items, embedding, Store(cache, kinds.EXEMPLARS))
     return extended(bank, rows, [item.label for item in items])
 
@@ -159,19 +164,13 @@ def _items(given: Additions) -> list[Exemplar]:
     found = []
     if given.positive is not None:
         label, path = given.positive
-        found.append(Found(path, f"{label}/{path.name}", label, _mask_beside(path)))
-    found += [
-        Found(path, f"negative/{path.name}", None, _mask_beside(path)) for path in given.negatives
-    ]
+        found += exemplars.find_file(path, f"{label}/{path.name}", label)
+    for path in given.negatives:
+        found += exemplars.find_file(path, f"negative/{path.name}", None)
     items = exemplars.load(found)
     if given.from_record is not None:
         items.append(_candidate(*given.from_record, given.label, given.image))
     return items
-
-
-def _mask_beside(path: Path) -> Path | None:
-    mask = path.with_name(path.stem + exemplars.MASK_SUFFIX)
-    return mask if mask.is_file() else None
 
 
 def _candidate(path: Path, number: int, label: str | None, image: Path | None) -> Exemplar:

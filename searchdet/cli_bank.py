@@ -95,6 +95,7 @@ def bank_add(
         Optional[Path],
         typer.Option("--image", help="The record's image, if it is not found by its name."),
     ] = None,
+    exemplar_mask: opt.ExemplarMask = _EXEMPLARS.exemplar_mask,
     backbone_ckpt: opt.BackboneCkpt = None,
     device: opt.Device = "auto",
     precision: opt.Precision = "auto",
@@ -109,7 +110,8 @@ def bank_add(
 
         given = Additions(positive, tuple(negative or ()), from_record, label, image)
         cache = opt.cache_of(cache_dir, no_cache)
-        made = add(bankfile.load(bank), given, (backbone_ckpt, device, precision), cache)
+        models = (backbone_ckpt, device, precision)
+        made = add(bankfile.load(bank), given, models, cache, exemplar_mask)
         bankfile.save(made, bank)
         say(f"{bank}: {_counts(made)}.")
 

@@ -116,9 +116,10 @@ def enrol(items: list[Exemplar], by: Enrolment) -> tuple[Bank, list[Exemplar]]:
     return bank, items
 
 
-def find_masks(items: list[Exemplar], by: Enrolment) -> list[Exemplar]:
+def find_masks(items: list[Exemplar], by: Enrolment, bank: Bank | None = None) -> list[Exemplar]:
     """``automask.apply`` with the embedded proposer, which needs no weights and no patience; regions of
-    each photo and the choice among them are remembered."""
+    each photo and the choice among them are remembered. bank: its exemplars of a class are what the
+    photos of that class have something in common with."""
     options = ProposalOptions("regions")
     describer = Describer(by.backbone, RegionProposer(options), options, by.embedding)
     remembered = Remembered(describer, Store(by.cache, kinds.REGIONS))
@@ -127,6 +128,7 @@ def find_masks(items: list[Exemplar], by: Enrolment) -> list[Exemplar]:
         lambda item: remembered.regions(item.pixels, item.sha256),
         {"space": asdict(by.space), "compute": compute_of(by.backbone), "version": __version__},
         Store(by.cache, kinds.AUTOMASKS),
+        None if bank is None else bank.by_class(),
     )
 
 

@@ -94,6 +94,25 @@ def test_the_choice_is_remembered_by_content(tmp_path: Path) -> None:
     assert look.calls == 5, "other photos, another choice"
 
 
+def test_objects_that_are_known_stand_for_the_other_photos(tmp_path: Path) -> None:
+    items, look = world()
+    together = automask.apply(items, look, SPACE, Store(None, "x"))
+    store = Store(tmp_path, automask.CACHE_KIND)
+    for i, item in enumerate(items):
+        others = [look(one) for j, one in enumerate(items) if j != i]
+        red = np.stack([found.described.embedded.vectors[1] for found in others])
+        (alone,) = automask.apply([item], look, SPACE, store, {"thing": red, "another": -red})
+        assert (alone.mask == together[i].mask).all()
+        assert alone.mask_source == "auto"
+    green = look(items[0]).described.embedded.vectors[:1]
+    (other,) = automask.apply(items[:1], look, SPACE, store, {"thing": green})
+    assert (other.mask == look.masks["a"][0]).all(), "what is known decides"
+    calls = look.calls
+    for known in ({"thing": red}, {"thing": red[:1]}, None):
+        automask.apply([items[2]], look, SPACE, store, known)
+    assert look.calls == calls + 2, "what is known belongs to what is remembered"
+
+
 def test_choosing_is_the_mean_nearest_cosine_plus_place() -> None:
     rng = np.random.default_rng(0)
     photos = []
