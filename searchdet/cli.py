@@ -10,6 +10,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from . import options as opt
 from .cli_bank import bank_app
 from .cli_cache import cache_app
 from .cli_config import ConfigFile, NoConfig, SettingsGroup, config_app
@@ -73,12 +74,13 @@ def evaluate(
         typer.Option("--images-by-class", help="JSON: class to the file names it is annotated on."),
     ] = None,
     json_lines: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    debug: opt.Debug = False,
 ) -> None:
     """Compare records with annotated images: AP, recall, false alarms, best thresholds."""
     code = 0
     if images is not None:
         words = ["detect", str(images), "--root", str(images), "--output", str(output), *context.args]
+        words += ["--debug"] if debug else []
         code = int(app(words, standalone_mode=False, obj=context.obj) or 0)
         if code not in (0, EXIT_SOME_FAILED):
             raise typer.Exit(code)
@@ -99,7 +101,7 @@ def evaluate(
 @app.command()
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for pictures.")] = Path("demo"),
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    debug: opt.Debug = False,
 ) -> None:
     """Run on photographs that come with scikit-image and compare with what is in them."""
     with guarded(debug, False):

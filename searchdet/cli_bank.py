@@ -57,10 +57,11 @@ def bank_build(
 @bank_app.command("show")
 def bank_show(
     bank: _BankArgument,
-    json_lines: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    json_lines: _Json = False,
+    debug: opt.Debug = False,
 ) -> None:
     """What a bank holds: models, classes, exemplars."""
-    with guarded(False, False):
+    with guarded(debug, False):
         from . import bankfile
         from .banking import facts
 
@@ -120,9 +121,10 @@ def bank_add(
 def bank_remove(
     bank: _BankArgument,
     names: Annotated[list[str], typer.Argument(help="Names as `bank show` prints them.")],
+    debug: opt.Debug = False,
 ) -> None:
     """Take examples out of a bank."""
-    with guarded(False, False):
+    with guarded(debug, False):
         from . import bankfile
         from .banking import remove
 
@@ -134,10 +136,11 @@ def bank_remove(
 @bank_app.command("audit")
 def bank_audit(
     bank: _BankArgument,
-    json_lines: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    json_lines: _Json = False,
+    debug: opt.Debug = False,
 ) -> None:
     """Which examples help, which hurt, and whether the classes separate."""
-    with guarded(False, False):
+    with guarded(debug, False):
         from . import bankfile
         from .banking import audit_facts, audit_lines
 

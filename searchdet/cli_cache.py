@@ -20,9 +20,11 @@ cache_app = typer.Typer(help="What is remembered between runs.", no_args_is_help
 
 
 @cache_app.command("info")
-def cache_info(cache_dir: opt.CacheDir = None, json_lines: _Json = False) -> None:
+def cache_info(
+    cache_dir: opt.CacheDir = None, json_lines: _Json = False, debug: opt.Debug = False
+) -> None:
     """Where the cache lies and what it holds."""
-    with guarded(False, False):
+    with guarded(debug, False):
         from .cachefolder import usage
 
         folder = opt.cache_of(cache_dir, False)
@@ -43,9 +45,10 @@ def cache_clear(
         Optional[list[str]], typer.Option("--kind", help="Only this kind; may be repeated.")
     ] = None,
     cache_dir: opt.CacheDir = None,
+    debug: opt.Debug = False,
 ) -> None:
     """Remove everything that is remembered; it is computed again when it is needed."""
-    with guarded(False, False):
+    with guarded(debug, False):
         from .cachefolder import clear
         from .kinds import KINDS
 
@@ -66,9 +69,10 @@ def cache_prune(
         typer.Option("--older-than", help="Remove what was not used for so many days.", min=0),
     ] = None,
     cache_dir: opt.CacheDir = None,
+    debug: opt.Debug = False,
 ) -> None:
     """Remove what was used longest ago."""
-    with guarded(False, False):
+    with guarded(debug, False):
         from .cachefolder import prune
 
         if max_size is None and older_than is None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 from typer.core import TyperGroup
 
+from . import options as opt
 from .commandtree import CHOICE, UNSET, Node, leaves, tree, variables
 from .console import guarded, say
 from .errors import OutputError, UsageError, meant
@@ -57,7 +58,8 @@ def _ask(path: tuple[str, ...], context: Any, param: Any, value: Any) -> Any:
     answers = context.meta.setdefault(__name__, {})
     answers[param.name] = value
     if len(answers) == len(CHOICE) and not context.resilient_parsing:
-        with guarded(False, False):
+        # a flag is known by now, since Click takes those that are given first
+        with guarded(bool(context.params.get("debug")), False):
             # `eval` hands on to `detect` what it has read
             if context.obj is None:
                 context.obj = _load(context, **answers)
@@ -93,9 +95,10 @@ def config_show(
     json_lines: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
     config_file: ConfigFile = None,
     no_config: NoConfig = False,
+    debug: opt.Debug = False,
 ) -> None:
     """Each option of a command: its value, and whether a flag, a variable or a file set it."""
-    with guarded(False, False):
+    with guarded(debug, False):
         settings = _load(context, config_file, no_config)
         node, rest = _command(tree(context.find_root().command), list(words or ()))
     rows = _rows(node, rest, settings)  # not guarded: Click tells of its own errors
@@ -110,10 +113,13 @@ def config_show(
 
 @config_app.command("path")
 def config_path(
-    context: typer.Context, config_file: ConfigFile = None, no_config: NoConfig = False
+    context: typer.Context,
+    config_file: ConfigFile = None,
+    no_config: NoConfig = False,
+    debug: opt.Debug = False,
 ) -> None:
     """The settings files that are looked at, the strongest first."""
-    with guarded(False, False):
+    with guarded(debug, False):
         for path in _chosen(context, config_file, no_config):
             print(f"{path.absolute()}  {_state(path)}")
 
@@ -122,9 +128,10 @@ def config_path(
 def config_init(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="The file to write.")] = Path("searchdet.toml"),
+    debug: opt.Debug = False,
 ) -> None:
     """Write a settings file with every option, all commented out."""
-    with guarded(False, False):
+    with guarded(debug, False):
         from . import files
         from .settingsexample import example
         from .settingsfile import NAME, PROJECT, read

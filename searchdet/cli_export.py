@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from . import options as opt
 from .console import guarded, progress, say
 from .limits import Limits, pairs
 
@@ -66,7 +67,7 @@ def export(
         _option("--image-root", text="Label Studio: what stands before image names.", panel=_F),
     ] = None,
     json_lines: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    debug: opt.Debug = False,
 ) -> None:
     """Write datasets from the records of `detect`, also under other limits. No model is needed."""
     with guarded(debug, False):

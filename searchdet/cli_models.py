@@ -9,6 +9,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from . import options as opt
 from .console import guarded, say
 
 _Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
@@ -19,9 +20,9 @@ models_app = typer.Typer(
 
 
 @models_app.command("list")
-def models_list(json_lines: _Json = False) -> None:
+def models_list(json_lines: _Json = False, debug: opt.Debug = False) -> None:
     """Backbones and proposers: file, where it is published, licence, and whether it is here."""
-    with guarded(False, False):
+    with guarded(debug, False):
         from .catalogue import entries
 
         rows = entries()
@@ -47,7 +48,7 @@ def models_pull(
     folder: Annotated[
         Optional[Path], typer.Option("--dir", help="Where to put it; SEARCHDET_MODELS or models/.")
     ] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    debug: opt.Debug = False,
 ) -> None:
     """Download a weight file from the Hugging Face Hub, once its licence is agreed to.
 
@@ -92,9 +93,10 @@ def models_verify(
         typer.Argument(metavar="[FILE]...", help="Weight files; all published ones that are here."),
     ] = None,
     json_lines: _Json = False,
+    debug: opt.Debug = False,
 ) -> None:
     """Hash weight files and load them completely. Exit 4 if one is not what it should be."""
-    with guarded(False, False):
+    with guarded(debug, False):
         from .catalogue import published
         from .devices import Compute
         from .errors import CheckpointError

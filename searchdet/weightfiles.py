@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .backbones import SPECS
 from .backbones.identify import identify
 from .catalogue import SAM, published
-from .checkpoints import read_state_dict
+from .checkpoints import StateDict, read_state_dict
 from .devices import Compute
 from .errors import CheckpointError
 from .hashes import FileHashes, fresh_sha256
@@ -98,10 +98,13 @@ def judge(path: Path, compute: Compute, remembered: bool = False) -> Judged:
     try:
         if path.is_file():
             digest = FileHashes().sha256(path) if remembered else fresh_sha256(path)
-        model, what = _recognised(path)
+        # hashed, then mapped once: what was just hashed is still in memory, and no copy is made of it
+        state = read_state_dict(path)
+        model, what = _recognised(path, state)
         if not model:
             raise CheckpointError("no network of searchdet takes it.")
-        network, identity = _load(path, model, compute, digest), identity_of(path, digest)
+        network = _load(path, model, compute, digest, state)
+        identity = identity_of(path, digest)
         return Judged(Verdict(str(path), model, what, digest, identity, True, ""), network)
     except CheckpointError as error:
         problem = error.one_line().removeprefix(f"{path}: ")
@@ -111,9 +114,9 @@ def judge(path: Path, compute: Compute, remembered: bool = False) -> Judged:
     return Judged(Verdict(str(path), model, what, digest, identity, False, problem))
 
 
-def _recognised(path: Path) -> tuple[str, str]:
+def _recognised(path: Path, state: StateDict) -> tuple[str, str]:
     """(model, description) of a file; the name decides the model, the tensors the description."""
-    shapes = {name: tuple(tensor.shape) for name, tensor in read_state_dict(path).items()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
     named = published().get(path.name, ("",))[0]
     if "image_encoder.patch_embed.proj.weight" in shapes:
         return named or SAM, "a SAM model"
@@ -123,11 +126,13 @@ def _recognised(path: Path) -> tuple[str, str]:
     return named or found.backbone, found.description
 
 
-def _load(path: Path, model: str, compute: Compute, digest: str) -> NetworkBackbone | Sam:
+def _load(
+    path: Path, model: str, compute: Compute, digest: str, state: StateDict
+) -> NetworkBackbone | Sam:
     if model == SAM:
         from .proposals.sam.weights import fill_sam
 
-        return fill_sam(path, compute)
+        return fill_sam(path, compute, state)
     from .backbones.network import fill_network
 
-    return fill_network(SPECS[model], path, compute, SHORT_SIDE, (digest, None))
+    return fill_network(SPECS[model], path, compute, SHORT_SIDE, (digest, None), state)

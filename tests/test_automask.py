@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from fakes import GivenProposer, GridBackbone
 
-from searchdet import automask, kinds
+from searchdet import automask, kinds, kinds
 from searchdet.automask import Photo, choose
 from searchdet.cache import Store
 from searchdet.config import EmbeddingOptions, ProposalOptions
@@ -97,7 +97,7 @@ def test_the_choice_is_remembered_by_content(tmp_path: Path) -> None:
 def test_objects_that_are_known_stand_for_the_other_photos(tmp_path: Path) -> None:
     items, look = world()
     together = automask.apply(items, look, SPACE, Store(None, "x"))
-    store = Store(tmp_path, automask.CACHE_KIND)
+    store = Store(tmp_path, kinds.AUTOMASKS)
     for i, item in enumerate(items):
         others = [look(one) for j, one in enumerate(items) if j != i]
         red = np.stack([found.described.embedded.vectors[1] for found in others])

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,8 +20,9 @@ from hubfake import NAME, Transfer
 from references import convnext_meta, convnext_reference, saved, small_spec
 from typer.testing import CliRunner
 
-from searchdet import catalogue, cli_models, hub
+from searchdet import catalogue, cli_models, hashes, hub, weightfiles
 from searchdet.backbones import SPECS, load_backbone
+from searchdet.backbones.identify import Identity
 from searchdet.cli import app
 from searchdet.devices import Compute
 from searchdet.errors import CheckpointError
@@ -356,6 +358,56 @@ def test_verify_loads_and_hashes(serve: Serve, tiny_sam: Path, monkeypatch: pyte
     assert "BAD  sam_vit_h_4b8939.pth" in done.stdout
     [row] = json.loads(run("verify", str(folder / "sam_vit_h_4b8939.pth"), "--json").stdout)
     assert (row["identity"], row["loads"], row["bad"]) == ("other", True, True)
+
+
+class Reads:
+    """How often each weight file was hashed, and how often its tensors were taken from it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        import safetensors.torch
+
+        self.hashed, self.loaded = Counter[str](), Counter[str]()
+        for module in (hashes, weightfiles):
+            self._count(monkeypatch, (module, "fresh_sha256"), self.hashed)
+        self._count(monkeypatch, (torch, "load"), self.loaded)
+        self._count(monkeypatch, (safetensors.torch, "load_file"), self.loaded)
+
+    def _count(
+        self, monkeypatch: pytest.MonkeyPatch, which: tuple[object, str], counter: Counter[str]
+    ) -> None:
+        real = getattr(*which)
+
+        def counted(path: Path, *args: object, **given: object) -> object:
+            counter[Path(path).name] += 1
+            return real(path, *args, **given)
+
+        monkeypatch.setattr(*which, counted)
+
+
+@pytest.mark.parametrize("words", [["models", "verify"], ["doctor"]])
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_each_file_is_hashed_once_and_loaded_once(
+    words: list[str], suffix: str, tiny_sam: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from safetensors.torch import save_file
+
+    monkeypatch.setitem(SPECS, "dinov3_convnext_tiny", small_spec("dinov3_convnext_tiny"))
+    found = Identity("a small ConvNeXt", "dinov3_convnext_tiny")
+    monkeypatch.setattr(weightfiles, "identify", lambda shapes: found)
+    backbone, sam = (models_folder() / f"{name}{suffix}" for name in ("mine", "mysam"))
+    state = convnext_meta(saved(convnext_reference()))
+    save = torch.save if suffix == ".pth" else save_file
+    save({name: tensor.contiguous() for name, tensor in state.items()}, backbone)
+    save(torch.load(tiny_sam, weights_only=True), sam)
+    reads = Reads(monkeypatch)
+    files = [] if words == ["doctor"] else [str(backbone), str(sam)]
+    done = CliRunner().invoke(app, [*words, *files])
+    assert done.exit_code == 0, done.output
+    assert reads.hashed == reads.loaded == {backbone.name: 1, sam.name: 1}
+    if words == ["doctor"]:  # whose hashes are remembered
+        assert CliRunner().invoke(app, words).exit_code == 0
+        assert reads.hashed == {backbone.name: 1, sam.name: 1}
+        assert reads.loaded == {backbone.name: 2, sam.name: 2}
 
 
 def test_verify_of_a_backbone_and_of_what_is_none(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from ..checkpoints import WeightsInfo, convert, fill, read_state_dict, verify_identity
+from ..checkpoints import StateDict, WeightsInfo, convert, fill, read_state_dict, verify_identity
 from ..devices import Compute
 from ..errors import CheckpointError, EmbeddingError
 from .identify import identify
@@ -118,16 +118,18 @@ def fill_network(
     compute: Compute,
     short_side: int,
     identity: tuple[str, bool | None],
+    state: StateDict | None = None,
 ) -> NetworkBackbone:
-    """``load_network`` for a file whose digest and verdict are known."""
+    """``load_network`` for a file whose digest and verdict are known. state: what ``read_state_dict``
+    gave of it, where that is there already."""
     import torch
 
-    raw = read_state_dict(checkpoint)
+    raw = read_state_dict(checkpoint) if state is None else state
     try:
-        state, layout = convert(checkpoint, raw, spec.layouts)
+        renamed, layout = convert(checkpoint, raw, spec.layouts)
         with torch.device("meta"):
-            network = spec.build(spec, state)
-        fill(checkpoint, network, state)
+            network = spec.build(spec, renamed)
+        fill(checkpoint, network, renamed)
     except CheckpointError as error:
         raise _explain(error, spec, raw) from error
     network.eval().to(compute.device)

@@ -160,11 +160,12 @@ def load_sam(path: Path, compute: Compute, allow_unverified: bool = False) -> tu
     return fill_sam(path, compute), WeightsInfo(path.name, digest, LAYOUT, verified)
 
 
-def fill_sam(path: Path, compute: Compute) -> Sam:
-    """``load_sam`` for a file whose identity is known."""
+def fill_sam(path: Path, compute: Compute, state: StateDict | None = None) -> Sam:
+    """``load_sam`` for a file whose identity is known. state: what ``read_state_dict`` gave of it,
+    where that is there already."""
     import torch
 
-    state = read_state_dict(path)
+    state = read_state_dict(path) if state is None else state
     try:
         shape = shape_of(state)
     except CheckpointError as error:
