@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from fakes import GivenProposer, GridBackbone
 
-from searchdet import automask, kinds, kinds
+from searchdet import automask, kinds
 from searchdet.automask import Photo, choose
 from searchdet.cache import Store
 from searchdet.config import EmbeddingOptions, ProposalOptions
