@@ -8,21 +8,21 @@ from pathlib import Path
 import numpy as np
 from fakes import GivenProposer, GridBackbone
 
-from searchdet import automask, kinds
-from searchdet.bank import Bank, Origin, Rows, Space
-from searchdet.cache import Store
-from searchdet.canary import Canary, Memory
+from searchdet.bank.build import Gathered
+from searchdet.bank.describe import build_bank
+from searchdet.bank.types import Bank, Origin, Rows, Space
 from searchdet.config import EmbeddingOptions, ProposalOptions, ScoringOptions, SuppressionOptions
-from searchdet.describe import Describer
+from searchdet.decision import Judge, Own, Searched, make_judge
+from searchdet.doctor.canary import Canary, Memory
 from searchdet.embeddings import l2_normalize
-from searchdet.enrol import build_bank
-from searchdet.examples import Gathered
-from searchdet.exemplars import Exemplar
-from searchdet.hashes import FileHashes
-from searchdet.judge import Judge, Own, Searched, make_judge
-from searchdet.loaded import LoadedBefore
-from searchdet.proposals import outline
-from searchdet.remembered import Remembered
+from searchdet.exemplars import Exemplar, automask
+from searchdet.masks import shape as outline
+from searchdet.regions.cache import Remembered
+from searchdet.regions.describe import Describer
+from searchdet.storage import kinds
+from searchdet.storage.cache import Store
+from searchdet.storage.hashes import FileHashes
+from searchdet.weights.loaded import LoadedBefore
 
 DIM = GridBackbone.dim
 SIZE = (30, 40)

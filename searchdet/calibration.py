@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .audit import SAME
-from .bank import Bank, Rows, join
+from .bank.audit import SAME
+from .bank.types import Bank, Rows, join
 from .config import ScoringOptions
 from .embeddings import Descriptors, MaskEmbeddings
 from .scoring import centred, nearest_others, score_regions

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import backbones, kinds, proposals
+from . import backbones, proposals
 from .backbones import Backbone, FeatureMap
-from .bank import Bank
-from .cache import Store
-from .checkpoints import WeightsInfo
+from .bank.build import Enrolment, Examples, Gathered, gather, read
+from .bank.types import Bank
 from .config import (
     MAX_PIXELS,
     BackboneOptions,
@@ -25,22 +24,24 @@ from .config import (
     ScoringOptions,
     SuppressionOptions,
 )
-from .describe import Describer
+from .decision import Own, Searched, make_judge
 from .embeddings import cell_vectors
 from .errors import UsageError
-from .examples import Enrolment, Examples, Gathered, gather, read
-from .images import LoadedImage, from_array, from_pil, read_image
-from .judge import Own, Searched, make_judge
-from .loaded import LoadedBefore
+from .images.read import LoadedImage, from_array, from_pil, read_image
 from .proposals import Proposer
-from .records import ImageRecord
-from .remembered import Remembered, guide_of, settings_of
+from .records.record import ImageRecord
+from .regions.cache import Remembered, guide_of, settings_of
+from .regions.describe import Describer
 from .scoring import promise
+from .storage import kinds
+from .storage.cache import Store
+from .weights.loaded import LoadedBefore
+from .weights.loader import WeightsInfo
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from .pictures import Heat
+    from .output.pictures import Heat
 
 log = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .bank import Bank, Rows
+from .bank.types import Bank, Rows
 from .config import ScoringOptions
 from .embeddings import Descriptors, l2_normalize
-from .proposals.outline import similarity
+from .masks.shape import similarity
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.int64]

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from fakes import GivenProposer, GridBackbone
 
-from searchdet import automask, kinds
-from searchdet.automask import Photo, choose
-from searchdet.cache import Store
 from searchdet.config import EmbeddingOptions, ProposalOptions
-from searchdet.describe import Describer, Regions
-from searchdet.exemplars import Exemplar
+from searchdet.exemplars import Exemplar, automask
+from searchdet.exemplars.automask import Photo, choose
+from searchdet.regions.describe import Describer, Regions
+from searchdet.storage import kinds
+from searchdet.storage.cache import Store
 
 SPACE = {"space": "grid"}
 RED, GREEN, BLUE, YELLOW = (220, 30, 30), (30, 200, 30), (40, 60, 220), (220, 210, 40)

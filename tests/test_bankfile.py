@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 from fakes import GridBackbone
 
-from searchdet import bankfile, tensors
-from searchdet.bank import Bank, Origin, Rows, Space, plain_rows
-from searchdet.cache import Store, key_of
+from searchdet.bank import file as bankfile
+from searchdet.bank.describe import build_bank, space_of
+from searchdet.bank.types import Bank, Origin, Rows, Space, plain_rows
 from searchdet.config import EmbeddingOptions
 from searchdet.embeddings import l2_normalize
-from searchdet.enrol import build_bank, space_of
 from searchdet.errors import ExemplarError
 from searchdet.exemplars import Exemplar
+from searchdet.storage import tensors
+from searchdet.storage.cache import Store, key_of
 
 SPACE = Space("grid", None, "none", "mean", 4)
 

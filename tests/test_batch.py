@@ -17,12 +17,13 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 from worlds import BLUE, RED, draw, tree_hash
 
-from searchdet import batch, files
+from searchdet.batch import runner as batch
+from searchdet.batch.worker import Overdue
 from searchdet.cli import app
 from searchdet.detector import Detector
-from searchdet.discovery import Scan, discover, shard_of
 from searchdet.errors import ExemplarError, ImageError, OutputError, ResourceError, SearchdetError
-from searchdet.worker import Overdue
+from searchdet.images.inputs import Scan, discover, shard_of
+from searchdet.storage import files
 
 EXAMPLES = ["--positive", "in/positive", "--negative", "in/negative"]
 

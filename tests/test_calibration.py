@@ -9,12 +9,12 @@ import pytest
 from test_scoring import bank, options, rows, units
 
 from searchdet import calibration
-from searchdet.audit import audit, conflicts, left_out, without
-from searchdet.bank import Bank, Origin, Rows, extended, join
+from searchdet.bank.audit import audit, conflicts, left_out, without
+from searchdet.bank.types import Bank, Origin, Rows, extended, join
 from searchdet.calibration import probability, thresholds, wilson
 from searchdet.config import CENTRINGS, POSITIVE_AGGREGATIONS, ScoringOptions
 from searchdet.embeddings import Descriptors, MaskEmbeddings, l2_normalize
-from searchdet.proposals import outline
+from searchdet.masks import shape as outline
 from searchdet.scoring import centred, score_regions
 
 

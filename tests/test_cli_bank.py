@@ -11,7 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 from worlds import BLUE, RED, draw, tree_hash
 
-from searchdet import bankfile
+from searchdet.bank import file as bankfile
 from searchdet.cli import app
 
 GREEN = (40, 160, 60)

@@ -19,16 +19,19 @@ from test_cli import call
 from typer.testing import CliRunner
 from worlds import rows_of
 
-from searchdet import bankfile, exports, index, report, tensors
-from searchdet.banking import audit_facts
+from searchdet import exports, report
+from searchdet.bank import file as bankfile
+from searchdet.bank.edit import audit_facts
 from searchdet.cli import app
-from searchdet.discovery import Scan, discover
 from searchdet.errors import ExemplarError, UsageError
+from searchdet.evaluation.scorecard import scorecard
 from searchdet.exemplars import find_positives
-from searchdet.hashes import cache_folder
-from searchdet.output import read_records
-from searchdet.records import read_json
-from searchdet.scorecard import scorecard
+from searchdet.images.inputs import Scan, discover
+from searchdet.index import file as index
+from searchdet.output.folder import read_records
+from searchdet.records.record import read_json
+from searchdet.storage import tensors
+from searchdet.storage.hashes import cache_folder
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "fuzz"))
 import memories

@@ -18,21 +18,22 @@ from PIL import Image
 from typer.testing import CliRunner
 from worlds import BLUE, RED, draw, tree_hash
 
-from searchdet import backbones, kinds
+from searchdet import backbones
 from searchdet.backbones.deferred import DeferredBackbone
 from searchdet.backbones.filterbank import FilterbankBackbone
 from searchdet.backbones.network import NetworkBackbone
-from searchdet.cache import Store
-from searchdet.cachefolder import clear, prune, usage
 from searchdet.cli import app
 from searchdet.config import BackboneOptions, EmbeddingOptions, ProposalOptions
-from searchdet.describe import Describer
 from searchdet.errors import CheckpointError
-from searchdet.loaded import LoadedBefore
 from searchdet.proposals.regions import RegionProposer
 from searchdet.proposals.sam import SamProposer
 from searchdet.proposals.sam import deferred as deferred_sam
-from searchdet.remembered import Remembered, pack, unpack
+from searchdet.regions.cache import Remembered, pack, unpack
+from searchdet.regions.describe import Describer
+from searchdet.storage import kinds
+from searchdet.storage.cache import Store
+from searchdet.storage.cachefolder import clear, prune, usage
+from searchdet.weights.loaded import LoadedBefore
 
 EXAMPLES = ["--positive", "in/positive", "--negative", "in/negative"]
 

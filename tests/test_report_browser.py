@@ -12,8 +12,8 @@ import pytest
 import reports
 
 from searchdet import report
-from searchdet.limits import Limits, detections, pairs
-from searchdet.output import read_records
+from searchdet.output.folder import read_records
+from searchdet.records.thresholds import Limits, detections, pairs
 
 sync_api = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed: pip install -e '.[test]'"

@@ -13,13 +13,15 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 from worlds import BLUE, RED, draw, tree_hash
 
-from searchdet import exports, files, index
+from searchdet import exports
 from searchdet.cli import app
-from searchdet.console import Stopped, stoppable
+from searchdet.commands.console import Stopped, stoppable
 from searchdet.detector import Detector
 from searchdet.errors import OutputError
-from searchdet.output import Output
+from searchdet.index import file as index
+from searchdet.output.folder import Output
 from searchdet.proposals.sam import SamProposer
+from searchdet.storage import files
 
 EXAMPLES = ["--positive", "in/positive", "--negative", "in/negative"]
 

@@ -9,10 +9,10 @@ import logging
 import os
 from pathlib import Path
 
+from ..annotations.labelme import SUFFIX as LABELME_SUFFIX
+from ..annotations.labelme import read_labelme
 from ..errors import ExemplarError
-from ..images import SUFFIXES
-from .labelme import SUFFIX as LABELME_SUFFIX
-from .labelme import read_labelme
+from ..images.read import SUFFIXES
 from .types import Found
 
 log = logging.getLogger(__name__)
