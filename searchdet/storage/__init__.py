@@ -1,1 +1,1 @@
-"""Files: written whole or not at all, arrays with a checksum, the cache, hashes, JSON values. Import the module that is needed."""
+"""Files written whole or not at all, arrays, the cache, hashes, JSON values: import what is needed."""
