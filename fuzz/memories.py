@@ -10,7 +10,7 @@ from fakes import GivenProposer, GridBackbone
 
 from searchdet.bank.build import Gathered
 from searchdet.bank.describe import build_bank
-from searchdet.bank.types import Bank, Origin, Rows, Space
+from searchdet.bank.types import Bank, Origin, Rows
 from searchdet.config import EmbeddingOptions, ProposalOptions, ScoringOptions, SuppressionOptions
 from searchdet.decision import Judge, Own, Searched, make_judge
 from searchdet.doctor.canary import Canary, Memory
@@ -19,6 +19,7 @@ from searchdet.exemplars import Exemplar, automask
 from searchdet.masks import shape as outline
 from searchdet.regions.cache import Remembered
 from searchdet.regions.describe import Describer
+from searchdet.regions.space import Space
 from searchdet.storage import kinds
 from searchdet.storage.cache import Store
 from searchdet.storage.hashes import FileHashes

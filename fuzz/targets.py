@@ -19,8 +19,10 @@ from searchdet import exports, report
 from searchdet.annotations.coco import Truth, read_truth
 from searchdet.backbones.network import load_network
 from searchdet.bank import file as bankfile
+from searchdet.bank.audit import audit
 from searchdet.bank.build import settle
-from searchdet.bank.edit import audit_facts, audit_lines, facts
+from searchdet.bank.edit import facts
+from searchdet.calibration import thresholds_of
 from searchdet.cli import app
 from searchdet.commands.settings import file as settingsfile
 from searchdet.config import ExemplarOptions
@@ -106,9 +108,8 @@ def banks(case: Case, folder: Path) -> None:
     made = bankfile.load(_put(case, folder))
     json.dumps(facts(made), allow_nan=False).encode()
     settle(made, ExemplarOptions()).bank.prototypes()
-    found = audit_facts(made)
-    "\n".join(audit_lines(found)).encode("utf-8", "backslashreplace")
-    json.dumps(found, allow_nan=False)
+    rows = [item.to_json() for item in (*audit(made), *thresholds_of(made))]
+    json.dumps(rows, allow_nan=False)
 
 
 FORMATS = tuple(exports.FORMATS)

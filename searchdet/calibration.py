@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from . import backbones
 from .bank.audit import SAME
 from .bank.types import Bank, Rows, join
 from .config import ScoringOptions
 from .embeddings import Descriptors, MaskEmbeddings
+from .errors import UsageError
 from .scoring import centred, nearest_others, score_regions
 
 FloatArray = npt.NDArray[np.float64]
@@ -79,6 +81,16 @@ class ClassThreshold:
 def thresholds(bank: Bank, options: ScoringOptions, default: float) -> tuple[ClassThreshold, ...]:
     """The least score of each class. options: weights resolved; default: the backbone's own."""
     return tuple(_of_class(bank, label, options, default) for label in range(len(bank.classes)))
+
+
+def thresholds_of(bank: Bank) -> tuple[ClassThreshold, ...]:
+    """What the thresholds of a bank are by the rule of its own backbone. Raises UsageError for a bank
+    without a space."""
+    if bank.space is None:
+        raise UsageError("the bank has no space.")
+    shape, context, default = backbones.rule_of(bank.space.backbone)
+    options = ScoringOptions(shape_weight=shape, context_weight=context)
+    return thresholds(bank.distinct(), options, default)
 
 
 def probability(score: npt.NDArray[Any], least: npt.NDArray[Any]) -> FloatArray:

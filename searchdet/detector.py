@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from .config import (
     ExemplarOptions,
     ProposalOptions,
     ScoringOptions,
+    Settings,
     SuppressionOptions,
 )
 from .decision import Own, Searched, make_judge
@@ -30,7 +32,7 @@ from .errors import UsageError
 from .images.read import LoadedImage, from_array, from_pil, read_image
 from .proposals import Proposer
 from .records.record import ImageRecord
-from .regions.cache import Remembered, guide_of, settings_of
+from .regions.cache import Remembered, settings_of
 from .regions.describe import Describer
 from .scoring import promise
 from .storage import kinds
@@ -44,21 +46,6 @@ if TYPE_CHECKING:
     from .output.pictures import Heat
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """All options of a detector, by part. cache: the folder that remembers descriptions and regions by
-    content; None remembers nothing."""
-
-    backbone: BackboneOptions = BackboneOptions()
-    proposals: ProposalOptions = ProposalOptions()
-    embedding: EmbeddingOptions = EmbeddingOptions()
-    scoring: ScoringOptions = ScoringOptions()
-    suppression: SuppressionOptions = SuppressionOptions()
-    exemplars: ExemplarOptions = ExemplarOptions()
-    max_pixels: int = MAX_PIXELS
-    cache: Path | None = None
 
 
 def settings_from(values: Mapping[str, Any]) -> Settings:
@@ -292,3 +279,10 @@ def _weights(weights: WeightsInfo | None) -> dict[str, Any]:
         "weights": {"file": weights.file, "sha256": weights.sha256, "layout": weights.layout},
         "weights_verified": weights.verified,
     }
+
+
+def guide_of(bank: Bank, scoring: ScoringOptions) -> str:
+    """What guided prompting depends on beyond the image and the models."""
+    rows = [bank.positives.vectors, bank.negatives.vectors]
+    digests = [hashlib.sha256(np.ascontiguousarray(vectors).tobytes()).hexdigest() for vectors in rows]
+    return f"{digests[0]} {digests[1]} {scoring.negative_weight}"

@@ -13,8 +13,8 @@ from PIL import Image
 from scenes import COLOURS, Scene, make_scene
 
 from searchdet.bank.build import Examples
-from searchdet.config import ProposalOptions
-from searchdet.detector import Detector, Settings
+from searchdet.config import ProposalOptions, Settings
+from searchdet.detector import Detector
 from searchdet.errors import CheckpointError, UsageError
 from searchdet.masks.rle import decode
 from searchdet.proposals import choose, load_proposer

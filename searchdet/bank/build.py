@@ -15,13 +15,14 @@ from ..output.render import Picture, exemplar_picture
 from ..proposals.regions import RegionProposer
 from ..regions.cache import Remembered
 from ..regions.describe import Describer
+from ..regions.space import Space, space_of
 from ..storage import kinds
 from ..storage.cache import Store
 from ..version import __version__
 from . import file as bankfile
 from .audit import conflicts, without
-from .describe import build_bank, compute_of, space_of
-from .types import Bank, Space
+from .describe import build_bank, compute_of
+from .types import Bank
 
 log = logging.getLogger(__name__)
 

@@ -5,55 +5,27 @@ from __future__ import annotations
 import hashlib
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..backbones import Backbone, FeatureMap
-from ..config import BackboneOptions, EmbeddingOptions
+from ..config import EmbeddingOptions
 from ..embeddings import describe as describe_masks
 from ..embeddings import mask_coverage
-from ..errors import ExemplarError, UsageError
+from ..errors import ExemplarError
 from ..exemplars import Exemplar
 from ..masks import rle
 from ..masks.shape import outlines
+from ..regions.space import Space, space_of
 from ..storage import kinds
 from ..storage.cache import Store, key_of
 from ..storage.tensors import Arrays
 from ..version import __version__
-from .types import Bank, Origin, Rows, Space, indexed, join, plain_rows
+from .types import Bank, Origin, Rows, indexed, join, plain_rows
 
 SHAPELESS = ("whole", "box")
 """Masks from these sources say nothing about the shape of the object."""
-
-
-def space_of(backbone: Backbone, options: EmbeddingOptions) -> Space:
-    """The space in which a backbone with these options puts its vectors."""
-    pooling = "mean" if options.pooling == "mean" else f"topk {options.topk_share}"
-    weights = backbone.weights.sha256 if backbone.weights else None
-    return Space(backbone.name, weights, backbone.preprocessing, pooling, backbone.dim)
-
-
-def options_of(
-    space: Space,
-    weights: Path | None,
-    device: str,
-    precision: str,
-    allow_unverified: bool = False,
-) -> tuple[BackboneOptions, EmbeddingOptions]:
-    """Options that put vectors into ``space`` again. Raises UsageError for one that none put there."""
-    kind, _, share = space.pooling.partition(" ")
-    try:
-        side = int(space.preprocessing.split(",")[0].removeprefix("short_side="))
-        embedding = EmbeddingOptions(kind, float(share)) if share else EmbeddingOptions(kind)
-    except ValueError as error:
-        raise UsageError(
-            f"no options put vectors into the space of {space.preprocessing!r}."
-        ) from error
-    path = str(weights) if weights else None
-    options = BackboneOptions(space.backbone, path, device, precision, side, allow_unverified)
-    return options, embedding
 
 
 def build_bank(

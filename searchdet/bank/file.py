@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import DAMAGE, ExemplarError
+from ..regions.space import Space, require_text, space_from
 from ..storage import files, tensors
-from .types import Bank, Origin, Rows, Space, require_text, space_from
+from .types import Bank, Origin, Rows
 
 SCHEMA = "searchdet.bank/1"
 _SIDES = ("positives", "negatives")

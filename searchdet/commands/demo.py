@@ -16,8 +16,8 @@ from PIL import Image
 
 from ..bank.build import Examples
 from ..batch import runner as batch
-from ..config import ProposalOptions, ScoringOptions
-from ..detector import Detector, Settings
+from ..config import ProposalOptions, ScoringOptions, Settings
+from ..detector import Detector
 from ..images.inputs import Scan, discover
 from ..masks.rle import decode
 from ..output.folder import Output

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from .console import EXIT_NOTHING_FOUND, EXIT_SOME_FAILED, Stopped, guarded, pro
 
 if TYPE_CHECKING:
     from ..batch.runner import Result, Tally
-    from ..batch.worker import Job
+    from ..batch.worker import WorkerSpec
     from ..images.inputs import Query
 
 _SCORING = config.ScoringOptions()
@@ -99,7 +100,7 @@ def detect(
     given = dict(locals())
     with guarded(debug, verbose):
         from ..bank.build import Examples
-        from ..batch.worker import Job
+        from ..batch.worker import WorkerSpec
         from ..detector import settings_from
         from ..exports import formats
         from ..images.inputs import discover
@@ -111,7 +112,9 @@ def detect(
         queries = discover(images, opt.scan_of(given, (output,)))
         if not no_save:
             target.check(queries)
-        job = Job(examples, settings, None if no_save else target, logs.level())
+        job = WorkerSpec(
+            examples, settings, None if no_save else target, partial(logs.to_stderr, logs.level())
+        )
         tally, stopped = _run(job, queries, timeout, strict, json_lines)
         if not queries:
             say("None of the images belongs to this shard.")
@@ -123,7 +126,7 @@ def detect(
 
 
 def _run(
-    job: Job, queries: list[Query], timeout: float | None, strict: bool, json_lines: bool
+    job: WorkerSpec, queries: list[Query], timeout: float | None, strict: bool, json_lines: bool
 ) -> tuple[Tally, int | None]:
     """All images, and what the run says of itself; also when a signal (its number) ends it early."""
     from ..batch.runner import Tally
@@ -149,7 +152,7 @@ def _run(
 
 
 def _started(
-    job: Job, timeout: float | None
+    job: WorkerSpec, timeout: float | None
 ) -> tuple[dict[str, Any], Callable[[list[Query]], Iterator[Result]]]:
     """Models, here or in a process that can be ended: what is said of them, and images to results."""
     from ..batch import runner as batch

@@ -8,9 +8,9 @@ from pathlib import Path
 from .. import backbones, proposals
 from ..bank import file as bankfile
 from ..bank.build import Enrolment, Examples, gather, read, settle
-from ..bank.describe import options_of, space_of
+from ..config import Settings
 from ..decision import Judge, Own, Searched, make_judge
-from ..detector import Settings, choose_proposals, model_facts, searched
+from ..detector import choose_proposals, model_facts, searched
 from ..errors import (
     EmbeddingError,
     ImageError,
@@ -24,6 +24,7 @@ from ..images.inputs import Query
 from ..images.read import read_image
 from ..regions.cache import Packed, Remembered
 from ..regions.describe import Describer
+from ..regions.space import options_of, space_of
 from ..storage import kinds
 from ..storage.cache import Store
 from ..weights.loaded import LoadedBefore

@@ -19,13 +19,13 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from ..bank.types import Space, require_text, space_from
 from ..decision import Searched
 from ..errors import DAMAGE, UsageError
 from ..images.inputs import Query
 from ..masks import shape as outline
 from ..regions.cache import Packed, unpack
 from ..regions.describe import Regions
+from ..regions.space import Space, require_text, space_from
 from ..storage import files
 from ..storage.hashes import fresh_sha256
 

@@ -6,7 +6,6 @@ of the entry. Exemplars and thresholds are not among them, except for guided pro
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -15,9 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..bank.describe import space_of
-from ..bank.types import Bank
-from ..config import ProposalOptions, ScoringOptions
+from ..config import ProposalOptions
 from ..embeddings import Descriptors, MaskEmbeddings, l2_normalize
 from ..masks import rle
 from ..masks import shape as outline
@@ -26,6 +23,7 @@ from ..storage.cache import Store, key_of
 from ..storage.tensors import Arrays
 from ..version import __version__
 from .describe import Describer, Regions, Seen
+from .space import space_of
 
 FORM = 1
 UInt8Array = npt.NDArray[np.uint8]
@@ -172,10 +170,3 @@ def settings_of(options: ProposalOptions) -> dict[str, Any]:
     """The settings of the proposals; what is said of their weights is not among them."""
     hidden = ("name", "checkpoint", "allow_unverified")
     return {name: value for name, value in asdict(options).items() if name not in hidden}
-
-
-def guide_of(bank: Bank, scoring: ScoringOptions) -> str:
-    """What guided prompting depends on beyond the image and the models."""
-    rows = [bank.positives.vectors, bank.negatives.vectors]
-    digests = [hashlib.sha256(np.ascontiguousarray(vectors).tobytes()).hexdigest() for vectors in rows]
-    return f"{digests[0]} {digests[1]} {scoring.negative_weight}"
