@@ -108,8 +108,8 @@ def banks(case: Case, folder: Path) -> None:
     made = bankfile.load(_put(case, folder))
     json.dumps(facts(made), allow_nan=False).encode()
     settle(made, ExemplarOptions()).bank.prototypes()
-    rows = [item.to_json() for item in (*audit(made), *thresholds_of(made))]
-    json.dumps(rows, allow_nan=False)
+    for findings in (audit(made), thresholds_of(made)):
+        json.dumps([item.to_json() for item in findings], allow_nan=False)
 
 
 FORMATS = tuple(exports.FORMATS)
