@@ -8,17 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
-Rle = dict[str, Any]
+
 _MOST_DIGITS = 12
 """Characters of one number; more do not fit in 64 bits."""
 _UNFIT = "its run lengths are none of an image of that size"
+
+
+class Rle(TypedDict):
+    """One mask: its size [H, W], and the lengths of its runs as text."""
+
+    size: list[int]
+    counts: str
 
 
 @dataclass(frozen=True, slots=True)
