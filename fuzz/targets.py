@@ -36,7 +36,7 @@ from searchdet.index import search as searching
 from searchdet.models import verify as weightfiles
 from searchdet.output.folder import Output, read_records
 from searchdet.proposals.sam.weights import load_sam
-from searchdet.records.record import read_json
+from searchdet.records.record import read_record
 from searchdet.records.thresholds import Limits
 from searchdet.weights.devices import Compute
 
@@ -120,13 +120,13 @@ def records(case: Case, folder: Path) -> None:
     out = folder / "out"
     path = _put(case, out, "records/a.json")
     try:
-        value = read_json(path)
+        value = read_record(path)
     except ValueError as error:
         for remaining in ("records", "report"):
             _records_left_out(out, remaining)
         raise Documented("ValueError (no record)") from error
     _require(value is not None, "a file is a record or an error")
-    read_json(path, rejected=False)
+    read_record(path, rejected=False)
     Output(out).known("a", "0" * 64, "")
     truth = Truth(seeds.truth(("deep/a.png", "b.jpg", "c.png"), seeds.shapes()))
     _all(

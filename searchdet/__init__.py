@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .config import Settings
     from .detector import Detector
     from .errors import SearchdetError
-    from .records.record import Candidate, ImageRecord
+    from .records import Candidate, ImageRecord
 
 __all__ = ["Candidate", "Detector", "ImageRecord", "SearchdetError", "Settings", "__version__"]
 

@@ -77,6 +77,5 @@ if __name__ == "__main__":
     every = arrows()
     for (above, below), where in sorted(every.items()):
         print(f"{above:12} -> {below:12} {len(where):3}  {where[0]}")
-    print(
-        f"{len(rooms())} rooms, {len(every)} arrows, circle: {' -> '.join(circle(set(every))) or 'none'}"
-    )
+    loop = " -> ".join(circle(set(every)))
+    print(f"{len(rooms())} rooms, {len(every)} arrows, circle: {loop or 'none'}")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -17,10 +15,11 @@ from ..errors import ExemplarError
 from ..exemplars import Exemplar
 from ..masks import rle
 from ..masks.shape import outlines
-from ..regions.space import Space, space_of
+from ..regions import Space, space_of
 from ..storage import kinds
 from ..storage.cache import Store, key_of
 from ..storage.tensors import Arrays
+from ..storage.values import Fields, JsonObject
 from ..version import __version__
 from .types import Bank, Origin, Rows, indexed, join, plain_rows
 
@@ -105,13 +104,13 @@ def compute_of(backbone: Backbone) -> list[str]:
 
 
 def _key(item: Exemplar, space: Space, compute: list[str]) -> str:
-    what = {"image": item.sha256, "mask": _mask_digest(item), "size": list(item.mask.shape)}
+    what: JsonObject = {"image": item.sha256, "mask": _mask_digest(item), "size": list(item.mask.shape)}
     shaped = item.mask_source not in SHAPELESS
-    by = {"space": asdict(space), "compute": compute, "version": __version__}
-    return key_of(what | by | {"shaped": shaped, "form": 1})
+    by: JsonObject = {"space": space.to_json(), "compute": compute, "version": __version__}
+    return key_of({**what, **by, "shaped": shaped, "form": 1})
 
 
-def _rows(arrays: Arrays, _: dict[str, Any], item: Exemplar, dim: int) -> Rows:
+def _rows(arrays: Arrays, _: Fields, item: Exemplar, dim: int) -> Rows:
     """The row of an entry. Raises KeyError or ValueError for another one."""
     vectors, contexts, outlines = (arrays[name] for name in _KEPT)
     if vectors.shape != (1, dim) or {vectors.dtype, contexts.dtype, outlines.dtype} != {_FLOAT}:

@@ -11,13 +11,13 @@ from .. import backbones, exemplars
 from ..config import ExemplarOptions, Settings
 from ..errors import DAMAGE, ExemplarError, UsageError
 from ..exemplars import Exemplar
-from ..images.read import read_image
+from ..images import read_image
 from ..masks import rle
-from ..records.record import damaged, read_json
-from ..regions.space import options_of, space_of
+from ..records import damaged, read_record
+from ..regions import options_of, space_of
 from ..storage import kinds
 from ..storage.cache import Store
-from ..weights.loaded import LoadedBefore
+from ..weights import LoadedBefore
 from .build import Enrolment, Examples, enrol, find_masks, read
 from .describe import describe
 from .file import require_space
@@ -124,24 +124,23 @@ def _items(given: Additions) -> list[Exemplar]:
 def _candidate(path: Path, number: int, label: str | None, image: Path | None) -> Exemplar:
     """A candidate of a record as an exemplar."""
     try:
-        record = read_json(path)
+        record = read_record(path)
     except (ValueError, OSError) as error:
         raise UsageError(f"--from-record {path}: {error}.") from error
     if record is None:
         raise UsageError(f"--from-record {path}: no such file.")
-    every = [*record["detections"], *record["rejected"]]
-    chosen = [item for item in every if item.get("id") == number]
+    chosen = [item for item in record.candidates if item.id == number]
     if not chosen:
         raise UsageError(f"--from-record {path}: has no candidate with id {number}.")
-    where = image or Path(record["image"])
+    where = image or Path(record.image)
     if not where.is_file():
         raise UsageError(f"the record's image {where} is not there.", "Name it: --image FILE.")
     loaded = read_image(where)
-    if loaded.sha256 != record["sha256"]:
+    if loaded.sha256 != record.sha256:
         raise UsageError(f"{where} is not the image of the record.", "Name that: --image FILE.")
     try:
-        mask = rle.decode([chosen[0]["segmentation"]], (loaded.height, loaded.width))[0]
+        mask = rle.decode([chosen[0].segmentation], (loaded.height, loaded.width))[0]
     except DAMAGE as error:
-        raise damaged(record["image"], error) from error
-    name = f"{record['image']}#{number}"
+        raise damaged(record.image, error) from error
+    name = f"{record.image}#{number}"
     return Exemplar(name, label, loaded.pixels, mask, "record", loaded.sha256)

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from ..embeddings import l2_normalize
 from ..errors import UsageError
 from ..masks import shape as outline
-from ..regions.space import Space
+from ..regions import Space
+from ..storage.values import Fields, JsonObject
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -27,6 +28,13 @@ class Origin:
     sha256: str = ""
     mask_source: str = "whole"
     mask: str = ""
+
+    @classmethod
+    def from_json(cls, values: Fields) -> Origin:
+        """Raises ValueError for another form."""
+        return cls(
+            values.text("name"), values.text("sha256"), values.text("mask_source"), values.text("mask")
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +139,7 @@ class Bank:
             negatives=self.negatives.take(_first(self.negatives.vectors)),
         )
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> JsonObject:
         """Counts by class, as JSON values."""
         counts = {name: int((self.labels == c).sum()) for c, name in enumerate(self.classes)}
         return {"classes": counts, "negative": len(self.negatives)}

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-from ..bank.build import Examples
+from ..bank import Examples
 from ..config import Settings
 from ..detector import Detector
 from ..errors import ResourceError, SearchdetError, UsageError
-from ..images.inputs import Query
-from ..output.folder import Output
+from ..images import Query
+from ..output import Output
+from ..storage.values import JsonObject
 from . import runner as batch
 from .runner import Result
 
@@ -50,11 +51,11 @@ class Worker:
         self._process: Any = None
         self._pipe: Connection | None = None
 
-    def start(self) -> dict[str, Any]:
+    def start(self) -> JsonObject:
         """Load the models; gives what a run says of them. Raises what ``Detector.build`` raises."""
         return self._open()[1]
 
-    def _open(self) -> tuple[Connection, dict[str, Any]]:
+    def _open(self) -> tuple[Connection, JsonObject]:
         context = multiprocessing.get_context("spawn")
         pipe, theirs = context.Pipe()
         self._pipe = pipe
@@ -143,7 +144,7 @@ def _serve(pipe: Connection, job: WorkerSpec) -> None:
     except (SearchdetError, OSError) as error:
         pipe.send(("error", error))
         return
-    pipe.send(("ready", detector.said()))
+    pipe.send(("ready", detector.run_json()))
     while True:
         query = pipe.recv()
         try:

@@ -14,8 +14,8 @@ from . import options as opt
 from .console import guarded, say
 
 if TYPE_CHECKING:
-    from ..bank.audit import Finding
-    from ..calibration import ClassThreshold, Interval
+    from ..bank import Finding
+    from ..records import ClassThreshold, Interval
 
 _BankArgument = Annotated[Path, typer.Argument(help="A file that `bank build` made.")]
 _Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
@@ -48,8 +48,8 @@ def bank_build(
     """Describe examples once and keep them in one file."""
     given = dict(locals())
     with guarded(debug, False):
+        from ..bank import Examples
         from ..bank import file as bankfile
-        from ..bank.build import Examples
         from ..bank.edit import build
         from ..detector import settings_from
 
@@ -67,8 +67,8 @@ def bank_show(
 ) -> None:
     """What a bank holds: models, classes, exemplars."""
     with guarded(debug, False):
+        from ..bank import facts
         from ..bank import file as bankfile
-        from ..bank.edit import facts
 
         found = facts(bankfile.load(bank))
         if json_lines:
@@ -111,8 +111,8 @@ def bank_add(
 ) -> None:
     """Add examples to a bank; only these are described."""
     with guarded(debug, False):
+        from ..bank import Additions, add
         from ..bank import file as bankfile
-        from ..bank.edit import Additions, add
 
         given = Additions(positive, tuple(negative or ()), from_record, label, image)
         cache = opt.cache_of(cache_dir, no_cache)
@@ -131,7 +131,7 @@ def bank_remove(
     """Take examples out of a bank."""
     with guarded(debug, False):
         from ..bank import file as bankfile
-        from ..bank.edit import remove
+        from ..bank import remove
 
         made = remove(bankfile.load(bank), names)
         bankfile.save(made, bank)
@@ -190,7 +190,7 @@ def _threshold_lines(thresholds: Iterable[ClassThreshold]) -> Iterator[str]:
     for item in thresholds:
         shares = [_interval(share) for share in (item.recall, item.precision)]
         said = verdict[item.separates]
-        yield f"{item.score:6.3f} {shares[0]:>18} {shares[1]:>18}  {item.label}{said}"
+        yield f"{item.min_score:6.3f} {shares[0]:>18} {shares[1]:>18}  {item.label}{said}"
 
 
 def _cell(value: float | None) -> str:

@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, cast
 
 from ..backbones.filterbank import FilterbankBackbone
 from ..errors import EmbeddingError, OutputError
-from ..models.catalogue import SAM, published
-from ..models.verify import Judged, Verdict, judge, look, weight_files
-from ..provenance import versions
+from ..models import SAM, Judged, Verdict, judge, look, published, weight_files
 from ..storage import files, kinds
 from ..storage.cachefolder import usage
-from ..weights.devices import Compute, resolve
-from ..weights.folder import models_folder
+from ..version import versions
+from ..weights import Compute, models_folder, resolve
 from . import canary, environment
 from .canary import Canary, Memory
 from .finding import OK, PROBLEM, WARNING, Finding

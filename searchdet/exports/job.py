@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from ..errors import UsageError
-from ..records.thresholds import Limits
+from ..records import Limits
 from ..storage import files
 from .labelled import Classes, Labelled
 

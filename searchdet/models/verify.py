@@ -10,8 +10,7 @@ from ..backbones import SPECS
 from ..backbones.identify import identify
 from ..errors import CheckpointError
 from ..storage.hashes import FileHashes, fresh_sha256
-from ..weights.devices import Compute
-from ..weights.loader import StateDict, read_state_dict
+from ..weights import Compute, StateDict, read_state_dict
 from .catalogue import SAM, published
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from typing import Any
 
 from ..config import ProposalOptions
 from ..errors import CheckpointError, UsageError
-from ..weights.folder import find_published, models_folder
-from ..weights.loaded import LoadedBefore
+from ..weights import LoadedBefore, find_published, models_folder
 from .sam import weights
 from .types import Proposals, Proposer
 
@@ -83,7 +82,7 @@ def load(
                 "Pass --sam-checkpoint FILE, or leave them out.",
             )
         return RegionProposer(options)
-    from ..weights.devices import resolve
+    from ..weights import resolve
     from .sam import SamProposer
     from .sam.deferred import load_or_defer
 

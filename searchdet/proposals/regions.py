@@ -19,8 +19,8 @@ import numpy.typing as npt
 from ..config import ProposalOptions
 from ..masks import rle
 from ..masks.rle import Rle
-from ..weights.devices import Compute
-from ..weights.loader import WeightsInfo
+from ..records import WeightsInfo
+from ..weights import Compute
 from . import hierarchy
 from .filters import finish, smooth
 from .frame import Frame, crop, make_stretch, render

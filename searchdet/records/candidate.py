@@ -48,8 +48,8 @@ class Candidate:
     """One region with its scores and the decision about it.
 
     id: row of the proposal. reason: accepted, or the rule that it failed (``rule.REASONS``). bbox: xyxy
-    in image pixels, exclusive maximum. segmentation: COCO run-length encoding. score: after suppression,
-    which left ``suppression_factor`` of ``score_before_suppression``; suppressed_by: the id of the row
+    in image pixels, exclusive maximum. segmentation: COCO run-length encoding. score: after
+    suppression, which left ``suppression_factor`` of ``score_before_suppression``; suppressed_by: the id of the row
     that took most. Similarities are cosines: to the class, to the nearest negative, of the outline, and
     of the surroundings to the class. margin: positive less negative similarity; class_margin: lead over
     the second class. Numbers that do not exist (no negatives, one class, invalid) are None.
@@ -112,7 +112,10 @@ class Candidate:
                 "suppressed_by": self.suppressed_by,
             },
             "flags": list(self.flags),
-            "segmentation": {**self.segmentation},
+            "segmentation": {
+                "size": self.segmentation["size"],
+                "counts": self.segmentation["counts"],
+            },
         }
 
     @classmethod

@@ -40,16 +40,14 @@ class ProposalCounts:
     @classmethod
     def from_json(cls, values: Fields) -> ProposalCounts:
         """Raises ValueError for another form."""
-        removed = values.child("removed")
         rest = {k: v for k, v in values.values.items() if k not in ("count", "removed")}
-        counts = {name: removed.whole(name) for name in removed.values}
-        return cls(values.whole("count"), counts, rest)  # type: ignore[arg-type]
+        return cls(values.whole("count"), values.counts("removed"), rest)
 
 
 @dataclass(frozen=True, slots=True)
 class SpreadInfo:
-    """Cosines between the regions of an image: 5th percentile and median. collapse: different masks look
-    alike to the backbone, so no threshold can separate them."""
+    """Cosines between the regions of an image: 5th percentile and median. collapse: different masks
+    look alike to the backbone, so no threshold can separate them."""
 
     cosine_p05: float
     cosine_median: float
@@ -74,3 +72,25 @@ class ErrorInfo:
     def from_json(cls, values: Fields) -> ErrorInfo:
         """Raises ValueError for another form."""
         return cls(values.text("code"), values.text("message"))
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInfo:
+    """What a record says of its image beyond its regions. source: how the file was read."""
+
+    name: str
+    sha256: str
+    width: int
+    height: int
+    source: SourceInfo
+
+    @classmethod
+    def from_json(cls, values: Fields) -> ImageInfo:
+        """Raises ValueError for another form."""
+        return cls(
+            values.text("name"),
+            values.text("sha256"),
+            values.whole("width"),
+            values.whole("height"),
+            SourceInfo.from_json(values.child("source")),
+        )

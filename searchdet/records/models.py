@@ -40,8 +40,8 @@ class WeightsInfo:
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """How a backbone sees an image. short_side: pixels; sides are whole multiples of stride; resize: the
-    rule (``bicubic``, or ``downscale_only`` where small images stay as they are)."""
+    """How a backbone sees an image. short_side: pixels; sides are whole multiples of stride; resize:
+    the rule (``bicubic``, or ``downscale_only`` where small images stay as they are)."""
 
     short_side: int
     stride: int
@@ -77,7 +77,7 @@ class BackboneInfo:
 
 @dataclass(frozen=True, slots=True)
 class ProposerInfo:
-    """The proposer and its options. fallback: it stands in for SAM. precision: None without a network."""
+    """The proposer and its options. fallback: it stands in for SAM. precision: None without network."""
 
     name: str
     fallback: bool
@@ -130,7 +130,7 @@ class ModelInfo:
         return cls(
             BackboneInfo.from_json(values.child("backbone")),
             ProposerInfo.from_json(values.child("proposer")),
-            _options(EmbeddingOptions, values.child("embedding")),
+            embedding_from(values.child("embedding")),
         )
 
 
@@ -138,8 +138,8 @@ class ModelInfo:
 class ExemplarInfo:
     """How many exemplars there are, and the names of those that were treated in a special way.
 
-    ignored_negatives: they conflict with positives. skipped: they cannot be read. auto_masks: the object
-    was looked for. shapes_known: outlines are compared.
+    ignored_negatives: they conflict with positives. skipped: they cannot be read. auto_masks: the
+    object was looked for. shapes_known: outlines are compared.
     """
 
     positive: int
@@ -193,6 +193,11 @@ class RunInfo:
             {name: ClassThreshold.from_json(thresholds.child(name)) for name in thresholds.values},
             ExemplarInfo.from_json(values.child("exemplars")),
         )
+
+
+def embedding_from(values: Fields) -> EmbeddingOptions:
+    """Raises ValueError for another form."""
+    return _options(EmbeddingOptions, values)
 
 
 def proposal_settings(options: ProposalOptions) -> JsonObject:

@@ -14,7 +14,7 @@ REASONS = (ACCEPTED, "score", "margin", "class_margin", SUPPRESSED, INVALID)
 
 @dataclass(frozen=True, slots=True)
 class ClassLimits:
-    """What a candidate of one class must reach. class_margin: lead over the second class, 0 for none."""
+    """What a candidate of one class must reach. class_margin: lead over the second class, 0: none."""
 
     min_score: float
     min_margin: float = 0.0

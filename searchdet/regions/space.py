@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from ..backbones import Backbone
 from ..config import BackboneOptions, EmbeddingOptions
-from ..errors import UsageError
+from ..records import Preprocessing, embedding_from
+from ..storage.values import Fields, JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,39 +20,36 @@ class Space:
 
     backbone: str
     weights: str | None
-    preprocessing: str
-    pooling: str
+    preprocessing: Preprocessing
+    embedding: EmbeddingOptions
     dim: int
 
     def differences(self, other: Space) -> list[str]:
         """Sentences like ``backbone is a here and b there``; empty for one and the same space."""
-        mine, theirs = asdict(self), asdict(other)
-        names = [item.name for item in fields(self) if mine[item.name] != theirs[item.name]]
+        mine, theirs = _flat(self), _flat(other)
+        names = [name for name in mine if mine[name] != theirs[name]]
         return [f"{name} is {mine[name]} here and {theirs[name]} there" for name in names]
 
+    def to_json(self) -> JsonObject:
+        """Plain JSON values."""
+        return asdict(self)
 
-def require_text(value: Any) -> None:
-    """Raise TypeError or ValueError for what is no text, or none that a file name can hold."""
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    value.encode("utf-8", "surrogateescape")
-
-
-def space_from(values: Any) -> Space:
-    """The space of JSON values. Raises TypeError or ValueError for others."""
-    space = Space(**values)
-    for text in (space.backbone, space.preprocessing, space.pooling, space.weights or ""):
-        require_text(text)
-    if not isinstance(space.dim, int) or space.dim < 1:
-        raise ValueError(f"its space is {values}")
-    return space
+    @classmethod
+    def from_json(cls, values: Fields) -> Space:
+        """Raises ValueError for another form."""
+        return cls(
+            values.text("backbone"),
+            values.optional_text("weights"),
+            Preprocessing.from_json(values.child("preprocessing")),
+            embedding_from(values.child("embedding")),
+            values.whole("dim", least=1),
+        )
 
 
 def space_of(backbone: Backbone, options: EmbeddingOptions) -> Space:
     """The space in which a backbone with these options puts its vectors."""
-    pooling = "mean" if options.pooling == "mean" else f"topk {options.topk_share}"
     weights = backbone.weights.sha256 if backbone.weights else None
-    return Space(backbone.name, weights, backbone.preprocessing, pooling, backbone.dim)
+    return Space(backbone.name, weights, backbone.preprocessing, options, backbone.dim)
 
 
 def options_of(
@@ -62,15 +59,12 @@ def options_of(
     precision: str,
     allow_unverified: bool = False,
 ) -> tuple[BackboneOptions, EmbeddingOptions]:
-    """Options that put vectors into ``space`` again. Raises UsageError for one that none put there."""
-    kind, _, share = space.pooling.partition(" ")
-    try:
-        side = int(space.preprocessing.split(",")[0].removeprefix("short_side="))
-        embedding = EmbeddingOptions(kind, float(share)) if share else EmbeddingOptions(kind)
-    except ValueError as error:
-        raise UsageError(
-            f"no options put vectors into the space of {space.preprocessing!r}."
-        ) from error
-    path = str(weights) if weights else None
+    """Options that put vectors into ``space`` again."""
+    path, side = str(weights) if weights else None, space.preprocessing.short_side
     options = BackboneOptions(space.backbone, path, device, precision, side, allow_unverified)
-    return options, embedding
+    return options, space.embedding
+
+
+def _flat(space: Space) -> dict[str, object]:
+    own = {"backbone": space.backbone, "weights": space.weights, "dim": space.dim}
+    return own | asdict(space.preprocessing) | asdict(space.embedding)

@@ -21,7 +21,7 @@ class Fields:
     object is called in such a sentence.
     """
 
-    values: Mapping[str, object]
+    values: JsonObject
     name: str = ""
 
     @classmethod
@@ -81,7 +81,7 @@ class Fields:
     def optional_child(self, name: str) -> Fields | None:
         return None if self._get(name) is None else self.child(name)
 
-    def items(self, name: str) -> Sequence[object]:
+    def items(self, name: str) -> Sequence[JsonValue]:
         """A list, its items as they are."""
         value = self._get(name)
         if not isinstance(value, list | tuple):
@@ -97,6 +97,11 @@ class Fields:
         each = self._each(name)
         return tuple(each.text(key) for key in each.values)
 
+    def counts(self, name: str) -> dict[str, int]:
+        """An object of whole numbers."""
+        child = self.child(name)
+        return {key: child.whole(key) for key in child.values}
+
     def numbers(self, name: str, count: int) -> tuple[float, ...]:
         """A list of so many numbers."""
         each = self._each(name)
@@ -107,7 +112,7 @@ class Fields:
     def _each(self, name: str) -> Fields:
         return Fields({str(i): item for i, item in enumerate(self.items(name))}, self._path(name))
 
-    def _get(self, name: str) -> object:
+    def _get(self, name: str) -> JsonValue:
         try:
             return self.values[name]
         except KeyError:
