@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from places import TINY_SAM, Figure
 from worlds import make_world
 
 FIGURES = pytest.StashKey[dict[str, float]]()
-Figure = Callable[[str, float], float]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -67,7 +66,7 @@ def photo() -> np.ndarray:
 @pytest.fixture
 def tiny_sam() -> Path:
     """The small trained SAM."""
-    return Path(__file__).parent / "assets" / "tiny_sam.pth"
+    return TINY_SAM
 
 
 @pytest.fixture
