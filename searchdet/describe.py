@@ -20,6 +20,9 @@ UInt8Array = npt.NDArray[np.uint8]
 Promise = Callable[[FeatureMap], FloatArray]
 """Feature map -> (h, w): how much each cell looks like what is searched for."""
 
+READS = frozenset({"tile", "tile_overlap"})
+"""The options of the proposals that are looked at here, whatever the proposer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Regions:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import backbones, proposals
+from .acting import CHOOSING, acting, warn
 from .backbones import Backbone, FeatureMap
 from .bank import Bank
 from .cache import Store
@@ -25,6 +26,7 @@ from .config import (
     ScoringOptions,
     SuppressionOptions,
 )
+from .describe import READS as TILES
 from .describe import Describer
 from .embeddings import cell_vectors
 from .errors import UsageError
@@ -101,10 +103,12 @@ class Detector:
         settings: Settings,
         proposals_fallback: bool = False,
     ) -> None:
+        settings, ignored = effective(settings, proposer)
         self.settings = settings
         own = Own(backbone.shape_weight, backbone.context_weight, backbone.min_score)
         models = model_facts(backbone, proposer, settings, proposals_fallback)
-        self.judge = make_judge(gathered, settings.scoring, settings.suppression, own, models)
+        judge = make_judge(gathered, settings.scoring, settings.suppression, own, models)
+        self.judge = replace(judge, ignored=ignored)
         guided = settings.proposals.prompting == "guided"
         promise = self._promise if guided else None
         describer = Describer(backbone, proposer, settings.proposals, settings.embedding, promise)
@@ -208,7 +212,7 @@ class Detector:
         rows = {"positive": self.bank.positives, "negative": self.bank.negatives}
         names = {side: list(found.names) for side, found in rows.items()}
         return {
-            "settings": self.describe(),
+            **self.judge.said(),
             "exemplars": {"classes": list(self.bank.classes), **names},
         }
 
@@ -226,6 +230,20 @@ class Detector:
 
     def _promise(self, feature_map: FeatureMap) -> npt.NDArray[np.float32]:
         return promise(cell_vectors(feature_map), self.bank, self.judge.rule.scoring)
+
+
+def effective(settings: Settings, proposer: Proposer) -> tuple[Settings, tuple[str, ...]]:
+    """The settings without what cannot act, which is said in a WARNING, and the flags of that."""
+    reads = proposer.reads | TILES | CHOOSING
+    found, unread = acting(settings.proposals, reads, proposer.name)
+    embedding, unpooled = acting(settings.embedding)
+    scoring, unscored = acting(settings.scoring)
+    suppression, unsuppressed = acting(settings.suppression)
+    ignored = warn([*unread, *unpooled, *unscored, *unsuppressed])
+    kept = replace(
+        settings, proposals=found, embedding=embedding, scoring=scoring, suppression=suppression
+    )
+    return kept, ignored
 
 
 def choose_proposals(options: ProposalOptions) -> tuple[ProposalOptions, bool]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from . import backbones, bankfile, index, proposals
+from .acting import acting, warn
 from .cache import Store
 from .describe import Describer
-from .detector import Settings, choose_proposals, model_facts, searched
+from .detector import Settings, choose_proposals, effective, model_facts, searched
 from .discovery import Query
 from .enrol import options_of, space_of
 from .errors import (
@@ -41,6 +43,7 @@ class Indexer:
         before = LoadedBefore(settings.cache)
         backbone = backbones.load(settings.backbone, before)
         proposer = proposals.load(chosen, settings.backbone.device, settings.backbone.precision, before)
+        settings, _ = effective(settings, proposer)
         describer = Describer(backbone, proposer, settings.proposals, settings.embedding)
         self.failed: list[tuple[str, SearchdetError]] = []
         self._remembered = Remembered(describer, Store(settings.cache, KIND))
@@ -88,4 +91,7 @@ def judge_for(found: Index, examples: Examples, settings: Settings, weights: Pat
             raise UsageError(f"the index was made with other models ({'; '.join(differs)}).")
         gathered = gather(given, by)
     own = Own(*backbones.rule_of(found.space.backbone))
-    return make_judge(gathered, settings.scoring, settings.suppression, own, found.models)
+    scoring, unscored = acting(settings.scoring)
+    suppression, unsuppressed = acting(settings.suppression)
+    ignored = warn([*unscored, *unsuppressed])
+    return replace(make_judge(gathered, scoring, suppression, own, found.models), ignored=ignored)

@@ -44,12 +44,14 @@ class Searched:
 @dataclass(frozen=True, slots=True)
 class Judge:
     """Scores, decides and records. models: what every record says of backbone, proposer and pooling.
-    fingerprint: digest of all that decides a record beside its image."""
+    fingerprint: digest of all that decides a record beside its image. ignored: options that were given
+    and cannot act, which is a fact of the run and of no record."""
 
     gathered: Gathered
     rule: Rule
     models: dict[str, Any]
     fingerprint: str = ""
+    ignored: tuple[str, ...] = ()
 
     @property
     def bank(self) -> Bank:
@@ -87,6 +89,11 @@ class Judge:
                 "shapes_known": bank.knows_shapes,
             },
         }
+
+    def said(self) -> dict[str, Any]:
+        """What a run says of its settings."""
+        ignored = {"ignored_options": list(self.ignored)} if self.ignored else {}
+        return {"settings": self.describe(), **ignored}
 
     def _facts(self, image: Searched, regions: Regions) -> dict[str, Any]:
         facts = self.describe()

@@ -55,6 +55,7 @@ LAYERS = (
     "examples",
     "automask",
     "deciding",
+    "acting",
     "remembered",
     "describe",
     "tiling",

@@ -20,6 +20,7 @@ from ..checkpoints import WeightsInfo
 from ..config import ProposalOptions
 from ..devices import Compute
 from . import hierarchy, rle
+from .filters import READS as FILTERS
 from .filters import finish, smooth
 from .frame import Frame, crop, make_stretch, render
 from .rle import Rle
@@ -58,6 +59,7 @@ class RegionProposer:
 
     name = NAME
     guided = False
+    reads = FILTERS | {"smooth"}
     weights: WeightsInfo | None = None
     compute: Compute | None = None
 

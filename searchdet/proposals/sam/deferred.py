@@ -10,7 +10,7 @@ from ...config import ProposalOptions
 from ...devices import Compute
 from ...loaded import LoadedBefore
 from ..types import FloatArray, Proposals, UInt8Array
-from . import NAME, SamProposer
+from . import NAME, READS, SamProposer
 from .weights import LAYOUT, PUBLISHED, fill_sam
 
 
@@ -20,6 +20,7 @@ class DeferredSam:
 
     name = NAME
     guided = True
+    reads = READS
 
     def __init__(self, weights: WeightsInfo, compute: Compute, load: Callable[[], SamProposer]) -> None:
         self.weights: WeightsInfo | None = weights
