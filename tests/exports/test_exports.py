@@ -452,7 +452,7 @@ def test_nothing_found_goes_through_every_format(tmp_path: Path) -> None:
     [
         Limits(min_score=0.0),
         Limits(min_score=0.65),
-        Limits(min_score=2.0),
+        Limits(min_score=1.0),
         Limits(class_min_score=(("nut", 0.1),)),
     ],
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from searchdet.config import SUPPRESSIONS
+from searchdet.config import SUPPRESSIONS, ScoringOptions
 from searchdet.detector import Detector
 from searchdet.errors import UsageError
 from searchdet.records import ImageRecord, read_record
@@ -59,6 +59,22 @@ def test_limits_of_classes_decide_in_detect_too(world: Path) -> None:
     with pytest.raises(UsageError, match="no class 'rad'") as caught:
         record_of(world, class_min_score=(("rad", 0.5),))
     assert caught.value.hint == "Did you mean 'red'?"
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"), [("min_score", -2, 1), ("min_margin", -2, 2), ("class_margin", 0, 2)]
+)
+def test_limits_are_those_that_detect_takes(name: str, low: float, high: float) -> None:
+    kinds = (Limits, ScoringOptions)
+    for kind in kinds:
+        for value in (low, high):
+            assert getattr(kind(**{name: value}), name) == value
+        for value in (low - 0.001, high + 0.001, float("nan"), float("inf"), -float("inf")):
+            with pytest.raises(UsageError, match=f"--{name.replace('_', '-')} is .*between {low} and"):
+                kind(**{name: value})
+            if name != "class_margin":
+                with pytest.raises(UsageError, match=f"--class-{name.replace('_', '-')} of b"):
+                    kind(**{f"class_{name}": (("b", value), ("b", 0.0))})
 
 
 def test_words_to_pairs() -> None:
