@@ -141,8 +141,9 @@ def write_index(path: Path) -> None:
 def indexes() -> list[Case]:
     """Each file of an index."""
     with tempfile.TemporaryDirectory() as name:
-        write_index(Path(name) / "i")
-        files = sorted((Path(name) / "i").iterdir())
+        folder = Path(name) / "i"
+        write_index(folder)
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
         texts = [path for path in files if path.suffix in (".json", ".jsonl")]
         return [Case(path.name, path.read_bytes()) for path in (*files, *texts * 4)]
 

@@ -118,7 +118,9 @@ def _prepare(detector: Detector, query: Query, output: Output | None) -> _Prepar
 def _detect(
     detector: Detector, image: LoadedImage, name: str, heat: bool
 ) -> tuple[ImageRecord, Heat | None]:
-    return detector.detect_with_heat(image, name) if heat else (detector.detect_loaded(image, name), None)
+    if heat:
+        return detector.detect_with_heat(image, name)
+    return detector.detect_loaded(image, name), None
 
 
 def _finish(detector: Detector, prepared: _Prepared, output: Output | None) -> Result:

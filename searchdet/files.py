@@ -11,7 +11,6 @@ import re
 import secrets
 import shutil
 import socket
-import tempfile
 import time
 import unicodedata
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ log = logging.getLogger(__name__)
 
 _SUFFIX = ".tmp"
 OLD_SECONDS = 86400.0
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
 def _prefix() -> str:
@@ -71,10 +71,9 @@ def write_bytes(path: Path, data: bytes) -> None:
         stream.write_bytes(data)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _temporary(folder: Path) -> Path:
+    """A name of its own in ``folder``, known as temporary by ``sweep``."""
+    return folder / f"{_prefix()}{secrets.token_hex(8)}{_SUFFIX}"
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -92,7 +91,7 @@ def probe_folder(folder: Path) -> None:
 
     The file is this call's own, as other processes probe the same folder at the same time.
     """
-    target = folder / f"{_prefix()}{secrets.token_hex(8)}{_SUFFIX}"
+    target = _temporary(folder)
     write_bytes(target, b"")
     try:
         target.unlink(missing_ok=True)
@@ -147,40 +146,40 @@ def remove(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def replaced_folder(path: Path) -> Iterator[Path]:
-    """A new empty folder beside ``path`` that takes its place when the block ends, and is removed if it
-    fails: readers see the old content or the whole new one. Raises OutputError."""
-    path = real(path)
-    with _writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        sweep(path.parent, deep=False)
-        made = Path(tempfile.mkdtemp(_SUFFIX, _prefix(), path.parent))
+def scratch_folder(parent: Path) -> Iterator[Path]:
+    """A new empty folder below ``parent``, which is made if need be, and removed when the block ends;
+    with ``parent`` if nothing else was put there. Raises OutputError."""
+    with _writing(parent):
+        new = not parent.exists()
+        parent.mkdir(parents=True, exist_ok=True)
+        sweep(parent, deep=False)
+        made = _temporary(parent)
+        made.mkdir()
         try:
             yield made
-            made.chmod(0o777 & ~_umask())
-            _swap(made, path, path.with_name(f".{path.name}.searchdet-old"))
         finally:
             shutil.rmtree(made, ignore_errors=True)
+            if new and not any(parent.iterdir()):
+                parent.rmdir()
 
 
-def _swap(made: Path, path: Path, old: Path) -> None:
-    """Put ``made`` in the place of ``path``; what was there comes back where that fails."""
-    if path.exists():
-        shutil.rmtree(old, ignore_errors=True)
-        path.rename(old)
-        try:
-            made.rename(path)
-        except OSError:
-            old.rename(path)
-            raise
-    else:
-        made.rename(path)
-    shutil.rmtree(old, ignore_errors=True)
+def move_into(made: Path, target: Path) -> None:
+    """Give the files of a folder their place in another one on the same disk. Raises OutputError."""
+    with _writing(target):
+        target.mkdir(exist_ok=True)
+        for path in made.iterdir():
+            os.replace(path, target / path.name)
+
+
+def remove_tree(path: Path) -> None:
+    """Delete a folder with all in it. Raises OutputError."""
+    with _writing(path):
+        shutil.rmtree(path)
 
 
 @contextlib.contextmanager
 def binary_stream(path: Path) -> Iterator[BinaryIO]:
-    """A file to append to, for a folder that is not yet in its place; on disk when the block ends.
+    """A file to append to, in a folder that is not yet in its place; on disk when the block ends.
     Raises OutputError."""
     with _writing(path), path.open("xb") as stream:
         yield stream
@@ -197,14 +196,15 @@ class Stream:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._temporary: str | None = None
+        self._temporary: Path | None = None
         self._file: IO[bytes] | None = None
 
     def __enter__(self) -> Stream:
         with _writing(self.path, "Choose another folder with -o."):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            folder = self.path.parent
-            handle, self._temporary = tempfile.mkstemp(_SUFFIX, _prefix(), folder)
+            temporary = _temporary(self.path.parent)
+            handle = os.open(temporary, _CREATE, 0o666)  # less the umask
+            self._temporary = temporary
             self._file = os.fdopen(handle, "wb", 1 << 20)
         return self
 
@@ -226,13 +226,13 @@ class Stream:
                     self._file.flush()
                     os.fsync(self._file.fileno())
                     self._file.close()
-                    _take_place(self._temporary, self.path)
+                    os.replace(self._temporary, self.path)
         finally:
             if self._file is not None:
                 with contextlib.suppress(OSError):  # of a full disk, which was reported before
                     self._file.close()
             if self._temporary is not None:
-                Path(self._temporary).unlink(missing_ok=True)
+                self._temporary.unlink(missing_ok=True)
 
 
 def put_in_place(temporary: Path, path: Path) -> None:
@@ -240,12 +240,7 @@ def put_in_place(temporary: Path, path: Path) -> None:
     with _writing(path):
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
-        _take_place(temporary, path)
-
-
-def _take_place(temporary: str | Path, path: Path) -> None:
-    os.chmod(temporary, 0o666 & ~_umask())
-    os.replace(temporary, path)
+        os.replace(temporary, path)
 
 
 @contextlib.contextmanager

@@ -1,12 +1,16 @@
 """An index: the regions of many images in one folder, to be searched with any exemplars.
 
-``index.json`` says what was computed by which models; ``images.jsonl`` has one line an image; the other
-files are plain arrays, little-endian and row after row, that are mapped into memory.
+``index.json`` says what was computed by which models, and in which folder beside it the rows are, which
+is called by their content: a new index lies there whole before ``index.json`` is replaced, so a reader
+finds the old one or the new one. ``images.jsonl`` has one line an image; the other files are plain
+arrays, little-endian and row after row, that are mapped into memory.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,11 +24,14 @@ from .bank import Space, require_text, space_from
 from .describe import Regions
 from .discovery import Query
 from .errors import DAMAGE, UsageError
+from .hashes import fresh_sha256
 from .judge import Searched
 from .proposals import outline
 from .remembered import Packed, unpack
 
-SCHEMA = "searchdet.index/1"
+SCHEMA = "searchdet.index/2"
+_SCHEMAS = (SCHEMA, "searchdet.index/1")
+"""Of what an index may take the place of."""
 IntArray = npt.NDArray[np.int64]
 _ROWS: dict[str, np.dtype[Any]] = {
     "vectors": np.dtype("<f2"),
@@ -36,6 +43,8 @@ _ROWS: dict[str, np.dtype[Any]] = {
     "subcell": np.dtype("?"),
 }
 """Arrays with a row a region; the masks lie in ``counts`` (text) and ``offsets`` (R + 1)."""
+_ROWS_FOLDER = re.compile(r"rows-[0-9a-f]{16}")
+_TRIES = 5
 REMAKE = "Make it again with `searchdet index`."
 
 
@@ -54,23 +63,45 @@ def write(
 ) -> int:
     """Write an index; an old one stays until the new one is whole. Returns how many regions it holds.
     models: what records say of backbone, proposer and pooling. Raises OutputError."""
-    widths = _widths(space.dim)
-    with files.replaced_folder(path) as folder:
+    with files.scratch_folder(path) as folder:
+        began = folder.stat().st_mtime_ns
         writer = _Writer(folder)
         with writer:
             for image, packed in images:
                 writer.add(image, packed)
-        facts = {
+        facts: dict[str, Any] = {
             "schema": SCHEMA,
             "space": asdict(space),
             "models": models,
             "images": writer.images,
             "regions": writer.rows,
-            "widths": widths,
+            "widths": _widths(space.dim),
             "bytes": {name: (folder / name).stat().st_size for name in (*_ROWS, *_MASKS)},
+            "rows": _named_by_content(folder),
         }
-        files.write_json(folder / "index.json", facts)
+        try:
+            files.move_into(folder, path / facts["rows"])
+            files.write_json(path / "index.json", facts)
+        finally:
+            _remove_others(path, facts["rows"], began)
         return writer.rows
+
+
+def _named_by_content(folder: Path) -> str:
+    digests = {name: fresh_sha256(folder / name) for name in (*_ROWS, *_MASKS)}
+    return f"rows-{hashlib.sha256(json.dumps(digests).encode()).hexdigest()[:16]}"
+
+
+def _remove_others(path: Path, own: str, began: int) -> None:
+    """Remove rows that ``index.json`` does not name; not those that another process has just put there,
+    which are younger than the beginning of this one."""
+    named = _facts(path).get("rows")
+    for other in path.iterdir():
+        if _ROWS_FOLDER.fullmatch(other.name) and other.name != named:
+            if other.name == own or other.stat().st_mtime_ns <= began:
+                files.remove_tree(other)
+        elif other.name in (*_ROWS, *_MASKS) and named == own:  # where they lay in the older form
+            files.remove(other)
 
 
 def _widths(dim: int) -> dict[str, int]:
@@ -122,10 +153,15 @@ def check(path: Path, queries: Iterable[Query]) -> None:
 
 
 def _is_index(path: Path) -> bool:
+    return _facts(path).get("schema") in _SCHEMAS
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    """What ``index.json`` says; nothing where it is none."""
     try:
-        return bool(json.loads((path / "index.json").read_bytes())["schema"] == SCHEMA)
-    except (OSError, *DAMAGE):
-        return False
+        return dict(json.loads((path / "index.json").read_bytes()))
+    except (OSError, *DAMAGE, RecursionError):
+        return {}
 
 
 class Index:
@@ -161,23 +197,37 @@ class Index:
 def load(path: Path) -> Index:
     """Open an index. Raises UsageError for anything that is not a whole one."""
     try:
-        facts = json.loads((path / "index.json").read_text(encoding="utf-8"))
-        if facts["schema"] != SCHEMA:
-            raise ValueError(f"its schema is {facts['schema']!r}, not {SCHEMA}")
-        for name, size in facts["bytes"].items():
-            if (path / name).stat().st_size != size:
-                raise ValueError(f"its file {name} is not whole")
-        _require_facts(facts)
-        images = list(_images(path / "images.jsonl"))
-        if sum(item.count for item in images) != facts["regions"]:
-            raise ValueError("its images and regions do not agree")
-        return Index(facts, images, _arrays(path, facts))
+        for _ in range(_TRIES):
+            text = (path / "index.json").read_bytes()
+            try:
+                return _opened(path, json.loads(text))
+            except FileNotFoundError:  # another process may just have put a new index there
+                if (path / "index.json").read_bytes() == text:
+                    raise
+        raise UsageError(f"{path}: is replaced again and again.", "Try again.")
     except OSError as error:
         raise UsageError(
             f"{path}: cannot be read as an index ({error.strerror}).", "Make it with `searchdet index`."
         ) from error
     except (*DAMAGE, RecursionError) as error:
         raise UsageError(f"{path}: is not an index ({error}).", REMAKE) from error
+
+
+def _opened(path: Path, facts: dict[str, Any]) -> Index:
+    """Raises OSError or one of DAMAGE."""
+    if facts["schema"] != SCHEMA:
+        raise ValueError(f"its schema is {facts['schema']!r}, not {SCHEMA}")
+    if not _ROWS_FOLDER.fullmatch(facts["rows"]):
+        raise ValueError(f"it has no rows {facts['rows']!r}")
+    folder = path / facts["rows"]
+    for name, size in facts["bytes"].items():
+        if (folder / name).stat().st_size != size:
+            raise ValueError(f"its file {name} is not whole")
+    _require_facts(facts)
+    images = list(_images(folder / "images.jsonl"))
+    if sum(item.count for item in images) != facts["regions"]:
+        raise ValueError("its images and regions do not agree")
+    return Index(facts, images, _arrays(folder, facts))
 
 
 def _require_facts(facts: dict[str, Any]) -> None:

@@ -137,7 +137,7 @@ def _require_folder(folder: Path) -> None:
 def _partial(offer: Offer) -> Iterator[BinaryIO]:
     """The partial file, made if need be, for this process alone."""
     try:
-        handle = os.open(offer.partial, os.O_RDWR | os.O_CREAT, 0o600)
+        handle = os.open(offer.partial, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise OutputError(f"{offer.partial}: cannot be written ({error.strerror}).") from error
     with os.fdopen(handle, "r+b") as stream:

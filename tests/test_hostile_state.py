@@ -17,6 +17,7 @@ from exported import record as exported_record
 from exported import save, square
 from test_cli import call
 from typer.testing import CliRunner
+from worlds import rows_of
 
 from searchdet import bankfile, exports, index, report, tensors
 from searchdet.banking import audit_facts
@@ -118,7 +119,7 @@ LINES = [("start", 1), ("start", "0"), ("count", -1), ("count", 2.5), ("facts", 
 @pytest.mark.parametrize(("key", "value"), LINES)
 def test_lines_of_an_index(world: Path, key: str, value: Any) -> None:
     assert CliRunner().invoke(app, ["index", "in/images", "-o", "idx"]).exit_code == 0
-    path = world / "idx/images.jsonl"
+    path = rows_of(world / "idx") / "images.jsonl"
     first, *rest = path.read_text().splitlines()
     changed = json.dumps(json.loads(first) | {key: value})
     text = "\n".join([changed, *rest]) + "\n"
@@ -134,7 +135,7 @@ def test_lines_of_an_index(world: Path, key: str, value: Any) -> None:
 def test_rotten_rows_of_an_index_are_told_by_image(world: Path, name: str) -> None:
     words = ["--positive", "in/positive", "--negative", "in/negative"]
     assert CliRunner().invoke(app, ["index", "in/images", "-o", "idx"]).exit_code == 0
-    path = world / "idx" / name
+    path = rows_of(world / "idx") / name
     path.write_bytes(b"\xff" * path.stat().st_size)
     done = CliRunner().invoke(app, ["search", "idx", *words, "--min-score", "-1"])
     assert done.exit_code == 2, (done.stderr, done.stdout)
