@@ -47,6 +47,7 @@ LAYERS = (
     "batch",
     "indexing",
     "output",
+    "recordmemory",
     "banking",
     "detector",
     "searching",

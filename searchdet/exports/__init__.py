@@ -21,11 +21,22 @@ from .job import LOCAL_FILES, Job, Options, Writer, claim
 from .labelme import LabelMe
 from .labelstudio import LabelStudio
 from .table import Table
-from .types import Classes, labelled
+from .types import Classes, Labelled, labelled
 from .voc import Voc
 from .yolo import Yolo
 
-__all__ = ["FORMATS", "LOCAL_FILES", "Options", "Summary", "check", "check_names", "formats", "write"]
+__all__ = [
+    "FORMATS",
+    "LOCAL_FILES",
+    "Labelled",
+    "Options",
+    "Summary",
+    "check",
+    "check_names",
+    "formats",
+    "labelled",
+    "write",
+]
 
 FORMATS: Mapping[str, Callable[[Job], Writer]] = {
     "coco": Coco,
@@ -95,8 +106,9 @@ def check(options: Options) -> None:
         raise UsageError(f"--images {options.images}: there is no such folder.")
 
 
-def write(folder: Path, records: Iterable[Mapping[str, Any]], options: Options) -> Summary:
-    """Write dataset files of records (JSON values, one at a time) below ``folder``.
+def write(folder: Path, records: Iterable[Mapping[str, Any] | Labelled], options: Options) -> Summary:
+    """Write dataset files of records, one at a time, below ``folder``: of JSON values, or of what
+    ``labelled`` made of them without limits.
 
     Dataset-level files appear together at the end, or not at all. Raises UsageError for records that
     cannot be exported, OutputError where files cannot be written.
@@ -109,7 +121,7 @@ def write(folder: Path, records: Iterable[Mapping[str, Any]], options: Options) 
         job = Job(folder, options, classes, stack)
         writers = [FORMATS[name](job) for name in options.formats]
         for record in records:
-            image = labelled(record, options.limits)
+            image = record if isinstance(record, Labelled) else labelled(record, options.limits)
             if image is None:
                 failed += 1
                 continue
