@@ -134,7 +134,9 @@ def search(
 
         settings = settings_from(opt.values(given))
         examples = Examples(positive, negative, positive_coco, positive_images, bank)
-        target = None if output is None else Output(output, (), overwrite, formats(dataset))
+        target = (
+            None if output is None else Output(output, (), overwrite, formats(dataset), settings.cache)
+        )
         if target is not None:
             target.check([])
         found = indexes.load(index)

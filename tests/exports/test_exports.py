@@ -529,7 +529,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
     path = tmp_path / "deep/x.txt"
     with Stream(path) as stream:
         stream.write("old")
-    for name in ("fsync", "replace", "chmod"):
+    for name in ("fsync", "replace", "open"):
         with monkeypatch.context() as patch:
             patch.setattr(f"os.{name}", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
             with pytest.raises(OutputError, match="No space left"), Stream(path) as stream:
