@@ -24,7 +24,7 @@ from searchdet.embeddings import MaskEmbeddings, pool, runs_coverage
 from searchdet.masks import rle
 from searchdet.proposals import Proposals, load
 from searchdet.records.models import WeightsInfo
-from searchdet.weights.devices import resolve
+from searchdet.weights import Lazy, resolve
 
 COUNTS = (1, 10, 100, 300)
 SAMPLE = 6
@@ -42,8 +42,8 @@ def random_backbone(name: str, precision: str) -> NetworkBackbone:
             torch.nn.init.kaiming_normal_(value)
         elif value.abs().max() < 1e-3:  # layer scale and biases: let the blocks matter
             torch.nn.init.normal_(value, std=0.2)
-    weights = WeightsInfo("random", "", "timm", None)
-    return NetworkBackbone(spec, network, weights, resolve("cpu", precision), spec.short_side)
+    lazy = Lazy(WeightsInfo("random", "", "timm", None), lambda: network)
+    return NetworkBackbone(spec, lazy, resolve("cpu", precision), spec.short_side)
 
 
 def masks_of(image: np.ndarray, count: int) -> Proposals:

@@ -38,7 +38,7 @@ from searchdet.proposals.sam.decoder import PointDecoder
 from searchdet.proposals.sam.encoder import ImageEncoder
 from searchdet.proposals.sam.weights import load_sam
 from searchdet.records.models import WeightsInfo
-from searchdet.weights.devices import Compute, resolve
+from searchdet.weights import Compute, Lazy, resolve
 
 SURVIVING = 0.3
 
@@ -50,7 +50,8 @@ def options(**changes: Any) -> ProposalOptions:
 
 def ours(sam: Any, chosen: ProposalOptions, precision: str) -> SamProposer:
     device = resolve("auto", precision)
-    return SamProposer(sam, WeightsInfo("random", "", "Meta", None), chosen, device)
+    lazy = Lazy(WeightsInfo("random", "", "Meta", None), lambda: sam)
+    return SamProposer(lazy, chosen, device)
 
 
 def stock(sam: Any, chosen: ProposalOptions) -> Any:
@@ -78,7 +79,7 @@ def partners(one: list[Any], two: list[Any]) -> int:
 
 
 def agreement() -> None:
-    sam, _ = load_sam(TINY_SAM, Compute("cpu", "fp32"))
+    sam = load_sam(TINY_SAM, Compute("cpu", "fp32")).get()
     pictures = {f"scene {seed}": scene(512, 640, seed) for seed in range(8)} | photographs()
     for layers in (0, 1):
         chosen = options(
@@ -253,7 +254,7 @@ def precision() -> None:
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    sam, _ = load_sam(TINY_SAM, Compute("cpu", "fp32"))
+    sam = load_sam(TINY_SAM, Compute("cpu", "fp32")).get()
     chosen = options(pred_iou_thresh=0.7, stability_score_thresh=0.8, points_per_side=16, min_area=0.1)
     exact = ours(copy.deepcopy(sam), chosen, "fp32")
     rough = ours(copy.deepcopy(sam), chosen, "bf16")

@@ -43,12 +43,12 @@ def table(title: str, calls: Mapping[int, Callable[[], Any]], rounds: int = 3) -
 
 
 def points() -> None:
-    sam, info = load_sam(TINY_SAM, Compute("cpu", "fp32"))
+    sam = load_sam(TINY_SAM, Compute("cpu", "fp32"))
     image = scene(600, 800)
     calls = {}
     for side in (8, 16, 32):
         options = ProposalOptions("sam", points_per_side=side)
-        proposer = SamProposer(sam, info, options, resolve("cpu", "fp32"))
+        proposer = SamProposer(sam, options, resolve("cpu", "fp32"))
         calls[side * side] = functools.partial(proposer.propose, image)
     table("points", calls, 2)
 

@@ -14,7 +14,6 @@ from searchdet.bank.describe import build_bank
 from searchdet.bank.types import Bank, Origin, Rows
 from searchdet.config import EmbeddingOptions, ProposalOptions, ScoringOptions, SuppressionOptions
 from searchdet.decision import Judge, RuleDefaults, make_judge
-from searchdet.doctor.canary import Canary, Memory
 from searchdet.embeddings import l2_normalize
 from searchdet.exemplars import Exemplar, automask
 from searchdet.masks import shape as outline
@@ -25,7 +24,7 @@ from searchdet.regions.space import Space
 from searchdet.storage import kinds
 from searchdet.storage.cache import Store
 from searchdet.storage.hashes import FileHashes
-from searchdet.weights.loaded import LoadedBefore
+from searchdet.weights.lazy import LoadedBefore
 
 DIM = GridBackbone.dim
 SIZE = (30, 40)
@@ -103,16 +102,6 @@ def _loaded(folder: Path) -> None:
         before.note("x", "0" * 64, "Meta")
 
 
-def _canaries(folder: Path) -> None:
-    memory, now = Memory.below(folder), Canary((0.1,) * 8, "cpu", "fp32")
-    known = memory.recall("0" * 64, now)
-    if known is None:
-        memory.note("0" * 64, now, {"torch": "2"})
-    else:
-        now.differs(known[0])
-        dict(known[1]).items()
-
-
 def _sha256(folder: Path) -> None:
     path = folder.parent / "hashed"
     if not path.exists():
@@ -125,7 +114,6 @@ MEMORIES: dict[str, Callable[[Path], None]] = {
     "exemplars": _exemplars,
     "automasks": _automasks,
     "loaded": _loaded,
-    "canaries": _canaries,
     "sha256": _sha256,
 }
 """By the kind of cache; each may be called any number of times."""

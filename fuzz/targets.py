@@ -26,7 +26,7 @@ from searchdet.calibration import thresholds_of
 from searchdet.cli import app
 from searchdet.commands.settings import file as settingsfile
 from searchdet.config import ExemplarOptions
-from searchdet.doctor.canary import of_sam
+from searchdet.doctor.canary import spread_of_sam
 from searchdet.errors import SearchdetError
 from searchdet.evaluation.scorecard import scorecard
 from searchdet.exemplars import Exemplar, find_coco, find_positives, load
@@ -99,7 +99,7 @@ def checkpoints(case: Case, folder: Path) -> None:
 
 def _network(name: str, path: Path) -> None:
     if name == SAM:
-        of_sam(load_sam(path, FP32)[0], FP32)
+        spread_of_sam(load_sam(path, FP32).get(), FP32)
     else:
         load_network(ref.small_spec(name), path, FP32, 64).feature_map(picture())
 

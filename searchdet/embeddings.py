@@ -5,9 +5,9 @@ The same functions embed exemplars and proposals, so both live in one space.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -15,9 +15,12 @@ import numpy.typing as npt
 
 from .config import EmbeddingOptions
 from .errors import EmbeddingError
+from .masks.rle import Runs
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from .backbones import Backbone, FeatureMap
 
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float32]
@@ -26,35 +29,6 @@ UInt8Array = npt.NDArray[np.uint8]
 COLLAPSE_COSINE = 0.985
 """Above this, the least alike masks of an image still look the same to the backbone."""
 _CHUNK_BYTES = 1 << 27
-
-
-class Runs(Protocol):
-    """What this module needs of a run-length mask; see ``proposals.rle.Runs``."""
-
-    @property
-    def column(self) -> IntArray: ...
-
-    @property
-    def top(self) -> IntArray: ...
-
-    @property
-    def bottom(self) -> IntArray: ...
-
-
-class Map(Protocol):
-    """What this module needs of a feature map; see ``backbones.types.FeatureMap``."""
-
-    @property
-    def features(self) -> Tensor: ...
-
-    @property
-    def finish(self) -> Callable[[Tensor], Tensor]: ...
-
-
-class MapSource(Protocol):
-    """What this module needs of a backbone."""
-
-    def feature_map(self, image: UInt8Array) -> Map: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +135,7 @@ def _overlap(pixels: int, cells: int) -> FloatArray:
     return np.asarray(np.clip(right - left, 0, None) * (cells / pixels), np.float32)
 
 
-def pool(feature_map: Map, coverage: Tensor, options: EmbeddingOptions) -> MaskEmbeddings:
+def pool(feature_map: FeatureMap, coverage: Tensor, options: EmbeddingOptions) -> MaskEmbeddings:
     """Mean feature under each mask (masked average pooling, SG-One, Zhang et al. 2018), finished, L2.
 
     coverage (M, h, w) on the map's grid. A mask that touches no cell gives an invalid zero row.
@@ -190,7 +164,7 @@ def pool(feature_map: Map, coverage: Tensor, options: EmbeddingOptions) -> MaskE
 
 
 def describe(
-    feature_map: Map, coverage: Tensor, outlines: FloatArray, options: EmbeddingOptions
+    feature_map: FeatureMap, coverage: Tensor, outlines: FloatArray, options: EmbeddingOptions
 ) -> Descriptors:
     """Vectors of M masks and of their surroundings, with their outlines (M, S).
 
@@ -236,7 +210,7 @@ def _typical(features: Tensor, weights: Tensor, share: float) -> Tensor:
 
 
 def embed_masks(
-    backbone: MapSource,
+    backbone: Backbone,
     image: UInt8Array,
     masks: BoolArray,
     options: EmbeddingOptions | None = None,
@@ -256,7 +230,7 @@ def embed_masks(
     return pool(feature_map, mask_coverage(masks, rows, columns), options or EmbeddingOptions())
 
 
-def cell_vectors(feature_map: Map) -> FloatArray:
+def cell_vectors(feature_map: FeatureMap) -> FloatArray:
     """Descriptor of every cell alone, (h, w, D) float32, unit length: a mask of exactly that cell."""
     channels, rows, columns = feature_map.features.shape
     cells = feature_map.finish(feature_map.features.reshape(channels, -1).T.contiguous())

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .embeddings import Runs, runs_coverage
+from .embeddings import runs_coverage
+from .masks.rle import Runs
 
 FloatArray = npt.NDArray[np.floating[Any]]
 Float32Array = npt.NDArray[np.float32]

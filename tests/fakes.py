@@ -44,7 +44,6 @@ class GivenProposer:
     name = "given"
     weights: WeightsInfo | None = None
     compute: Compute | None = None
-    guided = False
     reads: frozenset[str] = frozenset()
 
     def __init__(self, masks: np.ndarray, quality: list[float] | None = None) -> None:

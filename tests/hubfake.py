@@ -7,11 +7,9 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
-
-from searchdet.weights import hub
-from searchdet.weights.loader import Published
 
 NAME = "sam_vit_b_01ec64.pth"
 Setter = Callable[[object, str, object], None]
@@ -40,10 +38,9 @@ def offer(content: bytes, put: Setter = setattr) -> None:
     from searchdet.proposals.sam import weights
 
     digest = hashlib.sha256(content).hexdigest()
-    put(weights, "PUBLISHED", (Published(NAME, digest), *weights.PUBLISHED[1:]))
-    old = hub.FILES[NAME]
-    changed = hub.HubFile(old.repo, old.path, old.revision, len(content))
-    put(hub, "FILES", {**hub.FILES, NAME: changed})
+    smallest, *others = weights.PUBLISHED
+    changed = replace(smallest, sha256=digest, size=len(content))
+    put(weights, "PUBLISHED", (changed, *others))
 
 
 def killed_at_half(content_file: str) -> None:

@@ -62,17 +62,17 @@ def check(options: BackboneOptions) -> Path | None:
     spec = SPECS.get(options.name)
     if spec is None:
         raise UsageError(f"--backbone {options.name!r} is unknown; choose {', '.join(NAMES)}.")
+    own = spec.published[0]
     if options.checkpoint:
         path = Path(options.checkpoint)
         if not path.is_file():
-            raise CheckpointError(f"{path}: no such weight file.", f"It is published at {spec.source}.")
+            raise CheckpointError(f"{path}: no such weight file.", f"It is published at {own.source}.")
         return path
     found = find_published(spec.published)
     if found is None:
-        wanted = spec.published[0].filename
         raise CheckpointError(
             f"--backbone {spec.name} needs weights.",
-            f"Pass --backbone-ckpt FILE, or put {wanted} (from {spec.source}) in models/; "
+            f"Pass --backbone-ckpt FILE, or put {own.filename} (from {own.source}) in models/; "
             f"see `searchdet models pull {spec.name}`.",
         )
     return found
@@ -100,13 +100,11 @@ def load(options: BackboneOptions, before: LoadedBefore | None = None) -> Backbo
 
         return FilterbankBackbone(options.feat_short_side)
     from ..weights import resolve
-    from .deferred import load_or_defer
     from .network import load_network
 
     compute, spec = resolve(options.device, options.precision), SPECS[options.name]
-    if before is not None:
-        return load_or_defer(spec, path, compute, options, before)
-    return load_network(spec, path, compute, options.feat_short_side, options.allow_unverified)
+    side, allow = options.feat_short_side, options.allow_unverified
+    return load_network(spec, path, compute, side, allow, before)
 
 
 __all__ = ["NAMES", "SPECS", "Backbone", "BackboneSpec", "FeatureMap", "check", "load", "load_backbone"]

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..errors import CheckpointError
-from ..weights import Layout, Published, StateDict, published_for, rename
+from ..weights import Layout, StateDict, rename
+from ..weights.published import dinov3
 from .types import BackboneSpec, Network
 
 if TYPE_CHECKING:
@@ -85,12 +86,7 @@ def _spec(size: str, dim: int, prefix: str) -> BackboneSpec:
         name=f"dinov3_convnext_{size}",
         dim=dim,
         stride=32,
-        licence="DINOv3 License",
-        source="https://github.com/facebookresearch/dinov3",
-        published=(
-            Published(f"dinov3_convnext_{size}_pretrain_lvd1689m-{prefix}.pth", prefix=prefix),
-            *published_for(f"dinov3_convnext_{size}"),
-        ),
+        published=dinov3(f"dinov3_convnext_{size}", prefix),
         layouts=LAYOUTS,
         build=build,
         run=run,

@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 Shapes = dict[str, tuple[int, ...]]
 _CONVNEXT = {(96, 9): "tiny", (96, 27): "small", (128, 27): "base", (192, 27): "large"}
 _V3 = {384: "vits16", 768: "vitb16", 1024: "vitl16", 1280: "vith16plus"}
 _V2 = {384: "s", 768: "b", 1024: "l", 1536: "g"}
 _PATCH_EMBED = ("patch_embed.proj.weight", "embeddings.patch_embeddings.weight")
+Guess = tuple[str, str]
+"""What the file is, and the name of the backbone that takes it ("" if none does)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """A guess: what the file is, and the backbone name that takes it ("" if none does)."""
-
-    description: str
-    backbone: str = ""
-
-    def sentence(self) -> str:
-        """For the hint of an error."""
-        if self.backbone:
-            return f"The file is {self.description}; use --backbone {self.backbone}."
-        return f"The file is {self.description}."
-
-
-def identify(shapes: Shapes) -> Identity | None:
+def identify(shapes: Shapes) -> Guess | None:
     """The family and size that names and shapes point to, or None."""
     if "image_encoder.patch_embed.proj.weight" in shapes:
-        return Identity("a SAM model, not a backbone; pass it as --sam-checkpoint")
+        return "a SAM model, not a backbone; pass it as --sam-checkpoint", ""
     if "layer4.0.conv1.weight" in shapes and "layer3.0.conv3.weight" in shapes:
         deep = "layer3.22.conv1.weight" in shapes and "layer3.23.conv1.weight" not in shapes
-        return Identity("a ResNet-101", "resnet101") if deep else Identity("another ResNet")
+        return ("a ResNet-101", "resnet101") if deep else ("another ResNet", "")
     stem = next((shapes[k] for k in _stems() if k in shapes), None)
     if stem is not None and len(stem) == 4:
         return _convnext(stem[0], shapes)
@@ -48,19 +34,19 @@ def _stems() -> tuple[str, ...]:
     )
 
 
-def _convnext(width: int, shapes: Shapes) -> Identity:
+def _convnext(width: int, shapes: Shapes) -> Guess:
     depth = len({k.split("stages.2.")[1].split(".gamma")[0] for k in shapes if _is_gamma(k)})
     size = _CONVNEXT.get((width, depth))
     if size is None:
-        return Identity(f"a ConvNeXt of width {width} with {depth} blocks in its third stage")
-    return Identity(f"a ConvNeXt-{size.capitalize()}", f"dinov3_convnext_{size}")
+        return f"a ConvNeXt of width {width} with {depth} blocks in its third stage", ""
+    return f"a ConvNeXt-{size.capitalize()}", f"dinov3_convnext_{size}"
 
 
 def _is_gamma(name: str) -> bool:
     return "stages.2." in name and name.endswith(".gamma")
 
 
-def _vit(patch: tuple[int, ...], shapes: Shapes) -> Identity:
+def _vit(patch: tuple[int, ...], shapes: Shapes) -> Guess:
     width, side = patch[0], patch[2]
     registers = {"storage_tokens", "reg_token", "embeddings.register_tokens"} & shapes.keys()
     letter = {384: "S", 768: "B", 1024: "L", 1280: "H", 1536: "g", 4096: "7B"}.get(width, "?")
@@ -72,9 +58,9 @@ def _vit(patch: tuple[int, ...], shapes: Shapes) -> Identity:
             name = "vits16plus"
         elif gated and width != 1280:
             name = ""
-        return Identity(f"a DINOv3 ViT-{letter}{plus}/16", f"dinov3_{name}" if name else "")
+        return f"a DINOv3 ViT-{letter}{plus}/16", f"dinov3_{name}" if name else ""
     if side == 14 and not registers and "pos_embed" in shapes:
         name = _V2.get(width, "")
-        return Identity(f"a DINOv2 ViT-{letter}/14", f"dinov2_{name}" if name else "")
+        return f"a DINOv2 ViT-{letter}/14", f"dinov2_{name}" if name else ""
     extra = " with registers" if registers else ""
-    return Identity(f"a ViT of width {width} with patches of {side}{extra}")
+    return f"a ViT of width {width} with patches of {side}{extra}", ""

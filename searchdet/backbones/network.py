@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +12,16 @@ from PIL import Image
 
 from ..errors import CheckpointError, EmbeddingError
 from ..records import Preprocessing, WeightsInfo
-from ..weights import Compute, StateDict, convert, fill, read_state_dict, verify_identity
+from ..weights import (
+    Compute,
+    Lazy,
+    LoadedBefore,
+    StateDict,
+    convert,
+    fill,
+    load_or_wait,
+    read_state_dict,
+)
 from .identify import identify
 from .types import BackboneSpec, FeatureMap, Network, UInt8Array
 
@@ -38,11 +49,11 @@ def resize(image: UInt8Array, height: int, width: int) -> UInt8Array:
     return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
 
 
-class NetworkFacts:
-    """What is said of a network backbone, loaded or not."""
+class NetworkBackbone:
+    """A network with its preprocessing, loaded or not yet. Make it with ``load_network``."""
 
     def __init__(
-        self, spec: BackboneSpec, weights: WeightsInfo, compute: Compute, short_side: int
+        self, spec: BackboneSpec, lazy: Lazy[Network], compute: Compute, short_side: int
     ) -> None:
         self.name = spec.name
         self.dim = spec.dim
@@ -50,27 +61,21 @@ class NetworkFacts:
         self.min_score = spec.min_score
         self.shape_weight = spec.shape_weight
         self.context_weight = spec.context_weight
-        self.weights: WeightsInfo | None = weights
+        self.weights: WeightsInfo | None = lazy.weights
         self.compute = compute
         self.short_side = short_side
         self.preprocessing = Preprocessing(short_side, spec.stride, "bicubic")
-
-
-class NetworkBackbone(NetworkFacts):
-    """A loaded network with its preprocessing. Make it with ``load_network``."""
-
-    def __init__(
-        self,
-        spec: BackboneSpec,
-        network: Network,
-        weights: WeightsInfo,
-        compute: Compute,
-        short_side: int,
-    ) -> None:
-        super().__init__(spec, weights, compute, short_side)
-        self.network = network
+        self.lazy = lazy
         self._spec = spec
-        self._finish = spec.finish(network)
+
+    @property
+    def network(self) -> Network:
+        """The torch module. Raises CheckpointError where its file has changed before it was loaded."""
+        return self.lazy.get()
+
+    @functools.cached_property
+    def _finish(self) -> Callable[[Tensor], Tensor]:
+        return self._spec.finish(self.network)
 
     def prepare(self, image: UInt8Array) -> Tensor:
         """(H, W, 3) uint8 RGB -> (1, 3, h, w) float32, normalised."""
@@ -84,12 +89,14 @@ class NetworkBackbone(NetworkFacts):
         return (batch - mean) / std
 
     def feature_map(self, image: UInt8Array) -> FeatureMap:
-        """Feature map of an (H, W, 3) uint8 RGB image. Raises EmbeddingError on NaN or infinity."""
+        """Feature map of an (H, W, 3) uint8 RGB image. Raises EmbeddingError on NaN or infinity,
+        CheckpointError as ``network``."""
         import torch
 
+        network = self.network  # loaded outside of the modes below
         with torch.inference_mode(), self.compute.autocast():
             batch = self.prepare(image).to(self.compute.device)
-            features = self._spec.run(self.network, batch).float().cpu()
+            features = self._spec.run(network, batch).float().cpu()
         if not bool(features.isfinite().all()):
             raise EmbeddingError(
                 f"{self.name} gave NaN or infinity.", "Try --precision fp32 for this image."
@@ -103,25 +110,29 @@ def load_network(
     compute: Compute,
     short_side: int | None = None,
     allow_unverified: bool = False,
+    before: LoadedBefore | None = None,
 ) -> NetworkBackbone:
-    """Build the network on the meta device and fill it completely from ``checkpoint``.
+    """The network filled completely from ``checkpoint``: now, or if that file has filled it before,
+    with the first image.
 
     Raises CheckpointError for anything but a complete match of names and shapes.
     """
-    identity = verify_identity(checkpoint, spec.published, allow_unverified)
-    return fill_network(spec, checkpoint, compute, short_side or spec.short_side, identity)
+    lazy = load_or_wait(
+        spec.name,
+        checkpoint,
+        spec.published,
+        allow_unverified,
+        lambda: fill_network(spec, checkpoint, compute),
+        before,
+    )
+    return NetworkBackbone(spec, lazy, compute, short_side or spec.short_side)
 
 
 def fill_network(
-    spec: BackboneSpec,
-    checkpoint: Path,
-    compute: Compute,
-    short_side: int,
-    identity: tuple[str, bool | None],
-    state: StateDict | None = None,
-) -> NetworkBackbone:
-    """``load_network`` for a file whose digest and verdict are known. state: what ``read_state_dict``
-    gave of it, where that is there already."""
+    spec: BackboneSpec, checkpoint: Path, compute: Compute, state: StateDict | None = None
+) -> tuple[Network, str]:
+    """The torch module, made on the meta device and filled completely, and the layout of the file.
+    state: what ``read_state_dict`` gave of it, where that is there already. Raises CheckpointError."""
     import torch
 
     raw = read_state_dict(checkpoint) if state is None else state
@@ -132,14 +143,13 @@ def fill_network(
         fill(checkpoint, network, renamed)
     except CheckpointError as error:
         raise _explain(error, spec, raw) from error
-    network.eval().to(compute.device)
-    digest, verified = identity
-    weights = WeightsInfo(checkpoint.name, digest, layout, verified)
-    return NetworkBackbone(spec, network, weights, compute, short_side)
+    return network.eval().to(compute.device), layout
 
 
-def _explain(error: CheckpointError, spec: BackboneSpec, raw: dict[str, Tensor]) -> CheckpointError:
+def _explain(error: CheckpointError, spec: BackboneSpec, raw: StateDict) -> CheckpointError:
     found = identify({name: tuple(tensor.shape) for name, tensor in raw.items()})
-    if found is None or found.backbone == spec.name:
+    if found is None or found[1] == spec.name:
         return CheckpointError(error.message, error.hint or "Download the official file again.")
-    return CheckpointError(error.message, found.sentence())
+    what, backbone = found
+    use = f"; use --backbone {backbone}" if backbone else ""
+    return CheckpointError(error.message, f"The file is {what}{use}.")

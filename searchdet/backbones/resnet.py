@@ -31,16 +31,24 @@ def run(network: Network, batch: Tensor) -> Tensor:
     return x[0]
 
 
+def _published(prefix: str) -> Published:
+    name = f"resnet101-{prefix}.pth"
+    return Published(
+        name,
+        prefix=prefix,
+        confirmed=True,
+        model="resnet101",
+        licence="BSD-3-Clause",
+        source="https://docs.pytorch.org/vision",
+        url=f"https://download.pytorch.org/models/{name}",
+    )
+
+
 SPEC = BackboneSpec(
     name="resnet101",
     dim=2048,
     stride=32,
-    licence="BSD-3-Clause",
-    source="https://docs.pytorch.org/vision",
-    published=(
-        Published("resnet101-63fe2227.pth", prefix="63fe2227", confirmed=True),
-        Published("resnet101-cd907fc2.pth", prefix="cd907fc2", confirmed=True),
-    ),
+    published=(_published("63fe2227"), _published("cd907fc2")),
     layouts=(
         Layout(
             "torchvision",

@@ -41,7 +41,8 @@ class BackboneSpec:
 
     build(spec, state) makes the network on the meta device. run(network, batch) returns the map
     (C, h, w). finish(network) returns the function of FeatureMap.finish. arch: keyword arguments for
-    the builder. source: where the weights are published. short_side: default size, pixels.
+    the builder. published: files of its weights, the authors' own first. short_side: default size,
+    pixels.
     min_score, shape_weight, context_weight: of the decision, where the user gives none; for networks
     not measured with real weights.
     """
@@ -49,8 +50,6 @@ class BackboneSpec:
     name: str
     dim: int
     stride: int
-    licence: str
-    source: str
     published: tuple[Published, ...]
     layouts: tuple[Layout, ...]
     build: Callable[[BackboneSpec, StateDict], Network]
@@ -63,7 +62,6 @@ class BackboneSpec:
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     arch: Mapping[str, object] = field(default_factory=dict)
-    needs_weights: bool = True
 
 
 class Backbone(Protocol):

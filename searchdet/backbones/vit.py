@@ -12,7 +12,8 @@ import math
 from typing import TYPE_CHECKING
 
 from ..errors import CheckpointError
-from ..weights import Layout, Published, StateDict, published_for, rename
+from ..weights import Layout, StateDict, rename
+from ..weights.published import dinov2, dinov3
 from .types import BackboneSpec, Network, no_finish
 
 if TYPE_CHECKING:
@@ -185,12 +186,7 @@ def _v3(name: str, dim: int, timm_name: str, prefix: str) -> BackboneSpec:
         name=f"dinov3_{name}",
         dim=dim,
         stride=16,
-        licence="DINOv3 License",
-        source="https://github.com/facebookresearch/dinov3",
-        published=(
-            Published(f"dinov3_{name}_pretrain_lvd1689m-{prefix}.pth", prefix=prefix),
-            *published_for(f"dinov3_{name}"),
-        ),
+        published=dinov3(f"dinov3_{name}", prefix),
         layouts=LAYOUTS_V3,
         build=build_v3,
         run=run_v3,
@@ -205,12 +201,7 @@ def _v2(size: str, dim: int, timm_size: str, sha256: str) -> BackboneSpec:
         name=f"dinov2_{size}",
         dim=dim,
         stride=14,
-        licence="Apache-2.0",
-        source="https://github.com/facebookresearch/dinov2",
-        published=(
-            Published(f"dinov2_vit{size}14_pretrain.pth", sha256),
-            *published_for(f"dinov2_{size}"),
-        ),
+        published=dinov2(f"dinov2_{size}", timm_size, sha256),
         layouts=LAYOUTS_V2,
         build=build_v2,
         run=run_v2,

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from . import options as opt
 from .console import guarded, say
+
+if TYPE_CHECKING:
+    from ..storage.values import JsonObject
 
 _Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
@@ -23,19 +26,21 @@ models_app = typer.Typer(
 def models_list(json_lines: _Json = False, debug: opt.Debug = False) -> None:
     """Backbones and proposers: file, where it is published, licence, and whether it is here."""
     with guarded(debug, False):
-        from ..models import entries
+        from ..models import entries, entry_json, is_here, kind_of
+        from ..weights import models_folder
 
-        rows = entries()
+        folder = models_folder()
         if json_lines:
-            print(json.dumps([row.to_json() for row in rows], indent=1))
+            print(json.dumps([entry_json(item, folder) for item in entries()], indent=1))
             return
-        for row in rows:
-            state = "built in" if not row.file else "here" if row.present else "not here"
-            print(f"{row.name:24} {state:9} {row.licence:16} {row.file or '-'}")
-            if row.file and not row.present:
-                name = row.name if row.kind == "backbone" else row.file
-                print(f"{'':24} from {row.source}")
-                if row.hub:
+        for item in entries():
+            here = is_here(item, folder)
+            state = "built in" if not item.filename else "here" if here else "not here"
+            print(f"{item.model:24} {state:9} {item.licence:16} {item.filename or '-'}")
+            if not here:
+                name = item.model if kind_of(item) == "backbone" else item.filename
+                print(f"{'':24} from {item.source}")
+                if item.repo:
                     print(f"{'':24} `searchdet models pull {name}` downloads it")
 
 
@@ -59,15 +64,17 @@ def models_pull(
         from ..models import download as pull
         from ..weights import models_folder
 
-        offer = pull.find(name, folder or models_folder())
-        if pull.is_here(offer):
-            say(f"{offer.target} is here already.")
+        into = folder or models_folder()
+        item = pull.find(name, into)
+        target = into / item.filename
+        if pull.is_fetched(item, target):
+            say(f"{target} is here already.")
             return
-        for line in offer.lines():
+        for line in pull.terms(item, target):
             say(line)
         _require_consent(yes)
-        pull.fetch(offer)
-        say(f"{offer.target} is here and verified.")
+        pull.fetch(item, target)
+        say(f"{target} is here and verified.")
 
 
 def _require_consent(given: bool) -> None:
@@ -98,26 +105,32 @@ def models_verify(
     """Hash weight files and load them completely. Exit 4 if one is not what it should be."""
     with guarded(debug, False):
         from ..errors import CheckpointError
-        from ..models import judge, published
+        from ..models import published
         from ..models import weight_files as found_in
-        from ..weights import Compute, models_folder
+        from ..weights import models_folder
 
         chosen = weight_files or [p for p in found_in(models_folder()) if p.name in published()]
-        verdicts = []
-        for path in chosen:
-            verdict = judge(path, Compute("cpu", "fp32")).verdict
-            verdicts.append(verdict)
-            if not json_lines:
-                state = "BAD" if verdict.bad else "ok"
-                digest = f"{verdict.identity} {verdict.sha256[:12]}".strip()
-                what = verdict.what or verdict.model or "unknown"
-                print(f"{state:4} {path.name}: {what}; content {digest}", flush=True)
-                if verdict.problem:
-                    print(f"{'':4} {verdict.problem}", flush=True)
+        rows = [_verified(path, silent=json_lines) for path in chosen]
         if json_lines:
-            print(json.dumps([verdict.to_json() for verdict in verdicts], indent=1))
+            print(json.dumps(rows, indent=1))
         if not chosen:
             say(f"No published weight file is in {models_folder()}; name others as arguments.")
-        bad = [Path(verdict.file).name for verdict in verdicts if verdict.bad]
+        bad = [path.name for path, row in zip(chosen, rows, strict=True) if row["bad"]]
         if bad:
             raise CheckpointError(f"{', '.join(bad)}: must not be used.")
+
+
+def _verified(path: Path, silent: bool) -> JsonObject:
+    """Judge one file, which is out of memory again when this returns."""
+    from ..models import judge
+    from ..weights import Compute
+
+    verdict = judge(path, Compute("cpu", "fp32"))
+    if not silent:
+        state = "BAD" if verdict.bad else "ok"
+        digest = f"{verdict.identity} {verdict.sha256[:12]}".strip()
+        what = verdict.what or verdict.model or "unknown"
+        print(f"{state:4} {path.name}: {what}; content {digest}", flush=True)
+        if verdict.problem:
+            print(f"{'':4} {verdict.problem}", flush=True)
+    return verdict.to_json()

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from .checks import examine
-from .finding import PROBLEM, WARNING, exit_code
+from pathlib import Path
+
+from ..models import look, weight_files
+from ..weights import models_folder, resolve
+from . import checks, environment
+from .checks import PROBLEM, WARNING, Finding, exit_code
 
 __all__ = [
     "PROBLEM",
     "WARNING",
+    "Finding",
     "examine",
     "exit_code",
 ]
+
+
+def examine(cache: Path, quick: bool = False) -> list[Finding]:
+    """All findings. quick: weight files are hashed, not loaded."""
+    found = [*environment.examine(), checks.models(), *checks.places(cache), checks.filterbank()]
+    compute = resolve("auto", "auto")
+    for path in weight_files(models_folder()):
+        if quick:
+            found.append(checks.weights(look(path)))
+        else:
+            found += checks.weights_and_canary(path, compute)
+    return found

@@ -1,42 +1,60 @@
-"""Is everything sound: environment, folders, weight files, and what they compute.
+"""Findings about folders, weight files, and what they compute.
 
-Findings only; nothing is repaired. Each problem comes with one sentence that says what to do.
+Nothing is repaired. Each problem comes with one sentence that says what to do.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from ..backbones.filterbank import FilterbankBackbone
+from ..backbones.network import NetworkBackbone
 from ..errors import EmbeddingError, OutputError
-from ..models import SAM, Judged, Verdict, judge, look, published, weight_files
-from ..storage import files, kinds
+from ..models import Verdict, judge, published, weight_files
+from ..storage import files
 from ..storage.cachefolder import usage
-from ..version import versions
-from ..weights import Compute, models_folder, resolve
-from . import canary, environment
-from .canary import Canary, Memory
-from .finding import OK, PROBLEM, WARNING, Finding
+from ..storage.values import JsonObject
+from ..weights import SAM, Compute, models_folder
+from . import canary
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
-
-    from ..backbones.network import NetworkBackbone
 
 LEAST_FREE = 2 * 10**9
 """Below this, a cache or a download soon fills the disk."""
 
 
-def examine(cache: Path, quick: bool = False) -> list[Finding]:
-    """All findings. quick: weight files are hashed, not loaded."""
-    found = [*environment.examine(), models(), *places(cache), filterbank()]
-    memory, compute = Memory.below(cache), resolve("auto", "auto")
-    for path in weight_files(models_folder()):
-        found += [weights(look(path))] if quick else weights_and_canary(path, compute, memory)
-    return found
+OK, WARNING, PROBLEM = "ok", "warning", "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was looked at, how it is (``ok``, ``warning`` or ``problem``), the fact, and what to do.
+
+    place: the problem is a folder that cannot be used.
+    """
+
+    name: str
+    state: str
+    fact: str
+    remedy: str = ""
+    place: bool = False
+
+    def to_json(self) -> JsonObject:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+def exit_code(findings: list[Finding]) -> int:
+    """0 where nothing is a problem, 4 for packages and weights, 5 where only places are one."""
+    bad = [finding for finding in findings if finding.state == PROBLEM]
+    if not bad:
+        return 0
+    return 5 if all(finding.place for finding in bad) else 4
 
 
 def models() -> Finding:
@@ -74,26 +92,25 @@ def places(cache: Path) -> list[Finding]:
 
 
 def filterbank() -> Finding:
-    """The canary of the embedded backbone against the numbers of the project."""
+    """What the embedded backbone computes, against the numbers of the project."""
     backbone = FilterbankBackbone()
-    seen = canary.of_backbone(backbone, backbone.compute)
-    expected = canary.EXPECTED[backbone.name]
-    if seen.differs(expected):
+    seen, name = canary.numbers_of(backbone), f"canary {backbone.name}"
+    if canary.differ(seen, canary.EXPECTED):
         return Finding(
-            f"canary {backbone.name}",
+            name,
             PROBLEM,
-            f"{seen.text()}; should be {' '.join(f'{number:.4f}' for number in expected)}",
+            f"{canary.text(seen)}; should be {canary.text(canary.EXPECTED)}",
             "OpenCV, scikit-image or NumPy compute something else: install them as in constraints.txt.",
         )
-    return Finding(f"canary {backbone.name}", OK, f"{seen.text()}, as expected")
+    return Finding(name, OK, f"{canary.text(seen)}, as expected")
 
 
-def weights_and_canary(path: Path, compute: Compute, memory: Memory) -> list[Finding]:
+def weights_and_canary(path: Path, compute: Compute) -> list[Finding]:
     """The state of one weight file and, if it loads, what it computes."""
-    judged = judge(path, compute, remembered=True)
-    found = [weights(judged.verdict)]
-    if judged.network is not None:
-        found.append(computes(judged, compute, memory))
+    verdict = judge(path, compute, remembered=True)
+    found = [weights(verdict)]
+    if verdict.network is not None:
+        found.append(computes(path.name, verdict.network, compute))
     return found
 
 
@@ -128,33 +145,24 @@ def weights(verdict: Verdict) -> Finding:
     return Finding(f"weights {name}", OK, fact)
 
 
-def computes(judged: Judged, compute: Compute, memory: Memory) -> Finding:
-    """The canary of a loaded file against the one remembered of the same content."""
-    verdict = judged.verdict
-    name = f"canary {Path(verdict.file).name}"
+def computes(file: str, network: NetworkBackbone | Sam, compute: Compute) -> Finding:
+    """Whether the numbers of a loaded network are finite and tell the parts of a picture apart."""
+    name = f"canary {file}"
     try:
-        seen = _canary(judged, compute)
+        if isinstance(network, NetworkBackbone):
+            seen = canary.spread_of_backbone(network)
+        else:
+            seen = canary.spread_of_sam(network, compute)
     except EmbeddingError as error:
         return Finding(name, PROBLEM, error.message, "Run with --precision fp32, or update torch.")
-    how = f"{seen.text()} ({seen.device}, {seen.precision})"
-    before, now = memory.recall(verdict.sha256, seen), versions()
-    if before is None:
-        memory.note(verdict.sha256, seen, now)
-        return Finding(name, OK, f"{how}, remembered from now on")
-    numbers, then = before
-    if not seen.differs(numbers):
-        return Finding(name, OK, f"{how}, as before")
-    changed = [f"{key} {then[key]} -> {now[key]}" for key in now if then.get(key, now[key]) != now[key]]
-    return Finding(
-        name,
-        PROBLEM,
-        f"{how}; the same file gave {' '.join(f'{number:.4f}' for number in numbers)} before",
-        f"Changed since: {', '.join(changed) or 'no package'}. Go back, or trust the new numbers with "
-        f"`searchdet cache clear --kind {kinds.CANARIES}`.",
-    )
-
-
-def _canary(judged: Judged, compute: Compute) -> Canary:
-    if judged.verdict.model == SAM:
-        return canary.of_sam(cast("Sam", judged.network), compute)
-    return canary.of_backbone(cast("NetworkBackbone", judged.network), compute)
+    cosines = f"from {seen.low:.3f}, median {seen.median:.3f}"
+    how = f"{compute.device}, {compute.precision}"
+    fact = f"finite; cosines between parts of one picture {cosines} ({how})"
+    if seen.collapse:
+        return Finding(
+            name,
+            WARNING,
+            f"{fact}: all parts look the same to it",
+            "No threshold can separate these: use another weight file or --precision fp32.",
+        )
+    return Finding(name, OK, fact)

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 
 from ..version import versions
 from ..weights import resolve
-from .finding import OK, PROBLEM, WARNING, Finding
+from .checks import OK, PROBLEM, WARNING, Finding
 
 OPENCV = (
     "opencv-python",

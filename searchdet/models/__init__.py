@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from .catalogue import SAM, entries, published
-from .verify import Judged, Verdict, judge, look, weight_files
+from .catalogue import entries, entry_json, is_here, kind_of, published
+from .verify import Verdict, judge, look, weight_files
 
 __all__ = [
-    "SAM",
-    "Judged",
     "Verdict",
     "entries",
+    "entry_json",
+    "is_here",
     "judge",
+    "kind_of",
     "look",
     "published",
     "weight_files",

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..backbones import SPECS
 from ..backbones.identify import identify
 from ..errors import CheckpointError
+from ..records import WeightsInfo
 from ..storage.hashes import FileHashes, fresh_sha256
-from ..weights import Compute, StateDict, read_state_dict
-from .catalogue import SAM, published
+from ..storage.values import JsonObject
+from ..weights import SAM, Compute, Lazy, StateDict, read_state_dict
+from .catalogue import published
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
@@ -27,36 +29,31 @@ SHORT_SIDE = 224
 class Verdict:
     """What is known about one file.
 
-    model: the backbone that takes it, ``sam``, or "". identity: ``official`` (the published content),
-    ``other`` (an official name, another content), ``doubtful`` (the same, where the published digits
-    are not confirmed to be the hash) or ``unknown`` (nothing is published under that name). problem:
-    why it does not load; "" where it does, or where nobody tried.
+    model: the backbone that takes it, ``sam``, or "". what: a description of its tensors. identity:
+    ``official`` (the published content), ``other`` (an official name, another content), ``doubtful``
+    (the same, where the published digits are not confirmed to be the hash) or ``unknown`` (nothing is
+    published under that name). loads: None where nobody tried. problem: why it does not. network: what
+    was loaded; whoever keeps the verdict keeps it in memory.
     """
 
     file: str
     model: str
-    what: str
-    sha256: str
-    identity: str
-    loads: bool | None
-    problem: str
+    what: str = ""
+    sha256: str = ""
+    identity: str = "unknown"
+    loads: bool | None = None
+    problem: str = ""
+    network: NetworkBackbone | Sam | None = None
 
     @property
     def bad(self) -> bool:
         """Whether it must not be used."""
         return self.identity == "other" or self.loads is False
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Plain JSON values."""
-        return asdict(self) | {"bad": self.bad}
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A verdict, and the model itself where it was loaded."""
-
-    verdict: Verdict
-    network: NetworkBackbone | Sam | None = None
+        said = ("file", "model", "what", "sha256", "identity", "loads", "problem", "bad")
+        return {name: getattr(self, name) for name in said}
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -70,68 +67,75 @@ def weight_files(folder: Path) -> list[Path]:
 def identity_of(path: Path, digest: str) -> str:
     """``Verdict.identity`` of a file by its name and its SHA-256."""
     known = published().get(path.name)
-    verdict = None if known is None else known[1].agrees(digest)
-    if known is None or verdict is None:
+    agrees = None if known is None else known.agrees(digest)
+    if known is None or agrees is None:
         return "unknown"
-    if verdict:
+    if agrees:
         return "official"
-    return "other" if known[1].sure else "doubtful"
+    return "other" if known.sure else "doubtful"
 
 
 def look(path: Path) -> Verdict:
     """The verdict by name and remembered hash alone; nothing is loaded."""
-    model = published().get(path.name, ("",))[0]
+    model = _named(path)
     try:
         digest = FileHashes().sha256(path)
     except OSError as error:
-        return Verdict(str(path), model, "", "", "unknown", False, f"cannot be read ({error.strerror})")
-    return Verdict(str(path), model, "", digest, identity_of(path, digest), None, "")
+        problem = f"cannot be read ({error.strerror})"
+        return Verdict(str(path), model, loads=False, problem=problem)
+    return Verdict(str(path), model, sha256=digest, identity=identity_of(path, digest))
 
 
-def judge(path: Path, compute: Compute, remembered: bool = False) -> Judged:
+def judge(path: Path, compute: Compute, remembered: bool = False) -> Verdict:
     """Hash a file and load it as what its name says, else as what its tensors look like.
 
     remembered: a hash noted before will do. Never raises CheckpointError: the verdict says it.
     """
-    digest, model, what = "", "", ""
+    verdict = Verdict(str(path), "", loads=False)
     try:
         if path.is_file():
             digest = FileHashes().sha256(path) if remembered else fresh_sha256(path)
+            verdict = replace(verdict, sha256=digest, identity=identity_of(path, digest))
         # hashed, then mapped once: what was just hashed is still in memory, and no copy is made of it
         state = read_state_dict(path)
         model, what = _recognised(path, state)
+        verdict = replace(verdict, model=model, what=what)
         if not model:
             raise CheckpointError("no network of searchdet takes it.")
-        network = _load(path, model, compute, digest, state)
-        identity = identity_of(path, digest)
-        return Judged(Verdict(str(path), model, what, digest, identity, True, ""), network)
+        return replace(verdict, loads=True, network=_load(path, verdict, compute, state))
     except CheckpointError as error:
-        problem = error.one_line().removeprefix(f"{path}: ")
+        return replace(verdict, problem=error.one_line().removeprefix(f"{path}: "))
     except OSError as error:
-        problem = f"cannot be read ({error.strerror})."
-    identity = identity_of(path, digest) if digest else "unknown"
-    return Judged(Verdict(str(path), model, what, digest, identity, False, problem))
+        return replace(verdict, problem=f"cannot be read ({error.strerror}).")
+
+
+def _named(path: Path) -> str:
+    """The model that takes a published file of that name, or ""."""
+    known = published().get(path.name)
+    return known.model if known is not None else ""
 
 
 def _recognised(path: Path, state: StateDict) -> tuple[str, str]:
     """(model, description) of a file; the name decides the model, the tensors the description."""
     shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    named = published().get(path.name, ("",))[0]
+    named = _named(path)
     if "image_encoder.patch_embed.proj.weight" in shapes:
         return named or SAM, "a SAM model"
     found = identify(shapes)
     if found is None:
         return named, f"not recognised, {len(shapes)} tensors"
-    return named or found.backbone, found.description
+    what, backbone = found
+    return named or backbone, what
 
 
-def _load(
-    path: Path, model: str, compute: Compute, digest: str, state: StateDict
-) -> NetworkBackbone | Sam:
-    if model == SAM:
+def _load(path: Path, verdict: Verdict, compute: Compute, state: StateDict) -> NetworkBackbone | Sam:
+    if verdict.model == SAM:
         from ..proposals.sam.weights import fill_sam
 
         return fill_sam(path, compute, state)
-    from ..backbones.network import fill_network
+    from ..backbones.network import NetworkBackbone, fill_network
 
-    return fill_network(SPECS[model], path, compute, SHORT_SIDE, (digest, None), state)
+    spec = SPECS[verdict.model]
+    network, layout = fill_network(spec, path, compute, state)
+    weights = WeightsInfo(path.name, verdict.sha256, layout, None)
+    return NetworkBackbone(spec, Lazy(weights, lambda: network), compute, SHORT_SIDE)

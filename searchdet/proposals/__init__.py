@@ -84,16 +84,12 @@ def load(
         return RegionProposer(options)
     from ..weights import resolve
     from .sam import SamProposer
-    from .sam.deferred import load_or_defer
 
     if options.checkpoint is None:
         raise CheckpointError("--proposals sam needs weights.", "Pass --sam-checkpoint FILE.")
     compute = resolve(device, precision)
-    path = Path(options.checkpoint)
-    if before is not None:
-        return load_or_defer(path, options, compute, before)
-    network, info = weights.load_sam(path, compute, options.allow_unverified)
-    return SamProposer(network, info, options, compute)
+    sam = weights.load_sam(Path(options.checkpoint), compute, options.allow_unverified, before)
+    return SamProposer(sam, options, compute)
 
 
 __all__ = ["NAMES", "Proposals", "Proposer", "choose", "load", "load_proposer"]

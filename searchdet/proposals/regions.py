@@ -59,7 +59,6 @@ class RegionProposer:
     """Classical segmentation as a proposer."""
 
     name = NAME
-    guided = False
     reads = FILTERS | {"smooth"}
     weights: WeightsInfo | None = None
     compute: Compute | None = None

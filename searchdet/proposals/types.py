@@ -57,20 +57,19 @@ class Proposals:
 
 
 class Proposer(Protocol):
-    """Image -> proposals. guided: whether it can use a promise map. compute: None without a network.
-    reads: the fields of ProposalOptions that it looks at."""
+    """Image -> proposals. compute: None without a network. reads: the fields of ProposalOptions that it
+    looks at."""
 
     name: str
     weights: WeightsInfo | None
     compute: Compute | None
-    guided: bool
     reads: frozenset[str]
 
     def propose(self, image: UInt8Array, promise: FloatArray | None = None) -> Proposals:
         """Proposals of an (H, W, 3) uint8 RGB image, best first.
 
         promise (h, w): how much each cell of a grid over the image looks like what is searched for.
-        Only a guided proposer is given one.
+        Given only where prompting is guided.
         """
         ...
 

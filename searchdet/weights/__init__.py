@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from .devices import Compute, resolve
 from .folder import find_published, models_folder
-from .hub import published_for
-from .loaded import LoadedBefore
+from .lazy import Lazy, LoadedBefore, load_or_wait
 from .loader import (
     Layout,
-    Published,
     StateDict,
     convert,
     fill,
@@ -17,18 +15,21 @@ from .loader import (
     unfit,
     verify_identity,
 )
+from .published import SAM, Published
 
 __all__ = [
+    "SAM",
     "Compute",
     "Layout",
+    "Lazy",
     "LoadedBefore",
     "Published",
     "StateDict",
     "convert",
     "fill",
     "find_published",
+    "load_or_wait",
     "models_folder",
-    "published_for",
     "read_state_dict",
     "rename",
     "resolve",

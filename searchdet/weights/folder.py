@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from .loader import Published
+from .published import Published
 
 
 def models_folder() -> Path:

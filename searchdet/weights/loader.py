@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import CheckpointError
 from ..storage.hashes import FileHashes
+from .published import Published
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -24,31 +25,6 @@ log = logging.getLogger(__name__)
 StateDict = dict[str, "Tensor"]
 WRAPPERS = ("state_dict", "model", "model_ema", "teacher", "module")
 """Keys under which training scripts put the weights; unwrapped only where it is the one tensor dict."""
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """Identity of a published file: its name and what is known about its content.
-
-    sha256: full digest, or "" when unknown. prefix: hex digits in the name. confirmed: the prefix is
-    known to be the SHA-256's; otherwise a mismatch only warns.
-    """
-
-    filename: str
-    sha256: str = ""
-    prefix: str = ""
-    confirmed: bool = False
-
-    def agrees(self, digest: str) -> bool | None:
-        """Whether a SHA-256 is the published one; None where nothing is published."""
-        if self.sha256:
-            return digest == self.sha256
-        return digest.startswith(self.prefix) if self.prefix else None
-
-    @property
-    def sure(self) -> bool:
-        """Whether another content is refused, not only warned about."""
-        return bool(self.sha256) or self.confirmed
 
 
 @dataclass(frozen=True, slots=True)

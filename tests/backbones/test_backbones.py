@@ -353,7 +353,8 @@ def test_a_wrong_file_is_recognised(shape_of: str, wanted: str) -> None:
         names = {k: tuple(v.shape) for k, v in spec.build(spec, {}).state_dict().items()}
     found = identify(names)
     assert found is not None
-    assert wanted in found.sentence()
+    what, backbone = found
+    assert wanted in f"{what}; use --backbone {backbone}"
 
 
 def test_a_vit_into_a_convnext_says_what_the_file_is(tmp_path: Path) -> None:
@@ -373,7 +374,8 @@ def test_every_registered_network_builds_on_meta_with_its_dim_and_a_published_fi
     sizes = {t.shape[0] for t in network.state_dict().values() if t.ndim}
     assert spec.dim in sizes
     assert spec.published[0].filename
-    assert spec.licence
+    assert {item.model for item in spec.published} == {name}
+    assert all(item.licence and item.source for item in spec.published)
     if "model_name" in spec.arch:
         config = timm.get_pretrained_cfg(spec.arch["model_name"])
         assert tuple(config.mean) == spec.mean

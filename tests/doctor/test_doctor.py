@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,8 +18,7 @@ from searchdet.backbones.filterbank import FilterbankBackbone
 from searchdet.cli import app
 from searchdet.doctor import canary, environment
 from searchdet.doctor import checks as doctor
-from searchdet.doctor.canary import Canary, Memory
-from searchdet.doctor.finding import Finding, exit_code
+from searchdet.doctor.checks import Finding, exit_code
 from searchdet.errors import OutputError
 from searchdet.storage import files
 from searchdet.storage.hashes import FileHashes, cache_folder
@@ -204,77 +204,64 @@ def test_quick_hashes_and_loads_nothing(monkeypatch: pytest.MonkeyPatch, tiny_sa
     assert not [name for name in found if name.startswith("canary sam")]
 
 
-def test_a_canary_is_remembered_and_a_change_is_a_problem(
+def test_a_networks_numbers_are_looked_at_and_nothing_is_remembered(
     monkeypatch: pytest.MonkeyPatch, tiny_sam: Path
 ) -> None:
     hubfake.offer(tiny_sam.read_bytes(), monkeypatch.setattr)
-    path = models_folder() / NAME
-    shutil.copy(tiny_sam, path)
-    name = f"canary {NAME}"
-    assert "remembered from now on" in rows()[name]["fact"]
-    again = rows()[name]
-    assert again["state"] == "ok"
-    assert "as before" in again["fact"]
+    shutil.copy(tiny_sam, models_folder() / NAME)
+    found = rows()[f"canary {NAME}"]
+    assert found["state"] == "ok"
+    assert re.match(r"finite; cosines between parts of one picture from -?0\.\d{3}", found["fact"])
+    assert rows()[f"canary {NAME}"] == found
+    assert {path.name for path in cache_folder().iterdir()} == {"sha256"}
 
+
+def test_a_network_to_which_all_parts_look_the_same_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch, tiny_sam: Path
+) -> None:
     from searchdet.proposals.sam import weights
 
     real = weights.fill_sam
 
-    def altered(*given: object) -> object:
+    def blind(*given: object) -> object:
         sam = real(*given)
-        torch.nn.init.normal_(sam.image_encoder.patch_embed.proj.weight)
+        norm = sam.image_encoder.neck[-1]
+        torch.nn.init.zeros_(norm.weight)
+        torch.nn.init.ones_(norm.bias)
         return sam
 
-    monkeypatch.setattr(weights, "fill_sam", altered)
-    monkeypatch.setattr(doctor, "versions", lambda: {"torch": "9.9"})
-    found = rows()[name]
-    assert found["state"] == "problem"
-    assert f"torch {torch.__version__.split('+')[0]}" in found["remedy"].replace("+cpu", "")
-    assert "-> 9.9" in found["remedy"]
-    assert "cache clear --kind canaries" in found["remedy"]
-    assert run().exit_code == 4
-    monkeypatch.setattr(weights, "fill_sam", real)
-    assert rows()[name]["state"] == "ok"  # the first numbers stay the measure
+    hubfake.offer(tiny_sam.read_bytes(), monkeypatch.setattr)
+    shutil.copy(tiny_sam, models_folder() / NAME)
+    monkeypatch.setattr(weights, "fill_sam", blind)
+    found = rows()[f"canary {NAME}"]
+    assert found["state"] == "warning"
+    assert "all parts look the same" in found["fact"]
+    assert run().exit_code == 0
 
 
-def test_memory_is_apart_by_content_device_and_precision(tmp_path: Path) -> None:
-    memory = Memory.below(tmp_path)
-    seen = Canary((0.1, 0.2), "cpu", "fp32")
-    memory.note("a" * 64, seen, {"torch": "1"})
-    assert memory.recall("a" * 64, seen) == ((0.1, 0.2), {"torch": "1"})
-    assert memory.recall("b" * 64, seen) is None
-    assert memory.recall("a" * 64, Canary((0.1, 0.2), "cpu", "bf16")) is None
-    assert memory.recall("a" * 64, Canary((0.1, 0.2), "cuda", "fp32")) is None
-    for path in tmp_path.rglob("*.safetensors"):
-        path.write_bytes(b"broken")
-    assert memory.recall("a" * 64, seen) is None
-    assert Memory.below(None).recall("a" * 64, seen) is None
-
-
-def test_the_canary_sees_another_network_and_not_another_precision(tiny_sam: Path) -> None:
+@pytest.mark.parametrize(("value", "says"), [(float("nan"), "NaN or infinity"), (0.0, "zeros")])
+def test_a_sam_that_gives_no_numbers_is_a_problem(tiny_sam: Path, value: float, says: str) -> None:
     from searchdet.proposals.sam.weights import fill_sam
 
-    found = {
-        p: canary.of_sam(fill_sam(tiny_sam, Compute("cpu", p)), Compute("cpu", p))
-        for p in ("fp32", "bf16")
-    }
-    assert len(found["fp32"].numbers) == canary.COUNT
-    assert not found["bf16"].differs(found["fp32"].numbers)
-    other = fill_sam(tiny_sam, Compute("cpu", "fp32"))
-    torch.nn.init.normal_(other.image_encoder.patch_embed.proj.weight)
-    assert found["bf16"].differs(canary.of_sam(other, Compute("cpu", "fp32")).numbers)
-    assert found["fp32"].differs(found["fp32"].numbers[:4])
+    sam = fill_sam(tiny_sam, Compute("cpu", "fp32"))
+    torch.nn.init.constant_(sam.image_encoder.neck[-1].weight, value)
+    torch.nn.init.constant_(sam.image_encoder.neck[-1].bias, value)
+    found = doctor.computes("mine.pth", sam, Compute("cpu", "fp32"))
+    assert found.state == "problem"
+    assert says in found.fact
 
 
 def test_the_filterbanks_canary_covers_every_block(monkeypatch: pytest.MonkeyPatch) -> None:
     backbone = FilterbankBackbone()
-    known = canary.EXPECTED["filterbank"]
-    assert canary.of_backbone(backbone, backbone.compute).numbers == pytest.approx(known, abs=2e-4)
+    known = canary.EXPECTED
+    assert canary.numbers_of(backbone) == pytest.approx(known, abs=2e-4)
+    assert len(known) == canary.COUNT
     start = 0
     for size in backbone._blocks:
         assert any(start <= place < start + size for place in canary.places(backbone.dim))
         start += size
-    monkeypatch.setitem(canary.EXPECTED, "filterbank", (*known[:-1], 0.5))
+    assert canary.differ(known, known[:4])
+    monkeypatch.setattr(canary, "EXPECTED", (*known[:-1], 0.5))
     found = doctor.filterbank()
     assert found.state == "problem"
     assert "0.5000" in found.fact
@@ -291,9 +278,10 @@ def test_numbers_that_are_not_finite_are_a_problem(
     path = tmp_path / SPECS["dinov3_convnext_tiny"].published[0].filename
     torch.save({k: v * 1e30 if v.ndim > 1 else v for k, v in state.items()}, path)
     compute = Compute("cpu", "fp32")
-    judged = judge(path, compute)
-    assert judged.verdict.loads
-    found = doctor.computes(judged, compute, Memory.below(tmp_path))
+    verdict = judge(path, compute)
+    assert verdict.loads
+    assert verdict.network is not None
+    found = doctor.computes(path.name, verdict.network, compute)
     assert found.state == "problem"
     assert "NaN or infinity" in found.fact
 

@@ -21,7 +21,6 @@ from references import convnext_meta, convnext_reference, saved, small_spec
 from typer.testing import CliRunner
 
 from searchdet.backbones import SPECS, load_backbone
-from searchdet.backbones.identify import Identity
 from searchdet.cli import app
 from searchdet.commands import models as cli_models
 from searchdet.errors import CheckpointError
@@ -30,9 +29,9 @@ from searchdet.models import verify as weightfiles
 from searchdet.models.verify import judge
 from searchdet.storage import hashes
 from searchdet.storage.hashes import FileHashes
-from searchdet.weights import hub
 from searchdet.weights.devices import Compute
 from searchdet.weights.folder import find_published, models_folder
+from searchdet.weights.published import LICENCES
 
 Serve = Callable[..., Transfer]
 
@@ -95,7 +94,7 @@ def test_a_pulled_file_is_verified_and_found(serve: Serve, content: bytes) -> No
     for part in ("ybelkada/segment-anything", "Apache-2.0", "licenses/LICENSE-2.0", "SHA-256"):
         assert part in done.stderr
     [(url, resumed)] = transfer.asked
-    revision = hub.FILES[NAME].revision
+    revision = catalogue.published()[NAME].revision
     assert url.endswith(f"/ybelkada/segment-anything/resolve/{revision}/checkpoints/{NAME}")
     assert resumed == 0
     assert left(models_folder()) == [NAME]
@@ -307,20 +306,23 @@ def test_the_beginning_of_one_file_name_will_do(serve: Serve) -> None:
 
 def test_the_table_of_the_hub_is_complete() -> None:
     known = catalogue.published()
-    assert set(hub.FILES) <= set(known)
-    for name, file in hub.FILES.items():
-        assert re.fullmatch(r"[0-9a-f]{64}", known[name][1].sha256)
-        assert re.fullmatch(r"[0-9a-f]{40}|main", file.revision)
-        assert file.size > 10**7
-        assert Path(name).suffix == Path(file.path).suffix
-        assert file.gated == file.repo.startswith("facebook/dinov3")
-    for name in known:
-        assert re.search(r"https://[\w./-]+", hub.by_hand(name))
-    for row in catalogue.entries():
-        assert row.licence in hub.LICENCES
-        assert bool(row.hub) == bool(row.size) == (row.file in hub.FILES)
+    assert len(known) == 28
+    for name, item in known.items():
+        assert name == item.filename
+        assert item.model in {*SPECS, "sam"}
+        assert re.search(r"https://[\w./-]+", item.by_hand())
+        assert bool(item.repo) == bool(item.path) == bool(item.revision) == bool(item.size)
+        if item.repo:
+            assert re.fullmatch(r"[0-9a-f]{64}", item.sha256)
+            assert re.fullmatch(r"[0-9a-f]{40}|main", item.revision)
+            assert item.size > 10**7
+            assert Path(name).suffix == Path(item.path).suffix
+            assert item.gated == item.repo.startswith("facebook/dinov3")
+    assert sum(bool(item.repo) for item in known.values()) == 13
+    for item in catalogue.entries():
+        assert item.licence in LICENCES
     for spec in SPECS.values():
-        assert spec.published[0].filename not in hub.FILES  # the authors' own name comes first
+        assert not spec.published[0].repo  # the authors' own name comes first
 
 
 def test_the_hubs_file_of_a_backbone_is_found_and_its_hash_binds() -> None:
@@ -330,7 +332,7 @@ def test_the_hubs_file_of_a_backbone_is_found_and_its_hash_binds() -> None:
     assert find_published(SPECS["dinov2_s"].published) == path
     with pytest.raises(CheckpointError, match="content is not"):
         load_backbone("dinov2_s")
-    assert judge(path, Compute("cpu", "fp32")).verdict.identity == "other"
+    assert judge(path, Compute("cpu", "fp32")).identity == "other"
     (models_folder() / own.filename).write_bytes(b"")
     assert find_published(SPECS["dinov2_s"].published) == models_folder() / own.filename
 
@@ -396,7 +398,7 @@ def test_each_file_is_hashed_once_and_loaded_once(
     from safetensors.torch import save_file
 
     monkeypatch.setitem(SPECS, "dinov3_convnext_tiny", small_spec("dinov3_convnext_tiny"))
-    found = Identity("a small ConvNeXt", "dinov3_convnext_tiny")
+    found = ("a small ConvNeXt", "dinov3_convnext_tiny")
     monkeypatch.setattr(weightfiles, "identify", lambda shapes: found)
     backbone, sam = (models_folder() / f"{name}{suffix}" for name in ("mine", "mysam"))
     state = convnext_meta(saved(convnext_reference()))
@@ -450,5 +452,5 @@ def test_a_file_that_rots_is_noticed_although_its_hash_is_remembered(
     data = bytearray(path.read_bytes())
     data[-40000] ^= 1
     path.write_bytes(bytes(data))
-    assert judge(path, Compute("cpu", "fp32"), remembered=True).verdict.identity == "official"
+    assert judge(path, Compute("cpu", "fp32"), remembered=True).identity == "official"
     assert run("verify").exit_code == 4

@@ -43,7 +43,7 @@ def point_iou(path: Path) -> float:
     """Mean IoU of the best-rated mask for a point inside each held-out shape."""
     from segment_anything import SamPredictor
 
-    network, _ = sam.load_sam(path, FP32)
+    network = sam.load_sam(path, FP32).get()
     predictor, got = SamPredictor(network), []
     for seed in HELD_OUT:
         scene = make_scene(seed)
@@ -67,7 +67,8 @@ def test_random_weights_fail_the_same_test(tmp_path: Path, figure: Figure) -> No
 
 def test_the_file_is_small_and_complete(tiny_sam: Path) -> None:
     assert tiny_sam.stat().st_size <= 3_000_000
-    network, weights = sam.load_sam(tiny_sam, FP32)
+    loaded = sam.load_sam(tiny_sam, FP32)
+    network, weights = loaded.get(), loaded.weights
     assert weights.verified is None
     assert 0.8e6 < sum(p.numel() for p in network.parameters()) < 1.6e6
     wanted = torch.load(tiny_sam, weights_only=True)
@@ -93,7 +94,7 @@ def test_official_variants_are_read_off_the_shapes(variant: str) -> None:
 
 def test_every_sam_output_equals_segment_anything_s_own(tiny_sam: Path) -> None:
     """Loaded on the meta device or built and filled by hand: the same numbers."""
-    network, _ = sam.load_sam(tiny_sam, FP32)
+    network = sam.load_sam(tiny_sam, FP32).get()
     stock = build_tiny_sam().eval()
     stock.load_state_dict(torch.load(tiny_sam, weights_only=True))
     image = torch.from_numpy(make_scene(5).image).permute(2, 0, 1)
@@ -133,8 +134,7 @@ def test_an_official_name_with_another_content_is_refused(tiny_sam: Path, tmp_pa
     path.write_bytes(tiny_sam.read_bytes())
     with pytest.raises(CheckpointError, match="official"):
         sam.load_sam(path, FP32)
-    _, weights = sam.load_sam(path, FP32, allow_unverified=True)
-    assert weights.verified is False
+    assert sam.load_sam(path, FP32, allow_unverified=True).weights.verified is False
 
 
 def test_auto_takes_sam_where_it_is_and_regions_otherwise(

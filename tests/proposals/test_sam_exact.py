@@ -138,7 +138,7 @@ def prepared(sam: Sam, seed: int) -> Tensor:
 def test_the_encoder_of_the_trained_sam(
     tiny_sam: Path, form: str, figure: Figure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sam, _ = load_sam(tiny_sam, FP32)
+    sam = load_sam(tiny_sam, FP32).get()
     monkeypatch.setattr(encoders, "_attend_global", GLOBAL_FORMS[form])
     for seed in (1, 2):
         image = prepared(sam, seed)
@@ -183,7 +183,7 @@ def test_the_decoder_is_segment_anything_s(depth: int, strength: float, figure: 
 
 
 def test_the_decoder_of_the_trained_sam(tiny_sam: Path, figure: Figure) -> None:
-    sam, _ = load_sam(tiny_sam, FP32)
+    sam = load_sam(tiny_sam, FP32).get()
     with torch.inference_mode():
         embedding = sam.image_encoder(prepared(sam, 3))
     check_decoder(sam, embedding, torch.from_numpy(grid(4)).double() * 256, figure, "small SAM")

@@ -22,7 +22,7 @@ from searchdet.proposals.prompts import grid
 from searchdet.proposals.sam import SamProposer, crops, generator
 from searchdet.proposals.sam.decoder import PointDecoder
 from searchdet.proposals.sam.weights import load_sam
-from searchdet.weights.devices import Compute
+from searchdet.weights import Compute, Lazy
 from searchdet.weights.loader import WeightsInfo
 
 FP32 = Compute("cpu", "fp32")
@@ -41,11 +41,12 @@ TEN = replace(OPTIONS, points_per_side=10)
 
 @pytest.fixture(scope="module")
 def sam() -> Any:
-    return load_sam(TINY_SAM, FP32)[0]
+    return load_sam(TINY_SAM, FP32).get()
 
 
 def ours(sam: Any, options: ProposalOptions, compute: Compute = FP32) -> SamProposer:
-    return SamProposer(sam, WeightsInfo("tiny", "", "Meta", None), options, compute)
+    lazy = Lazy(WeightsInfo("tiny", "", "Meta", None), lambda: sam)
+    return SamProposer(lazy, options, compute)
 
 
 def stock(sam: Any, options: ProposalOptions) -> SamAutomaticMaskGenerator:

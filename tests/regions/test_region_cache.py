@@ -19,7 +19,6 @@ from typer.testing import CliRunner
 from worlds import BLUE, RED, draw, tree_hash
 
 from searchdet import backbones
-from searchdet.backbones.deferred import DeferredBackbone
 from searchdet.backbones.filterbank import FilterbankBackbone
 from searchdet.backbones.network import NetworkBackbone
 from searchdet.cli import app
@@ -27,13 +26,13 @@ from searchdet.config import BackboneOptions, EmbeddingOptions, ProposalOptions
 from searchdet.errors import CheckpointError
 from searchdet.proposals.regions import RegionProposer
 from searchdet.proposals.sam import SamProposer
-from searchdet.proposals.sam import deferred as deferred_sam
+from searchdet.proposals.sam import weights as sam_weights
 from searchdet.regions.cache import Remembered, pack, unpack
 from searchdet.regions.describe import Describer
 from searchdet.storage import kinds
 from searchdet.storage.cache import Store
 from searchdet.storage.cachefolder import clear, prune, usage
-from searchdet.weights.loaded import LoadedBefore
+from searchdet.weights.lazy import LoadedBefore
 
 EXAMPLES = ["--positive", "in/positive", "--negative", "in/negative"]
 
@@ -56,9 +55,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     counted(NetworkBackbone, "feature_map", "backbone")
     counted(RegionProposer, "propose", "regions")
     counted(SamProposer, "propose", "sam")
-    real = deferred_sam.fill_sam
+    real = sam_weights.fill_sam
     monkeypatch.setattr(
-        deferred_sam, "fill_sam", lambda *args: seen.update(["sam loaded"]) or real(*args)
+        sam_weights, "fill_sam", lambda *args: seen.update(["sam loaded"]) or real(*args)
     )
     return seen
 
@@ -242,8 +241,8 @@ def test_a_network_that_loaded_before_waits_for_its_first_image(
     before = LoadedBefore(tmp_path / "cache")
     eager = backbones.load(options, before)
     waiting = backbones.load(options, before)
-    assert isinstance(eager, NetworkBackbone)
-    assert isinstance(waiting, DeferredBackbone)
+    assert eager.lazy.loaded
+    assert not waiting.lazy.loaded
     for name in [
         "name",
         "dim",
@@ -259,7 +258,8 @@ def test_a_network_that_loaded_before_waits_for_its_first_image(
     torch.testing.assert_close(
         waiting.feature_map(photo).features, eager.feature_map(photo).features, rtol=0, atol=0
     )
-    assert isinstance(backbones.load(options), NetworkBackbone)
+    assert waiting.lazy.loaded
+    assert backbones.load(options).lazy.loaded
 
 
 def test_a_network_whose_file_changed_is_refused(
@@ -274,7 +274,7 @@ def test_a_network_whose_file_changed_is_refused(
     torch.save({name: value + 1 for name, value in state.items()}, path)
     with pytest.raises(CheckpointError, match="changed during the run"):
         waiting.feature_map(photo)
-    assert isinstance(backbones.load(options, before), NetworkBackbone), "other bytes, loaded now"
+    assert backbones.load(options, before).lazy.loaded, "other bytes, loaded now"
 
 
 def filled(folder: Path) -> None:

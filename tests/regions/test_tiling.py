@@ -27,7 +27,6 @@ class Blobs:
     least: float = 0.0
     name = "blobs"
     weights = None
-    guided = False
     reads = frozenset()
 
     def propose(self, image: np.ndarray, promise: np.ndarray | None = None) -> Proposals:

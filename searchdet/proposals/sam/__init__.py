@@ -7,6 +7,7 @@ Here the passes over an image and its crops become proposals.
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,8 @@ import numpy as np
 from ...config import ProposalOptions
 from ...masks import rle
 from ...records import WeightsInfo
-from ...weights import Compute
+from ...weights import SAM as NAME
+from ...weights import Compute, Lazy
 from ..filters import READS as FILTERS
 from ..filters import finish
 from ..nms import prefer_small_views
@@ -25,7 +27,8 @@ from ..types import FloatArray, Proposals, UInt8Array, from_rles
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
 
-NAME = "sam"
+    from .generator import MaskGenerator
+
 READS = FILTERS | {
     *("points_per_side", "crop_layers", "pred_iou_thresh", "stability_score_thresh"),
     *("prompting", "guided_share", "smooth"),
@@ -36,22 +39,28 @@ Area = tuple[int, int, int, int]
 
 
 class SamProposer:
-    """Masks from a grid of point prompts, on the image and, if asked, on crops of it."""
+    """Masks from a grid of point prompts, on the image and, if asked, on crops of it; the network may
+    be loaded with the first image."""
 
     name = NAME
-    guided = True
     reads = READS
 
-    def __init__(self, sam: Sam, weights: WeightsInfo, options: ProposalOptions, compute: Compute):
+    def __init__(self, sam: Lazy[Sam], options: ProposalOptions, compute: Compute) -> None:
+        self.weights: WeightsInfo | None = sam.weights
+        self.compute: Compute | None = compute
+        self._sam = sam
+        self._options = options
+        self._compute = compute
+
+    @functools.cached_property
+    def _generator(self) -> MaskGenerator:
         from .generator import MaskGenerator
 
-        self.weights: WeightsInfo | None = weights
-        self.compute: Compute | None = compute
-        self._options = options
-        self._generator = MaskGenerator(sam, options, compute)
+        return MaskGenerator(self._sam.get(), self._options, self._compute)
 
     def propose(self, image: UInt8Array, promise: FloatArray | None = None) -> Proposals:
-        """Masks that pass the filters, at most ``max_masks``, best predicted IoU first."""
+        """Masks that pass the filters, at most ``max_masks``, best predicted IoU first. Raises
+        CheckpointError where the weight file has changed before it was loaded."""
         from ..frame import render
         from .generator import LEVEL
 

@@ -12,28 +12,44 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import CheckpointError
-from ...records import WeightsInfo
-from ...weights import Compute, Published, StateDict, fill, read_state_dict, unfit, verify_identity
+from ...weights import (
+    SAM,
+    Compute,
+    Lazy,
+    LoadedBefore,
+    StateDict,
+    fill,
+    load_or_wait,
+    published,
+    read_state_dict,
+    unfit,
+)
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
 
 PUBLISHED = (
-    Published(
-        "sam_vit_b_01ec64.pth",
+    published.sam(
+        "b",
+        "01ec64",
         "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
+        375042383,
     ),
-    Published(
-        "sam_vit_l_0b3195.pth",
+    published.sam(
+        "l",
+        "0b3195",
         "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
+        1249524607,
     ),
-    Published(
-        "sam_vit_h_4b8939.pth",
+    published.sam(
+        "h",
+        "4b8939",
         "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
+        2564550879,
     ),
 )
 LAYOUT = "Meta"
-SOURCE = "https://github.com/facebookresearch/segment-anything"
+SOURCE = PUBLISHED[0].source
 _DECODER_HEADS = 8  # of the whole family; not visible in any shape
 
 
@@ -146,10 +162,17 @@ def build(shape: SamShape) -> Sam:
     )
 
 
-def load_sam(path: Path, compute: Compute, allow_unverified: bool = False) -> tuple[Sam, WeightsInfo]:
-    """A SAM on its device, completely filled from ``path``. Raises CheckpointError."""
-    digest, verified = verify_identity(path, PUBLISHED, allow_unverified)
-    return fill_sam(path, compute), WeightsInfo(path.name, digest, LAYOUT, verified)
+def load_sam(
+    path: Path,
+    compute: Compute,
+    allow_unverified: bool = False,
+    before: LoadedBefore | None = None,
+) -> Lazy[Sam]:
+    """A SAM on its device, completely filled from ``path``: now, or if that file has filled it before,
+    when it is first asked for. Raises CheckpointError."""
+    return load_or_wait(
+        SAM, path, PUBLISHED, allow_unverified, lambda: (fill_sam(path, compute), LAYOUT), before
+    )
 
 
 def fill_sam(path: Path, compute: Compute, state: StateDict | None = None) -> Sam:

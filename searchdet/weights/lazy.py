@@ -1,0 +1,99 @@
+"""Networks that are loaded when they are first needed, once their file is known to fit.
+
+Where all results of a run are remembered, a network need not be loaded for it; that its file fits is
+known from the time when it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from ..errors import CheckpointError
+from ..records import WeightsInfo
+from ..storage import kinds
+from ..storage.cache import Store, key_of
+from ..storage.hashes import FileHashes
+from ..version import __version__
+from .loader import verify_identity
+from .published import Published
+
+Network = TypeVar("Network")
+
+
+class Lazy(Generic[Network]):
+    """What is said of a network's weights, and the network, loaded when it is first asked for."""
+
+    def __init__(self, weights: WeightsInfo, load: Callable[[], Network]) -> None:
+        self.weights = weights
+        self._load = load
+        self._network: Network | None = None
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the network is there already."""
+        return self._network is not None
+
+    def get(self) -> Network:
+        """The network. Raises CheckpointError where its file cannot be loaded."""
+        if self._network is None:
+            self._network = self._load()
+        return self._network
+
+
+class LoadedBefore:
+    """Which files have filled a network completely before, by content, remembered below a cache folder;
+    None remembers nothing. ``eager``: networks are loaded now all the same."""
+
+    def __init__(self, folder: Path | None, eager: bool = False) -> None:
+        self.hashes = FileHashes(folder, folder is not None)
+        self._store = Store(folder, kinds.LOADED)
+        self._eager = eager
+
+    def layout(self, network: str, sha256: str) -> str | None:
+        """The layout in which a file with that digest filled the network; None if it never did, or if
+        it is to be loaded anyway."""
+        if self._eager:
+            return None
+        return self._store.recall(self._key(network, sha256), lambda _, facts: facts.text("layout"))
+
+    def note(self, network: str, sha256: str, layout: str) -> None:
+        """Remember that a file filled the network completely."""
+        self._store.write(self._key(network, sha256), {}, {"layout": layout})
+
+    def _key(self, network: str, sha256: str) -> str:
+        return key_of({"network": network, "sha256": sha256, "version": __version__})
+
+
+def load_or_wait(
+    name: str,
+    path: Path,
+    published: tuple[Published, ...],
+    allow_unverified: bool,
+    load: Callable[[], tuple[Network, str]],
+    before: LoadedBefore | None = None,
+) -> Lazy[Network]:
+    """The network of a file, loaded now unless this very content has filled it before.
+
+    name: the network's. load: makes it of the file, and says in which layout the file was. Raises
+    CheckpointError, and ``get`` does so where the file has changed since.
+    """
+    hashes = before.hashes if before is not None else None
+    digest, verified = verify_identity(path, published, allow_unverified, hashes)
+    layout = before.layout(name, digest) if before is not None else None
+    if layout is None:
+        network, layout = load()
+        if before is not None:
+            before.note(name, digest, layout)
+        made = Lazy(WeightsInfo(path.name, digest, layout, verified), lambda: network)
+        made.get()
+        return made
+
+    def load_unchanged() -> Network:
+        network, _ = load()
+        if before is not None and before.hashes.sha256(path) != digest:
+            raise CheckpointError(f"{path}: changed during the run.", "Run again.")
+        return network
+
+    return Lazy(WeightsInfo(path.name, digest, layout, verified), load_unchanged)
