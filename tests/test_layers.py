@@ -154,6 +154,21 @@ PRINTING = (
 )
 
 
+FOR_HELP = {
+    "annotated_doc",
+    "click",
+    "colorama",
+    "markdown_it",
+    "mdurl",
+    "pygments",
+    "rich",
+    "shellingham",
+    "typer",
+    "typing_extensions",
+}
+"""Typer, Rich, and what these need."""
+
+
 def modules() -> dict[str, Path]:
     found = {}
     for path in PACKAGE.rglob("*.py"):
@@ -181,6 +196,14 @@ def imports_of(name: str, path: Path) -> set[str]:
 
 def test_every_module_has_its_layer() -> None:
     assert set(modules()) == set(LAYERS)
+
+
+def test_imports_are_found_at_any_depth() -> None:
+    """Else the test below would pass for nothing."""
+    found = {name: imports_of(name, path) for name, path in modules().items()}
+    assert {"cli_bank", "console", "errors", "output"} <= found["cli"]  # the last two in functions
+    assert {"checkpoints", "config", "proposals.filters"} <= found["proposals.sam"]
+    assert sum(map(len, found.values())) > 300
 
 
 @pytest.mark.parametrize("name", sorted(modules()))
@@ -211,13 +234,32 @@ def test_help_and_version_import_neither_torch_nor_numpy(words: list[str]) -> No
     assert done.returncode == 0, done.stderr
 
 
+def loaded_by_help() -> set[str]:
+    """All modules that `--help` imports."""
+    script = (
+        "import sys\nbefore = set(sys.modules)\nfrom searchdet.cli import app\n"
+        "try:\n    app(['--help'])\nexcept SystemExit as end:\n    assert not end.code\n"
+        "print('loaded', *sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    (line,) = (text for text in done.stdout.splitlines() if text.startswith("loaded "))
+    return set(line.split()[1:])
+
+
 def test_help_starts_quickly(figure: Figure) -> None:
+    """By what it does not do: no other package is loaded than those that print the help."""
+    loaded = loaded_by_help()
+    others = {name.split(".")[0] for name in loaded} - sys.stdlib_module_names
+    assert {"searchdet", "typer", "rich"} <= others <= {"searchdet", *FOR_HELP}
+    own = {name for name in loaded if name.startswith("searchdet.")}
+    assert len(own) <= 30, sorted(own)
     spent = []
     for _ in range(3):
         started = time.perf_counter()
         subprocess.run([sys.executable, "-m", "searchdet", "--help"], capture_output=True, check=True)
         spent.append(time.perf_counter() - started)
     figure("searchdet --help, best of three, seconds", min(spent))
+    figure("searchdet --help, modules", len(loaded))
 
 
 def test_the_public_names_are_sorted_and_there() -> None:
