@@ -20,12 +20,12 @@ from rules import PEERS
 from sets import Photo, Set, bank_of, describe, every
 
 from searchdet.backbones.filterbank import FilterbankBackbone
-from searchdet.bank import Bank
+from searchdet.bank.types import Bank
 from searchdet.calibration import thresholds
 from searchdet.config import ScoringOptions, SuppressionOptions
 from searchdet.deciding import Rule, candidates
-from searchdet.evaluation import ClassFigures, Found, Region, evaluate, mean, proposal_recall
-from searchdet.records import Candidate
+from searchdet.evaluation.metrics import ClassFigures, Found, Region, evaluate, mean, proposal_recall
+from searchdet.records.record import Candidate
 
 SEEDS = (0, 1)
 OWN = FilterbankBackbone
@@ -256,8 +256,8 @@ def masks() -> None:
     """IoU of masks that --exemplar-mask auto finds with the drawn ones."""
     from sets import of_exemplar
 
-    from searchdet import automask
-    from searchdet.cache import Store
+    from searchdet.exemplars import automask
+    from searchdet.storage.cache import Store
 
     for one in every():
         drawn = [item for item in one.examples if item.label and item.mask_source == "file"]

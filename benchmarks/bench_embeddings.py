@@ -19,11 +19,12 @@ from common import alternate, matrix_rates, run_parts, scene
 
 from searchdet.backbones import SPECS
 from searchdet.backbones.network import NetworkBackbone
-from searchdet.checkpoints import WeightsInfo
 from searchdet.config import EmbeddingOptions, ProposalOptions
-from searchdet.devices import resolve
 from searchdet.embeddings import MaskEmbeddings, pool, runs_coverage
-from searchdet.proposals import Proposals, load, rle
+from searchdet.masks import rle
+from searchdet.proposals import Proposals, load
+from searchdet.weights.devices import resolve
+from searchdet.weights.loader import WeightsInfo
 
 COUNTS = (1, 10, 100, 300)
 SAMPLE = 6
@@ -52,7 +53,7 @@ def masks_of(image: np.ndarray, count: int) -> Proposals:
 
 
 def embed(backbone: NetworkBackbone, image: np.ndarray, found: Proposals) -> MaskEmbeddings:
-    """What ``searchdet.describe`` does with proposals."""
+    """What ``searchdet.regions.describe`` does with proposals."""
     feature_map = backbone.feature_map(image)
     grid = (int(feature_map.features.shape[1]), int(feature_map.features.shape[2]))
     coverage = runs_coverage([rle.runs(code) for code in found.rles], found.size, grid)

@@ -19,10 +19,10 @@ from common import peak_above
 from scipy import ndimage
 
 from searchdet import exports
-from searchdet.limits import Limits
-from searchdet.output import read_records
-from searchdet.proposals import rle
-from searchdet.records import Candidate, Evidence, ImageRecord
+from searchdet.masks import rle
+from searchdet.output.folder import read_records
+from searchdet.records.record import Candidate, Evidence, ImageRecord
+from searchdet.records.thresholds import Limits
 
 SIZE = (1200, 1800)
 ACCEPTED = 12

@@ -23,7 +23,7 @@ from PIL import Image
 
 from searchdet.config import ProposalOptions
 from searchdet.detector import Detector
-from searchdet.records import Candidate
+from searchdet.records.record import Candidate
 
 SAM: dict[str, Any] = {"pred_iou_thresh": 0.7, "stability_score_thresh": 0.8}
 SAM |= {"precision": "fp32", "min_score": 0.3}

@@ -26,10 +26,10 @@ from bench_masks import thresholds
 from common import DATA, machine, real_sized_sam
 from PIL import Image
 
-from searchdet.bank import Bank, Origin, Rows, plain_rows
+from searchdet.bank.types import Bank, Origin, Rows, plain_rows
 from searchdet.config import ScoringOptions
 from searchdet.embeddings import l2_normalize
-from searchdet.searching import row_bounds
+from searchdet.index.search import row_bounds
 
 
 def vectors(path: Path, rows: int, dim: int) -> np.ndarray:

@@ -31,14 +31,14 @@ from common import (
     scene,
 )
 
-from searchdet.checkpoints import WeightsInfo
 from searchdet.config import ProposalOptions
-from searchdet.devices import Compute, resolve
 from searchdet.proposals.prompts import grid
 from searchdet.proposals.sam import SamProposer
 from searchdet.proposals.sam.decoder import PointDecoder
 from searchdet.proposals.sam.encoder import ImageEncoder
 from searchdet.proposals.sam.weights import load_sam
+from searchdet.weights.devices import Compute, resolve
+from searchdet.weights.loader import WeightsInfo
 
 SURVIVING = 0.3
 

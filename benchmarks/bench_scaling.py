@@ -17,15 +17,16 @@ import numpy as np
 from common import TINY_SAM, alternate, matrix_rates, run_parts, scene
 
 from searchdet import backbones
-from searchdet.bank import Bank, Origin, Rows, plain_rows
+from searchdet.bank.types import Bank, Origin, Rows, plain_rows
 from searchdet.config import BackboneOptions, EmbeddingOptions, ProposalOptions, ScoringOptions
-from searchdet.devices import Compute, resolve
 from searchdet.embeddings import Descriptors, MaskEmbeddings, l2_normalize, pool, runs_coverage
-from searchdet.proposals import load, rle
+from searchdet.masks import rle
+from searchdet.proposals import load
 from searchdet.proposals.sam import SamProposer
 from searchdet.proposals.sam.weights import load_sam
 from searchdet.scoring import score_regions
 from searchdet.suppression import diffuse, merge, nms, overlaps
+from searchdet.weights.devices import Compute, resolve
 
 DIM, CLASSES = 1024, 100
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from searchdet.images import read_image
+from searchdet.images.read import read_image
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"

@@ -99,13 +99,6 @@ def broken(folder: Path) -> int:
 
 def preload() -> None:
     """Import what a run needs, so that a child starts at once."""
-    import searchdet.backbones.filterbank
-    import searchdet.cli
-    import searchdet.detector
-    import searchdet.exports
-    import searchdet.output
-    import searchdet.proposals.regions
-    import searchdet.worker  # noqa: F401
 
 
 def kills(wanted: int, images: int) -> None:
@@ -170,13 +163,13 @@ def together(processes: int, images: int) -> None:
 def memory(images: int) -> None:
     from fakes import GivenProposer, GridBackbone
 
-    from searchdet import batch
-    from searchdet.bank import Bank, Origin, plain_rows
+    from searchdet.bank.build import Gathered
+    from searchdet.bank.types import Bank, Origin, plain_rows
+    from searchdet.batch import runner as batch
     from searchdet.config import ScoringOptions
     from searchdet.detector import Detector, Settings
-    from searchdet.discovery import discover
-    from searchdet.examples import Gathered
-    from searchdet.output import Output
+    from searchdet.images.inputs import discover
+    from searchdet.output.folder import Output
 
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as scratch:

@@ -11,10 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from searchdet.bank import Bank
-from searchdet.describe import Regions
+from searchdet.bank.types import Bank
 from searchdet.embeddings import l2_normalize
-from searchdet.proposals import rle
+from searchdet.masks import rle
+from searchdet.regions.describe import Regions
 from searchdet.suppression import Overlaps, diffuse, merge, nms, overlaps
 
 Verdict = tuple[np.ndarray, np.ndarray, np.ndarray]

@@ -18,17 +18,18 @@ import numpy as np
 from common import DATA, ROOT, SETS
 
 import searchdet
-from searchdet import automask, backbones, exemplars, proposals
+from searchdet import backbones, exemplars, proposals
+from searchdet.annotations.coco import Truth, read_truth
 from searchdet.backbones import Backbone
-from searchdet.bank import Bank
-from searchdet.cache import Store
+from searchdet.bank.build import settle
+from searchdet.bank.describe import build_bank
+from searchdet.bank.types import Bank
 from searchdet.config import BackboneOptions, EmbeddingOptions, ExemplarOptions, ProposalOptions
-from searchdet.describe import Describer, Regions
-from searchdet.enrol import build_bank
-from searchdet.examples import settle
-from searchdet.exemplars import Exemplar
-from searchdet.images import read_image
-from searchdet.truth import Truth, read_truth
+from searchdet.exemplars import Exemplar, automask
+from searchdet.images.read import read_image
+from searchdet.regions.describe import Describer, Regions
+from searchdet.storage import kinds
+from searchdet.storage.cache import Store
 
 CACHE = ROOT / "benchmarks" / ".cache"
 SOURCES = ("proposals", "backbones", "embeddings.py", "describe.py", "images.py")
@@ -106,7 +107,7 @@ def bank_of(
     backbone, options = one.describer.backbone, one.describer.embedding
     if masks == "auto":
         regions = functools.partial(of_exemplar, describer=one.describer)
-        chosen = automask.apply(chosen, regions, {}, Store(None, automask.CACHE_KIND))
+        chosen = automask.apply(chosen, regions, {}, Store(None, kinds.AUTOMASKS))
     bank = build_bank(backbone, chosen, options, Store(CACHE / _code(), "exemplars"))
     return settle(bank, ExemplarOptions()).bank
 

@@ -19,8 +19,8 @@ from playwright.sync_api import sync_playwright
 from skimage import data
 from typer.testing import CliRunner
 
-from searchdet import demo
 from searchdet.cli import app
+from searchdet.commands import demo
 
 TARGET = Path(__file__).with_name("report.png")
 MOVED = ("1", "0.47")

@@ -15,7 +15,7 @@ import numpy as np
 from mutations import NUMBERS, changed, damaged, text_of
 from states import restated
 
-from searchdet import tensors
+from searchdet.storage import tensors
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
 WORDS = (

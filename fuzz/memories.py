@@ -8,21 +8,21 @@ from pathlib import Path
 import numpy as np
 from fakes import GivenProposer, GridBackbone
 
-from searchdet import automask
-from searchdet.bank import Bank, Origin, Rows, Space
-from searchdet.cache import Store
-from searchdet.canary import Canary, Memory
+from searchdet.bank.build import Gathered
+from searchdet.bank.describe import build_bank
+from searchdet.bank.types import Bank, Origin, Rows, Space
 from searchdet.config import EmbeddingOptions, ProposalOptions, ScoringOptions, SuppressionOptions
-from searchdet.describe import Describer
+from searchdet.decision import Judge, Own, Searched, make_judge
+from searchdet.doctor.canary import Canary, Memory
 from searchdet.embeddings import l2_normalize
-from searchdet.enrol import build_bank
-from searchdet.examples import Gathered
-from searchdet.exemplars import Exemplar
-from searchdet.hashes import FileHashes
-from searchdet.judge import Judge, Own, Searched, make_judge
-from searchdet.loaded import LoadedBefore
-from searchdet.proposals import outline
-from searchdet.remembered import KIND, Remembered
+from searchdet.exemplars import Exemplar, automask
+from searchdet.masks import shape as outline
+from searchdet.regions.cache import Remembered
+from searchdet.regions.describe import Describer
+from searchdet.storage import kinds
+from searchdet.storage.cache import Store
+from searchdet.storage.hashes import FileHashes
+from searchdet.weights.loaded import LoadedBefore
 
 DIM = GridBackbone.dim
 SIZE = (30, 40)
@@ -74,7 +74,7 @@ SEARCHED = Searched("a.png", "0" * 64, SIZE[1], SIZE[0], {"frames": 1})
 
 
 def _regions(folder: Path) -> None:
-    found = Remembered(describer(), Store(folder, KIND)).regions(picture(), "0" * 64)
+    found = Remembered(describer(), Store(folder, kinds.REGIONS)).regions(picture(), "0" * 64)
     judge().record(SEARCHED, found).to_bytes()
 
 
@@ -88,7 +88,7 @@ def _exemplars(folder: Path) -> None:
 
 
 def _automasks(folder: Path) -> None:
-    store, own = Store(folder, automask.CACHE_KIND), describer()
+    store, own = Store(folder, kinds.AUTOMASKS), describer()
     for item in automask.apply([_exemplar()], lambda item: own.regions(item.pixels), {}, store):
         if item.mask.shape != SIZE:
             raise ValueError("a mask of another size")

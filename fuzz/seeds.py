@@ -18,14 +18,15 @@ import reports
 import torch
 from memories import MEMORIES, MODELS, SIZE, SPACE, bank, describer, entries, picture
 
-from searchdet import bankfile, index
-from searchdet.bank import Bank
+from searchdet.bank import file as bankfile
+from searchdet.bank.types import Bank
+from searchdet.decision import Searched
 from searchdet.errors import ImageError
-from searchdet.judge import Searched
-from searchdet.proposals import rle
+from searchdet.index import file as index
+from searchdet.masks import rle
 from searchdet.proposals.sam.weights import SamShape, build
-from searchdet.records import failed
-from searchdet.remembered import pack
+from searchdet.records.record import failed
+from searchdet.regions.cache import pack
 
 SAM = "sam"
 TINY = SamShape(32, 16, 16, 2, 2, 2.0, 1, (1,), 16, 16, 2, 32, 3, 2, 16)
@@ -141,8 +142,9 @@ def write_index(path: Path) -> None:
 def indexes() -> list[Case]:
     """Each file of an index."""
     with tempfile.TemporaryDirectory() as name:
-        write_index(Path(name) / "i")
-        files = sorted((Path(name) / "i").iterdir())
+        folder = Path(name) / "i"
+        write_index(folder)
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
         texts = [path for path in files if path.suffix in (".json", ".jsonl")]
         return [Case(path.name, path.read_bytes()) for path in (*files, *texts * 4)]
 

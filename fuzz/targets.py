@@ -15,23 +15,28 @@ from memories import MEMORIES, entries, judge, picture
 from PIL import Image
 from seeds import SAM, Case
 
-from searchdet import bankfile, exports, index, report, searching, settingsfile, weightfiles
+from searchdet import exports, report
+from searchdet.annotations.coco import Truth, read_truth
 from searchdet.backbones.network import load_network
-from searchdet.banking import audit_facts, audit_lines, facts
-from searchdet.canary import of_sam
+from searchdet.bank import file as bankfile
+from searchdet.bank.build import settle
+from searchdet.bank.edit import audit_facts, audit_lines, facts
 from searchdet.cli import app
+from searchdet.commands.settings import file as settingsfile
 from searchdet.config import ExemplarOptions
-from searchdet.devices import Compute
+from searchdet.doctor.canary import of_sam
 from searchdet.errors import SearchdetError
-from searchdet.examples import settle
+from searchdet.evaluation.scorecard import scorecard
 from searchdet.exemplars import Exemplar, find_coco, find_positives, load
-from searchdet.images import read_image
-from searchdet.limits import Limits
-from searchdet.output import Output, read_records
+from searchdet.images.read import read_image
+from searchdet.index import file as index
+from searchdet.index import search as searching
+from searchdet.models import verify as weightfiles
+from searchdet.output.folder import Output, read_records
 from searchdet.proposals.sam.weights import load_sam
-from searchdet.records import read_json
-from searchdet.scorecard import scorecard
-from searchdet.truth import Truth, read_truth
+from searchdet.records.record import read_json
+from searchdet.records.thresholds import Limits
+from searchdet.weights.devices import Compute
 
 FP32 = Compute("cpu", "fp32")
 Step = Callable[[], object]
@@ -155,7 +160,8 @@ def cache(case: Case, folder: Path) -> None:
 def indexes(case: Case, folder: Path) -> None:
     path = folder / "index"
     seeds.write_index(path)
-    _put(case, path)
+    [rows] = path.glob("rows-*")
+    _put(case, path if case.name == "index.json" else rows)
     found = index.load(path)
     chief = judge()
     regions = [lambda item=item: chief.record(item.image, found.regions(item)) for item in found.images]

@@ -9,7 +9,7 @@ from .version import __version__
 if TYPE_CHECKING:
     from .detector import Detector, Settings
     from .errors import SearchdetError
-    from .records import Candidate, ImageRecord
+    from .records.record import Candidate, ImageRecord
 
 __all__ = ["Candidate", "Detector", "ImageRecord", "SearchdetError", "Settings", "__version__"]
 

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .audit import SAME
-from .bank import Bank, Rows, join
+from .bank.audit import SAME
+from .bank.types import Bank, Rows, join
 from .config import ScoringOptions
 from .embeddings import Descriptors, MaskEmbeddings
-from .scoring import centred, score_regions
+from .scoring import centred, nearest_others, score_regions
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -35,6 +35,8 @@ AT_THRESHOLD, SLOPE = -1.5, 19.0
 largest, and what lies just above it is for review."""
 MOST_LEFT_OUT = 30
 """Exemplars of a class that are left out in turn, evenly spread, so that a large bank stays quick."""
+BLOCK = 256
+"""Rows that are scored at once, so that memory does not grow with the square of the exemplars."""
 SEPARATES = 0.75
 """Least probability that a positive outscores an impostor for the folders to count as separable."""
 
@@ -130,14 +132,14 @@ def left_out_scores(bank: Bank, label: int, options: ScoringOptions) -> FloatArr
     """Score of each exemplar of a class against the class without it and its copies; none for a class
     with one distinct exemplar."""
     rows = np.flatnonzero(bank.labels == label)
-    cosines = bank.positives.vectors[rows] @ bank.positives.vectors[rows].T
     chosen = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MOST_LEFT_OUT)).round().astype(int))
+    cosines = bank.positives.vectors[rows[chosen]] @ bank.positives.vectors[rows].T
     scores = []
-    for i in chosen:
-        fellows = rows[cosines[i] < SAME]
+    for i, alike in zip(rows[chosen], cosines, strict=True):
+        fellows = rows[alike < SAME]
         if len(fellows):
             rest = _alone(bank, label, bank.positives.take(fellows), bank.negatives)
-            scores.append(_score(bank.positives.take([int(rows[i])]), rest, options)[0])
+            scores.append(_score(bank.positives.take([int(i)]), rest, options)[0])
     return np.asarray(scores, np.float64)
 
 
@@ -154,12 +156,14 @@ def impostor_scores(bank: Bank, label: int, options: ScoringOptions) -> FloatArr
         outlines=np.full_like(surroundings.outlines, np.nan),
     )
     against = _alone(bank, label, mine, bank.negatives)
-    found = [_score(join([others, surroundings]), against, options)]
-    for i in range(len(bank.negatives)):
-        rest = bank.negatives.take(np.delete(np.arange(len(bank.negatives)), i))
-        against = _alone(bank, label, mine, rest)
-        found.append(_score(bank.negatives.take([i]), against, options))
-    return np.concatenate(found)
+    return np.concatenate(
+        [
+            _score(join([others, surroundings]), against, options),
+            _score_negatives(
+                bank.negatives, _alone(bank, label, mine, bank.negatives.take([])), options
+            ),
+        ]
+    )
 
 
 def _alone(bank: Bank, label: int, positives: Rows, negatives: Rows) -> Bank:
@@ -169,10 +173,32 @@ def _alone(bank: Bank, label: int, positives: Rows, negatives: Rows) -> Bank:
 
 def _score(rows: Rows, bank: Bank, options: ScoringOptions) -> FloatArray:
     """Rows scored as if they were regions."""
+    regions, space = centred(_regions(rows), bank, options)
+    found = [score_regions(regions.take(part), space, options).score for part in _parts(len(rows))]
+    return np.concatenate(found).astype(np.float64)
+
+
+def _score_negatives(rows: Rows, bank: Bank, options: ScoringOptions) -> FloatArray:
+    """Negatives scored against a bank without any, each beside the other negatives: the nearest of them
+    is read off one product, where scoring each against the rest would describe N banks of N rows. Rows
+    and bank together are what the centre is the mean of, whichever row is left out."""
+    regions, space = centred(_regions(rows), bank, options)
+    found = []
+    for part in _parts(len(rows)):
+        others = nearest_others(regions.embedded.vectors, part)
+        found.append(score_regions(regions.take(part), space, options, others).score)
+    return np.concatenate(found).astype(np.float64)
+
+
+def _regions(rows: Rows) -> Descriptors:
     count = len(rows)
     embedded = MaskEmbeddings(rows.vectors, np.ones(count, bool), np.zeros(count, bool))
-    regions, space = centred(Descriptors(embedded, rows.contexts, rows.outlines), bank, options)
-    return np.asarray(score_regions(regions, space, options).score, np.float64)
+    return Descriptors(embedded, rows.contexts, rows.outlines)
+
+
+def _parts(count: int) -> list[IntArray]:
+    """Row numbers in blocks; one empty block for none."""
+    return [np.arange(i, min(i + BLOCK, count)) for i in range(0, max(count, 1), BLOCK)]
 
 
 def _ranking(own: FloatArray, others: FloatArray) -> float | None:

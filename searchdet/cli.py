@@ -10,17 +10,17 @@ from typing import Annotated, Optional
 
 import typer
 
-from . import options as opt
-from .cli_bank import bank_app
-from .cli_cache import cache_app
-from .cli_config import ConfigFile, NoConfig, SettingsGroup, config_app
-from .cli_detect import detect
-from .cli_doctor import doctor
-from .cli_export import export
-from .cli_index import index, search
-from .cli_models import models_app
-from .cli_report import report
-from .console import EXIT_SOME_FAILED, guarded, say
+from .commands import options as opt
+from .commands.bank import bank_app
+from .commands.cache import cache_app
+from .commands.config import ConfigFile, NoConfig, SettingsGroup, config_app
+from .commands.console import EXIT_SOME_FAILED, guarded, say
+from .commands.detect import detect
+from .commands.doctor import doctor
+from .commands.export import export
+from .commands.index import index, search
+from .commands.models import models_app
+from .commands.report import report
 from .version import __version__
 
 app = typer.Typer(
@@ -85,10 +85,10 @@ def evaluate(
         if code not in (0, EXIT_SOME_FAILED):
             raise typer.Exit(code)
     with guarded(debug, False):
+        from .annotations.coco import read_truth
         from .errors import UsageError
-        from .output import read_records
-        from .scorecard import scorecard
-        from .truth import read_truth
+        from .evaluation.scorecard import scorecard
+        from .output.folder import read_records
 
         if images is None and context.args:
             raise UsageError(f"{context.args[0]} is an option of `detect`; give --images DIR with it.")
@@ -105,7 +105,7 @@ def demo(
 ) -> None:
     """Run on photographs that come with scikit-image and compare with what is in them."""
     with guarded(debug, False):
-        from . import demo as scenes
+        from .commands import demo as scenes
 
         for name in scenes.SCENES:
             outcome = scenes.run(name, output)

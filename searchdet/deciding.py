@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .bank import Bank
+from .bank.types import Bank
 from .calibration import ClassThreshold, probability
 from .config import ScoringOptions, SuppressionOptions
-from .describe import Regions
-from .proposals import rle
-from .records import Candidate, Evidence
+from .masks import rle
+from .records.record import Candidate, Evidence
+from .regions.describe import Regions
 from .scoring import Scores, centred, decide, final, score_regions
 from .suppression import Suppressed, diffuse, merge, nms, overlaps, total_order
 

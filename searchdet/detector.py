@@ -13,9 +13,8 @@ import numpy.typing as npt
 
 from . import backbones, proposals
 from .backbones import Backbone, FeatureMap
-from .bank import Bank
-from .cache import Store
-from .checkpoints import WeightsInfo
+from .bank.build import Enrolment, Examples, Gathered, gather, read
+from .bank.types import Bank
 from .config import (
     MAX_PIXELS,
     BackboneOptions,
@@ -25,20 +24,24 @@ from .config import (
     ScoringOptions,
     SuppressionOptions,
 )
-from .describe import Describer
+from .decision import Own, Searched, make_judge
 from .embeddings import cell_vectors
 from .errors import UsageError
-from .examples import Enrolment, Examples, Gathered, gather, read
-from .images import LoadedImage, from_array, from_pil, read_image
-from .judge import Own, Searched, make_judge
-from .loaded import LoadedBefore
+from .images.read import LoadedImage, from_array, from_pil, read_image
 from .proposals import Proposer
-from .records import ImageRecord
-from .remembered import KIND, Remembered, guide_of, settings_of
+from .records.record import ImageRecord
+from .regions.cache import Remembered, guide_of, settings_of
+from .regions.describe import Describer
 from .scoring import promise
+from .storage import kinds
+from .storage.cache import Store
+from .weights.loaded import LoadedBefore
+from .weights.loader import WeightsInfo
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from .output.pictures import Heat
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +112,7 @@ class Detector:
         promise = self._promise if guided else None
         describer = Describer(backbone, proposer, settings.proposals, settings.embedding, promise)
         guide = guide_of(self.bank, self.judge.rule.scoring) if guided else ""
-        self.regions = Remembered(describer, Store(settings.cache, KIND), guide)
+        self.regions = Remembered(describer, Store(settings.cache, kinds.REGIONS), guide)
 
     @property
     def bank(self) -> Bank:
@@ -197,9 +200,19 @@ class Detector:
         """What every record of this detector says about models and settings."""
         return self.judge.describe()
 
-    def heat(self, image: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[np.float32]]:
-        """For each class (h, w): cosine of each cell of the image's feature map to its prototype."""
-        cells = cell_vectors(self.regions.describer.backbone.feature_map(image))
+    def detect_with_heat(self, image: LoadedImage, name: str) -> tuple[ImageRecord, Heat]:
+        """``detect_loaded``, and ``heat`` from the same feature map where one was computed for it."""
+        maps: list[FeatureMap] = []
+        regions = self.regions.regions(image.pixels, image.sha256, maps.append)
+        record = self.judge.record(searched(image, name), regions)
+        return record, self.heat(image.pixels, *maps)
+
+    def heat(self, image: npt.NDArray[np.uint8], feature_map: FeatureMap | None = None) -> Heat:
+        """For each class (h, w): cosine of each cell of the image's feature map to its prototype.
+        feature_map: that of the image, if it is known."""
+        if feature_map is None:
+            feature_map = self.regions.describer.backbone.feature_map(image)
+        cells = cell_vectors(feature_map)
         cosines = np.asarray(cells @ self.bank.prototypes().T, np.float32)
         return {label: cosines[..., c] for c, label in enumerate(self.bank.classes)}
 

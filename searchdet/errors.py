@@ -47,6 +47,9 @@ class ImageError(SearchdetError):
         super().__init__(message, hint)
         self.code = code
 
+    def __reduce__(self) -> tuple[type[ImageError], tuple[str, str, str]]:
+        return type(self), (self.code, self.message, self.hint)  # to another process and back
+
 
 class EmbeddingError(SearchdetError):
     exit_code = 3

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .bank import Bank, Rows
+from .bank.types import Bank, Rows
 from .config import ScoringOptions
 from .embeddings import Descriptors, l2_normalize
-from .proposals.outline import similarity
+from .masks.shape import similarity
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.int64]
@@ -49,8 +49,19 @@ class Scores:
         return len(self.score)
 
 
-def score_regions(regions: Descriptors, bank: Bank, options: ScoringOptions) -> Scores:
-    """Score N regions against a bank; weights must be resolved.
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """The nearest negative of N regions: cosine (N,), NaN without one, and its row (N,) in the bank."""
+
+    cosine: FloatArray
+    row: IntArray
+
+
+def score_regions(
+    regions: Descriptors, bank: Bank, options: ScoringOptions, known: Nearest | None = None
+) -> Scores:
+    """Score N regions against a bank; weights must be resolved. known: their nearest negatives, if
+    these are not to be looked for in the bank.
 
     score = pos - negative_weight * max(neg, 0) - shape_weight * (1 - shape)
     - context_weight * max(context, 0). The negatives' term is clamped, so a negative can only lower a
@@ -63,10 +74,8 @@ def score_regions(regions: Descriptors, bank: Bank, options: ScoringOptions) -> 
     rows = np.arange(len(vectors))
     cosines = vectors @ bank.positives.vectors.T
     pos = class_cosines(vectors, cosines, bank, options)
-    against = vectors @ bank.negatives.vectors.T
-    nearest_neg = _argmax(against)
-    some = len(bank.negatives) > 0
-    neg = _rounded(against[rows, nearest_neg] if some else _nans(len(rows)))
+    against = known or nearest(vectors, bank.negatives.vectors)
+    neg = _rounded(against.cosine)
     shape = _shapes(regions, bank, options)
     context = _contexts(regions, bank, options)
     scores = pos - _weighted(options.negative_weight, neg)[:, None]
@@ -75,7 +84,7 @@ def score_regions(regions: Descriptors, bank: Bank, options: ScoringOptions) -> 
     )
     label = _argmax(scores)
     own = np.where(bank.labels[None] == label[:, None], cosines, -np.inf)
-    nearest = _argmax(own)
+    nearest_own = _argmax(own)
     chosen = _rounded(pos[rows, label])
     return Scores(
         valid=valid,
@@ -87,10 +96,30 @@ def score_regions(regions: Descriptors, bank: Bank, options: ScoringOptions) -> 
         score=_masked(_rounded(scores[rows, label]), valid),
         margin=_masked(_rounded(chosen - neg), valid),
         gap=_masked(_gap(scores), valid),
-        nearest_positive=np.where(valid, nearest, -1),
-        nearest_positive_cosine=_masked(_rounded(cosines[rows, nearest]), valid),
-        nearest_negative=np.where(valid & some, nearest_neg, -1),
+        nearest_positive=np.where(valid, nearest_own, -1),
+        nearest_positive_cosine=_masked(_rounded(cosines[rows, nearest_own]), valid),
+        nearest_negative=np.where(valid & ~np.isnan(neg), against.row, -1),
     )
+
+
+def nearest(vectors: FloatArray, negatives: FloatArray) -> Nearest:
+    """The nearest of (M, D) negatives to each of (N, D) vectors."""
+    if not len(negatives):
+        return Nearest(_nans(len(vectors)), _argmax(vectors[:, :0]))
+    cosines = vectors @ negatives.T
+    row = _argmax(cosines)
+    return Nearest(cosines[np.arange(len(vectors)), row], row)
+
+
+def nearest_others(vectors: FloatArray, rows: IntArray) -> Nearest:
+    """For the chosen of (N, D) vectors the nearest of the others: all but itself, copies included."""
+    if len(vectors) < 2:
+        return nearest(vectors[rows], vectors[:0])
+    cosines = vectors[rows] @ vectors.T
+    place = np.arange(len(rows))
+    cosines[place, rows] = -np.inf
+    row = _argmax(cosines)
+    return Nearest(cosines[place, row], row)
 
 
 def centred(regions: Descriptors, bank: Bank, options: ScoringOptions) -> tuple[Descriptors, Bank]:

@@ -12,9 +12,9 @@ from pycocotools import mask as coco
 from scipy import ndimage
 
 from searchdet.exports import Options, Summary, write
-from searchdet.output import read_records
-from searchdet.proposals import rle
-from searchdet.records import Candidate, ImageRecord
+from searchdet.masks import rle
+from searchdet.output.folder import read_records
+from searchdet.records.record import Candidate, ImageRecord
 
 Labelled = tuple[str, np.ndarray, float]
 ALL = ("coco", "yolo", "labelme", "labelstudio", "voc", "csv")

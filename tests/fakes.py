@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from searchdet.backbones import FeatureMap
-from searchdet.checkpoints import WeightsInfo
-from searchdet.devices import Compute
 from searchdet.proposals.types import Proposals, from_masks
+from searchdet.weights.devices import Compute
+from searchdet.weights.loader import WeightsInfo
 
 
 def same(vectors: torch.Tensor) -> torch.Tensor:

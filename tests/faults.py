@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -45,7 +44,7 @@ class Faults:
     def __init__(self, at: int = 0, number: int = errno.ENOSPC, lasting: bool = False) -> None:
         self.calls: list[str] = []
         self._at, self._number, self._lasting = at, number, lasting
-        self._real = (tempfile.mkstemp, os.fdopen, os.fsync, os.replace)
+        self._real = (os.open, os.fdopen, os.fsync, os.replace)
 
     def _count(self, name: str) -> None:
         self.calls.append(name)
@@ -56,6 +55,11 @@ class Faults:
     def __enter__(self) -> Faults:
         make, fdopen, fsync, replace = self._real
 
+        def made(path: Any, flags: int, *args: Any, **options: Any) -> int:
+            if flags & os.O_CREAT:
+                self._count("open")
+            return make(path, flags, *args, **options)
+
         def counted(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
             def call(*args: Any, **options: Any) -> Any:
                 self._count(name)
@@ -63,7 +67,7 @@ class Faults:
 
             return call
 
-        tempfile.mkstemp = counted("open", make)
+        os.open = made
         os.fdopen = lambda *args, **kw: _Written(fdopen(*args, **kw), self._count)  # type: ignore[assignment]
         os.fsync = counted("fsync", fsync)
         os.replace = counted("rename", replace)
@@ -72,4 +76,4 @@ class Faults:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        tempfile.mkstemp, os.fdopen, os.fsync, os.replace = self._real
+        os.open, os.fdopen, os.fsync, os.replace = self._real

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from searchdet import hub
-from searchdet.checkpoints import Published
+from searchdet.weights import hub
+from searchdet.weights.loader import Published
 
 NAME = "sam_vit_b_01ec64.pth"
 Setter = Callable[[object, str, object], None]

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from searchdet import render
 from searchdet.errors import ImageError
-from searchdet.proposals import rle
-from searchdet.records import Candidate, Evidence, ImageRecord, failed
+from searchdet.masks import rle
+from searchdet.output import render
+from searchdet.records.record import Candidate, Evidence, ImageRecord, failed
 
 SIZE = (90, 120)
 LEAST = {"score": 0.45, "margin": 0.05}

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from fakes import GivenProposer, GridBackbone
 
-from searchdet import automask
-from searchdet.automask import Photo, choose
-from searchdet.cache import Store
 from searchdet.config import EmbeddingOptions, ProposalOptions
-from searchdet.describe import Describer, Regions
-from searchdet.exemplars import Exemplar
+from searchdet.exemplars import Exemplar, automask
+from searchdet.exemplars.automask import Photo, choose
+from searchdet.regions.describe import Describer, Regions
+from searchdet.storage import kinds
+from searchdet.storage.cache import Store
 
 SPACE = {"space": "grid"}
 RED, GREEN, BLUE, YELLOW = (220, 30, 30), (30, 200, 30), (40, 60, 220), (220, 210, 40)
@@ -54,7 +54,7 @@ def world() -> tuple[list[Exemplar], Looker]:
 
 def test_the_shared_region_is_the_object_in_every_photo() -> None:
     items, look = world()
-    found = automask.apply(items, look, SPACE, Store(None, "x"))
+    found = automask.apply(items, look, SPACE, Store(None, kinds.AUTOMASKS))
     assert len(found) == 3
     for item in found:
         assert item.mask_source == "auto"
@@ -66,7 +66,7 @@ def test_masks_that_were_drawn_and_negatives_stay_as_they_are() -> None:
     items, look = world()
     drawn = Exemplar("d", "thing", items[0].pixels, look.masks["a"][0], "file", "1" * 64)
     negative = Exemplar("n", None, items[0].pixels, np.ones((64, 96), bool), "whole", "2" * 64)
-    found = automask.apply([drawn, negative, *items], look, SPACE, Store(None, "x"))
+    found = automask.apply([drawn, negative, *items], look, SPACE, Store(None, kinds.AUTOMASKS))
     assert found[0] is drawn
     assert found[1] is negative
     assert look.calls == 3
@@ -77,7 +77,7 @@ def test_a_photo_without_a_region_stays_whole_with_a_warning(caplog: pytest.LogC
     look.masks["b"] = np.zeros((0, 64, 96), bool)
     look.masks["c"] = look.masks["c"][2:]
     with caplog.at_level(logging.WARNING):
-        found = automask.apply(items, look, SPACE, Store(None, "x"))
+        found = automask.apply(items, look, SPACE, Store(None, kinds.AUTOMASKS))
     assert [item.mask_source for item in found] == ["auto", "whole", "whole"]
     assert "thing: in 2 of 3 photos" in caplog.text
     assert "(b, c)" in caplog.text
@@ -85,7 +85,7 @@ def test_a_photo_without_a_region_stays_whole_with_a_warning(caplog: pytest.LogC
 
 def test_the_choice_is_remembered_by_content(tmp_path: Path) -> None:
     items, look = world()
-    store = Store(tmp_path, automask.CACHE_KIND)
+    store = Store(tmp_path, kinds.AUTOMASKS)
     first = automask.apply(items, look, SPACE, store)
     again = automask.apply(items, look, SPACE, store)
     assert look.calls == 3
@@ -93,6 +93,25 @@ def test_the_choice_is_remembered_by_content(tmp_path: Path) -> None:
         assert (one.mask == two.mask).all()
     automask.apply(items[:2], look, SPACE, store)
     assert look.calls == 5, "other photos, another choice"
+
+
+def test_objects_that_are_known_stand_for_the_other_photos(tmp_path: Path) -> None:
+    items, look = world()
+    together = automask.apply(items, look, SPACE, Store(None, "x"))
+    store = Store(tmp_path, kinds.AUTOMASKS)
+    for i, item in enumerate(items):
+        others = [look(one) for j, one in enumerate(items) if j != i]
+        red = np.stack([found.described.embedded.vectors[1] for found in others])
+        (alone,) = automask.apply([item], look, SPACE, store, {"thing": red, "another": -red})
+        assert (alone.mask == together[i].mask).all()
+        assert alone.mask_source == "auto"
+    green = look(items[0]).described.embedded.vectors[:1]
+    (other,) = automask.apply(items[:1], look, SPACE, store, {"thing": green})
+    assert (other.mask == look.masks["a"][0]).all(), "what is known decides"
+    calls = look.calls
+    for known in ({"thing": red}, {"thing": red[:1]}, None):
+        automask.apply([items[2]], look, SPACE, store, known)
+    assert look.calls == calls + 2, "what is known belongs to what is remembered"
 
 
 def test_choosing_is_the_mean_nearest_cosine_plus_place() -> None:

@@ -18,9 +18,9 @@ from searchdet.backbones import NAMES, SPECS, load_backbone
 from searchdet.backbones.network import NetworkBackbone, load_network, working_size
 from searchdet.backbones.vit import official_positions
 from searchdet.config import BackboneOptions
-from searchdet.devices import Compute
 from searchdet.embeddings import embed_masks
 from searchdet.errors import CheckpointError, UsageError
+from searchdet.weights.devices import Compute
 
 FP32 = Compute("cpu", "fp32")
 State = dict[str, Tensor]

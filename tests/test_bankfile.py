@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 from fakes import GridBackbone
 
-from searchdet import bankfile, tensors
-from searchdet.bank import Bank, Origin, Rows, Space, plain_rows
-from searchdet.cache import Store, key_of
+from searchdet.bank import file as bankfile
+from searchdet.bank.describe import build_bank, space_of
+from searchdet.bank.types import Bank, Origin, Rows, Space, plain_rows
 from searchdet.config import EmbeddingOptions
 from searchdet.embeddings import l2_normalize
-from searchdet.enrol import build_bank, space_of
 from searchdet.errors import ExemplarError
 from searchdet.exemplars import Exemplar
+from searchdet.storage import tensors
+from searchdet.storage.cache import Store, key_of
 
 SPACE = Space("grid", None, "none", "mean", 4)
 
@@ -158,7 +159,7 @@ def test_a_photo_with_several_exemplars_is_seen_once() -> None:
 def test_a_damaged_cache_entry_is_told_and_made_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store, key = Store(tmp_path, "x"), key_of({"a": 1})
+    store, key = Store(tmp_path, "regions"), key_of({"a": 1})
     assert store.read(key) is None
     store.write(key, {"v": np.arange(3)}, {"n": 1})
     assert store.read(key)[0]["v"].tolist() == [0, 1, 2]
@@ -176,12 +177,12 @@ def test_a_damaged_cache_entry_is_told_and_made_again(
 def test_a_store_without_a_folder_and_one_that_cannot_write_lose_only_time(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    nothing = Store(None, "x")
+    nothing = Store(None, "regions")
     nothing.write("ab12", {}, {})
     assert nothing.read("ab12") is None
     (tmp_path / "file").write_text("")
     with caplog.at_level(logging.WARNING):
-        Store(tmp_path / "file", "x").write("ab12", {}, {})
+        Store(tmp_path / "file", "regions").write("ab12", {}, {})
     assert "are kept in the cache" in caplog.text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -16,10 +17,13 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 from worlds import BLUE, RED, draw, tree_hash
 
-from searchdet import batch, files
+from searchdet.batch import runner as batch
+from searchdet.batch.worker import Overdue
 from searchdet.cli import app
 from searchdet.detector import Detector
-from searchdet.discovery import Scan, discover, shard_of
+from searchdet.errors import ExemplarError, ImageError, OutputError, ResourceError, SearchdetError
+from searchdet.images.inputs import Scan, discover, shard_of
+from searchdet.storage import files
 
 EXAMPLES = ["--positive", "in/positive", "--negative", "in/negative"]
 
@@ -265,6 +269,29 @@ def test_an_image_over_time_or_that_kills_is_recorded_and_the_rest_goes_on(
     assert {r["image"]: r["error"]["code"] for r in records if r["error"]} == {"a.png": code}
     assert len(records) == 3
     assert json.loads((world / "out/run.json").read_text())["counts"]["failed"] == 1
+
+
+def test_what_the_system_refuses_a_worker_is_said_as_without_one(world: Path) -> None:
+    words = hang(world, "raise OSError(28, 'No space left on device', 'x')")
+    plain, apart = (
+        subprocess.run([*words, *more], capture_output=True, text=True, timeout=240, check=False)
+        for more in ([], ["--timeout", "100"])
+    )
+    assert "No space left on device" in apart.stderr
+    assert apart.returncode == plain.returncode
+    assert apart.stderr.splitlines()[-1] == plain.stderr.splitlines()[-1]
+    assert not list((world / "out/records").rglob("a.png.json")), "no crash is recorded"
+
+
+@pytest.mark.parametrize("kind", [OutputError, ResourceError, ExemplarError, Overdue, ImageError])
+def test_errors_pass_between_processes(kind: type[SearchdetError]) -> None:
+    error = ImageError("bomb", "a", "b") if kind is ImageError else kind("a", "b")
+    one, other = multiprocessing.Pipe()
+    with one, other:
+        one.send(error)
+        got = other.recv()
+    assert type(got) is kind
+    assert (got.code, got.message, got.hint, str(got)) == (error.code, "a", "b", "a")
 
 
 def test_a_worker_gives_the_same_records(world: Path) -> None:

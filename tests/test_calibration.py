@@ -9,10 +9,13 @@ import pytest
 from test_scoring import bank, options, rows, units
 
 from searchdet import calibration
-from searchdet.audit import audit, conflicts, left_out, without
-from searchdet.bank import Bank, Origin, extended
+from searchdet.bank.audit import audit, conflicts, left_out, without
+from searchdet.bank.types import Bank, Origin, Rows, extended, join
 from searchdet.calibration import probability, thresholds, wilson
-from searchdet.embeddings import l2_normalize
+from searchdet.config import CENTRINGS, POSITIVE_AGGREGATIONS, ScoringOptions
+from searchdet.embeddings import Descriptors, MaskEmbeddings, l2_normalize
+from searchdet.masks import shape as outline
+from searchdet.scoring import centred, score_regions
 
 
 def around(centre: np.ndarray, count: int, noise: float, seed: int) -> np.ndarray:
@@ -61,6 +64,81 @@ def test_impostors_are_other_classes_surroundings_and_negatives_without_themselv
         other = max(0.0, float(negatives[1 - i] @ negatives[i]))
         wanted.append(negatives[i] @ prototype - 0.3 * other)
     assert np.abs(got - wanted).max() < 3e-6
+
+
+def described(seed: int, negatives: int) -> Bank:
+    """Two classes and negatives with surroundings and outlines, and copies among them."""
+    rng = np.random.default_rng(seed)
+    known = bank(9, negatives, seed=seed)
+
+    def full(side: Rows) -> Rows:
+        count = len(side)
+        outlines = rng.uniform(size=(count, outline.DIM)).astype(np.float32)
+        contexts = l2_normalize(rng.normal(size=side.vectors.shape).astype(np.float32))
+        contexts[::3] = 0
+        vectors = side.vectors.copy()
+        vectors[count // 2 :: 2] = vectors[: len(vectors[count // 2 :: 2])]  # ties
+        return Rows(vectors, contexts, outlines, side.origins)
+
+    return replace(known, positives=full(known.positives), negatives=full(known.negatives))
+
+
+def one_by_one(known: Bank, label: int, how: ScoringOptions) -> np.ndarray:
+    """Impostors as they are meant: each negative is a region before a bank that lacks it."""
+    mine = known.positives.take(np.flatnonzero(known.labels == label))
+    labels = np.zeros(len(mine), int)
+
+    def scored(rows: Rows, negatives: Rows) -> np.ndarray:
+        embedded = MaskEmbeddings(rows.vectors, np.ones(len(rows), bool), np.zeros(len(rows), bool))
+        regions = Descriptors(embedded, rows.contexts, rows.outlines)
+        return score_regions(*centred(regions, Bank(("x",), mine, labels, negatives), how), how).score
+
+    others = known.positives.take(np.flatnonzero(known.labels != label))
+    around = known.positives.take(np.flatnonzero(np.abs(known.positives.contexts).max(axis=1) > 0))
+    unknown = np.full_like(around.outlines, np.nan)
+    around = Rows(around.contexts, np.zeros_like(around.contexts), unknown, around.origins)
+    found = [scored(join([others, around]), known.negatives)]
+    for i in range(len(known.negatives)):
+        rest = [j for j in range(len(known.negatives)) if j != i]
+        found.append(scored(known.negatives.take([i]), known.negatives.take(rest)))
+    return np.concatenate(found)
+
+
+@pytest.mark.parametrize("how", POSITIVE_AGGREGATIONS)
+@pytest.mark.parametrize("centring", CENTRINGS)
+@pytest.mark.parametrize("negatives", [0, 1, 2, 23])
+def test_negatives_are_scored_as_if_each_were_left_out(
+    monkeypatch: pytest.MonkeyPatch, how: str, centring: str, negatives: int
+) -> None:
+    monkeypatch.setattr(calibration, "BLOCK", 5)
+    known = described(negatives, negatives)
+    given = ScoringOptions(
+        pos_agg=how, centring=centring, negative_weight=0.7, shape_weight=0.4, context_weight=0.3
+    )
+    for label in range(2):
+        got = calibration.impostor_scores(known, label, given)
+        assert got.dtype == np.float64
+        assert np.allclose(got, one_by_one(known, label, given), rtol=0, atol=3e-6)
+
+
+def test_calibration_describes_no_bank_for_each_negative(monkeypatch: pytest.MonkeyPatch) -> None:
+    def work(negatives: int) -> tuple[int, int]:
+        """Calls and rows that are scored or put into a bank."""
+        calls = handled = 0
+
+        def counted(regions: Descriptors, space: Bank, *rest: object) -> object:
+            nonlocal calls, handled
+            calls, handled = calls + 1, handled + len(regions) + len(space.negatives)
+            return score_regions(regions, space, *rest)
+
+        monkeypatch.setattr(calibration, "score_regions", counted)
+        thresholds(bank(4, negatives), options(), 0.5)
+        return calls, handled
+
+    (few, small), (many, large) = work(100), work(200)
+    assert few == many, "one block of rows each"
+    assert large <= 2.1 * small
+    assert work(4 * calibration.BLOCK)[0] <= few + 2 * 3, "a block more for each class"
 
 
 def test_the_threshold_lies_between_the_exemplars_and_the_backbone_s_own() -> None:

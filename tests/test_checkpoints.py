@@ -11,7 +11,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from searchdet.checkpoints import (
+from searchdet.errors import CheckpointError
+from searchdet.storage.hashes import FileHashes
+from searchdet.weights.loader import (
     Layout,
     Published,
     convert,
@@ -20,8 +22,6 @@ from searchdet.checkpoints import (
     rename,
     verify_identity,
 )
-from searchdet.errors import CheckpointError
-from searchdet.hashes import FileHashes
 
 
 class Payload:
@@ -128,7 +128,7 @@ def test_identity_of_official_names(tmp_path: Path, caplog: pytest.LogCaptureFix
 def test_hashes_are_remembered_and_a_changed_file_is_hashed_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from searchdet import hashes
+    from searchdet.storage import hashes
 
     path, memory = tmp_path / "w.pth", FileHashes(tmp_path / "memory")
     path.write_bytes(b"one")

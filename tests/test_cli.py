@@ -12,8 +12,8 @@ from PIL import Image
 from typer.testing import CliRunner
 from worlds import BLUE, RED, draw, tree_hash
 
-from searchdet import files
 from searchdet.cli import app
+from searchdet.storage import files
 from searchdet.version import __version__
 
 
@@ -207,7 +207,7 @@ def test_environment_variables_set_options_and_flags_win(
 
 
 def test_a_bug_is_one_line_and_exit_1(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from searchdet import discovery
+    from searchdet.images import inputs as discovery
 
     def broken(*args: object) -> None:
         raise KeyError("boom")

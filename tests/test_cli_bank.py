@@ -11,7 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 from worlds import BLUE, RED, draw, tree_hash
 
-from searchdet import bankfile
+from searchdet.bank import file as bankfile
 from searchdet.cli import app
 
 GREEN = (40, 160, 60)
@@ -106,6 +106,67 @@ def test_show_add_remove_and_audit(bank: Path) -> None:
     unknown = run("bank", "remove", "b.safetensors", "nobody")
     assert unknown.exit_code == 2
     assert "no exemplar 'nobody'" in unknown.stderr
+
+
+def photograph(path: Path, colour: tuple[int, int, int], seed: int) -> None:
+    """A red square left of the middle, and one of another colour that is nearer to it."""
+    picture = draw([(235, 235, 235)] * 3, seed)
+    picture[40:80, 62 - 2 * seed : 102 - 2 * seed] = RED
+    picture[40:80, 102:142] = colour
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture).save(path)
+
+
+COLOURS = (BLUE, GREEN, (220, 200, 40), (40, 40, 40))
+
+
+@pytest.mark.parametrize("how", ["auto", "whole"])
+def test_a_photo_that_is_added_is_described_as_one_that_is_built(world: Path, how: str) -> None:
+    for number, colour in enumerate(COLOURS, start=1):
+        photograph(world / f"all/red/{number}.png", colour, number)
+        if number < len(COLOURS):
+            photograph(world / f"some/red/{number}.png", colour, number)
+    words = ["--exemplar-mask", how] if how != "auto" else []  # the default is that of `bank build`
+    for name in ("all", "some"):
+        built = run("bank", "build", "--positive", name, "-o", f"{name}.safetensors", *words)
+        assert built.exit_code == 0, built.stderr
+    added = run("bank", "add", "some.safetensors", "--positive", "red", "all/red/4.png", *words)
+    assert added.exit_code == 0, added.stderr
+    one, two = (bankfile.load(world / f"{name}.safetensors").positives for name in ("all", "some"))
+    assert float(one.vectors[3] @ two.vectors[3]) > 0.98
+    assert [item.mask_source for item in two.origins] == [how] * 4
+    assert one.origins[3].mask == two.origins[3].mask
+
+
+def test_a_photo_of_a_new_class_is_looked_at_alone(bank: Path) -> None:
+    photograph(bank / "one/dark/4.png", COLOURS[3], 4)
+    assert run("bank", "build", "--positive", "one", "-o", "one.safetensors").exit_code == 0
+    added = run("bank", "add", "b.safetensors", "--positive", "dark", "one/dark/4.png")
+    assert added.exit_code == 0, added.stderr
+    (alone,) = bankfile.load(bank / "one.safetensors").positives.vectors
+    known = bankfile.load(bank / "b.safetensors")
+    assert float(known.positives.vectors[known.labels == 0][0] @ alone) == pytest.approx(1, abs=1e-6)
+    wrong = run("bank", "add", "b.safetensors", "--negative", "one/dark/4.png", "--exemplar-mask", "x")
+    assert wrong.exit_code == 2
+    assert "--exemplar-mask" in wrong.stderr
+
+
+def test_an_annotation_beside_a_photo_that_is_added_is_used(bank: Path) -> None:
+    photograph(bank / "all/red/1.png", BLUE, 1)
+    corners = {"shape_type": "rectangle", "points": [[60, 40], [100, 80]]}
+    shapes = [{"label": "red", **corners}, {"label": "blue", **corners}]
+    value = {"imageHeight": 120, "imageWidth": 200, "shapes": shapes}
+    (bank / "all/red/1.json").write_text(json.dumps(value))
+    assert run("bank", "build", "--positive", "all", "-o", "all.safetensors").exit_code == 0
+    words = ["bank", "add", "b.safetensors", "--positive"]
+    assert run(*words, "red", "all/red/1.png").exit_code == 0
+    (one,) = bankfile.load(bank / "all.safetensors").positives.vectors
+    added = bankfile.load(bank / "b.safetensors").positives
+    assert added.origins[-1].mask_source == "labelme"
+    assert added.vectors[-1] @ one == pytest.approx(1, abs=1e-6)
+    other = run(*words, "green", "all/red/1.png")
+    assert other.exit_code == 4
+    assert "no shape labelled 'green'" in other.stderr
 
 
 def test_a_false_alarm_of_a_record_becomes_a_negative(bank: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
-from worlds import RED, draw, tree_hash
+from worlds import RED, draw, rows_of, tree_hash
 
 from searchdet.cli import app
 
@@ -39,7 +39,7 @@ def cut_bank(world: Path) -> None:
 
 def cut_index(world: Path) -> None:
     made(world)
-    path = world / "idx/vectors"
+    path = rows_of(world / "idx") / "vectors"
     path.write_bytes(path.read_bytes()[:-9])
 
 

@@ -9,9 +9,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from searchdet import catalogue, doctor
 from searchdet.cli import app
+from searchdet.doctor import checks as doctor
 from searchdet.errors import UsageError
+from searchdet.models import catalogue
 
 BAD: dict[str, list[str]] = {
     "bank add": ["absent.bank"],

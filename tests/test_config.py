@@ -14,8 +14,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from searchdet import commandtree, settingsfile
 from searchdet.cli import app
+from searchdet.commands.settings import file as settingsfile
+from searchdet.commands.settings import option_tree as commandtree
 
 ROOT = commandtree.tree(typer.main.get_command(app))
 COMMANDS = {" ".join(node.path): node for node in ROOT.commands()}

@@ -13,18 +13,18 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from searchdet.bank import Bank
+from searchdet.bank.build import Gathered
+from searchdet.bank.describe import build_bank
+from searchdet.bank.types import Bank
 from searchdet.config import EmbeddingOptions, ScoringOptions, SuppressionOptions
 from searchdet.detector import Detector, Settings, settings_from
-from searchdet.devices import resolve
 from searchdet.embeddings import embed_masks
-from searchdet.enrol import build_bank
 from searchdet.errors import UsageError
-from searchdet.examples import Gathered
 from searchdet.exemplars import Exemplar
 from searchdet.exports import Options, write
-from searchdet.records import SCHEMA, ImageRecord
-from searchdet.render import class_colour, overlay
+from searchdet.output.render import class_colour, overlay
+from searchdet.records.record import SCHEMA, ImageRecord
+from searchdet.weights.devices import resolve
 
 RED, GREEN, BLUE = (220, 30, 30), (30, 200, 30), (30, 30, 220)
 BOXES = {"red": (8, 8, 40, 40), "green": (56, 8, 88, 40), "blue": (104, 8, 120, 40)}

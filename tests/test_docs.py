@@ -21,8 +21,8 @@ from PIL import Image
 
 from searchdet import config
 from searchdet.cli import app
+from searchdet.commands.settings.file import RESERVED, Settings, load
 from searchdet.detector import Detector
-from searchdet.settingsfile import RESERVED, Settings, load
 
 ROOT = Path(__file__).parents[1]
 GUIDES = sorted((ROOT / "docs").glob("*.md"))

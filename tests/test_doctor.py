@@ -12,16 +12,18 @@ from hubfake import NAME
 from references import convnext_meta, convnext_reference, saved, small_spec
 from typer.testing import CliRunner
 
-from searchdet import canary, doctor, environment, files
 from searchdet.backbones import SPECS
 from searchdet.backbones.filterbank import FilterbankBackbone
-from searchdet.canary import Canary, Memory
 from searchdet.cli import app
-from searchdet.devices import Compute
+from searchdet.doctor import canary, environment
+from searchdet.doctor import checks as doctor
+from searchdet.doctor.canary import Canary, Memory
+from searchdet.doctor.finding import Finding, exit_code
 from searchdet.errors import OutputError
-from searchdet.finding import Finding, exit_code
-from searchdet.hashes import FileHashes, cache_folder
-from searchdet.weights import models_folder
+from searchdet.storage import files
+from searchdet.storage.hashes import FileHashes, cache_folder
+from searchdet.weights.devices import Compute
+from searchdet.weights.folder import models_folder
 
 
 def run(*words: str) -> object:
@@ -282,7 +284,7 @@ def test_the_filterbanks_canary_covers_every_block(monkeypatch: pytest.MonkeyPat
 def test_numbers_that_are_not_finite_are_a_problem(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from searchdet.weightfiles import judge
+    from searchdet.models.verify import judge
 
     monkeypatch.setitem(SPECS, "dinov3_convnext_tiny", small_spec("dinov3_convnext_tiny"))
     state = convnext_meta(saved(convnext_reference()))

@@ -12,9 +12,9 @@ from scenes import make_scene
 from skimage import data
 from typer.testing import CliRunner
 
-from searchdet import demo
 from searchdet.backbones import load_backbone
 from searchdet.cli import app
+from searchdet.commands import demo
 from searchdet.config import ProposalOptions
 from searchdet.embeddings import embed_masks
 from searchdet.proposals import load_proposer

@@ -7,14 +7,7 @@ from fakes import GridBackbone, same
 
 from searchdet.backbones import FeatureMap
 from searchdet.config import EmbeddingOptions
-from searchdet.embeddings import (
-    MaskEmbeddings,
-    embed_masks,
-    l2_normalize,
-    mask_coverage,
-    pool,
-    spread,
-)
+from searchdet.embeddings import MaskEmbeddings, embed_masks, l2_normalize, mask_coverage, pool, spread
 from searchdet.errors import EmbeddingError
 
 

@@ -13,10 +13,10 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from searchdet.annotations.coco import Truth, read_truth
 from searchdet.errors import UsageError
-from searchdet.evaluation import Found, Region, evaluate, mean, proposal_recall
-from searchdet.scorecard import scorecard
-from searchdet.truth import Truth, read_truth
+from searchdet.evaluation.metrics import Found, Region, evaluate, mean, proposal_recall
+from searchdet.evaluation.scorecard import scorecard
 
 
 def box(rng: np.random.Generator) -> list[float]:

@@ -8,9 +8,9 @@ import pytest
 from fakes import GridBackbone
 from PIL import Image
 
+from searchdet.bank.describe import build_bank
 from searchdet.config import EmbeddingOptions
 from searchdet.embeddings import embed_masks
-from searchdet.enrol import build_bank
 from searchdet.errors import ExemplarError
 from searchdet.exemplars import find_negatives, find_positives, load
 

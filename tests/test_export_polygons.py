@@ -14,8 +14,8 @@ from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.spatial.distance import cdist
 from skimage.draw import polygon
 
-from searchdet.exports.bridges import joined
-from searchdet.exports.outlines import Part, _loops, parts
+from searchdet.masks.bridges import joined
+from searchdet.masks.polygons import Part, _loops, parts
 
 MASKS = arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12)))
 EIGHT = np.ones((3, 3))

@@ -23,18 +23,18 @@ from pycocotools.cocoeval import COCOeval
 from worlds import tree_hash
 
 from searchdet import exports
+from searchdet.annotations.coco import Truth
+from searchdet.annotations.labelme import read_labelme
+from searchdet.annotations.shapes import paint
 from searchdet.errors import OutputError, UsageError
-from searchdet.exemplars.labelme import read_labelme
-from searchdet.exemplars.shapes import paint
+from searchdet.evaluation.scorecard import scorecard
 from searchdet.exports import markup
 from searchdet.exports.yolo import _quoted
-from searchdet.files import Stream
-from searchdet.limits import Limits, detections
-from searchdet.output import read_records
-from searchdet.proposals import rle
-from searchdet.records import failed
-from searchdet.scorecard import scorecard
-from searchdet.truth import Truth
+from searchdet.masks import rle
+from searchdet.output.folder import read_records
+from searchdet.records.record import failed
+from searchdet.records.thresholds import Limits, detections
+from searchdet.storage.files import Stream
 
 SIZE = (48, 64)
 HOSTILE = ("</script>", "..", "/etc/x", "a\nb", "=cmd()", 'q"\\', "x" * 300, "größe 😀", "\x85\u2028")
@@ -167,7 +167,7 @@ def test_yolo_polygons_draw_the_masks(tmp_path: Path, parts: bool) -> None:
 
 
 def rle_parts(mask: np.ndarray) -> list[object]:
-    from searchdet.exports.outlines import parts
+    from searchdet.masks.polygons import parts
 
     return list(parts(mask))
 

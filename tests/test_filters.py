@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from searchdet.config import ProposalOptions
-from searchdet.proposals import filters, rle
+from searchdet.masks import rle
+from searchdet.proposals import filters
 from searchdet.proposals.types import Proposals, from_masks
 
 SIZE = (100, 200)

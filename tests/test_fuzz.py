@@ -29,16 +29,16 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from pycocotools import mask as coco
 
 from searchdet import exports, report
-from searchdet.checkpoints import read_state_dict
-from searchdet.discovery import Scan, discover
+from searchdet.annotations.coco import Truth
 from searchdet.errors import CheckpointError, ImageError, SearchdetError, UsageError
-from searchdet.images import decode
-from searchdet.limits import Limits
-from searchdet.output import Output, read_records
-from searchdet.proposals import rle
-from searchdet.records import failed, read_json
-from searchdet.scorecard import scorecard
-from searchdet.truth import Truth
+from searchdet.evaluation.scorecard import scorecard
+from searchdet.images.inputs import Scan, discover
+from searchdet.images.read import decode
+from searchdet.masks import rle
+from searchdet.output.folder import Output, read_records
+from searchdet.records.record import failed, read_json
+from searchdet.records.thresholds import Limits
+from searchdet.weights.loader import read_state_dict
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "fuzz"))
 import seeds

@@ -16,13 +16,13 @@ import reports
 import torch
 from test_exemplar_forms import BOX, annotation, dataset, labelme, picture, shape
 
-from searchdet.checkpoints import read_state_dict
+from searchdet.annotations.coco import Truth, read_truth
 from searchdet.errors import CheckpointError, ExemplarError, UsageError
+from searchdet.evaluation.scorecard import scorecard
 from searchdet.exemplars import find_coco, find_negatives, load
-from searchdet.proposals import rle
+from searchdet.masks import rle
 from searchdet.proposals.sam.weights import SamShape, build, fill_sam
-from searchdet.scorecard import scorecard
-from searchdet.truth import Truth, read_truth
+from searchdet.weights.loader import read_state_dict
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "fuzz"))
 
@@ -58,7 +58,7 @@ def test_weights_that_are_no_plain_numbers(tmp_path: Path, made: Any) -> None:
 @pytest.mark.parametrize("form", [(1,), (96,), (192, 1, 1)])
 def test_vit_tensors_that_do_not_fit_together(tmp_path: Path, name: str, form: tuple[int, ...]) -> None:
     from searchdet.backbones.network import load_network
-    from searchdet.devices import Compute
+    from searchdet.weights.devices import Compute
 
     state = ref.vit_meta(ref.saved(ref.vit_reference()))
     state[name] = torch.zeros(form)
@@ -85,7 +85,7 @@ POSITIONS, HEIGHTS = "image_encoder.pos_embed", "image_encoder.blocks.0.attn.rel
     ],
 )
 def test_shapes_no_sam_has(tmp_path: Path, name: str, form: tuple[int, ...] | None) -> None:
-    from searchdet.devices import Compute
+    from searchdet.weights.devices import Compute
 
     state = {k: v for k, v in build(TINY).state_dict().items() if form or not k.startswith(name)}
     if form:

@@ -17,17 +17,21 @@ from exported import record as exported_record
 from exported import save, square
 from test_cli import call
 from typer.testing import CliRunner
+from worlds import rows_of
 
-from searchdet import bankfile, exports, index, report, tensors
-from searchdet.banking import audit_facts
+from searchdet import exports, report
+from searchdet.bank import file as bankfile
+from searchdet.bank.edit import audit_facts
 from searchdet.cli import app
-from searchdet.discovery import Scan, discover
 from searchdet.errors import ExemplarError, UsageError
+from searchdet.evaluation.scorecard import scorecard
 from searchdet.exemplars import find_positives
-from searchdet.hashes import cache_folder
-from searchdet.output import read_records
-from searchdet.records import read_json
-from searchdet.scorecard import scorecard
+from searchdet.images.inputs import Scan, discover
+from searchdet.index import file as index
+from searchdet.output.folder import read_records
+from searchdet.records.record import read_json
+from searchdet.storage import tensors
+from searchdet.storage.hashes import cache_folder
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "fuzz"))
 import memories
@@ -118,7 +122,7 @@ LINES = [("start", 1), ("start", "0"), ("count", -1), ("count", 2.5), ("facts", 
 @pytest.mark.parametrize(("key", "value"), LINES)
 def test_lines_of_an_index(world: Path, key: str, value: Any) -> None:
     assert CliRunner().invoke(app, ["index", "in/images", "-o", "idx"]).exit_code == 0
-    path = world / "idx/images.jsonl"
+    path = rows_of(world / "idx") / "images.jsonl"
     first, *rest = path.read_text().splitlines()
     changed = json.dumps(json.loads(first) | {key: value})
     text = "\n".join([changed, *rest]) + "\n"
@@ -134,7 +138,7 @@ def test_lines_of_an_index(world: Path, key: str, value: Any) -> None:
 def test_rotten_rows_of_an_index_are_told_by_image(world: Path, name: str) -> None:
     words = ["--positive", "in/positive", "--negative", "in/negative"]
     assert CliRunner().invoke(app, ["index", "in/images", "-o", "idx"]).exit_code == 0
-    path = world / "idx" / name
+    path = rows_of(world / "idx") / name
     path.write_bytes(b"\xff" * path.stat().st_size)
     done = CliRunner().invoke(app, ["search", "idx", *words, "--min-score", "-1"])
     assert done.exit_code == 2, (done.stderr, done.stdout)

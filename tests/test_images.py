@@ -11,7 +11,7 @@ from images_factory import UNDO
 from PIL import Image
 
 from searchdet.errors import ImageError
-from searchdet.images import GROUND, from_array, read_image
+from searchdet.images.read import GROUND, from_array, read_image
 
 
 def smooth(height: int = 48, width: int = 64) -> np.ndarray:

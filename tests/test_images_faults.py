@@ -16,10 +16,10 @@ from images_factory import Made
 from PIL import Image
 from test_cli import call
 
-from searchdet import images
 from searchdet.errors import ExemplarError, ImageError
 from searchdet.exemplars import find_positives, load
-from searchdet.images import from_pil, read_image
+from searchdet.images import read as images
+from searchdet.images.read import from_pil, read_image
 
 EVERY = factory.every()
 

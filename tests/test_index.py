@@ -8,23 +8,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 from typer.testing import CliRunner
-from worlds import tree_hash
+from worlds import rows_of, tree_hash
 
-from searchdet import index, searching
 from searchdet.backbones.filterbank import FilterbankBackbone
-from searchdet.bank import Bank, Origin, Space, plain_rows
+from searchdet.bank.build import Gathered
+from searchdet.bank.types import Bank, Origin, Space, plain_rows
 from searchdet.calibration import thresholds
 from searchdet.cli import app
 from searchdet.config import POSITIVE_AGGREGATIONS, ScoringOptions, SuppressionOptions
-from searchdet.describe import Regions
+from searchdet.decision import Judge, Own, Searched, make_judge
 from searchdet.embeddings import Descriptors, MaskEmbeddings, l2_normalize
 from searchdet.errors import OutputError, UsageError
-from searchdet.examples import Gathered
-from searchdet.judge import Judge, Own, Searched, make_judge
-from searchdet.proposals import outline
+from searchdet.index import file as index
+from searchdet.index import search as searching
+from searchdet.masks import shape as outline
 from searchdet.proposals.regions import RegionProposer
 from searchdet.proposals.types import from_masks
-from searchdet.remembered import pack
+from searchdet.regions.cache import pack
+from searchdet.regions.describe import Regions
 
 EXAMPLES = ["--positive", "in/positive", "--negative", "in/negative"]
 
@@ -100,7 +101,7 @@ def test_equal_inputs_give_equal_bytes_and_an_old_index_stays_until_the_end(
 @pytest.mark.parametrize("name", ["vectors", "counts", "offsets", "images.jsonl", "index.json"])
 def test_a_cut_index_is_refused(world: Path, name: str) -> None:
     run("index", "in/images", "-o", "idx")
-    path = world / "idx" / name
+    path = (world / "idx" if name == "index.json" else rows_of(world / "idx")) / name
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises(UsageError) as caught:
         index.load(world / "idx")

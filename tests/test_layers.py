@@ -131,6 +131,7 @@ LAYERS = (
     "tensors",
     "images",
     "files",
+    "kinds",
     "provenance",
     "config",
     "errors",

@@ -11,8 +11,8 @@ import pytest
 from searchdet.config import SUPPRESSIONS
 from searchdet.detector import Detector
 from searchdet.errors import UsageError
-from searchdet.limits import Limits, detections, pairs
-from searchdet.records import read_json
+from searchdet.records.record import read_json
+from searchdet.records.thresholds import Limits, detections, pairs
 
 
 def record_of(world: Path, **options: object) -> dict[str, object]:

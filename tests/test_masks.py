@@ -16,15 +16,15 @@ from pycocotools import mask as coco
 from scenes import make_scene
 from segment_anything import SamAutomaticMaskGenerator
 
-from searchdet.checkpoints import WeightsInfo
 from searchdet.config import ProposalOptions
-from searchdet.devices import Compute
 from searchdet.errors import ResourceError
 from searchdet.proposals import Proposals
 from searchdet.proposals.prompts import grid
 from searchdet.proposals.sam import SamProposer, crops, generator
 from searchdet.proposals.sam.decoder import PointDecoder
 from searchdet.proposals.sam.weights import load_sam
+from searchdet.weights.devices import Compute
+from searchdet.weights.loader import WeightsInfo
 
 FP32 = Compute("cpu", "fp32")
 OPTIONS = ProposalOptions(

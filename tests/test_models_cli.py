@@ -20,15 +20,19 @@ from hubfake import NAME, Transfer
 from references import convnext_meta, convnext_reference, saved, small_spec
 from typer.testing import CliRunner
 
-from searchdet import catalogue, cli_models, hashes, hub, weightfiles
 from searchdet.backbones import SPECS, load_backbone
 from searchdet.backbones.identify import Identity
 from searchdet.cli import app
-from searchdet.devices import Compute
+from searchdet.commands import models as cli_models
 from searchdet.errors import CheckpointError
-from searchdet.hashes import FileHashes
-from searchdet.weightfiles import judge
-from searchdet.weights import find_published, models_folder
+from searchdet.models import catalogue
+from searchdet.models import verify as weightfiles
+from searchdet.models.verify import judge
+from searchdet.storage import hashes
+from searchdet.storage.hashes import FileHashes
+from searchdet.weights import hub
+from searchdet.weights.devices import Compute
+from searchdet.weights.folder import find_published, models_folder
 
 Serve = Callable[..., Transfer]
 

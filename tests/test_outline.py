@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from searchdet.embeddings import surroundings
-from searchdet.proposals import rle
-from searchdet.proposals.outline import DIM, MEASURES, outlines, similarity
+from searchdet.masks import rle
+from searchdet.masks.shape import DIM, MEASURES, outlines, similarity
 
 SIZE = (240, 320)
 

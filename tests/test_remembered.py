@@ -22,17 +22,18 @@ from searchdet import backbones
 from searchdet.backbones.deferred import DeferredBackbone
 from searchdet.backbones.filterbank import FilterbankBackbone
 from searchdet.backbones.network import NetworkBackbone
-from searchdet.cache import Store
-from searchdet.cachefolder import clear, prune, usage
 from searchdet.cli import app
 from searchdet.config import BackboneOptions, EmbeddingOptions, ProposalOptions
-from searchdet.describe import Describer
 from searchdet.errors import CheckpointError
-from searchdet.loaded import LoadedBefore
 from searchdet.proposals.regions import RegionProposer
 from searchdet.proposals.sam import SamProposer
 from searchdet.proposals.sam import deferred as deferred_sam
-from searchdet.remembered import Remembered, pack, unpack
+from searchdet.regions.cache import Remembered, pack, unpack
+from searchdet.regions.describe import Describer
+from searchdet.storage import kinds
+from searchdet.storage.cache import Store
+from searchdet.storage.cachefolder import clear, prune, usage
+from searchdet.weights.loaded import LoadedBefore
 
 EXAMPLES = ["--positive", "in/positive", "--negative", "in/negative"]
 
@@ -121,6 +122,23 @@ def test_a_setting_below_the_line_needs_no_model(world: Path, calls: Counter[str
     calls.clear()
     call("--no-save", *words.split())
     assert not calls
+
+
+@pytest.mark.parametrize("tiles", [[], ["--tile", "80"]])
+def test_heat_maps_take_the_feature_map_that_is_there(
+    world: Path, calls: Counter[str], tiles: list[str]
+) -> None:
+    call("-o", "out", "--save", "heatmap", "--no-cache", *tiles)
+    plain = calls["backbone"]
+    calls.clear()
+    call("--no-save", "--no-cache", *tiles)
+    extra = 3 if tiles else 0
+    assert plain == calls["backbone"] + extra, "none more an image, or the whole one beside its tiles"
+    call("--no-save", *tiles)
+    calls.clear()
+    call("-o", "again", "--save", "heatmap", *tiles)
+    assert calls["backbone"] == 3, "regions are known, so it is computed once an image"
+    assert tree_hash(world / "again/heatmaps") == tree_hash(world / "out/heatmaps")
 
 
 def test_guided_prompting_depends_on_the_exemplars(
@@ -283,6 +301,12 @@ def test_cutting_back_touches_entries_only(tmp_path: Path) -> None:
     assert clear(tmp_path).entries == 1
     assert (tmp_path / "regions/note.txt").exists()
     assert (tmp_path / "precious").is_dir()
+
+
+def test_entries_of_a_kind_that_no_command_clears_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no kind"):
+        Store(tmp_path, "elsewhere")
+    assert [item.kind for item in usage(tmp_path)] == list(kinds.KINDS)
 
 
 def test_cache_commands(world: Path) -> None:

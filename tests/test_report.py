@@ -22,10 +22,10 @@ from worlds import RED, draw
 from searchdet import report
 from searchdet.cli import app
 from searchdet.errors import UsageError
-from searchdet.limits import Limits, detections
-from searchdet.output import read_records
-from searchdet.proposals import rle
-from searchdet.render import encode_jpeg, exemplar_picture, thumbnail
+from searchdet.masks import rle
+from searchdet.output.folder import read_records
+from searchdet.output.render import encode_jpeg, exemplar_picture, thumbnail
+from searchdet.records.thresholds import Limits, detections
 from searchdet.report import outlines, pictures
 from searchdet.report.page import json_text
 

@@ -13,8 +13,8 @@ import reports
 from conftest import REQUIRE_BROWSER
 
 from searchdet import report
-from searchdet.limits import Limits, detections, pairs
-from searchdet.output import read_records
+from searchdet.output.folder import read_records
+from searchdet.records.thresholds import Limits, detections, pairs
 
 if REQUIRE_BROWSER:
     import playwright.sync_api as sync_api
@@ -316,6 +316,53 @@ def test_the_sum_and_the_suppression_are_told(opened: object, tmp_path: Path) ->
     limits = Limits(class_min_score=((weak["label"], round(weak["score"] + 1e-6, 6)),))
     assert view.counts() == expected(folder, limits)
     expect(page.locator("#evidence .why")).to_have_text(re.compile("^Rejected"))
+
+
+def test_evidence_follows_the_sliders(opened: object, tmp_path: Path) -> None:
+    view = opened(report.write(reports.make_output(tmp_path, count=1)).path)
+    page = view.page
+    rules = page.locator("#evidence table", has_text="must reach").locator("tbody")
+    gap = next(item for item in read_records(tmp_path) if item["detections"])["detections"][0][
+        "class_gap"
+    ]
+    page.locator("#rejected").select_option("all")
+
+    def look(*words: str) -> None:
+        """Wait for the words in the rules of the best candidate, in their order."""
+        view.drawn()
+        page.locator(".card", has_text="0.png").locator(".open").click()
+        page.keyboard.press("Home")
+        text = ".*".join(map(re.escape, words))
+        expect(rules).to_have_text(re.compile(f"^{text}$"))
+
+    def close(lead: str, least: str) -> None:
+        page.keyboard.press("Escape")
+        for which, value in (("lead", lead), ("score", least), ("margin", "-0.5")):
+            for label in range(1 if which == "lead" else 2):
+                view.number(which, label).fill(value)
+
+    look("Score", "\u2265 0.45\u2713Margin", "\u2265 0.05\u2713")
+    assert gap > 0.001
+    close("0.001", "-1")
+    look("Score", "\u2265 \u22121\u2713Margin", "\u2265 \u22120.5\u2713Lead", "\u2265 0.001\u2713")
+    close("2", "-1")
+    look("Score", "\u2713Margin", "\u2713Lead", "< 2\u2717")
+    why = page.locator("#evidence .why")
+    expect(why).to_have_text(re.compile("^Rejected, too close to another class"))
+
+
+def test_evidence_follows_a_lead_taken_away(opened: object, tmp_path: Path) -> None:
+    classes = ("bolt", "nut")
+    made = reports.record("z.png", classes, reports.facts(classes, 0.3, lead=0.1), 8)
+    reports.write(tmp_path, made)
+    view = opened(report.write(tmp_path).path)
+    rules = view.page.locator("#evidence table", has_text="must reach")
+    for limit, count in (("", 3), ("0", 2)):
+        view.number("lead").fill(limit)
+        view.drawn()
+        view.page.locator(".card .open").first.click()
+        expect(rules.locator("tbody tr")).to_have_count(count)
+        view.page.keyboard.press("Escape")
 
 
 def test_filters_search_and_the_review_queue(opened: object, tmp_path: Path) -> None:

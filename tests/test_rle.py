@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco
 
-from searchdet.proposals import rle
+from searchdet.masks import rle
 
 
 def special_masks() -> dict[str, np.ndarray]:

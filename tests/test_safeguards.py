@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,15 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 from worlds import BLUE, RED, draw, tree_hash
 
-from searchdet import exports, files
+from searchdet import exports
 from searchdet.cli import app
-from searchdet.console import Stopped, stoppable
+from searchdet.commands.console import Stopped, stoppable
 from searchdet.detector import Detector
 from searchdet.errors import OutputError
-from searchdet.output import Output
+from searchdet.index import file as index
+from searchdet.output.folder import Output
 from searchdet.proposals.sam import SamProposer
+from searchdet.storage import files
 
 EXAMPLES = ["--positive", "in/positive", "--negative", "in/negative"]
 
@@ -52,15 +55,69 @@ def test_an_index_that_cannot_take_its_place_leaves_the_old_one(
 ) -> None:
     run("index", "in/images", "-o", "idx")
     before = tree_hash(world / "idx")
-    real = Path.rename
+    real = os.replace
 
-    def rename(self: Path, target: Path) -> Path:
-        if target.name == "idx" and self.name.endswith(".tmp"):
+    def replace(source: object, target: Path) -> None:
+        if target.name == "index.json":
             raise OSError(5, "Input/output error")
-        return real(self, target)
+        real(source, target)
 
-    monkeypatch.setattr(Path, "rename", rename)
+    monkeypatch.setattr(os, "replace", replace)
     run("index", "in/images/a.png", "-o", "idx", code=5)
+    assert tree_hash(world / "idx") == before
+    run("index", "in/images/a.png", "-o", "new", code=5)
+    assert not (world / "new").exists()
+
+
+def test_a_reader_finds_an_index_at_any_moment_of_its_replacement(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("index", "in/images", "-o", "idx")
+    seen = []
+
+    def looking(real: Callable[..., object]) -> Callable[..., object]:
+        def call(*args: object, **options: object) -> object:
+            seen.append(len(index.load(world / "idx").images))
+            made = real(*args, **options)
+            seen.append(len(index.load(world / "idx").images))
+            return made
+
+        return call
+
+    for name in ("rename", "replace", "mkdir", "rmdir", "unlink"):
+        monkeypatch.setattr(os, name, looking(getattr(os, name)))
+    run("index", "in/images/a.png", "-o", "idx", "--no-cache")
+    assert set(seen) == {1, 2}
+    assert seen == sorted(seen, reverse=True)
+
+
+def test_a_reader_meets_an_index_that_is_replaced_while_it_opens_it(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("index", "in/images", "-o", "idx")
+    real = index._opened
+
+    def late(path: Path, facts: dict[str, object]) -> object:
+        monkeypatch.setattr(index, "_opened", real)
+        run("index", "in/images/a.png", "-o", "idx")
+        return real(path, facts)
+
+    monkeypatch.setattr(index, "_opened", late)
+    assert len(index.load(world / "idx").images) == 1
+
+
+def test_an_index_of_an_older_form_is_refused_and_made_again(world: Path) -> None:
+    run("index", "in/images", "-o", "idx")
+    before = tree_hash(world / "idx")
+    facts = json.loads((world / "idx/index.json").read_text())
+    rows = world / "idx" / facts.pop("rows")
+    for path in rows.iterdir():
+        path.rename(world / "idx" / path.name)
+    rows.rmdir()
+    (world / "idx/index.json").write_text(json.dumps(facts | {"schema": "searchdet.index/1"}))
+    result = run("search", "idx", *EXAMPLES, code=2)
+    assert "searchdet index" in result.stderr
+    run("index", "in/images", "-o", "idx")
     assert tree_hash(world / "idx") == before
 
 
@@ -103,7 +160,7 @@ def test_old_pictures_go_with_the_old_record(world: Path) -> None:
         RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"),
     ],
 )
-@pytest.mark.parametrize("where", ["detect_loaded", "heat"])
+@pytest.mark.parametrize("where", ["detect_with_heat", "heat"])
 def test_no_memory_for_one_image_is_recorded(
     world: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, where: str
 ) -> None:
@@ -192,6 +249,24 @@ def test_a_search_does_not_mix_with_another(world: Path) -> None:
     assert names == {"blue"}
 
 
+def test_a_search_leaves_no_pictures_of_the_records_it_replaces(world: Path) -> None:
+    long = "x" * 246 + ".png"
+    (world / "in/images" / long).write_bytes((world / "in/images/a.png").read_bytes())
+    run("index", "in/images", "-r", "-o", "idx")
+    run("detect", "in/images", "-r", *EXAMPLES, "-o", "out", "--save", "overlay,masks,crops,heatmap")
+    record = world / "out/records/none.png.json"
+    record.write_text(record.read_text().replace('"none.png"', '"../../in/images/none.png"'))
+    folders = ["overlays", "thumbnails", "masks", "crops", "heatmaps", "sources"]
+    for folder in folders:
+        assert [p for p in (world / "out" / folder).rglob("*") if p.is_file()], folder
+    inputs = tree_hash(world / "in")
+    run("search", "idx", *EXAMPLES, "-o", "out", "--overwrite", "--top", "1")
+    assert not record.exists()
+    for folder in folders:
+        assert not [p for p in (world / "out" / folder).rglob("*") if p.is_file()], folder
+    assert tree_hash(world / "in") == inputs
+
+
 def test_a_folder_that_cannot_be_looked_into_is_said(
     world: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,7 +309,7 @@ def test_nothing_is_remembered_of_weights_without_a_cache(world: Path, tiny_sam:
 
 
 def half_written(folder: Path) -> None:
-    with files.replaced_folder(folder) as made:
+    with files.scratch_folder(folder) as made:
         with files.binary_stream(made / "a") as stream:
             stream.write(b"part")
         raise OSError(28, "No space left on device")
@@ -244,3 +319,43 @@ def test_a_folder_that_is_not_finished_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(OutputError):
         half_written(tmp_path / "x")
     assert not list(tmp_path.iterdir())
+
+
+def test_probes_of_one_folder_at_once_do_not_meet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, probed = files.write_bytes, []
+
+    def while_another_probes(path: Path, data: bytes) -> None:
+        real(path, data)
+        probed.append(path)
+        if len(probed) == 1:
+            files.probe_folder(tmp_path)
+
+    monkeypatch.setattr(files, "write_bytes", while_another_probes)
+    files.probe_folder(tmp_path)
+    assert len(set(probed)) == 2
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_modes_follow_the_umask_which_nothing_sets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mask: int
+) -> None:
+    def refuse(mask: int) -> int:
+        raise AssertionError("another thread would write with this umask")
+
+    before = os.umask(mask)
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "umask", refuse)
+            files.write_bytes(tmp_path / "new/a", b"x")
+            with files.scratch_folder(tmp_path / "b") as made:
+                files.write_bytes(made / "c", b"x")
+                files.move_into(made, tmp_path / "b/d")
+    finally:
+        os.umask(before)
+    for name in ("new", "b", "b/d"):
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o777 & ~mask
+    for name in ("new/a", "b/d/c"):
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o666 & ~mask

@@ -15,8 +15,8 @@ from test_layers import modules
 from typer.testing import CliRunner
 
 from searchdet.cli import app
-from searchdet.hashes import cache_folder
-from searchdet.weights import models_folder
+from searchdet.storage.hashes import cache_folder
+from searchdet.weights.folder import models_folder
 
 FORBIDDEN = (
     "subprocess",

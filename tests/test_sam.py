@@ -12,14 +12,14 @@ from conftest import Figure
 from PIL import Image
 from scenes import COLOURS, Scene, make_scene
 
+from searchdet.bank.build import Examples
 from searchdet.config import ProposalOptions
 from searchdet.detector import Detector, Settings
-from searchdet.devices import Compute
 from searchdet.errors import CheckpointError, UsageError
-from searchdet.examples import Examples
+from searchdet.masks.rle import decode
 from searchdet.proposals import choose, load_proposer
-from searchdet.proposals.rle import decode
 from searchdet.proposals.sam import weights as sam
+from searchdet.weights.devices import Compute
 
 sys.path.insert(0, str(Path(__file__).parent / "assets"))
 from train_tiny_sam import build_tiny_sam

@@ -19,12 +19,12 @@ from segment_anything.modeling import (
 )
 from torch import Tensor, nn
 
-from searchdet.devices import Compute
 from searchdet.proposals.prompts import grid
 from searchdet.proposals.sam import encoder as encoders
 from searchdet.proposals.sam.decoder import PointDecoder
 from searchdet.proposals.sam.encoder import ImageEncoder
 from searchdet.proposals.sam.weights import load_sam
+from searchdet.weights.devices import Compute
 
 FP32, BF16 = Compute("cpu", "fp32"), Compute("cpu", "bf16")
 GLOBAL_FORMS = {"blocks": encoders.attend_blocks, "folded": encoders.attend_folded}

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from searchdet.bank import Bank, Origin, Rows, extended, plain_rows
+from searchdet.bank.types import Bank, Origin, Rows, extended, plain_rows
 from searchdet.config import POSITIVE_AGGREGATIONS, ScoringOptions, SuppressionOptions
 from searchdet.embeddings import Descriptors, MaskEmbeddings, l2_normalize
 from searchdet.errors import UsageError
-from searchdet.proposals import outline
+from searchdet.masks import shape as outline
 from searchdet.scoring import Scores, centred, decide, final, score_regions
 
 

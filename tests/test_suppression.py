@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from searchdet.embeddings import l2_normalize
-from searchdet.proposals import rle
+from searchdet.masks import rle
 from searchdet.suppression import Overlaps, diffuse, merge, nms, overlaps, total_order
 
 SIZE = (60, 80)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,11 @@ def tree_hash(folder: Path) -> str:
         if path.is_file():
             digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def rows_of(index: Path) -> Path:
+    """The folder of the rows of an index."""
+    return index / str(json.loads((index / "index.json").read_text())["rows"])
 
 
 def draw(colours: list[tuple[int, int, int]], seed: int) -> np.ndarray:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from ..checkpoints import WeightsInfo, verify_identity
 from ..config import BackboneOptions
-from ..devices import Compute
-from ..loaded import LoadedBefore
+from ..weights.devices import Compute
+from ..weights.loaded import LoadedBefore
+from ..weights.loader import WeightsInfo, verify_identity
 from .network import NetworkBackbone, NetworkFacts, fill_network
 from .types import BackboneSpec, FeatureMap, UInt8Array
 

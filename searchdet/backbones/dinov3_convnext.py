@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..checkpoints import Layout, Published, StateDict, rename
 from ..errors import CheckpointError
-from ..hub import published_for
+from ..weights.hub import published_for
+from ..weights.loader import Layout, Published, StateDict, rename
 from .types import BackboneSpec, Network
 
 if TYPE_CHECKING:

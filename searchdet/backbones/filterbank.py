@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ..checkpoints import WeightsInfo
-from ..devices import Compute
+from ..weights.devices import Compute
+from ..weights.loader import WeightsInfo
 from .types import FeatureMap, UInt8Array
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from ..checkpoints import StateDict, WeightsInfo, convert, fill, read_state_dict, verify_identity
-from ..devices import Compute
 from ..errors import CheckpointError, EmbeddingError
+from ..weights.devices import Compute
+from ..weights.loader import StateDict, WeightsInfo, convert, fill, read_state_dict, verify_identity
 from .identify import identify
 from .types import BackboneSpec, FeatureMap, Network, UInt8Array
 

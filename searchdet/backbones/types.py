@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ..checkpoints import Layout, Published, StateDict, WeightsInfo
+from ..weights.loader import Layout, Published, StateDict, WeightsInfo
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..devices import Compute
+    from ..weights.devices import Compute
 
 UInt8Array = npt.NDArray[np.uint8]
 Network: TypeAlias = Any

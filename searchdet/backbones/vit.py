@@ -11,9 +11,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from ..checkpoints import Layout, Published, StateDict, rename
 from ..errors import CheckpointError
-from ..hub import published_for
+from ..weights.hub import published_for
+from ..weights.loader import Layout, Published, StateDict, rename
 from .types import BackboneSpec, Network, no_finish
 
 if TYPE_CHECKING:

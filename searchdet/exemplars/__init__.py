@@ -1,15 +1,15 @@
 """Exemplars: folders and annotation files to images with masks."""
 
 from .coco import find_coco
-from .folders import MASK_SUFFIX, find_negatives, find_positives
+from .folders import find_file, find_negatives, find_positives
 from .read import load
 from .types import Exemplar, Found
 
 __all__ = [
-    "MASK_SUFFIX",
     "Exemplar",
     "Found",
     "find_coco",
+    "find_file",
     "find_negatives",
     "find_positives",
     "load",

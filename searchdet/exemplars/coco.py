@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import files
+from ..annotations.coco import read_truth
+from ..annotations.shapes import Drawn
 from ..errors import DAMAGE, ExemplarError, UsageError
-from ..truth import read_truth
-from .shapes import Drawn
+from ..storage import files
 from .types import Found
 
 

@@ -9,10 +9,10 @@ import logging
 import os
 from pathlib import Path
 
+from ..annotations.labelme import SUFFIX as LABELME_SUFFIX
+from ..annotations.labelme import read_labelme
 from ..errors import ExemplarError
-from ..images import SUFFIXES
-from .labelme import SUFFIX as LABELME_SUFFIX
-from .labelme import read_labelme
+from ..images.read import SUFFIXES
 from .types import Found
 
 log = logging.getLogger(__name__)
@@ -71,14 +71,7 @@ def _collect(root: Path, folder: Path, label: str | None) -> list[Found]:
     top = Path(root.resolve().name)  # links to files and folders elsewhere keep their place here
     found = []
     for path in images:
-        mask, shapes = path.with_name(path.stem + MASK_SUFFIX), path.with_suffix(LABELME_SUFFIX)
-        name = (top / path.relative_to(root)).as_posix()
-        if shapes in drawn and mask in masks:
-            raise ExemplarError(f"{path}: has both {mask.name} and {shapes.name}.", "Keep one of them.")
-        if shapes in drawn:
-            found += _objects(path, name, label, shapes)
-        else:
-            found.append(Found(path, name, label, mask if mask in masks else None))
+        found += _examples(path, (top / path.relative_to(root)).as_posix(), label, masks | drawn)
     orphans = sorted(path.name for path in masks - {item.mask for item in found})
     if orphans:
         raise ExemplarError(
@@ -86,6 +79,27 @@ def _collect(root: Path, folder: Path, label: str | None) -> list[Found]:
             f"A mask is named like its image: 01.png and 01{MASK_SUFFIX}.",
         )
     return found
+
+
+def find_file(path: Path, name: str, label: str | None) -> list[Found]:
+    """The examples of one file by what lies beside it, as in a class folder (label None: negatives)."""
+    beside = {mask for mask in (_mask_of(path), path.with_suffix(LABELME_SUFFIX)) if mask.is_file()}
+    every = _examples(path, name, label, beside)
+    return _labelled(path, every, label)
+
+
+def _examples(path: Path, name: str, label: str | None, beside: set[Path]) -> list[Found]:
+    """The examples of one image. beside: files that say where they are in it."""
+    mask, shapes = _mask_of(path), path.with_suffix(LABELME_SUFFIX)
+    if shapes in beside and mask in beside:
+        raise ExemplarError(f"{path}: has both {mask.name} and {shapes.name}.", "Keep one of them.")
+    if shapes in beside:
+        return _objects(path, name, label, shapes)
+    return [Found(path, name, label, mask if mask in beside else None)]
+
+
+def _mask_of(path: Path) -> Path:
+    return path.with_name(path.stem + MASK_SUFFIX)
 
 
 def _objects(path: Path, name: str, label: str | None, shapes: Path) -> list[Found]:
@@ -115,14 +129,20 @@ def _flat(folder: Path) -> list[Found]:
 def _class(folder: Path, path: Path) -> list[Found]:
     """A class folder: of LabelMe's objects those with the label of the folder."""
     every = _collect(folder, path, path.name)
-    found = [item for item in every if item.label == path.name]
-    for image in {item.path: item for item in every}.values():
-        if not any(item.path == image.path for item in found):
-            raise ExemplarError(
-                f"{image.path}: its LabelMe file has no shape labelled {path.name!r} "
-                f"(but {image.label!r}).",
-                "Rename the label or the folder.",
-            )
+    images: dict[Path, list[Found]] = {}
+    for item in every:
+        images.setdefault(item.path, []).append(item)
+    return [item for image, items in images.items() for item in _labelled(image, items, path.name)]
+
+
+def _labelled(path: Path, every: list[Found], label: str | None) -> list[Found]:
+    """Of the objects in one image those with a label. Raises ExemplarError where there is none."""
+    found = [item for item in every if item.label == label]
+    if not found:
+        raise ExemplarError(
+            f"{path}: its LabelMe file has no shape labelled {label!r} (but {every[0].label!r}).",
+            "Rename the label or the class.",
+        )
     return found
 
 

@@ -14,14 +14,14 @@ from typing import Any
 
 from ..config import names_of
 from ..errors import UsageError
-from ..limits import Limits, require_classes
-from ..records import damaged
+from ..records.record import damaged
+from ..records.thresholds import Limits, require_classes
 from .coco import Coco
 from .job import LOCAL_FILES, Job, Options, Writer, claim
+from .labelled import Classes, labelled
 from .labelme import LabelMe
 from .labelstudio import LabelStudio
 from .table import Table
-from .types import Classes, labelled
 from .voc import Voc
 from .yolo import Yolo
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..files import Stream
+from ..storage.files import Stream
 from .job import Job
-from .types import Detection, Labelled
+from .labelled import Detection, Labelled
 
 DATASET, RESULTS = "coco.json", "coco_results.json"
 

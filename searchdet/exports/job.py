@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from .. import files
 from ..errors import UsageError
-from ..limits import Limits
-from .types import Classes, Labelled
+from ..records.thresholds import Limits
+from ..storage import files
+from .labelled import Classes, Labelled
 
 log = logging.getLogger(__name__)
 LOCAL_FILES = "/data/local-files/?d="

@@ -7,9 +7,9 @@ import io
 from pathlib import PurePosixPath
 from typing import Any
 
-from .. import files
+from ..storage import files
 from .job import Job, Mirror, copy_image
-from .types import Detection, Labelled
+from .labelled import Detection, Labelled
 
 FOLDER = "labelme"
 VERSION = "6.3.1"

@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import quote
 
 from .job import Job
+from .labelled import Detection, Labelled
 from .markup import attribute
-from .types import Detection, Labelled
 
 TASKS, SETUP = "labelstudio.json", "labelstudio.xml"
 _POLYGON, _BOX, _IMAGE = "polygon", "box", "image"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 
 from .job import Job
-from .types import Labelled
+from .labelled import Labelled
 
 TABLE = "detections.csv"
 COLUMNS = ("image", "label", "score", "probability", "x", "y", "w", "h", "area", "image_max_score")

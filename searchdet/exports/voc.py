@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from pathlib import PurePosixPath
 
-from .. import files
 from ..errors import UsageError
+from ..storage import files
 from .job import Job, Mirror
+from .labelled import Detection, Labelled
 from .markup import text
-from .types import Detection, Labelled
 
 FOLDER = "voc"
 

@@ -6,11 +6,11 @@ import csv
 import logging
 from pathlib import PurePosixPath
 
-from .. import files
 from ..errors import UsageError
+from ..storage import files
 from .job import Job, Mirror, copy_image
+from .labelled import Classes, Labelled
 from .table import guarded
-from .types import Classes, Labelled
 
 log = logging.getLogger(__name__)
 FOLDER = "yolo"

@@ -8,8 +8,8 @@ from typing import Any
 
 from ..config import ProposalOptions
 from ..errors import CheckpointError, UsageError
-from ..loaded import LoadedBefore
-from ..weights import find_published, models_folder
+from ..weights.folder import find_published, models_folder
+from ..weights.loaded import LoadedBefore
 from .sam import weights
 from .types import Proposals, Proposer
 
@@ -83,7 +83,7 @@ def load(
                 "Pass --sam-checkpoint FILE, or leave them out.",
             )
         return RegionProposer(options)
-    from ..devices import resolve
+    from ..weights.devices import resolve
     from .sam import SamProposer
     from .sam.deferred import load_or_defer
 

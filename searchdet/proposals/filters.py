@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..config import ProposalOptions
-from . import rle
-from .rle import Rle
+from ..masks import rle
+from ..masks.rle import Rle
 from .types import BoolArray, FloatArray, Proposals
 
 

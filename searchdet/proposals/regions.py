@@ -16,13 +16,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ..checkpoints import WeightsInfo
 from ..config import ProposalOptions
-from ..devices import Compute
-from . import hierarchy, rle
+from ..masks import rle
+from ..masks.rle import Rle
+from ..weights.devices import Compute
+from ..weights.loader import WeightsInfo
+from . import hierarchy
 from .filters import finish, smooth
 from .frame import Frame, crop, make_stretch, render
-from .rle import Rle
 from .types import BoolArray, FloatArray, Proposals, UInt8Array, from_rles
 
 NAME = "regions"

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ..checkpoints import WeightsInfo
-from ..devices import Compute
-from . import rle
-from .rle import Rle
+from ..masks import rle
+from ..masks.rle import Rle
+from ..weights.devices import Compute
+from ..weights.loader import WeightsInfo
 
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float32]

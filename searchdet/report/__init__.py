@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import files
 from ..errors import DAMAGE, UsageError
-from ..output import read_records
-from ..records import damaged
+from ..output.folder import read_records
+from ..records.record import damaged
+from ..storage import files
 from .contents import Contents
 from .page import json_text, page
 from .pictures import as_text, stored, thumbnail_of, within_budget

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..limits import Limits, least_values
+from ..records.thresholds import Limits, least_values
 from .outlines import UNITS, scale_of, text_of
 
 NEAR = 0.25

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ..proposals import rle
+from ..masks import rle
 
 IntArray = npt.NDArray[np.int64]
 

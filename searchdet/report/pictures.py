@@ -13,9 +13,9 @@ import numpy as np
 from PIL import Image
 
 from ..errors import ImageError
-from ..images import read_image
-from ..output import Output
-from ..render import THUMBNAIL_QUALITY, THUMBNAIL_SIDE, encode_jpeg, thumbnail
+from ..images.read import read_image
+from ..output.folder import Output
+from ..output.render import THUMBNAIL_QUALITY, THUMBNAIL_SIDE, encode_jpeg, thumbnail
 
 log = logging.getLogger(__name__)
 

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...checkpoints import WeightsInfo
 from ...config import ProposalOptions
-from ...devices import Compute
-from .. import rle
+from ...masks import rle
+from ...weights.devices import Compute
+from ...weights.loader import WeightsInfo
 from ..filters import finish
+from ..nms import prefer_small_views
 from ..prompts import Everything, Guided, Prompts
 from ..types import FloatArray, Proposals, UInt8Array, from_rles
-from ..unique import prefer_small_views
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam

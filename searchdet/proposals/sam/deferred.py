@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from ...checkpoints import WeightsInfo, verify_identity
 from ...config import ProposalOptions
-from ...devices import Compute
-from ...loaded import LoadedBefore
+from ...weights.devices import Compute
+from ...weights.loaded import LoadedBefore
+from ...weights.loader import WeightsInfo, verify_identity
 from ..types import FloatArray, Proposals, UInt8Array
 from . import NAME, SamProposer
 from .weights import LAYOUT, PUBLISHED, fill_sam

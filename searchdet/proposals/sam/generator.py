@@ -17,13 +17,13 @@ import torch
 from torch import Tensor
 
 from ...config import ProposalOptions
-from ...devices import Compute
 from ...errors import ResourceError
+from ...weights.devices import Compute
 from .. import frame as frames
 from ..filters import smooth
 from ..frame import Crop, Frame
+from ..nms import NMS_IOU, iou
 from ..prompts import Prompts
-from ..unique import NMS_IOU, iou
 from .decoder import Decoded, ImageSide, PointDecoder
 from .encoder import ImageEncoder
 

@@ -11,7 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...checkpoints import (
+from ...errors import CheckpointError
+from ...weights.devices import Compute
+from ...weights.loader import (
     Published,
     StateDict,
     WeightsInfo,
@@ -20,8 +22,6 @@ from ...checkpoints import (
     unfit,
     verify_identity,
 )
-from ...devices import Compute
-from ...errors import CheckpointError
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam

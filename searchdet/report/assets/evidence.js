@@ -93,7 +93,7 @@ function rules(image, j) {
   const label = image.label[j];
   add("Score", image.score[j], least(image, label, "score"));
   add("Margin", image.margin[j], least(image, label, "margin"));
-  const lead = image.rule.classMargin;
+  const lead = least(image, 0, "lead");
   if (lead > 0) add("Lead over the next class", image.gap[j], lead);
   return make("table", { class: "ledger" }, make("caption", { text: "What it must reach" }), make("tbody", {}, ...rows));
 }

@@ -1,0 +1,1 @@
+"""Readers of other tools' annotation files, for exemplars and ground truth alike."""

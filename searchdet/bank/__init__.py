@@ -1,0 +1,1 @@
+"""The bank: exemplar vectors with their provenance; built, kept in a file, edited and audited."""

@@ -1,0 +1,203 @@
+"""Which exemplars help and which hurt: outliers, duplicates, conflicts, and what each changes. Pure.
+
+Everything is read off the cosines between the exemplars of a bank, so an audit needs no model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..embeddings import l2_normalize
+from .types import Bank
+
+FloatArray = npt.NDArray[np.floating[Any]]
+IntArray = npt.NDArray[np.int64]
+SAME = 0.9999
+"""Exemplars with this cosine are taken for one picture."""
+OUTLIER_DEVIATIONS = 3.0
+"""An exemplar this many median deviations below its class is an outlier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One exemplar. own: cosine to the prototype of its class without it (None: it is alone).
+
+    nearest: the exemplar outside its class with the largest cosine (a negative's: a positive).
+    effect: how much the mean lead of the other exemplars of its class over everything else changes if
+    it is left out; positive means that they do better without it. flags: outlier, duplicate,
+    looks_negative, looks_like_other_class, conflict.
+    """
+
+    name: str
+    label: str | None
+    own: float | None
+    nearest: str | None
+    nearest_cosine: float | None
+    effect: float | None
+    flags: tuple[str, ...]
+    twin: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        values = asdict(self)
+        return {k: round(v, 6) if isinstance(v, float) else v for k, v in values.items()} | {
+            "flags": list(self.flags)
+        }
+
+
+def conflicts(bank: Bank) -> IntArray:
+    """Negatives that are nearer to a positive than the positives of its class are to each other: than
+    the median cosine of these to their nearest fellow, so that one odd exemplar condemns nothing.
+
+    Such a negative would push away what it lies among. A class with one distinct exemplar conflicts
+    only with a picture of itself.
+    """
+    if not len(bank.negatives):
+        return np.zeros(0, np.int64)
+    against = bank.negatives.vectors @ bank.positives.vectors.T
+    fellows = _fellows(bank)
+    nearest = np.where(fellows.any(1), _largest(bank.positives.vectors, fellows), SAME)
+    usual = np.asarray([np.median(nearest[bank.labels == c]) for c in range(len(bank.classes))])
+    return np.flatnonzero((against > usual[bank.labels][None]).any(axis=1))
+
+
+def without(bank: Bank, negatives: IntArray) -> Bank:
+    """The bank without some of its negatives."""
+    left = np.setdiff1d(np.arange(len(bank.negatives)), negatives)
+    return replace(bank, negatives=bank.negatives.take(left.tolist()))
+
+
+def audit(bank: Bank) -> list[Finding]:
+    """A finding for each exemplar, positives first, in the order of the bank."""
+    return _positives(bank) + _negatives(bank)
+
+
+def left_out(bank: Bank) -> FloatArray:
+    """(P,): cosine of each positive to the prototype of its class made of the others; NaN if alone.
+
+    Others means other pictures: a copy of the exemplar does not vouch for it.
+    """
+    rows = bank.positives.vectors
+    own = np.full(len(rows), np.nan)
+    fellows = _fellows(bank)
+    for i in np.flatnonzero(fellows.any(1)):
+        prototype = l2_normalize(rows[fellows[i]].mean(axis=0)[None])[0]
+        own[i] = float(rows[i] @ prototype)
+    return own
+
+
+def _fellows(bank: Bank) -> npt.NDArray[np.bool_]:
+    """(P, P): whether j is another picture of i's class."""
+    rows = bank.positives.vectors
+    same = bank.labels[:, None] == bank.labels[None]
+    return np.asarray(same & (rows @ rows.T < SAME) & ~np.eye(len(rows), dtype=bool))
+
+
+def _largest(rows: FloatArray, allowed: npt.NDArray[np.bool_]) -> FloatArray:
+    """(N,): largest cosine of each row to an allowed row, -1 without any."""
+    return np.asarray(np.where(allowed, rows @ rows.T, -1.0).max(axis=1, initial=-1.0))
+
+
+def _positives(bank: Bank) -> list[Finding]:
+    rows, names = bank.positives.vectors, bank.positives.names
+    own = left_out(bank)
+    outside, outside_names = _outside(bank)
+    twins = _twins(rows, bank.labels)
+    low = _outliers(own, bank.labels)
+    found = []
+    for i, name in enumerate(names):
+        cosines = rows[i] @ outside[i].T
+        nearest = int(cosines.argmax()) if len(cosines) else None
+        cosine = None if nearest is None else float(cosines[nearest])
+        flags = ["outlier"] * bool(low[i]) + ["duplicate"] * (twins[i] is not None)
+        if cosine is not None and nearest is not None and cosine > own[i]:
+            of_class = nearest < len(outside_names[i]) - len(bank.negatives)
+            flags.append("looks_like_other_class" if of_class else "looks_negative")
+        found.append(
+            Finding(
+                name=name,
+                label=bank.classes[bank.labels[i]],
+                own=None if np.isnan(own[i]) else float(own[i]),
+                nearest=None if nearest is None else outside_names[i][nearest],
+                nearest_cosine=cosine,
+                effect=_effect(bank, i),
+                flags=tuple(flags),
+                twin=None if (twin := twins[i]) is None else names[twin],
+            )
+        )
+    return found
+
+
+def _negatives(bank: Bank) -> list[Finding]:
+    rows, names = bank.negatives.vectors, bank.negatives.names
+    against = rows @ bank.positives.vectors.T
+    clash = set(conflicts(bank).tolist())
+    twins = _twins(rows, np.zeros(len(rows), np.int64))
+    found = []
+    for i, name in enumerate(names):
+        nearest = int(against[i].argmax())
+        flags = ["conflict"] * (i in clash) + ["duplicate"] * (twins[i] is not None)
+        twin = None if (other := twins[i]) is None else names[other]
+        near = bank.positives.names[nearest]
+        found.append(
+            Finding(name, None, None, near, float(against[i, nearest]), None, tuple(flags), twin)
+        )
+    return found
+
+
+def _outside(bank: Bank) -> tuple[list[FloatArray], list[list[str]]]:
+    """For each positive: vectors and names of the other classes' positives, then the negatives."""
+    by_class = []
+    for c in range(len(bank.classes)):
+        rows = np.flatnonzero(bank.labels != c)
+        vectors = np.concatenate([bank.positives.vectors[rows], bank.negatives.vectors])
+        names = [bank.positives.names[r] for r in rows] + list(bank.negatives.names)
+        by_class.append((vectors, names))
+    return [by_class[c][0] for c in bank.labels], [by_class[c][1] for c in bank.labels]
+
+
+def _twins(rows: FloatArray, labels: IntArray) -> list[int | None]:
+    """For each row the first earlier row that is the same picture."""
+    cosines = rows @ rows.T
+    found: list[int | None] = []
+    for i in range(len(rows)):
+        earlier = np.flatnonzero((cosines[i, :i] >= SAME) & (labels[:i] == labels[i]))
+        found.append(int(earlier[0]) if len(earlier) else None)
+    return found
+
+
+def _outliers(own: FloatArray, labels: IntArray) -> npt.NDArray[np.bool_]:
+    """Rows far below the median of their class, in classes with at least four exemplars."""
+    low = np.zeros(len(own), bool)
+    for c in np.unique(labels):
+        rows = np.flatnonzero((labels == c) & ~np.isnan(own))
+        if len(rows) >= 4:
+            middle = np.median(own[rows])
+            deviation = max(1.4826 * float(np.median(np.abs(own[rows] - middle))), 0.01)
+            low[rows] = own[rows] < middle - OUTLIER_DEVIATIONS * deviation
+    return low
+
+
+def _effect(bank: Bank, row: int) -> float | None:
+    """Change of the mean lead of the class's other exemplars when ``row`` is left out."""
+    members = np.flatnonzero((bank.labels == bank.labels[row]) & (np.arange(len(bank.labels)) != row))
+    if len(members) < 2:
+        return None
+    return _lead(bank, members, members) - _lead(bank, members, np.append(members, row))
+
+
+def _lead(bank: Bank, judged: IntArray, made_of: IntArray) -> float:
+    """Mean of (cosine to the prototype of the others in ``made_of``) - (cosine to the nearest of
+    everything outside the class)."""
+    rows = bank.positives.vectors
+    outside = np.concatenate([rows[bank.labels != bank.labels[judged[0]]], bank.negatives.vectors])
+    leads = []
+    for i in judged:
+        others = made_of[made_of != i]
+        own = float(rows[i] @ l2_normalize(rows[others].mean(axis=0)[None])[0])
+        leads.append(own - (float((rows[i] @ outside.T).max()) if len(outside) else 0.0))
+    return float(np.mean(leads))

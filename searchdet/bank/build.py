@@ -1,0 +1,153 @@
+"""What the user gives as examples, of any form, to a bank: folders, a COCO file, or a saved bank."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from .. import exemplars
+from ..backbones import Backbone
+from ..config import EmbeddingOptions, ExemplarOptions, ProposalOptions
+from ..errors import UsageError
+from ..exemplars import Exemplar, automask
+from ..output.render import Picture, exemplar_picture
+from ..proposals.regions import RegionProposer
+from ..regions.cache import Remembered
+from ..regions.describe import Describer
+from ..storage import kinds
+from ..storage.cache import Store
+from ..version import __version__
+from . import file as bankfile
+from .audit import conflicts, without
+from .describe import build_bank, compute_of, space_of
+from .types import Bank, Space
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Where examples come from: folders, a COCO file with the folder of its images, or a saved bank."""
+
+    positive: Path | None = None
+    negative: Path | None = None
+    coco: Path | None = None
+    coco_images: Path | None = None
+    bank: Path | None = None
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("positive", "coco", "bank") if getattr(self, name) is not None]
+        if not given:
+            raise UsageError(
+                "no examples are given.", "Name a folder: --positive DIR (or --positive-coco, --bank)."
+            )
+        if self.bank is not None and (len(given) > 1 or self.negative is not None):
+            raise UsageError(
+                "--bank goes with no other examples.", "Add them to it: `searchdet bank add`."
+            )
+        if self.coco_images is not None and self.coco is None:
+            raise UsageError("--positive-images is for --positive-coco, which is not given.")
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """A bank and what the record should say about how it came about. shown: a small picture of every
+    exemplar that was read; ignored: names of negatives that would have backfired; skipped: names of
+    exemplars that cannot be read."""
+
+    bank: Bank
+    shown: tuple[Picture, ...] = ()
+    ignored: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """What turns exemplars into bank rows. cache: the folder that remembers descriptions, or None."""
+
+    backbone: Backbone
+    embedding: EmbeddingOptions = EmbeddingOptions()
+    options: ExemplarOptions = ExemplarOptions()
+    cache: Path | None = None
+
+    @property
+    def space(self) -> Space:
+        return space_of(self.backbone, self.embedding)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What was read: exemplars of files, or a saved bank; and the names of exemplars left out."""
+
+    items: list[Exemplar]
+    saved: Bank | None = None
+    skipped: tuple[str, ...] = ()
+
+
+def read(examples: Examples, max_pixels: int, skip_bad: bool = False) -> Read:
+    """All exemplars that are files, or the saved bank. Raises ExemplarError for the first thing that
+    cannot be used; with ``skip_bad`` only where nothing of a class is left."""
+    if examples.bank is not None:
+        return Read([], bankfile.load(examples.bank))
+    found = exemplars.find_positives(examples.positive) if examples.positive else []
+    found += exemplars.find_coco(examples.coco, examples.coco_images) if examples.coco else []
+    found += exemplars.find_negatives(examples.negative) if examples.negative else []
+    skipped: list[str] = []
+    items = exemplars.load(found, max_pixels, skipped if skip_bad else None)
+    return Read(items, None, tuple(skipped))
+
+
+def gather(given: Read, by: Enrolment) -> Gathered:
+    """The bank of what ``read`` found, each picture once and without negatives that conflict. Raises
+    ExemplarError for a saved bank of another space."""
+    if given.saved is not None:
+        bankfile.require_space(given.saved, by.space, "--bank")
+        return settle(given.saved, by.options)
+    bank, items = enrol(given.items, by)
+    # drawn at once and kept as JPEG, so that the run does not hold every photo
+    shown = tuple(Picture(item.name, exemplar_picture(item.pixels, item.mask)) for item in items)
+    return replace(settle(bank, by.options, shown), skipped=given.skipped)
+
+
+def enrol(items: list[Exemplar], by: Enrolment) -> tuple[Bank, list[Exemplar]]:
+    """A bank of all exemplars as they are, and the exemplars with the masks that it was made with."""
+    if by.options.exemplar_mask == "auto":
+        items = find_masks(items, by)
+    bank = build_bank(by.backbone, items, by.embedding, Store(by.cache, kinds.EXEMPLARS))
+    return bank, items
+
+
+def find_masks(items: list[Exemplar], by: Enrolment, bank: Bank | None = None) -> list[Exemplar]:
+    """``automask.apply`` with the embedded proposer, which needs no weights and no patience; regions of
+    each photo and the choice among them are remembered. bank: its exemplars of a class are what the
+    photos of that class have something in common with."""
+    options = ProposalOptions("regions")
+    describer = Describer(by.backbone, RegionProposer(options), options, by.embedding)
+    remembered = Remembered(describer, Store(by.cache, kinds.REGIONS))
+    return automask.apply(
+        items,
+        lambda item: remembered.regions(item.pixels, item.sha256),
+        {"space": asdict(by.space), "compute": compute_of(by.backbone), "version": __version__},
+        Store(by.cache, kinds.AUTOMASKS),
+        None if bank is None else bank.by_class(),
+    )
+
+
+def settle(bank: Bank, options: ExemplarOptions, shown: tuple[Picture, ...] = ()) -> Gathered:
+    """The bank as it is scored with: copies count once, and negatives that conflict are left out unless
+    they are to be kept, with a WARNING."""
+    distinct = bank.distinct()
+    if options.keep_conflicts:
+        return Gathered(distinct, shown)
+    clash = conflicts(distinct)
+    names = tuple(distinct.negatives.names[i] for i in clash)
+    if names:
+        log.warning(
+            "%d of %d negatives are nearer to a positive example than positives are to each other, and "
+            "are ignored (%s). See `searchdet bank audit`; --keep-conflicts uses them.",
+            len(names),
+            len(distinct.negatives),
+            ", ".join(names[:3]),
+        )
+    return Gathered(without(distinct, clash), shown, names)

@@ -1,0 +1,149 @@
+"""Exemplars to bank rows: described by the function that describes proposals, remembered by content."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..backbones import Backbone, FeatureMap
+from ..config import BackboneOptions, EmbeddingOptions
+from ..embeddings import describe as describe_masks
+from ..embeddings import mask_coverage
+from ..errors import ExemplarError, UsageError
+from ..exemplars import Exemplar
+from ..masks import rle
+from ..masks.shape import outlines
+from ..storage import kinds
+from ..storage.cache import Store, key_of
+from ..storage.tensors import Arrays
+from ..version import __version__
+from .types import Bank, Origin, Rows, Space, indexed, join, plain_rows
+
+SHAPELESS = ("whole", "box")
+"""Masks from these sources say nothing about the shape of the object."""
+
+
+def space_of(backbone: Backbone, options: EmbeddingOptions) -> Space:
+    """The space in which a backbone with these options puts its vectors."""
+    pooling = "mean" if options.pooling == "mean" else f"topk {options.topk_share}"
+    weights = backbone.weights.sha256 if backbone.weights else None
+    return Space(backbone.name, weights, backbone.preprocessing, pooling, backbone.dim)
+
+
+def options_of(
+    space: Space,
+    weights: Path | None,
+    device: str,
+    precision: str,
+    allow_unverified: bool = False,
+) -> tuple[BackboneOptions, EmbeddingOptions]:
+    """Options that put vectors into ``space`` again. Raises UsageError for one that none put there."""
+    kind, _, share = space.pooling.partition(" ")
+    try:
+        side = int(space.preprocessing.split(",")[0].removeprefix("short_side="))
+        embedding = EmbeddingOptions(kind, float(share)) if share else EmbeddingOptions(kind)
+    except ValueError as error:
+        raise UsageError(
+            f"no options put vectors into the space of {space.preprocessing!r}."
+        ) from error
+    path = str(weights) if weights else None
+    options = BackboneOptions(space.backbone, path, device, precision, side, allow_unverified)
+    return options, embedding
+
+
+def build_bank(
+    backbone: Backbone, exemplars: list[Exemplar], options: EmbeddingOptions, kept: Store | None = None
+) -> Bank:
+    """A bank of all exemplars. kept: remembers descriptions by content.
+
+    Raises ExemplarError without positives or where an exemplar has no descriptor.
+    """
+    labels = [item.label for item in exemplars if item.label is not None]
+    if not labels:
+        raise ExemplarError("no positive exemplar.", "Put at least one image into --positive.")
+    described = describe(backbone, exemplars, options, kept or Store(None, kinds.EXEMPLARS))
+    classes, numbers = indexed(labels)
+    positive = np.asarray([item.label is not None for item in exemplars])
+    return Bank(
+        classes=classes,
+        positives=described.take(np.flatnonzero(positive)),
+        labels=numbers,
+        negatives=described.take(np.flatnonzero(~positive)),
+        space=space_of(backbone, options),
+    )
+
+
+def describe(
+    backbone: Backbone, exemplars: list[Exemplar], options: EmbeddingOptions, kept: Store
+) -> Rows:
+    """Exemplars as rows, in order. The backbone sees only photos that ``kept`` does not hold, and a
+    photo with several exemplars once. Raises ExemplarError."""
+    space = space_of(backbone, options)
+    found: list[Rows] = []
+    last: tuple[Exemplar, FeatureMap] | None = None
+    for item in exemplars:
+        key = _key(item, space, compute_of(backbone))
+        known = kept.recall(key, partial(_rows, item=item, dim=space.dim))
+        if known is None:
+            if last is None or last[0].pixels is not item.pixels:
+                last = (item, backbone.feature_map(item.pixels))
+            known = _describe(last[1], item, options)
+            arrays = {name: getattr(known, name) for name in _KEPT}
+            kept.write(key, arrays, {"name": item.name})
+        found.append(known)
+    return join(found) if found else plain_rows(np.zeros((0, space.dim), np.float32), ())
+
+
+_KEPT = ("vectors", "contexts", "outlines")
+_FLOAT = np.dtype(np.float32)
+
+
+def origin(item: Exemplar) -> Origin:
+    """Where an exemplar comes from."""
+    return Origin(item.name, item.sha256, item.mask_source, _mask_digest(item)[:16])
+
+
+def _mask_digest(item: Exemplar) -> str:
+    return hashlib.sha256(np.packbits(item.mask).tobytes()).hexdigest()
+
+
+def _describe(feature_map: FeatureMap, item: Exemplar, options: EmbeddingOptions) -> Rows:
+    rows, columns = (int(n) for n in feature_map.features.shape[1:])
+    shape = outlines([rle.encode(item.mask)])
+    if item.mask_source in SHAPELESS:
+        shape[:] = np.nan
+    coverage = mask_coverage(item.mask[None], rows, columns)
+    described = describe_masks(feature_map, coverage, shape, options)
+    if not described.embedded.valid[0]:
+        raise ExemplarError(
+            f"{item.name}: the backbone gives it no descriptor.", "Replace the file or remove it."
+        )
+    vectors = described.embedded.vectors
+    return Rows(vectors, described.contexts, described.outlines, (origin(item),))
+
+
+def compute_of(backbone: Backbone) -> list[str]:
+    """What of device and precision can change a vector."""
+    return [backbone.compute.device.split(":")[0], backbone.compute.precision]
+
+
+def _key(item: Exemplar, space: Space, compute: list[str]) -> str:
+    what = {"image": item.sha256, "mask": _mask_digest(item), "size": list(item.mask.shape)}
+    shaped = item.mask_source not in SHAPELESS
+    by = {"space": asdict(space), "compute": compute, "version": __version__}
+    return key_of(what | by | {"shaped": shaped, "form": 1})
+
+
+def _rows(arrays: Arrays, _: dict[str, Any], item: Exemplar, dim: int) -> Rows:
+    """The row of an entry. Raises KeyError or ValueError for another one."""
+    vectors, contexts, outlines = (arrays[name] for name in _KEPT)
+    if vectors.shape != (1, dim) or {vectors.dtype, contexts.dtype, outlines.dtype} != {_FLOAT}:
+        raise ValueError(f"its vectors are {vectors.dtype} {vectors.shape}")
+    if not np.isfinite(vectors).all() or not np.isfinite(contexts).all() or np.isinf(outlines).any():
+        raise ValueError("its vectors hold NaN or infinity")
+    return Rows(vectors, contexts, outlines, (origin(item),))

@@ -1,0 +1,200 @@
+"""What the bank commands do: build, show, add to, take from and audit a bank."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import backbones, exemplars
+from ..calibration import thresholds
+from ..config import ExemplarOptions, ScoringOptions
+from ..errors import DAMAGE, ExemplarError, UsageError
+from ..exemplars import Exemplar
+from ..images.read import read_image
+from ..masks import rle
+from ..records.record import damaged, read_json
+from ..storage import kinds
+from ..storage.cache import Store
+from ..weights.loaded import LoadedBefore
+from .audit import audit
+from .build import Enrolment, Examples, enrol, find_masks, read
+from .describe import describe, options_of, space_of
+from .file import require_space
+from .types import Bank, extended, indexed
+
+if TYPE_CHECKING:
+    from ..detector import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Additions:
+    """What to add: a class and its image, negatives, or a candidate (record file and id) with the class
+    it is of (None: a negative) and its image where the record's name does not lead to it."""
+
+    positive: tuple[str, Path] | None = None
+    negatives: tuple[Path, ...] = ()
+    from_record: tuple[Path, int] | None = None
+    label: str | None = None
+    image: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.positive is None and not self.negatives and self.from_record is None:
+            raise UsageError("nothing to add; name --positive, --negative or --from-record.")
+        if self.from_record is None and (self.label is not None or self.image is not None):
+            raise UsageError("--label and --image go with --from-record.")
+
+
+def build(examples: Examples, settings: Settings) -> Bank:
+    """A bank of all examples, copies and conflicts included. Raises ExemplarError, CheckpointError."""
+    items = read(examples, settings.max_pixels, settings.exemplars.skip_bad_exemplars).items
+    backbone = backbones.load(settings.backbone, LoadedBefore(settings.cache))
+    by = Enrolment(backbone, settings.embedding, settings.exemplars, settings.cache)
+    bank, _ = enrol(items, by)
+    return bank
+
+
+def add(
+    bank: Bank,
+    given: Additions,
+    models: tuple[Path | None, str, str],
+    cache: Path | None = None,
+    exemplar_mask: str = ExemplarOptions().exemplar_mask,
+) -> Bank:
+    """The bank with more exemplars; nothing else is described again. models: weight file, device and
+    precision for the bank's backbone. cache: the folder that remembers descriptions. exemplar_mask: as
+    for ``build``; what is looked for in a photo is what the bank's exemplars of its class show. Raises
+    ExemplarError, CheckpointError, UsageError."""
+    how = ExemplarOptions(exemplar_mask)
+    if bank.space is None:
+        raise UsageError("the bank has no space.")
+    items = _items(given)
+    options, embedding = options_of(bank.space, *models)
+    backbone = backbones.load(options, LoadedBefore(cache))
+    require_space(bank, space_of(backbone, embedding), "the bank")
+    if how.exemplar_mask == "auto":
+        items = find_masks(items, Enrolment(backbone, embedding, how, cache), bank)
+    rows = describe(backbone, items, embedding, Store(cache, kinds.EXEMPLARS))
+    return extended(bank, rows, [item.label for item in items])
+
+
+def remove(bank: Bank, names: Sequence[str]) -> Bank:
+    """The bank without the named exemplars. Raises UsageError for an unknown name and ExemplarError
+    where no positive is left."""
+    known = {*bank.positives.names, *bank.negatives.names}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise UsageError(f"the bank has no exemplar {unknown[0]!r}.", "See `searchdet bank show`.")
+    gone = set(names)
+    kept = [i for i, name in enumerate(bank.positives.names) if name not in gone]
+    if not kept:
+        raise ExemplarError("no positive exemplar would be left.", "Build a new bank instead.")
+    classes, numbers = indexed([bank.classes[bank.labels[i]] for i in kept])
+    against = [i for i, name in enumerate(bank.negatives.names) if name not in gone]
+    return replace(
+        bank,
+        classes=classes,
+        positives=bank.positives.take(kept),
+        labels=numbers,
+        negatives=bank.negatives.take(against),
+    )
+
+
+def facts(bank: Bank) -> dict[str, Any]:
+    """What a bank holds, as JSON values."""
+    rows = [
+        {"label": bank.classes[c], **asdict(o)}
+        for c, o in zip(bank.labels, bank.positives.origins, strict=True)
+    ]
+    rows += [{"label": None, **asdict(o)} for o in bank.negatives.origins]
+    space = asdict(bank.space) if bank.space else {}
+    return {"space": space, **bank.describe(), "exemplars": rows}
+
+
+def audit_facts(bank: Bank) -> dict[str, Any]:
+    """Findings about every exemplar, and for each class what its threshold would be."""
+    if bank.space is None:
+        raise UsageError("the bank has no space.")
+    shape, context, default = backbones.rule_of(bank.space.backbone)
+    options = ScoringOptions(shape_weight=shape, context_weight=context)
+    found = thresholds(bank.distinct(), options, default)
+    return {
+        "exemplars": [item.to_json() for item in audit(bank)],
+        "classes": [item.to_json() for item in found],
+    }
+
+
+def audit_lines(found: dict[str, Any]) -> list[str]:
+    """``audit_facts`` for a person."""
+    out = [f"{'own':>6} {'next':>6} {'effect':>7}  example"]
+    for row in found["exemplars"]:
+        numbers = [_cell(row[name]) for name in ("own", "nearest_cosine", "effect")]
+        notes = [flag.replace("_", " ") for flag in row["flags"]]
+        if row["twin"]:
+            notes[notes.index("duplicate")] = f"duplicate of {row['twin']}"
+        elif row["flags"] and row["nearest"]:
+            notes.append(f"next: {row['nearest']}")
+        said = f"  <- {', '.join(notes)}" if notes else ""
+        side = row["label"] or "(negative)"
+        out.append(f"{numbers[0]:>6} {numbers[1]:>6} {numbers[2]:>7}  {side}: {row['name']}{said}")
+    out += ["", f"{'least':>6} {'recall':>18} {'precision':>18}  class"]
+    for row in found["classes"]:
+        shares = [_interval(row[name]) for name in ("recall", "precision")]
+        verdict = {True: "", False: "  <- these folders do not separate", None: "  <- too few to say"}
+        said = verdict[row["separates"]]
+        out.append(f"{row['score']:6.3f} {shares[0]:>18} {shares[1]:>18}  {row['label']}{said}")
+    out.append("")
+    out.append("own: cosine to its class without it; next: largest cosine to what is not its class")
+    out.append("effect: what the others of its class gain if it is left out")
+    out.append("recall, precision: of the examples themselves, left out in turn, with 95 % intervals")
+    return out
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _interval(value: dict[str, Any] | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value['share']:.2f} ({value['low']:.2f}-{value['high']:.2f})"
+
+
+def _items(given: Additions) -> list[Exemplar]:
+    found = []
+    if given.positive is not None:
+        label, path = given.positive
+        found += exemplars.find_file(path, f"{label}/{path.name}", label)
+    for path in given.negatives:
+        found += exemplars.find_file(path, f"negative/{path.name}", None)
+    items = exemplars.load(found)
+    if given.from_record is not None:
+        items.append(_candidate(*given.from_record, given.label, given.image))
+    return items
+
+
+def _candidate(path: Path, number: int, label: str | None, image: Path | None) -> Exemplar:
+    """A candidate of a record as an exemplar."""
+    try:
+        record = read_json(path)
+    except (ValueError, OSError) as error:
+        raise UsageError(f"--from-record {path}: {error}.") from error
+    if record is None:
+        raise UsageError(f"--from-record {path}: no such file.")
+    every = [*record["detections"], *record["rejected"]]
+    chosen = [item for item in every if item.get("id") == number]
+    if not chosen:
+        raise UsageError(f"--from-record {path}: has no candidate with id {number}.")
+    where = image or Path(record["image"])
+    if not where.is_file():
+        raise UsageError(f"the record's image {where} is not there.", "Name it: --image FILE.")
+    loaded = read_image(where)
+    if loaded.sha256 != record["sha256"]:
+        raise UsageError(f"{where} is not the image of the record.", "Name that: --image FILE.")
+    try:
+        mask = rle.decode([chosen[0]["segmentation"]], (loaded.height, loaded.width))[0]
+    except DAMAGE as error:
+        raise damaged(record["image"], error) from error
+    name = f"{record['image']}#{number}"
+    return Exemplar(name, label, loaded.pixels, mask, "record", loaded.sha256)

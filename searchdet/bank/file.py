@@ -1,0 +1,90 @@
+"""A bank as one safetensors file: saved, loaded, and refused where it does not fit."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import DAMAGE, ExemplarError
+from ..storage import files, tensors
+from .types import Bank, Origin, Rows, Space, require_text, space_from
+
+SCHEMA = "searchdet.bank/1"
+_SIDES = ("positives", "negatives")
+_PARTS = ("vectors", "contexts", "outlines")
+
+
+def save(bank: Bank, path: Path) -> None:
+    """Write a bank with its space. Raises OutputError; ValueError for a bank without a space."""
+    if bank.space is None:
+        raise ValueError("a bank without a space cannot be saved")
+    sides = {name: getattr(bank, name) for name in _SIDES}
+    arrays = {f"{n}.{part}": getattr(rows, part) for n, rows in sides.items() for part in _PARTS}
+    arrays["labels"] = bank.labels
+    facts = {
+        "schema": SCHEMA,
+        "classes": list(bank.classes),
+        "space": asdict(bank.space),
+        "origins": {name: [asdict(o) for o in rows.origins] for name, rows in sides.items()},
+    }
+    files.write_bytes(path, tensors.pack(arrays, facts))
+
+
+def load(path: Path) -> Bank:
+    """Read a bank. Raises ExemplarError for anything that is not a sound bank file."""
+    try:
+        arrays, facts = tensors.read(path)
+        if facts.get("schema") != SCHEMA:
+            raise tensors.TensorFileError(f"its schema is {facts.get('schema')!r}, not {SCHEMA}")
+        return _bank(arrays, facts)
+    except OSError as error:
+        raise ExemplarError(
+            f"--bank {path}: cannot be read ({error.strerror}).", "Make it with `searchdet bank build`."
+        ) from error
+    except (tensors.TensorFileError, *DAMAGE) as error:
+        raise ExemplarError(
+            f"--bank {path}: {error}.", "Make it again with `searchdet bank build`."
+        ) from error
+
+
+def require_space(bank: Bank, space: Space, name: str) -> None:
+    """Raise ExemplarError, saying what differs, unless the bank's vectors live in ``space``."""
+    differs = space.differences(bank.space) if bank.space else ["its space is unknown"]
+    if differs:
+        raise ExemplarError(
+            f"{name}: was made with other models or settings ({'; '.join(differs)}).",
+            "Use the same ones, or build the bank again.",
+        )
+
+
+def _bank(arrays: tensors.Arrays, facts: dict[str, Any]) -> Bank:
+    sides = {name: _rows(arrays, facts["origins"][name], name) for name in _SIDES}
+    space = space_from(facts["space"])
+    if space.dim != sides["positives"].vectors.shape[1]:
+        raise ValueError("its vectors have another dimension than its space")
+    classes = tuple(facts["classes"])
+    for name in classes:
+        require_text(name)
+    if arrays["labels"].dtype != np.int64 or arrays["labels"].ndim != 1:
+        raise ValueError("its labels are no whole numbers")
+    return Bank(classes, labels=arrays["labels"], space=space, **sides)
+
+
+def _rows(arrays: tensors.Arrays, origins: list[dict[str, str]], name: str) -> Rows:
+    vectors, contexts, outlines = (arrays[f"{name}.{part}"] for part in _PARTS)
+    for array in (vectors, contexts, outlines):
+        if array.dtype != np.float32 or array.ndim != 2:
+            raise ValueError(f"its {name} are no float32 rows")
+    if not np.isfinite(vectors).all() or not np.isfinite(contexts).all() or np.isinf(outlines).any():
+        raise ValueError(f"its {name} hold NaN or infinity")
+    length = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    if not np.allclose(length, 1, atol=1e-4):
+        raise ValueError(f"its {name} are not of unit length")
+    found = tuple(Origin(**item) for item in origins)
+    for item in found:
+        for text in asdict(item).values():
+            require_text(text)
+    return Rows(vectors, contexts, outlines, found)

@@ -1,0 +1,206 @@
+"""The bank: exemplar vectors with their provenance, and the prototypes that stand for classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..embeddings import l2_normalize
+from ..errors import UsageError
+from ..masks import shape as outline
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """What makes vectors comparable: two spaces whose fields differ have nothing to do with each other.
+
+    weights: SHA-256 of the weight file, None for the embedded backbone.
+    """
+
+    backbone: str
+    weights: str | None
+    preprocessing: str
+    pooling: str
+    dim: int
+
+    def differences(self, other: Space) -> list[str]:
+        """Sentences like ``backbone is a here and b there``; empty for one and the same space."""
+        mine, theirs = asdict(self), asdict(other)
+        names = [item.name for item in fields(self) if mine[item.name] != theirs[item.name]]
+        return [f"{name} is {mine[name]} here and {theirs[name]} there" for name in names]
+
+
+def require_text(value: Any) -> None:
+    """Raise TypeError or ValueError for what is no text, or none that a file name can hold."""
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    value.encode("utf-8", "surrogateescape")
+
+
+def space_from(values: Any) -> Space:
+    """The space of JSON values. Raises TypeError or ValueError for others."""
+    space = Space(**values)
+    for text in (space.backbone, space.preprocessing, space.pooling, space.weights or ""):
+        require_text(text)
+    if not isinstance(space.dim, int) or space.dim < 1:
+        raise ValueError(f"its space is {values}")
+    return space
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an exemplar comes from: its name, the SHA-256 of its image, how its mask was found, and a
+    digest of the mask."""
+
+    name: str
+    sha256: str = ""
+    mask_source: str = "whole"
+    mask: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Exemplars of one side, N: vectors (N, D) float32, unit length; contexts (N, D) of what surrounds
+    each in its photo, zero rows where nothing does; outlines (N, S), NaN rows where the shape is not
+    known; and the origin of each row."""
+
+    vectors: FloatArray
+    contexts: FloatArray
+    outlines: FloatArray
+    origins: tuple[Origin, ...]
+
+    def __post_init__(self) -> None:
+        count = len(self.origins)
+        if self.vectors.ndim != 2 or self.contexts.shape != self.vectors.shape:
+            raise ValueError(f"vectors {self.vectors.shape}, contexts {self.contexts.shape} differ")
+        if len(self.vectors) != count or self.outlines.shape != (count, outline.DIM):
+            raise ValueError(f"{count} origins, outlines {self.outlines.shape} differ")
+
+    def __len__(self) -> int:
+        return len(self.origins)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(item.name for item in self.origins)
+
+    def take(self, rows: Sequence[int] | IntArray) -> Rows:
+        """The chosen rows, in that order."""
+        at = np.asarray(rows, np.int64)
+        origins = tuple(self.origins[i] for i in at)
+        return Rows(self.vectors[at], self.contexts[at], self.outlines[at], origins)
+
+
+def plain_rows(vectors: FloatArray, origins: Sequence[Origin]) -> Rows:
+    """Rows of which only the vectors are known."""
+    unknown = np.full((len(origins), outline.DIM), np.nan, np.float32)
+    return Rows(vectors, np.zeros_like(vectors), unknown, tuple(origins))
+
+
+def join(parts: Sequence[Rows]) -> Rows:
+    """The rows of all parts, one after another."""
+    return Rows(
+        np.concatenate([part.vectors for part in parts]),
+        np.concatenate([part.contexts for part in parts]),
+        np.concatenate([part.outlines for part in parts]),
+        tuple(item for part in parts for item in part.origins),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Bank:
+    """All exemplars.
+
+    classes: sorted names; positives with labels (P,), index into classes; negatives. Every class has at
+    least one row. space: where the vectors come from.
+    """
+
+    classes: tuple[str, ...]
+    positives: Rows
+    labels: IntArray
+    negatives: Rows
+    space: Space | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.positives) != len(self.labels):
+            raise ValueError("positives and labels differ in length")
+        if set(self.labels.tolist()) != set(range(len(self.classes))):
+            raise ValueError("a class has no exemplar")
+        if self.positives.vectors.shape[1] != self.negatives.vectors.shape[1]:
+            raise ValueError("positives and negatives differ in dimension")
+
+    @property
+    def dim(self) -> int:
+        return int(self.positives.vectors.shape[1])
+
+    def prototypes(self) -> FloatArray:
+        """(C, D): per class the unit vector of the mean of its unit vectors."""
+        rows = self.positives.vectors
+        means = [rows[self.labels == c].mean(axis=0) for c in range(len(self.classes))]
+        return l2_normalize(np.stack(means))
+
+    def by_class(self) -> dict[str, FloatArray]:
+        """The vectors of each class's exemplars, by its name."""
+        rows = self.positives.vectors
+        return {name: rows[self.labels == c] for c, name in enumerate(self.classes)}
+
+    @property
+    def knows_shapes(self) -> bool:
+        """Whether every class has an exemplar whose outline is known: else shapes are not compared."""
+        known = ~np.isnan(self.positives.outlines[:, 0])
+        return set(self.labels[known].tolist()) == set(range(len(self.classes)))
+
+    def distinct(self) -> Bank:
+        """Without repeated vectors of one class or side (the first stays), so that a file that is there
+        twice weighs as one."""
+        first = _first(np.column_stack([self.labels, self.positives.vectors]))
+        return replace(
+            self,
+            positives=self.positives.take(first),
+            labels=self.labels[first],
+            negatives=self.negatives.take(_first(self.negatives.vectors)),
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Counts by class, as JSON values."""
+        counts = {name: int((self.labels == c).sum()) for c, name in enumerate(self.classes)}
+        return {"classes": counts, "negative": len(self.negatives)}
+
+
+def indexed(labels: Sequence[str]) -> tuple[tuple[str, ...], IntArray]:
+    """Class names, sorted, and the index (N,) of each label among them."""
+    classes = tuple(sorted(set(labels)))
+    return classes, np.asarray([classes.index(label) for label in labels], np.int64)
+
+
+def extended(bank: Bank, rows: Rows, labels: Sequence[str | None]) -> Bank:
+    """The bank with more rows; label None makes a negative. Raises UsageError for a known name."""
+    known = {*bank.positives.names, *bank.negatives.names}
+    twice = [name for name in rows.names if name in known]
+    if twice:
+        raise UsageError(f"the bank has an exemplar {twice[0]!r} already.", "Rename the file.")
+    mine = [i for i, label in enumerate(labels) if label is not None]
+    theirs = [i for i, label in enumerate(labels) if label is None]
+    names = [bank.classes[c] for c in bank.labels] + [str(labels[i]) for i in mine]
+    classes, numbers = indexed(names)
+    return replace(
+        bank,
+        classes=classes,
+        positives=join([bank.positives, rows.take(mine)]),
+        labels=numbers,
+        negatives=join([bank.negatives, rows.take(theirs)]),
+    )
+
+
+def _first(rows: npt.NDArray[Any]) -> list[int]:
+    """The first of each distinct row, ascending."""
+    if not len(rows):
+        return []
+    _, index = np.unique(rows, axis=0, return_index=True)
+    return sorted(int(i) for i in index)

@@ -1,0 +1,143 @@
+"""Many images: one record each. Failures are recorded, not fatal; what is done is not redone."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..detector import Detector
+from ..errors import EmbeddingError, ImageError, ResourceError, SearchdetError, lacks_memory, no_memory
+from ..images.inputs import Query
+from ..images.read import LoadedImage, decode, digest, read_bytes
+from ..output.folder import Output
+from ..output.pictures import Heat
+from ..records.record import ImageRecord, failed
+
+AHEAD = 1
+"""Images that are read and decoded while the models work on one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The record of one image as JSON values, how long the image took in seconds, and whether it was
+    there already."""
+
+    record: dict[str, Any]
+    seconds: float
+    known: bool = False
+
+
+@dataclass(slots=True)
+class Tally:
+    """How a run went: images by status, and seconds by image. No record stays in memory."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    known: int = 0
+
+    def add(self, result: Result) -> None:
+        """Count one more."""
+        status = result.record["status"]
+        self.counts[status] = self.counts.get(status, 0) + 1
+        self.known += result.known
+        if not result.known:
+            self.seconds[result.record["image"]] = round(result.seconds, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """An image that is read: its pixels, or the record that is there already, or why it failed."""
+
+    query: Query
+    sha256: str = ""
+    image: LoadedImage | None = None
+    known: dict[str, Any] | None = None
+    error: SearchdetError | None = None
+
+
+def run(detector: Detector, queries: Iterable[Query], output: Output | None) -> Iterator[Result]:
+    """Detect in each image, in order, and save as it goes; the next image is read meanwhile.
+
+    An image that fails gives a failed record. One whose record is in the output folder with the same
+    content and settings is not searched again. Raises OutputError.
+    """
+    for prepared in _ahead(detector, queries, output):
+        yield _finish(detector, prepared, output)
+
+
+def one(detector: Detector, query: Query, output: Output | None) -> Result:
+    """``run`` for a single image."""
+    return _finish(detector, _prepare(detector, query, output), output)
+
+
+def fail(query: Query, error: SearchdetError, sha256: str, output: Output | None) -> Result:
+    """Record an image as failed. Raises OutputError."""
+    record = failed(query.name, error, sha256)
+    if output is not None:
+        output.save(record, None, query.path)
+    return Result(record.to_json(), 0.0)
+
+
+def _ahead(detector: Detector, queries: Iterable[Query], output: Output | None) -> Iterator[_Prepared]:
+    waiting: deque[Future[_Prepared]] = deque()
+    with ThreadPoolExecutor(1, "searchdet-reader") as pool:
+        try:
+            for query in queries:
+                waiting.append(pool.submit(_prepare, detector, query, output))
+                if len(waiting) > AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _prepare(detector: Detector, query: Query, output: Output | None) -> _Prepared:
+    sha256 = ""
+    try:
+        data = read_bytes(query.path)
+        sha256 = digest(data)
+        if output is not None:
+            known = output.known(query.name, sha256, detector.judge.fingerprint)
+            if known is not None:
+                return _Prepared(query, sha256, known=known)
+        return _Prepared(query, sha256, decode(query.path, data, detector.settings.max_pixels))
+    except ImageError as error:
+        return _Prepared(query, sha256, error=error)
+    except Exception as error:
+        if lacks_memory(error):
+            return _Prepared(query, sha256, error=no_memory(query.path))
+        raise
+
+
+def _detect(
+    detector: Detector, image: LoadedImage, name: str, heat: bool
+) -> tuple[ImageRecord, Heat | None]:
+    if heat:
+        return detector.detect_with_heat(image, name)
+    return detector.detect_loaded(image, name), None
+
+
+def _finish(detector: Detector, prepared: _Prepared, output: Output | None) -> Result:
+    query, image, started = prepared.query, prepared.image, time.monotonic()
+    if prepared.known is not None:
+        return Result(prepared.known, 0.0, known=True)
+    if prepared.error is not None or image is None:
+        error = prepared.error or ImageError("decode", f"{query.path}: was not read.")
+        return fail(query, error, prepared.sha256, output)
+    try:
+        record, heat = _detect(detector, image, query.name, output is not None and output.wants_heat)
+        if output is not None:
+            output.save(record, image, query.path, heat)
+    except (ImageError, EmbeddingError, ResourceError) as error:
+        return fail(query, error, image.sha256, output)
+    except Exception as error:
+        if lacks_memory(error):
+            return fail(query, no_memory(query.path), image.sha256, output)
+        raise
+    return Result(record.to_json(), time.monotonic() - started)

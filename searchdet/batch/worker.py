@@ -1,0 +1,161 @@
+"""Detection in a process of its own, which is ended and replaced where an image takes too long or takes
+the process down."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+from ..bank.build import Examples
+from ..commands import logs
+from ..detector import Detector, Settings
+from ..errors import ResourceError, SearchdetError, UsageError
+from ..images.inputs import Query
+from ..output.folder import Output
+from . import runner as batch
+from .runner import Result
+
+STOP_SECONDS = 5.0
+_CLOSED = (EOFError, BrokenPipeError, ConnectionResetError)
+"""What a pipe raises whose other end is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What the process is made with. It is sent to it, so it holds plain values only."""
+
+    examples: Examples
+    settings: Settings
+    output: Output | None
+    level: int = logging.WARNING
+
+
+class Worker:
+    """One process that loads the models and takes image after image."""
+
+    def __init__(self, job: Job, timeout: float) -> None:
+        if not (math.isfinite(timeout) and timeout > 0):
+            raise UsageError(f"--timeout {timeout} must be a number of seconds above 0.")
+        self._job = job
+        self._timeout = timeout
+        self._process: Any = None
+        self._pipe: Connection | None = None
+
+    def start(self) -> dict[str, Any]:
+        """Load the models; gives what a run says of them. Raises what ``Detector.build`` raises."""
+        return self._open()[1]
+
+    def _open(self) -> tuple[Connection, dict[str, Any]]:
+        context = multiprocessing.get_context("spawn")
+        pipe, theirs = context.Pipe()
+        self._pipe = pipe
+        self._process = context.Process(target=_work, args=(theirs, self._job), daemon=True)
+        self._process.start()
+        theirs.close()
+        try:
+            kind, value = pipe.recv()
+        except _CLOSED as error:
+            code = self._ended()
+            raise ResourceError(f"the worker process ended while it loaded (exit {code}).") from error
+        if kind == "error":
+            raise value
+        return pipe, value
+
+    def run(self, queries: Iterable[Query]) -> Iterator[Result]:
+        """As ``batch.run``. An image over time is recorded as ``timeout``, one that ends the process as
+        ``crash``, and the next goes to a new process."""
+        try:
+            for query in queries:
+                yield self._one(query)
+        finally:
+            self._ended()
+
+    def _one(self, query: Query) -> Result:
+        pipe = self._pipe or self._open()[0]
+        try:
+            pipe.send(query)
+            if not pipe.poll(self._timeout):
+                self._ended()
+                error = Overdue(f"{query.path}: took longer than {self._timeout:g} s.")
+                return batch.fail(query, error, "", self._job.output)
+            kind, value = pipe.recv()
+        except _CLOSED:
+            code = self._ended()
+            crash = Crashed(f"{query.path}: ended the process that searched it (exit {code}).")
+            return batch.fail(query, crash, "", self._job.output)
+        if kind == "error":
+            raise value
+        result: Result = value
+        return result
+
+    def _ended(self) -> int | None:
+        """End the process, if there is one; its exit code."""
+        process, pipe, self._process, self._pipe = self._process, self._pipe, None, None
+        if pipe is not None:
+            pipe.close()
+        if process is None:
+            return None
+        process.join(0.2)
+        if process.is_alive():
+            process.kill()
+        process.join(STOP_SECONDS)
+        code: int | None = process.exitcode
+        return code
+
+
+class Overdue(ResourceError):
+    """An image took longer than it may."""
+
+    code = "timeout"
+
+
+class Crashed(ResourceError):
+    """An image took its process down."""
+
+    code = "crash"
+
+
+def _work(pipe: Connection, job: Job) -> None:
+    """The process: models once, then image after image until the pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    logs.to_stderr(job.level)
+    with contextlib.suppress(*_CLOSED):  # by the parent
+        _serve(pipe, job)
+
+
+def _serve(pipe: Connection, job: Job) -> None:
+    """Raises one of _CLOSED where the pipe closes; whatever else the system refuses is sent."""
+    try:
+        detector = Detector.build(job.examples, job.settings, defer=False)  # loading is no image's time
+        if job.output is not None:
+            job.output.preview(detector.gathered.shown)
+    except (SearchdetError, OSError) as error:
+        pipe.send(("error", error))
+        return
+    pipe.send(("ready", detector.said()))
+    while True:
+        query = pipe.recv()
+        try:
+            result = batch.one(detector, query, job.output)
+        except (SearchdetError, OSError) as error:
+            pipe.send(("error", error))
+            return
+        pipe.send(("done", result))
+
+
+def _end_with_parent() -> None:
+    """Wait for the parent and end with it, whatever an image is doing."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,0 +1,1 @@
+"""The commands, a file each; all printing is in them and in console.py."""

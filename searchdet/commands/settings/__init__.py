@@ -1,0 +1,1 @@
+"""Settings files: what sets the options beside flags and variables."""

@@ -1,0 +1,1 @@
+"""Is everything sound: environment, folders, weight files, and what networks compute."""

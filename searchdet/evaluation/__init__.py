@@ -1,0 +1,1 @@
+"""Records against a ground truth: COCO figures, proposal recall, best thresholds."""

@@ -1,0 +1,1 @@
+"""Which images are meant, and the one reader of image files."""

@@ -1,0 +1,1 @@
+"""Regions of many images in one folder, to be searched with any exemplars."""

@@ -1,0 +1,94 @@
+"""What the index commands do: describe a folder of images once, and search it with exemplars."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from .. import backbones, proposals
+from ..bank import file as bankfile
+from ..bank.build import Enrolment, Examples, gather, read, settle
+from ..bank.describe import options_of, space_of
+from ..decision import Judge, Own, Searched, make_judge
+from ..detector import Settings, choose_proposals, model_facts, searched
+from ..errors import (
+    EmbeddingError,
+    ImageError,
+    ResourceError,
+    SearchdetError,
+    UsageError,
+    lacks_memory,
+    no_memory,
+)
+from ..images.inputs import Query
+from ..images.read import read_image
+from ..regions.cache import Packed, Remembered
+from ..regions.describe import Describer
+from ..storage import kinds
+from ..storage.cache import Store
+from ..weights.loaded import LoadedBefore
+from . import file as index
+from .file import Index
+
+
+class Indexer:
+    """Models that describe images for an index. Make it once; it loads what is needed when needed."""
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.proposals.prompting == "guided":
+            raise UsageError(
+                "--prompting guided needs exemplars, and an index is made without them.",
+                "Leave it out.",
+            )
+        chosen, fallback = choose_proposals(settings.proposals)
+        before = LoadedBefore(settings.cache)
+        backbone = backbones.load(settings.backbone, before)
+        proposer = proposals.load(chosen, settings.backbone.device, settings.backbone.precision, before)
+        describer = Describer(backbone, proposer, settings.proposals, settings.embedding)
+        self.failed: list[tuple[str, SearchdetError]] = []
+        self._remembered = Remembered(describer, Store(settings.cache, kinds.REGIONS))
+        self._space = space_of(backbone, settings.embedding)
+        self._models = model_facts(backbone, proposer, settings, fallback)
+        self._max_pixels = settings.max_pixels
+
+    def write(self, path: Path, queries: Iterable[Query]) -> int:
+        """Index images into a folder and return how many regions there are. An image that cannot be
+        used is left out and stands in ``failed``. Raises OutputError."""
+        made = (self._describe(query) for query in queries)
+        return index.write(path, (m for m in made if m is not None), self._space, self._models)
+
+    def _describe(self, query: Query) -> tuple[Searched, Packed] | None:
+        try:
+            image = read_image(query.path, self._max_pixels)
+            packed = self._remembered.packed(image.pixels, image.sha256)
+        except (ImageError, EmbeddingError, ResourceError) as error:
+            self.failed.append((query.name, error))
+            return None
+        except Exception as error:
+            if not lacks_memory(error):
+                raise
+            self.failed.append((query.name, no_memory(query.path)))
+            return None
+        return searched(image, query.name), packed
+
+
+def judge_for(found: Index, examples: Examples, settings: Settings, weights: Path | None) -> Judge:
+    """The exemplars as a judge of an index. No model is loaded for a saved bank, nor for exemplars that
+    are remembered. Raises ExemplarError, CheckpointError, UsageError."""
+    given = read(examples, settings.max_pixels, settings.exemplars.skip_bad_exemplars)
+    if given.saved is not None:
+        bankfile.require_space(given.saved, found.space, "--bank")
+        gathered = settle(given.saved, settings.exemplars)
+    else:
+        device, precision = settings.backbone.device, settings.backbone.precision
+        options, embedding = options_of(
+            found.space, weights, device, precision, settings.backbone.allow_unverified
+        )
+        backbone = backbones.load(options, LoadedBefore(settings.cache))
+        by = Enrolment(backbone, embedding, settings.exemplars, settings.cache)
+        differs = found.space.differences(by.space)
+        if differs:
+            raise UsageError(f"the index was made with other models ({'; '.join(differs)}).")
+        gathered = gather(given, by)
+    own = Own(*backbones.rule_of(found.space.backbone))
+    return make_judge(gathered, settings.scoring, settings.suppression, own, found.models)

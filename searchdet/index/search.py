@@ -1,0 +1,95 @@
+"""Exemplars against an index: the best detections of all its images, without touching an image.
+
+One pass of matrix products over all regions bounds what each image can have at best; only images whose
+bound can still matter are scored, decided and suppressed as ``detect`` does it.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from ..bank.types import Bank
+from ..config import ScoringOptions
+from ..decision import Judge
+from ..errors import UsageError
+from ..records.record import ImageRecord
+from ..scoring import class_cosines
+from .file import Index
+
+FloatArray = npt.NDArray[np.float32]
+BLOCK_BYTES = 1 << 21
+"""Of float16 rows that are scored at once: small enough to stay in the processor's cache."""
+SLACK = 2e-3
+"""What rounding of float16 vectors can add to a score."""
+
+
+def search(index: Index, judge: Judge, top: int) -> Iterator[ImageRecord]:
+    """Records of the images that hold the ``top`` best detections, best image first; of all images with
+    a detection where ``top`` is 0. Raises UsageError for rules that no bound exists for."""
+    if judge.rule.scoring.centring != "none":
+        raise UsageError("--centring mean depends on all regions of an image.", "Use `detect`.")
+    if not len(index):
+        return
+    bounds = image_bounds(index, judge.bank, judge.rule.scoring)
+    least = min(item.score for item in judge.rule.thresholds)
+    best: list[float] = []  # a heap of the ``top`` best scores
+    found: list[tuple[float, int, ImageRecord | None]] = []
+    for i in np.argsort(-bounds, kind="stable").tolist():
+        if bounds[i] < least or (top and len(best) == top and best[0] > bounds[i]):
+            break
+        record = _record(index, judge, i)
+        scores = [item.score or 0.0 for item in record.detections]
+        for score in scores if top else ():
+            heapq.heappush(best, score) if len(best) < top else heapq.heappushpop(best, score)
+        if scores:  # without a limit there may be too many records to hold
+            found.append((max(scores), i, record if top else None))
+        if top and len(best) == top:
+            found = [item for item in found if item[0] >= best[0]]
+    for _, i, kept in sorted(found, key=lambda item: (-item[0], index.images[item[1]].image.name)):
+        yield kept or _record(index, judge, i)
+
+
+def _record(index: Index, judge: Judge, row: int) -> ImageRecord:
+    item = index.images[row]
+    return judge.record(item.image, index.regions(item))
+
+
+def image_bounds(index: Index, bank: Bank, options: ScoringOptions) -> FloatArray:
+    """(I,): no region of an image scores higher than this. Shape and context only lower a score, and
+    suppression does so too."""
+    bounds = row_bounds(index.arrays["vectors"], bank, options)
+    starts = np.asarray([item.start for item in index.images], np.int64)
+    counts = np.asarray([item.count for item in index.images], np.int64)
+    made = np.full(len(starts), -np.inf, np.float32)
+    some = counts > 0
+    made[some] = np.maximum.reduceat(bounds, starts[some])
+    return made
+
+
+def row_bounds(vectors: npt.NDArray[np.float16], bank: Bank, options: ScoringOptions) -> FloatArray:
+    """(R,): what the rows (R, D) can score at most, block by block, with one product a block."""
+    import torch
+
+    plain = options.pos_agg == "prototype"
+    wanted = bank.prototypes() if plain else bank.positives.vectors
+    columns = torch.from_numpy(np.concatenate([wanted, bank.negatives.vectors])).T.contiguous()
+    out = np.empty(len(vectors), np.float32)
+    step = max(1, BLOCK_BYTES // (2 * bank.dim))
+    wide = torch.empty(step, bank.dim)
+    with torch.inference_mode():
+        for start in range(0, len(vectors), step):
+            block = torch.from_numpy(vectors[start : start + step])
+            rows = wide[: len(block)].copy_(block)
+            cosines = rows @ columns
+            near, against = cosines[:, : len(wanted)], cosines[:, len(wanted) :]
+            if not plain:
+                near = torch.from_numpy(class_cosines(rows.numpy(), near.numpy(), bank, options))
+            best = near.amax(1)
+            if len(bank.negatives):
+                best = best - options.negative_weight * against.amax(1).clamp(min=0)
+            out[start : start + step] = best.numpy()
+    return np.asarray(out + SLACK, np.float32)

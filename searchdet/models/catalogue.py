@@ -1,0 +1,61 @@
+"""What can be loaded: names, official files, licences, and whether they lie in the models folder."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..backbones import EMBEDDED, SPECS
+from ..proposals.sam import weights as sam
+from ..weights import hub
+from ..weights.folder import models_folder
+from ..weights.loader import Published
+
+SAM = "sam"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One model. file is "" where none is needed. hub: the repository that ``models pull`` takes it
+    from, "" where there is none. size: bytes, 0 where it is not known."""
+
+    name: str
+    kind: str
+    file: str
+    source: str
+    licence: str
+    present: bool
+    hub: str = ""
+    size: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+def published() -> dict[str, tuple[str, Published]]:
+    """(model, identity) of every published file by its name."""
+    known = {item.filename: (spec.name, item) for spec in SPECS.values() for item in spec.published}
+    return known | {item.filename: (SAM, item) for item in sam.PUBLISHED}
+
+
+def entries(folder: Path | None = None) -> list[Entry]:
+    """All backbones and proposers, the embedded ones first; files are looked for in ``folder``."""
+    folder = folder or models_folder()
+    rows = [
+        Entry(EMBEDDED, "backbone", "", "", "Apache-2.0", True),
+        Entry("regions", "proposals", "", "", "Apache-2.0", True),
+    ]
+    for filename, (model, _) in published().items():
+        kind = "proposals" if model == SAM else "backbone"
+        source = sam.SOURCE if model == SAM else SPECS[model].source
+        licence = "Apache-2.0" if model == SAM else SPECS[model].licence
+        file, here = hub.FILES.get(filename), (folder / filename).is_file()
+        if file is None:
+            rows.append(Entry(model, kind, filename, source, licence, here))
+            continue
+        if model != SAM:  # whose files are its authors' own
+            source = file.page
+        rows.append(Entry(model, kind, filename, source, licence, here, file.repo, file.size))
+    return rows

@@ -1,0 +1,249 @@
+"""An output folder: where each result lies, how it is written, and how its records are read again."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import exports
+from ..config import names_of
+from ..errors import OutputError, UsageError
+from ..images.inputs import Query, natural
+from ..images.read import LoadedImage
+from ..records.record import ImageRecord, read_json
+from ..storage import files
+from .pictures import Heat, drawn
+from .render import THUMBNAIL_QUALITY, Picture, encode_jpeg, thumbnail
+
+log = logging.getLogger(__name__)
+
+
+PICTURES = ("overlay", "masks", "crops", "heatmap")
+DRAWN = re.compile(r"(\d{3,}-)?[a-z0-9._-]+\.(png|jpg)")
+"""Names of the files in an image's folder of masks, crops or heat maps."""
+_MAX_NAME = 255
+"""Bytes of a file name on common file systems."""
+
+
+def pictures(text: str) -> tuple[str, ...]:
+    """``overlay,crops`` as names of what to draw; ``none`` is none. Raises UsageError for another."""
+    chosen = names_of(text)
+    for name in chosen:
+        if name not in PICTURES:
+            raise UsageError(f"--save {name!r} is unknown; choose {', '.join(PICTURES)} or none.")
+    return chosen
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """An output folder: ``records/``, ``thumbnails/``, ``exemplars/``, a folder for each of ``save``,
+    dataset files in ``formats``, ``run.json``, and ``sources/`` with the path of each image.
+
+    overwrite: search images again whose record is there, and replace records of other images.
+    """
+
+    folder: Path
+    save_pictures: tuple[str, ...] = ("overlay",)
+    overwrite: bool = False
+    formats: tuple[str, ...] = ("coco",)
+
+    @property
+    def wants_heat(self) -> bool:
+        return "heatmap" in self.save_pictures
+
+    def check(self, queries: list[Query]) -> None:
+        """Fail early: the folder must be writable and must not be read as input. Removes what a killed
+        process left."""
+        files.probe_folder(self.folder)
+        files.sweep(self.folder)
+        inside = files.real(self.folder)
+        for query in queries:
+            if files.real(query.path).is_relative_to(inside):
+                raise UsageError(f"{query.path}: lies in the output folder {self.folder}.")
+        exports.check_names(self.formats, (query.name for query in queries))
+
+    def path(self, kind: str, name: str, suffix: str) -> Path:
+        """The file of an image: its mirrored name below ``kind``. A name that would get too long with
+        the suffix ends in a digest."""
+        whole = self.folder / kind / f"{name}{suffix}"
+        if len(os.fsencode(whole.name)) <= _MAX_NAME:
+            return whole
+        digest = hashlib.sha256(os.fsencode(whole.name)).hexdigest()[:16]
+        cut = os.fsencode(whole.name)[: _MAX_NAME - len(suffix) - 17].decode("utf-8", "ignore")
+        return whole.with_name(f"{cut}-{digest}{suffix}")
+
+    def known(self, name: str, sha256: str, settings: str) -> dict[str, Any] | None:
+        """The record of an image if it is whole, of that content and those settings, and its pictures
+        are there; else None. What is no record is made again. Masks, crops and heat maps always are."""
+        if self.overwrite:
+            return None
+        try:
+            record = read_json(self.path("records", name, ".json"))
+        except (ValueError, OSError) as error:
+            log.warning("The record of %s cannot be read and is made again (%s).", name, error)
+            return None
+        if record is None or record["status"] == "failed" or record["image"] != name:
+            return None
+        if (record["sha256"], record["settings_sha256"]) != (sha256, settings):
+            return None
+        if set(self.save_pictures) - {"overlay"}:
+            return None
+        shown = ("thumbnails", "overlays") if self.save_pictures else ("thumbnails",)
+        return record if all(self.path(kind, name, ".jpg").is_file() for kind in shown) else None
+
+    def save(
+        self,
+        record: ImageRecord,
+        image: LoadedImage | None,
+        source: Path | None = None,
+        heat: Heat | None = None,
+    ) -> None:
+        """Write one record, last of all, and with an image its pictures; older pictures of it go.
+
+        source: the image's file; heat: a map (h, w) of each class. Raises OutputError.
+        """
+        name = record.image
+        path = self.path("records", name, ".json")
+        self._require_same_source(record, source)
+        if path.exists():
+            self._remove_pictures(name)
+        if image is not None:
+            small = encode_jpeg(thumbnail(image.pixels), THUMBNAIL_QUALITY)
+            self._write(self.path("thumbnails", name, ".jpg"), small)
+            for place, data in drawn(self.save_pictures, image.pixels, record, heat):
+                self._write(self.path(place.folder, f"{name}{place.part}", place.suffix), data)
+        if source is not None:
+            self._note_source(name, source)
+        self._write(path, record.to_bytes())
+
+    def _write(self, path: Path, data: bytes) -> None:
+        """A link in the folder must not lead what is written out of it."""
+        if files.leads_out(path, self.folder):
+            raise OutputError(f"{path}: a link leads out of {self.folder}.", "Remove it.")
+        files.write_bytes(path, data)
+
+    def _remove_pictures(self, name: str) -> None:
+        """What was drawn for an older record, so that nothing shows what is no longer so."""
+        for kind in ("thumbnails", "overlays"):
+            files.remove(self.path(kind, name, ".jpg"))
+        for kind in ("masks", "crops", "heatmaps"):
+            folder = self.folder / kind / name
+            if folder.is_dir() and not folder.is_symlink():
+                for path in folder.iterdir():
+                    if DRAWN.fullmatch(path.name):
+                        files.remove(path)
+
+    def _require_same_source(self, record: ImageRecord, source: Path | None) -> None:
+        """An image may change, but two images of one name must not replace each other unseen."""
+        path = self.path("records", record.image, ".json")
+        if self.overwrite or not path.exists():
+            return
+        known = self._source(record.image)
+        if source is not None and known == str(files.real(source)):
+            return
+        try:
+            old = read_json(path, rejected=False)
+        except (ValueError, OSError):
+            return  # damaged, and said so in ``known``
+        if old is None or (record.sha256 and old["sha256"] == record.sha256):
+            return
+        if known is not None or (old["sha256"] and record.sha256):
+            raise OutputError(
+                f"{path}: already holds another image named {record.image}.",
+                "Pass --root to keep both apart, or --overwrite to replace it.",
+            )
+
+    def _source(self, name: str) -> str | None:
+        try:
+            value = json.loads(self.path("sources", name, ".json").read_bytes())
+            return str(value["path"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _note_source(self, name: str, source: Path) -> None:
+        path = str(files.real(source))
+        if self._source(name) != path:
+            self._write(self.path("sources", name, ".json"), files.json_bytes({"path": path}))
+
+    def clear_records(self) -> None:
+        """Make room for the records of another search: the old ones go, with their pictures and noted
+        sources. Raises OutputError where there are some and ``overwrite`` was not asked for."""
+        found = list((self.folder / "records").rglob("*.json"))
+        if found and not self.overwrite:
+            raise OutputError(
+                f"{self.folder}: holds records already.",
+                "Name another folder with -o, or pass --overwrite to replace them.",
+            )
+        for path in found:
+            name = self._image_of(path)
+            self._remove_pictures(name)
+            files.remove(self.path("sources", name, ".json"))
+            files.remove(path)
+
+    def _image_of(self, path: Path) -> str:
+        """The image of a record file: as the record says if it lies where that image's does, else as
+        the file is called."""
+        with contextlib.suppress(ValueError, OSError):
+            record = read_json(path, rejected=False)
+            if record is not None and self.path("records", record["image"], ".json") == path:
+                return str(record["image"])
+        return path.relative_to(self.folder / "records").with_suffix("").as_posix()
+
+    def preview(self, shown: Sequence[Picture]) -> None:
+        """Show the exemplars: ``exemplars/<name>.jpg``, written only where it is not there already."""
+        for item in shown:
+            path = self.path("exemplars", item.name, ".jpg")
+            if not _holds(path, item.jpeg):
+                self._write(path, item.jpeg)
+
+    def finish(self, run: dict[str, Any]) -> None:
+        """Write ``run.json``, and rebuild the dataset files from all records of the folder; again where
+        another process added records meanwhile, so that the last to finish leaves them all.
+
+        ``run.json`` comes first: a record that cannot be exported must not hide how the run went.
+        """
+        files.write_json(self.folder / "run.json", run)
+        if not self.formats or not (self.folder / "records").is_dir():
+            return
+        listed = None
+        while listed != (listed := self._listing()):
+            found = read_records(self.folder, rejected=False)
+            exports.write(self.folder, found, exports.Options(self.formats))
+
+    def _listing(self) -> list[tuple[str, int, int]]:
+        found = []
+        for path in (self.folder / "records").rglob("*.json"):
+            with contextlib.suppress(FileNotFoundError):  # replaced this moment
+                stat = path.stat()
+                found.append((path.as_posix(), stat.st_mtime_ns, stat.st_size))
+        return sorted(found)
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    try:
+        return path.read_bytes() == data
+    except OSError:
+        return False
+
+
+def read_records(folder: Path, rejected: bool = True) -> Iterator[dict[str, Any]]:
+    """The records of an output folder, one by one in natural order; what is no record is left out with
+    a WARNING. rejected: as for ``read_json``. Raises UsageError where there is no such folder."""
+    if not (folder / "records").is_dir():
+        raise UsageError(f"{folder}: has no folder `records`.", "Name an output folder of `detect`.")
+    for path in sorted((folder / "records").rglob("*.json"), key=natural):
+        try:
+            record = read_json(path, rejected)
+        except (ValueError, OSError) as error:
+            log.warning("%s is left out: %s", path, error)
+            continue
+        if record is not None:
+            yield record

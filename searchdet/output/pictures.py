@@ -1,0 +1,58 @@
+"""What ``--save`` draws of one image: overlay, masks, crops, heat maps; as bytes with their place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..masks import rle
+from ..records.record import Candidate, ImageRecord
+from ..storage.files import slug
+from .render import encode_jpeg, encode_png, heatmap, overlay
+
+UInt8Array = npt.NDArray[np.uint8]
+Heat = Mapping[str, npt.NDArray[np.float32]]
+"""For each class (h, w): how much each cell of the image looks like it."""
+MARGIN = 0.1
+"""Of a crop around the box of its mask, as a share of the box."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a picture goes: folder, what is added to the image's name, and the suffix."""
+
+    folder: str
+    part: str
+    suffix: str
+
+
+def drawn(
+    wanted: tuple[str, ...], image: UInt8Array, record: ImageRecord, heat: Heat | None
+) -> Iterator[tuple[Place, bytes]]:
+    """Pictures of the detections of a record on its (H, W, 3) image."""
+    if "overlay" in wanted:
+        yield Place("overlays", "", ".jpg"), encode_jpeg(overlay(image, record))
+    for item in record.detections:
+        part = f"/{item.id:03}-{slug(item.label or '')}"
+        if "masks" in wanted:
+            mask = rle.decode([item.segmentation], image.shape[:2])[0]
+            yield Place("masks", part, ".png"), encode_png(mask.astype(np.uint8) * 255)
+        if "crops" in wanted:
+            yield Place("crops", part, ".png"), encode_png(cut_out(image, item))
+    for label, values in (heat or {}).items():
+        yield Place("heatmaps", f"/{slug(label)}", ".jpg"), encode_jpeg(heatmap(image, values, label))
+
+
+def cut_out(image: UInt8Array, item: Candidate) -> UInt8Array:
+    """(h, w, 4): the detection with a margin around it; transparent outside its mask, so that it can be
+    an example."""
+    height, width = image.shape[:2]
+    x0, y0, x1, y1 = item.bbox
+    across, down = MARGIN * (x1 - x0), MARGIN * (y1 - y0)
+    rows = slice(int(max(0, y0 - down)), int(min(height, y1 + down + 1)))
+    columns = slice(int(max(0, x0 - across)), int(min(width, x1 + across + 1)))
+    mask = rle.decode([item.segmentation], (height, width))[0][rows, columns]
+    return np.dstack([image[rows, columns], mask.astype(np.uint8) * 255])

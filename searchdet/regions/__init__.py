@@ -1,0 +1,1 @@
+"""Regions of an image: proposals with their embeddings, remembered by content."""

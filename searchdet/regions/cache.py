@@ -1,0 +1,181 @@
+"""Regions of an image, kept by content: what SAM and the backbone computed once is not computed again.
+
+The key names everything that regions depend on: image, models, their weights and settings, and the form
+of the entry. Exemplars and thresholds are not among them, except for guided prompting.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..bank.describe import space_of
+from ..bank.types import Bank
+from ..config import ProposalOptions, ScoringOptions
+from ..embeddings import Descriptors, MaskEmbeddings, l2_normalize
+from ..masks import rle
+from ..masks import shape as outline
+from ..proposals import Proposals
+from ..storage.cache import Store, key_of
+from ..storage.tensors import Arrays
+from ..version import __version__
+from .describe import Describer, Regions, Seen
+
+FORM = 1
+UInt8Array = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Regions of one image as arrays with the facts about them, as they lie on disk: vectors, contexts
+    and outlines as float16, masks run-length encoded."""
+
+    arrays: Arrays
+    facts: dict[str, Any]
+
+
+def pack(regions: Regions) -> Packed:
+    """What is kept of N regions."""
+    found, described = regions.proposals, regions.described
+    counts = [code["counts"].encode("ascii") for code in found.rles]
+    arrays: Arrays = {
+        "vectors": described.embedded.vectors.astype(np.float16),
+        "contexts": described.contexts.astype(np.float16),
+        "outlines": described.outlines.astype(np.float16),
+        "valid": described.embedded.valid,
+        "subcell": described.embedded.subcell,
+        "boxes": found.boxes,
+        "quality": found.quality,
+        "counts": np.frombuffer(b"".join(counts), np.uint8),
+        "offsets": np.cumsum([0, *(len(text) for text in counts)], dtype=np.int64),
+    }
+    facts = {"size": list(found.size), "removed": dict(found.removed), "facts": dict(found.facts)}
+    # through JSON, so that what was just made and what was read from disk are the same values
+    return Packed(arrays, json.loads(json.dumps(facts, sort_keys=True)))
+
+
+def unpack(packed: Packed) -> Regions:
+    """The regions; vectors are unit length again. Raises one of DAMAGE for what ``pack`` never made."""
+    arrays, facts = packed.arrays, packed.facts
+    size = _sound_size(packed)
+    text, ends = arrays["counts"].tobytes(), arrays["offsets"].tolist()
+    rles = tuple({"size": list(size), "counts": text[a:b].decode("ascii")} for a, b in pairwise(ends))
+    quality = np.asarray(arrays["quality"])
+    boxes, removed = np.asarray(arrays["boxes"]), facts["removed"]
+    found = Proposals(size, boxes, quality, rles, removed, facts["facts"])
+    embedded = MaskEmbeddings(
+        l2_normalize(arrays["vectors"]), np.asarray(arrays["valid"]), np.asarray(arrays["subcell"])
+    )
+    contexts = l2_normalize(arrays["contexts"])
+    return Regions(found, Descriptors(embedded, contexts, arrays["outlines"].astype(np.float32)))
+
+
+_FORMS: dict[str, tuple[Any, tuple[int, ...]]] = {
+    "outlines": (np.float16, (outline.DIM,)),
+    "boxes": (np.float32, (4,)),
+    "quality": (np.float32, ()),
+    "valid": (np.bool_, ()),
+    "subcell": (np.bool_, ()),
+}
+"""Type and form of a row of each array; vectors and contexts are float16 of any one length."""
+
+
+def _of(image: UInt8Array, arrays: Arrays, facts: dict[str, Any]) -> Packed:
+    """An entry. Raises one of DAMAGE for one of an image of another size."""
+    if tuple(facts["size"]) != image.shape[:2]:
+        raise ValueError(f"its regions are of an image of size {facts['size']}")
+    return Packed(arrays, facts)
+
+
+def _sound(packed: Packed) -> Packed:
+    """The same. Raises one of DAMAGE for what ``pack`` never made."""
+    _sound_size(packed)
+    return packed
+
+
+def _sound_size(packed: Packed) -> tuple[int, int]:
+    """(H, W) of the image. Raises one of DAMAGE unless all belongs together and masks can be drawn."""
+    arrays, facts = packed.arrays, packed.facts
+    size = rle.require_size(facts["size"])
+    if not all(isinstance(facts[name], dict) for name in ("removed", "facts")):
+        raise ValueError("its facts are none")
+    text, ends = arrays["counts"], arrays["offsets"]
+    long = (np.float16, arrays["vectors"].shape[-1:])
+    for name, (kind, form) in ({"vectors": long, "contexts": long} | _FORMS).items():
+        array = arrays[name]
+        if array.dtype != kind or array.shape != (len(ends) - 1, *form):
+            raise ValueError(f"its {name} are {array.dtype} {array.shape}")
+        if not (np.isfinite(array) | (np.isnan(array) & (name == "outlines"))).all():
+            raise ValueError(f"its {name} hold NaN or infinity")
+    corners, limit = arrays["boxes"], (size[1], size[0], size[1], size[0])
+    if (corners < 0).any() or (corners > limit).any():
+        raise ValueError("its boxes do not lie in the image")
+    if ends.dtype != np.int64 or text.dtype != np.uint8 or text.ndim != 1:
+        raise ValueError(f"its masks are {text.dtype} {text.shape}")
+    if ends[0] != 0 or ends[-1] != len(text) or (np.diff(ends) < 0).any():
+        raise ValueError("its masks are not where they should be")
+    rle.require_all(text, ends, size)
+    return size
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A describer whose regions are kept. guide: what guided prompting depends on beyond the image;
+    "" where every point is asked."""
+
+    describer: Describer
+    store: Store
+    guide: str = ""
+
+    def regions(self, image: UInt8Array, sha256: str, seen: Seen | None = None) -> Regions:
+        """Regions of an (H, W, 3) image whose content has that digest; always as they are kept. seen:
+        as for ``Describer.regions``, where they are not known yet."""
+        key = self._key(image, sha256)
+        known = self.store.recall(key, lambda arrays, facts: unpack(_of(image, arrays, facts)))
+        return unpack(self._new(image, key, seen)) if known is None else known
+
+    def packed(self, image: UInt8Array, sha256: str) -> Packed:
+        """The same, not unpacked."""
+        key = self._key(image, sha256)
+        known = self.store.recall(key, lambda arrays, facts: _sound(_of(image, arrays, facts)))
+        return self._new(image, key) if known is None else known
+
+    def _new(self, image: UInt8Array, key: str, seen: Seen | None = None) -> Packed:
+        made = pack(self.describer.regions(image, seen))
+        self.store.write(key, made.arrays, made.facts)
+        return made
+
+    def _key(self, image: UInt8Array, sha256: str) -> str:
+        describer = self.describer
+        weights = describer.proposer.weights
+        computes = (describer.backbone.compute, describer.proposer.compute)
+        return key_of(
+            {
+                "form": [FORM, __version__],
+                "image": [sha256, *image.shape[:2]],
+                "space": asdict(space_of(describer.backbone, describer.embedding)),
+                "compute": [one and [one.device.split(":")[0], one.precision] for one in computes],
+                "proposer": [describer.proposer.name, weights.sha256 if weights else None],
+                "proposals": settings_of(describer.proposals),
+                "guide": self.guide,
+            }
+        )
+
+
+def settings_of(options: ProposalOptions) -> dict[str, Any]:
+    """The settings of the proposals; what is said of their weights is not among them."""
+    hidden = ("name", "checkpoint", "allow_unverified")
+    return {name: value for name, value in asdict(options).items() if name not in hidden}
+
+
+def guide_of(bank: Bank, scoring: ScoringOptions) -> str:
+    """What guided prompting depends on beyond the image and the models."""
+    rows = [bank.positives.vectors, bank.negatives.vectors]
+    digests = [hashlib.sha256(np.ascontiguousarray(vectors).tobytes()).hexdigest() for vectors in rows]
+    return f"{digests[0]} {digests[1]} {scoring.negative_weight}"

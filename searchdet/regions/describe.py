@@ -1,0 +1,75 @@
+"""One image to regions: proposals and their descriptors, on the whole image or on tiles of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from ..backbones import Backbone, FeatureMap
+from ..config import EmbeddingOptions, ProposalOptions
+from ..embeddings import Descriptors, describe, runs_coverage, stack
+from ..masks import rle
+from ..masks.shape import outlines
+from ..proposals import Proposals, Proposer
+from .tiling import join, uncut, views
+
+FloatArray = npt.NDArray[np.float32]
+UInt8Array = npt.NDArray[np.uint8]
+Promise = Callable[[FeatureMap], FloatArray]
+"""Feature map -> (h, w): how much each cell looks like what is searched for."""
+
+Seen = Callable[[FeatureMap], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Regions:
+    """N proposals of one image with their descriptors; row i is the same object in both."""
+
+    proposals: Proposals
+    described: Descriptors
+
+
+@dataclass(frozen=True, slots=True)
+class Describer:
+    """A proposer and a backbone with their options. promise: for guided prompting, else None."""
+
+    backbone: Backbone
+    proposer: Proposer
+    proposals: ProposalOptions
+    embedding: EmbeddingOptions
+    promise: Promise | None = None
+
+    def regions(self, image: UInt8Array, seen: Seen | None = None) -> Regions:
+        """Regions of an (H, W, 3) uint8 RGB image, best proposal first. seen: is given the feature map
+        of the image, unless it is described in tiles.
+
+        With tiles each one has a feature map of its own, so a small target is described at the
+        resolution at which it was found.
+        """
+        size = (image.shape[0], image.shape[1])
+        areas = views(size, self.proposals.tile, self.proposals.tile_overlap)
+        if len(areas) == 1:
+            return self._one(image, seen)
+        parts, described = [], []
+        for area in areas:
+            part = self._one(np.ascontiguousarray(image[area.y0 : area.y1, area.x0 : area.x1]))
+            rows = uncut(part.proposals, area, size)
+            removed = dict(part.proposals.removed)
+            removed["tile_edge"] = len(part.proposals) - len(rows)
+            parts.append((area, replace(part.proposals.take(rows), removed=removed)))
+            described.append(part.described.take(rows))
+        found, rows = join(parts, size)
+        return Regions(found, stack(described).take(rows))
+
+    def _one(self, image: UInt8Array, seen: Seen | None = None) -> Regions:
+        feature_map = self.backbone.feature_map(image)
+        if seen is not None:
+            seen(feature_map)
+        promise = self.promise(feature_map) if self.promise is not None else None
+        found = self.proposer.propose(image, promise)
+        grid = (int(feature_map.features.shape[1]), int(feature_map.features.shape[2]))
+        coverage = runs_coverage([rle.runs(code) for code in found.rles], found.size, grid)
+        return Regions(found, describe(feature_map, coverage, outlines(found.rles), self.embedding))

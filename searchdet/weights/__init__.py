@@ -1,0 +1,1 @@
+"""The one loader of weight files, and where they are looked for."""

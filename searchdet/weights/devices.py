@@ -1,0 +1,68 @@
+"""Device and precision: what was asked for, what the hardware has, and nothing chosen in silence."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """A resolved device and precision (fp32, bf16 or fp16)."""
+
+    device: str
+    precision: str
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The torch dtype of this precision."""
+        import torch
+
+        return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.precision]
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        """Context in which a network's forward runs in this precision. Weights stay float32."""
+        import torch
+
+        if self.precision == "fp32":
+            return contextlib.nullcontext()
+        return torch.autocast(torch.device(self.device).type, dtype=self.dtype)
+
+
+def resolve(device: str, precision: str) -> Compute:
+    """Resolve ``auto``. Raises UsageError for a device that is not there.
+
+    auto device: CUDA where torch sees one, else the CPU. auto precision: bf16 where the processor has
+    it natively (CUDA with bf16, avx512_bf16, AMX), else fp32.
+    """
+    import torch
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise UsageError(f"--device {device!r} is not a device; use auto, cpu or cuda.") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda: torch sees no CUDA device; use --device cpu.")
+    if kind not in ("cpu", "cuda"):
+        raise UsageError(f"--device {device!r} is not supported; use auto, cpu or cuda.")
+    if precision == "auto":
+        precision = "bf16" if _native_bf16(torch.device(device)) else "fp32"
+    if precision == "fp16" and kind == "cpu":
+        raise UsageError("--precision fp16 needs a CUDA device; use bf16 or fp32 on the CPU.")
+    return Compute(device, precision)
+
+
+def _native_bf16(device: torch.device) -> bool:
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
