@@ -11,13 +11,13 @@ import numpy as np
 from pycocotools import mask as coco
 from scipy import ndimage
 
-from searchdet.exports import Options, Summary, write
+from searchdet.exports import FORMATS, Options, Summary, write
 from searchdet.masks import rle
 from searchdet.output.folder import read_records
 from searchdet.records.record import Candidate, ImageRecord
 
 Labelled = tuple[str, np.ndarray, float]
-ALL = ("coco", "yolo", "labelme", "labelstudio", "voc", "csv")
+ALL = tuple(FORMATS)
 
 
 def candidate(number: int, label: str, mask: np.ndarray, score: float, reason: str) -> Candidate:

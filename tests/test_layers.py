@@ -94,6 +94,7 @@ LAYERS = (
     "exemplars.shapes",
     "truth",
     "proposals",
+    "proposals.sam.plan",
     "proposals.sam.deferred",
     "proposals.sam",
     "proposals.sam.generator",
