@@ -23,9 +23,9 @@ from searchdet.backbones.filterbank import FilterbankBackbone
 from searchdet.bank.types import Bank
 from searchdet.calibration import thresholds
 from searchdet.config import ScoringOptions, SuppressionOptions
-from searchdet.deciding import Rule, candidates
+from searchdet.decision import Rule, candidates
 from searchdet.evaluation.metrics import ClassFigures, Found, Region, evaluate, mean, proposal_recall
-from searchdet.records.record import Candidate
+from searchdet.records.candidate import Candidate
 
 SEEDS = (0, 1)
 OWN = FilterbankBackbone
@@ -46,7 +46,7 @@ def found_by(photo: Photo, made: Iterable[Candidate]) -> list[Found]:
     return [
         Found(photo.image_id, item.label, item.score, item.bbox, None, item.accepted)
         for item in made
-        if item.label is not None and item.score is not None and item.kept > 0
+        if item.label is not None and item.score is not None and item.suppression_factor > 0
     ]
 
 
@@ -200,7 +200,11 @@ def chances() -> None:
             items = truth.loadAnns(truth.getAnnIds(imgIds=[photo.image_id], iscrowd=0))
             for item in candidates(photo.regions, bank, rule):
                 labels = one.truth.image_ids.get(item.label or "", [])
-                if item.probability is None or item.kept == 0 or photo.image_id not in labels:
+                if (
+                    item.probability is None
+                    or item.suppression_factor == 0
+                    or photo.image_id not in labels
+                ):
                     continue
                 wanted = one.truth.category(item.label or "")
                 hit = any(

@@ -23,8 +23,8 @@ from searchdet.config import EmbeddingOptions, ProposalOptions
 from searchdet.embeddings import MaskEmbeddings, pool, runs_coverage
 from searchdet.masks import rle
 from searchdet.proposals import Proposals, load
+from searchdet.records.models import WeightsInfo
 from searchdet.weights.devices import resolve
-from searchdet.weights.loader import WeightsInfo
 
 COUNTS = (1, 10, 100, 300)
 SAMPLE = 6

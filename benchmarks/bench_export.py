@@ -16,12 +16,14 @@ from pathlib import Path
 
 import numpy as np
 from common import peak_above
+from runs import models, run_info
 from scipy import ndimage
 
 from searchdet import exports
 from searchdet.masks import rle
 from searchdet.output.folder import read_records
-from searchdet.records.record import Candidate, Evidence, ImageRecord
+from searchdet.records.candidate import Candidate, Evidence
+from searchdet.records.record import ImageRecord
 from searchdet.records.thresholds import Limits
 
 SIZE = (1200, 1800)
@@ -77,13 +79,8 @@ def record(name: str, sha: str, candidates: int) -> ImageRecord:
     """A record of blobs of many sizes, the first ones accepted."""
     rng = np.random.default_rng(0)
     made = tuple(candidate(i, rng) for i in range(candidates))
-    facts = {
-        "backbone": {"name": "dinov3_convnext_base"},
-        "proposals": {"name": "sam"},
-        "scoring": {"min_margin": 0.0, "class_margin": 0.0, "class_min_margin": []},
-        "thresholds": {label: {"score": 0.6} for label in ("bolt", "nut")},
-    }
-    return ImageRecord(name, "ok", SIZE[1], SIZE[0], sha, made, ("bolt", "nut"), facts)
+    run = run_info(("bolt", "nut"), 0.6, made_by=models("dinov3_convnext_base", "sam"))
+    return ImageRecord(name, "ok", SIZE[1], SIZE[0], sha, made, ("bolt", "nut"), run)
 
 
 def candidate(number: int, rng: np.random.Generator) -> Candidate:
@@ -102,14 +99,14 @@ def candidate(number: int, rng: np.random.Generator) -> Candidate:
         quality=0.93,
         score=score,
         probability=0.8,
-        raw=score,
-        kept=1.0,
-        pos=score,
-        neg=0.2,
-        shape=0.5,
-        context=0.1,
+        score_before_suppression=score,
+        suppression_factor=1.0,
+        positive_similarity=score,
+        negative_similarity=0.2,
+        shape_similarity=0.5,
+        context_similarity=0.1,
         margin=0.3,
-        class_gap=0.2,
+        class_margin=0.2,
         nearest_positive=Evidence("positive/bolt/0001.jpg", 0.83),
         nearest_negative=Evidence("negative/0001.jpg", 0.21),
         suppressed_by=None,

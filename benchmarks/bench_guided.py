@@ -23,7 +23,8 @@ from PIL import Image
 
 from searchdet.config import ProposalOptions
 from searchdet.detector import Detector
-from searchdet.records.record import Candidate
+from searchdet.records.candidate import Candidate
+from searchdet.records.record import ImageRecord
 
 SAM: dict[str, Any] = {"pred_iou_thresh": 0.7, "stability_score_thresh": 0.8}
 SAM |= {"precision": "fp32", "min_score": 0.3}
@@ -84,6 +85,13 @@ def kept(wanted: tuple[Candidate, ...], found: tuple[Candidate, ...]) -> int:
     return count
 
 
+def points_asked(record: ImageRecord) -> int:
+    """How many points the proposer asked in an image."""
+    if record.proposals is None:
+        raise ValueError(f"{record.image} failed")
+    return int(str(record.proposals.details["points_asked"]))
+
+
 def tally(name: str, ways: dict[str, dict[str, Any]], images: int, scratch: Path) -> Counter[str]:
     """Detections of the first way on a set, and how many of them each other way keeps.
 
@@ -107,7 +115,7 @@ def tally(name: str, ways: dict[str, dict[str, Any]], images: int, scratch: Path
             started = time.perf_counter()
             record = detector.detect(paths[row])
             spent[way] += time.perf_counter() - started
-            points[way] += record.facts["proposals"]["points_asked"]
+            points[way] += points_asked(record)
             wanted = record.detections if wanted is None else wanted
             counts[way] += kept(wanted, record.detections)
     first, *others = ways

@@ -37,8 +37,8 @@ from searchdet.proposals.sam import SamProposer
 from searchdet.proposals.sam.decoder import PointDecoder
 from searchdet.proposals.sam.encoder import ImageEncoder
 from searchdet.proposals.sam.weights import load_sam
+from searchdet.records.models import WeightsInfo
 from searchdet.weights.devices import Compute, resolve
-from searchdet.weights.loader import WeightsInfo
 
 SURVIVING = 0.3
 

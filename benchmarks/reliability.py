@@ -166,8 +166,8 @@ def memory(images: int) -> None:
     from searchdet.bank.build import Gathered
     from searchdet.bank.types import Bank, Origin, plain_rows
     from searchdet.batch import runner as batch
-    from searchdet.config import ScoringOptions
-    from searchdet.detector import Detector, Settings
+    from searchdet.config import ScoringOptions, Settings
+    from searchdet.detector import Detector
     from searchdet.images.inputs import discover
     from searchdet.output.folder import Output
 

@@ -188,7 +188,8 @@ def _safetensors(rng: random.Random, data: bytes, others: Sequence[bytes]) -> by
 
 
 def _packed(rng: random.Random, data: bytes) -> bytes:
-    arrays, facts = tensors.unpack(data)
+    arrays, fields = tensors.unpack(data)
+    facts: Any = dict(fields.values)
     draw = rng.random()
     if draw < 0.5 or not arrays:
         facts = changed(rng, facts)

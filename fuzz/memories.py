@@ -7,18 +7,21 @@ from pathlib import Path
 
 import numpy as np
 from fakes import GivenProposer, GridBackbone
+from runs import PREPROCESSING, SOURCE, models
 
 from searchdet.bank.build import Gathered
 from searchdet.bank.describe import build_bank
-from searchdet.bank.types import Bank, Origin, Rows, Space
+from searchdet.bank.types import Bank, Origin, Rows
 from searchdet.config import EmbeddingOptions, ProposalOptions, ScoringOptions, SuppressionOptions
-from searchdet.decision import Judge, Own, Searched, make_judge
+from searchdet.decision import Judge, RuleDefaults, make_judge
 from searchdet.doctor.canary import Canary, Memory
 from searchdet.embeddings import l2_normalize
 from searchdet.exemplars import Exemplar, automask
 from searchdet.masks import shape as outline
+from searchdet.records.image import ImageInfo
 from searchdet.regions.cache import Remembered
 from searchdet.regions.describe import Describer
+from searchdet.regions.space import Space
 from searchdet.storage import kinds
 from searchdet.storage.cache import Store
 from searchdet.storage.hashes import FileHashes
@@ -26,8 +29,8 @@ from searchdet.weights.loaded import LoadedBefore
 
 DIM = GridBackbone.dim
 SIZE = (30, 40)
-SPACE = Space("filterbank", None, "short_side=512,bicubic", "mean", DIM)
-MODELS = {"backbone": {"name": "filterbank"}, "proposals": {"name": "given"}, "embedding": {}}
+SPACE = Space("filterbank", None, PREPROCESSING, EmbeddingOptions(), DIM)
+MODELS = models()
 
 
 def picture(seed: int = 0) -> np.ndarray:
@@ -66,16 +69,16 @@ def bank() -> Bank:
 
 def judge() -> Judge:
     """The bank with the usual rule."""
-    own = Own(0.6, 0.2, 0.3)
-    return make_judge(Gathered(bank()), ScoringOptions(), SuppressionOptions(), own, MODELS)
+    defaults = RuleDefaults(0.6, 0.2, 0.3)
+    return make_judge(Gathered(bank()), ScoringOptions(), SuppressionOptions(), defaults, MODELS)
 
 
-SEARCHED = Searched("a.png", "0" * 64, SIZE[1], SIZE[0], {"frames": 1})
+IMAGE = ImageInfo("a.png", "0" * 64, SIZE[1], SIZE[0], SOURCE)
 
 
 def _regions(folder: Path) -> None:
     found = Remembered(describer(), Store(folder, kinds.REGIONS)).regions(picture(), "0" * 64)
-    judge().record(SEARCHED, found).to_bytes()
+    judge().record(IMAGE, found).to_bytes()
 
 
 def _exemplar() -> Exemplar:

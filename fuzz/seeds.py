@@ -17,14 +17,15 @@ import references as ref
 import reports
 import torch
 from memories import MEMORIES, MODELS, SIZE, SPACE, bank, describer, entries, picture
+from runs import SOURCE
 
 from searchdet.bank import file as bankfile
 from searchdet.bank.types import Bank
-from searchdet.decision import Searched
 from searchdet.errors import ImageError
 from searchdet.index import file as index
 from searchdet.masks import rle
 from searchdet.proposals.sam.weights import SamShape, build
+from searchdet.records.image import ImageInfo
 from searchdet.records.record import failed
 from searchdet.regions.cache import pack
 
@@ -112,8 +113,8 @@ def records() -> list[Case]:
     """Records with detections, without, of a failed image, and of other names."""
     classes = ("bolt", "nut")
     made = [
-        reports.record("deep/a.png", classes, reports.facts(classes), 0),
-        reports.record("b.jpg", classes[:1], reports.facts(classes[:1]), 1),
+        reports.record("deep/a.png", classes, reports.run(classes), 0),
+        reports.record("b.jpg", classes[:1], reports.run(classes[:1]), 1),
         failed("c.png", ImageError("decode", "c.png: cut short.")),
     ]
     return [Case(f"{i}.json", item.to_bytes()) for i, item in enumerate(made)]
@@ -134,7 +135,7 @@ def write_index(path: Path) -> None:
     """An index of three images, one of them without regions."""
     images = []
     for number, count in enumerate((4, 0, 3)):
-        image = Searched(f"{number}.png", "0" * 64, SIZE[1], SIZE[0], {"frames": 1})
+        image = ImageInfo(f"{number}.png", "0" * 64, SIZE[1], SIZE[0], SOURCE)
         images.append((image, pack(describer(number, count).regions(picture(number)))))
     index.write(path, images, SPACE, MODELS)
 

@@ -19,8 +19,10 @@ from searchdet import exports, report
 from searchdet.annotations.coco import Truth, read_truth
 from searchdet.backbones.network import load_network
 from searchdet.bank import file as bankfile
+from searchdet.bank.audit import audit
 from searchdet.bank.build import settle
-from searchdet.bank.edit import audit_facts, audit_lines, facts
+from searchdet.bank.edit import facts
+from searchdet.calibration import thresholds_of
 from searchdet.cli import app
 from searchdet.commands.settings import file as settingsfile
 from searchdet.config import ExemplarOptions
@@ -35,7 +37,7 @@ from searchdet.models import verify as weightfiles
 from searchdet.output.folder import Output, read_records
 from searchdet.proposals import weights_of
 from searchdet.proposals.sam.weights import load_sam
-from searchdet.records.record import read_json
+from searchdet.records.record import read_record
 from searchdet.records.thresholds import Limits
 from searchdet.weights.devices import Compute
 
@@ -109,9 +111,8 @@ def banks(case: Case, folder: Path) -> None:
     made = bankfile.load(_put(case, folder))
     json.dumps(facts(made), allow_nan=False).encode()
     settle(made, ExemplarOptions()).bank.prototypes()
-    found = audit_facts(made)
-    "\n".join(audit_lines(found)).encode("utf-8", "backslashreplace")
-    json.dumps(found, allow_nan=False)
+    for findings in (audit(made), thresholds_of(made)):
+        json.dumps([item.to_json() for item in findings], allow_nan=False)
 
 
 FORMATS = tuple(exports.FORMATS)
@@ -122,13 +123,13 @@ def records(case: Case, folder: Path) -> None:
     out = folder / "out"
     path = _put(case, out, "records/a.json")
     try:
-        value = read_json(path)
+        value = read_record(path)
     except ValueError as error:
         for remaining in ("records", "report"):
             _records_left_out(out, remaining)
         raise Documented("ValueError (no record)") from error
     _require(value is not None, "a file is a record or an error")
-    read_json(path, rejected=False)
+    read_record(path, rejected=False)
     Output(out).known("a", "0" * 64, "")
     truth = Truth(seeds.truth(("deep/a.png", "b.jpg", "c.png"), seeds.shapes()))
     _all(

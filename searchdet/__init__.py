@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from .version import __version__
 
 if TYPE_CHECKING:
-    from .detector import Detector, Settings
+    from .config import Settings
+    from .detector import Detector
     from .errors import SearchdetError
-    from .records.record import Candidate, ImageRecord
+    from .records import Candidate, ImageRecord
 
 __all__ = ["Candidate", "Detector", "ImageRecord", "SearchdetError", "Settings", "__version__"]
 
@@ -18,7 +19,7 @@ _HOMES = {
     "Detector": "detector",
     "ImageRecord": "records",
     "SearchdetError": "errors",
-    "Settings": "detector",
+    "Settings": "config",
 }
 
 

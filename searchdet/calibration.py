@@ -9,16 +9,18 @@ little, so the threshold of a class is drawn towards the backbone's own as if th
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .bank.audit import SAME
-from .bank.types import Bank, Rows, join
+from . import backbones
+from .bank import SAME, Bank, Rows, join
 from .config import ScoringOptions
 from .embeddings import Descriptors, MaskEmbeddings
+from .errors import UsageError
+from .records import ClassThreshold, Interval
 from .scoring import centred, nearest_others, score_regions
 
 FloatArray = npt.NDArray[np.float64]
@@ -41,44 +43,19 @@ SEPARATES = 0.75
 """Least probability that a positive outscores an impostor for the folders to count as separable."""
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A share k of n with its 95 % Wilson interval."""
-
-    share: float
-    low: float
-    high: float
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class ClassThreshold:
-    """The least score of one class and what is known about it.
-
-    source: auto, default (too few exemplars, or not asked for) or given. recall: share of the left-out
-    exemplars above it; false_alarms: share of the impostors above it; precision: share of positives
-    among both. ranking: probability that an exemplar outscores an impostor. separates: None where there
-    is too little to say.
-    """
-
-    label: str
-    score: float
-    source: str
-    exemplars: int
-    recall: Interval | None = None
-    false_alarms: Interval | None = None
-    precision: Interval | None = None
-    ranking: float | None = None
-    separates: bool | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return {name: _rounded(value) for name, value in asdict(self).items()}
-
-
 def thresholds(bank: Bank, options: ScoringOptions, default: float) -> tuple[ClassThreshold, ...]:
     """The least score of each class. options: weights resolved; default: the backbone's own."""
     return tuple(_of_class(bank, label, options, default) for label in range(len(bank.classes)))
+
+
+def thresholds_of(bank: Bank) -> tuple[ClassThreshold, ...]:
+    """What the thresholds of a bank are by the rule of its own backbone. Raises UsageError for a bank
+    without a space."""
+    if bank.space is None:
+        raise UsageError("the bank has no space.")
+    shape, context, default = backbones.rule_of(bank.space.backbone)
+    options = ScoringOptions(shape_weight=shape, context_weight=context)
+    return thresholds(bank.distinct(), options, default)
 
 
 def probability(score: npt.NDArray[Any], least: npt.NDArray[Any]) -> FloatArray:
@@ -113,18 +90,18 @@ def _of_class(bank: Bank, label: int, options: ScoringOptions, default: float) -
         least = (len(own) * found + PRIOR_COUNT * default) / (len(own) + PRIOR_COUNT)
     least = round(least, 6)
     right, wrong = int((own >= least).sum()), int((others >= least).sum())
-    ranking = _ranking(own, others)
+    auc = _auc(own, others)
     enough = len(own) >= LEAST_EXEMPLARS and len(others) >= LEAST_EXEMPLARS
     return ClassThreshold(
         label=bank.classes[label],
-        score=least,
+        min_score=least,
         source=source,
         exemplars=count,
         recall=wilson(right, len(own)),
         false_alarms=wilson(wrong, len(others)),
         precision=wilson(right, right + wrong),
-        ranking=ranking,
-        separates=None if ranking is None or not enough else ranking >= SEPARATES,
+        auc=auc,
+        separates=None if auc is None or not enough else auc >= SEPARATES,
     )
 
 
@@ -201,14 +178,8 @@ def _parts(count: int) -> list[IntArray]:
     return [np.arange(i, min(i + BLOCK, count)) for i in range(0, max(count, 1), BLOCK)]
 
 
-def _ranking(own: FloatArray, others: FloatArray) -> float | None:
+def _auc(own: FloatArray, others: FloatArray) -> float | None:
     if not len(own) or not len(others):
         return None
     more = (own[:, None] > others[None]).mean() + 0.5 * (own[:, None] == others[None]).mean()
     return float(more)
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    return round(value, 6) if isinstance(value, float) else value

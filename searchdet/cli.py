@@ -85,10 +85,10 @@ def evaluate(
         if code not in (0, EXIT_SOME_FAILED):
             raise typer.Exit(code)
     with guarded(debug, False):
-        from .annotations.coco import read_truth
+        from .annotations import read_truth
         from .errors import UsageError
         from .evaluation.scorecard import scorecard
-        from .output.folder import read_records
+        from .output import read_records
 
         if images is None and context.args:
             raise UsageError(f"{context.args[0]} is an option of `detect`; give --images DIR with it.")

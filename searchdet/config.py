@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from .errors import UsageError
 
@@ -191,3 +192,18 @@ class SuppressionOptions:
         require_choice("--suppression", self.suppression, SUPPRESSIONS)
         require_share("--nms-iou", self.nms_iou)
         require_share("--max-covered", self.max_covered)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All options of a detector, by part. cache: the folder that remembers descriptions and regions by
+    content; None remembers nothing."""
+
+    backbone: BackboneOptions = BackboneOptions()
+    proposals: ProposalOptions = ProposalOptions()
+    embedding: EmbeddingOptions = EmbeddingOptions()
+    scoring: ScoringOptions = ScoringOptions()
+    suppression: SuppressionOptions = SuppressionOptions()
+    exemplars: ExemplarOptions = ExemplarOptions()
+    max_pixels: int = MAX_PIXELS
+    cache: Path | None = None

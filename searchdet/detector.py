@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,7 @@ import numpy.typing as npt
 
 from . import backbones, proposals
 from .backbones import Backbone, FeatureMap
-from .bank.build import Enrolment, Examples, Gathered, gather, read
-from .bank.types import Bank
+from .bank import Bank, Enrolment, Examples, Gathered, gather, read
 from .config import (
     MAX_PIXELS,
     BackboneOptions,
@@ -22,43 +21,28 @@ from .config import (
     ExemplarOptions,
     ProposalOptions,
     ScoringOptions,
+    Settings,
     SuppressionOptions,
 )
-from .decision import Own, Searched, make_judge
+from .decision import RuleDefaults, make_judge
 from .embeddings import cell_vectors
 from .errors import UsageError
-from .images.read import LoadedImage, from_array, from_pil, read_image
+from .images import LoadedImage, from_array, from_pil, read_image
 from .proposals import Proposer
-from .records.record import ImageRecord
-from .regions.cache import Remembered, guide_of, settings_of
-from .regions.describe import Describer
+from .records import BackboneInfo, ImageInfo, ImageRecord, ModelInfo, ProposerInfo, RunInfo, SourceInfo
+from .regions import Describer, Remembered
 from .scoring import promise
 from .storage import kinds
 from .storage.cache import Store
-from .weights.loaded import LoadedBefore
-from .weights.loader import WeightsInfo
+from .storage.values import JsonObject
+from .weights import LoadedBefore
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from .output.pictures import Heat
+    from .output import Heat
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """All options of a detector, by part. cache: the folder that remembers descriptions and regions by
-    content; None remembers nothing."""
-
-    backbone: BackboneOptions = BackboneOptions()
-    proposals: ProposalOptions = ProposalOptions()
-    embedding: EmbeddingOptions = EmbeddingOptions()
-    scoring: ScoringOptions = ScoringOptions()
-    suppression: SuppressionOptions = SuppressionOptions()
-    exemplars: ExemplarOptions = ExemplarOptions()
-    max_pixels: int = MAX_PIXELS
-    cache: Path | None = None
 
 
 def settings_from(values: Mapping[str, Any]) -> Settings:
@@ -105,9 +89,9 @@ class Detector:
         proposals_fallback: bool = False,
     ) -> None:
         self.settings = settings
-        own = Own(backbone.shape_weight, backbone.context_weight, backbone.min_score)
-        models = model_facts(backbone, proposer, settings, proposals_fallback)
-        self.judge = make_judge(gathered, settings.scoring, settings.suppression, own, models)
+        defaults = RuleDefaults(backbone.shape_weight, backbone.context_weight, backbone.min_score)
+        models = model_info(backbone, proposer, settings, proposals_fallback)
+        self.judge = make_judge(gathered, settings.scoring, settings.suppression, defaults, models)
         guided = settings.proposals.prompting == "guided"
         promise = self._promise if guided else None
         describer = Describer(backbone, proposer, settings.proposals, settings.embedding, promise)
@@ -194,17 +178,17 @@ class Detector:
     def detect_loaded(self, image: LoadedImage, name: str) -> ImageRecord:
         """``detect`` for an image that is already read."""
         regions = self.regions.regions(image.pixels, image.sha256)
-        return self.judge.record(searched(image, name), regions)
+        return self.judge.record(image_info(image, name), regions)
 
-    def describe(self) -> dict[str, Any]:
-        """What every record of this detector says about models and settings."""
-        return self.judge.describe()
+    def run_info(self) -> RunInfo:
+        """What every record of this detector says about models, settings and exemplars."""
+        return self.judge.run_info()
 
     def detect_with_heat(self, image: LoadedImage, name: str) -> tuple[ImageRecord, Heat]:
         """``detect_loaded``, and ``heat`` from the same feature map where one was computed for it."""
         maps: list[FeatureMap] = []
         regions = self.regions.regions(image.pixels, image.sha256, maps.append)
-        record = self.judge.record(searched(image, name), regions)
+        record = self.judge.record(image_info(image, name), regions)
         return record, self.heat(image.pixels, *maps)
 
     def heat(self, image: npt.NDArray[np.uint8], feature_map: FeatureMap | None = None) -> Heat:
@@ -216,12 +200,12 @@ class Detector:
         cosines = np.asarray(cells @ self.bank.prototypes().T, np.float32)
         return {label: cosines[..., c] for c, label in enumerate(self.bank.classes)}
 
-    def said(self) -> dict[str, Any]:
-        """What a run says of its settings and exemplars, as JSON values."""
+    def run_json(self) -> JsonObject:
+        """What ``run.json`` says of settings and exemplars, as JSON values."""
         rows = {"positive": self.bank.positives, "negative": self.bank.negatives}
         names = {side: list(found.names) for side, found in rows.items()}
         return {
-            "settings": self.describe(),
+            "settings": self.run_info().to_json(),
             "exemplars": {"classes": list(self.bank.classes), **names},
         }
 
@@ -253,42 +237,26 @@ def choose_proposals(options: ProposalOptions) -> tuple[ProposalOptions, bool]:
     return chosen, fallback
 
 
-def searched(image: LoadedImage, name: str) -> Searched:
+def image_info(image: LoadedImage, name: str) -> ImageInfo:
     """What the record of an image says of its file."""
-    source = {
-        "frames": image.frames,
-        "orientation": image.orientation,
-        "stored_size": list(image.stored_size),
-    }
-    return Searched(name, image.sha256, image.width, image.height, source)
+    source = SourceInfo(image.frames, image.orientation, image.stored_size)
+    return ImageInfo(name, image.sha256, image.width, image.height, source)
 
 
-def model_facts(
-    backbone: Backbone, proposer: Proposer, settings: Settings, fallback: bool
-) -> dict[str, Any]:
+def model_info(backbone: Backbone, proposer: Proposer, settings: Settings, fallback: bool) -> ModelInfo:
     """What a record says of the models. fallback: the proposer stands in for SAM."""
-    return {
-        "backbone": {
-            "name": backbone.name,
-            "preprocessing": backbone.preprocessing,
-            "precision": backbone.compute.precision,
-            **_weights(backbone.weights),
-        },
-        "proposals": {
-            "name": proposer.name,
-            "fallback": fallback,
-            "precision": proposer.compute.precision if proposer.compute else None,
-            **_weights(proposer.weights),
-            **settings_of(settings.proposals),
-        },
-        "embedding": asdict(settings.embedding),
-    }
+    precision = proposer.compute.precision if proposer.compute else None
+    return ModelInfo(
+        BackboneInfo(
+            backbone.name, backbone.preprocessing, backbone.compute.precision, backbone.weights
+        ),
+        ProposerInfo(proposer.name, fallback, precision, proposer.weights, settings.proposals),
+        settings.embedding,
+    )
 
 
-def _weights(weights: WeightsInfo | None) -> dict[str, Any]:
-    if weights is None:
-        return {"weights": None, "weights_verified": None}
-    return {
-        "weights": {"file": weights.file, "sha256": weights.sha256, "layout": weights.layout},
-        "weights_verified": weights.verified,
-    }
+def guide_of(bank: Bank, scoring: ScoringOptions) -> str:
+    """What guided prompting depends on beyond the image and the models."""
+    rows = [bank.positives.vectors, bank.negatives.vectors]
+    digests = [hashlib.sha256(np.ascontiguousarray(vectors).tobytes()).hexdigest() for vectors in rows]
+    return f"{digests[0]} {digests[1]} {scoring.negative_weight}"

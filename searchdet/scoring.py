@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .bank.types import Bank, Rows
+from .bank import Bank, Rows
 from .config import ScoringOptions
 from .embeddings import Descriptors, l2_normalize
 from .masks.shape import similarity
+from .records import INVALID, ClassLimits, Standing, reason_of
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.int64]
@@ -145,31 +147,26 @@ def centred(regions: Descriptors, bank: Bank, options: ScoringOptions) -> tuple[
 
 
 def decide(
-    scores: Scores, least: FloatArray, margins: FloatArray, options: ScoringOptions
+    scores: Scores, limits: Sequence[ClassLimits], factor: FloatArray | None = None
 ) -> list[str]:
-    """What each row says of itself: ``accepted``, ``score``, ``margin``, ``class_margin``, ``invalid``.
+    """The reason of each row: ``invalid``, or what the decision rule says (``records.rule``).
 
-    least, margins (C,): the least score and margin of each class. A rule without its input (no
-    negatives, one class) does not apply.
+    limits: of each class. factor (N,): what suppression left of each; without it nothing is suppressed.
     """
+    factor = np.ones(len(scores)) if factor is None else factor
+    left = final(scores, factor)
     reasons = []
     for i in range(len(scores)):
-        if not scores.valid[i]:
-            reasons.append("invalid")
-        elif scores.score[i] < least[scores.label[i]]:
-            reasons.append("score")
-        elif scores.margin[i] < margins[scores.label[i]]:
-            reasons.append("margin")
-        elif options.class_margin > 0 and scores.gap[i] < options.class_margin:
-            reasons.append("class_margin")
-        else:
-            reasons.append("accepted")
+        numbers = (scores.score[i], left[i], factor[i], scores.margin[i], scores.gap[i])
+        standing = Standing(*(float(value) for value in numbers))
+        valid = scores.valid[i]
+        reasons.append(reason_of(standing, limits[scores.label[i]]) if valid else INVALID)
     return reasons
 
 
-def final(scores: Scores, kept: FloatArray) -> FloatArray:
+def final(scores: Scores, factor: FloatArray) -> FloatArray:
     """(N,): score after suppression: what is left of a positive score; a negative one stays."""
-    return _rounded(np.where(scores.score > 0, scores.score * kept, scores.score))
+    return _rounded(np.where(scores.score > 0, scores.score * factor, scores.score))
 
 
 def promise(cells: FloatArray, bank: Bank, options: ScoringOptions) -> npt.NDArray[np.float32]:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from places import TINY_SAM, Figure
 from worlds import make_world
 
 REQUIRE_BROWSER = os.environ.pop("SEARCHDET_REQUIRE_BROWSER", "") == "1"
 """Whether to fail without a browser. Taken away, for searchdet warns of what it does not know."""
 FIGURES = pytest.StashKey[dict[str, float]]()
-Figure = Callable[[str, float], float]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -70,7 +69,7 @@ def photo() -> np.ndarray:
 @pytest.fixture
 def tiny_sam() -> Path:
     """The small trained SAM."""
-    return Path(__file__).parent / "assets" / "tiny_sam.pth"
+    return TINY_SAM
 
 
 @pytest.fixture

@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 from pycocotools import mask as coco
+from runs import models, run_info
 from scipy import ndimage
 
+from searchdet.config import ScoringOptions
 from searchdet.exports import FORMATS, Options, Summary, write
 from searchdet.masks import rle
 from searchdet.output.folder import read_records
-from searchdet.records.record import Candidate, ImageRecord
+from searchdet.records.candidate import Candidate
+from searchdet.records.record import ImageRecord
 
 Labelled = tuple[str, np.ndarray, float]
 ALL = tuple(FORMATS)
@@ -32,14 +35,14 @@ def candidate(number: int, label: str, mask: np.ndarray, score: float, reason: s
         quality=0.9,
         score=score,
         probability=max(0.0, min(1.0, score)),
-        raw=score,
-        kept=0.0 if reason == "suppressed" else 1.0,
-        pos=score,
-        neg=None,
-        shape=None,
-        context=None,
+        score_before_suppression=score,
+        suppression_factor=0.0 if reason == "suppressed" else 1.0,
+        positive_similarity=score,
+        negative_similarity=None,
+        shape_similarity=None,
+        context_similarity=None,
         margin=None,
-        class_gap=None,
+        class_margin=None,
         nearest_positive=None,
         nearest_negative=None,
         suppressed_by=None,
@@ -60,15 +63,10 @@ def record(
     names = tuple(sorted({item[0] for item in items} | set(classes or ())))
     if items:
         size = items[0][1].shape
-    facts = {
-        "backbone": {"name": "resnet101"},
-        "proposals": {"name": "sam"},
-        "scoring": {"min_margin": 0.0, "class_margin": 0.0, "class_min_margin": []},
-        "thresholds": {label: {"score": 0.5} for label in names},
-    }
+    run = run_info(names, scoring=ScoringOptions(), made_by=models("resnet101", "sam"))
     made = tuple(candidate(i, *item) for i, item in enumerate(items))
     status = "ok" if found else "empty"
-    return ImageRecord(name, status, size[1], size[0], sha256, made, names, facts)
+    return ImageRecord(name, status, size[1], size[0], sha256, made, names, run)
 
 
 def save(folder: Path, *records: ImageRecord) -> Path:

@@ -7,8 +7,8 @@ import torch
 
 from searchdet.backbones import FeatureMap
 from searchdet.proposals.types import Proposals, from_masks
+from searchdet.records.models import Preprocessing, WeightsInfo
 from searchdet.weights.devices import Compute
-from searchdet.weights.loader import WeightsInfo
 
 
 def same(vectors: torch.Tensor) -> torch.Tensor:
@@ -23,7 +23,7 @@ class GridBackbone:
     dim = 4
     weights: WeightsInfo | None = None
     compute = Compute("cpu", "fp32")
-    preprocessing = "none"
+    preprocessing = Preprocessing(8, 8, "none")
     min_score = 0.5
     shape_weight = 0.0
     context_weight = 0.0

@@ -7,8 +7,8 @@ import numpy as np
 from searchdet.config import ProposalOptions
 from searchdet.proposals.filters import finish
 from searchdet.proposals.types import Plan, Proposals, from_masks
-from searchdet.weights.devices import Compute
-from searchdet.weights.loader import WeightsInfo
+from searchdet.weights import Compute
+from searchdet.records import WeightsInfo
 
 
 class GridProposer:

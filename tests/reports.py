@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from runs import run_info
 
+from searchdet.config import ScoringOptions
 from searchdet.errors import ImageError
 from searchdet.masks import rle
 from searchdet.output import render
-from searchdet.records.record import Candidate, Evidence, ImageRecord, failed
+from searchdet.records.candidate import Candidate, Evidence
+from searchdet.records.models import RunInfo
+from searchdet.records.record import ImageRecord, failed
 
 SIZE = (90, 120)
 LEAST = {"score": 0.45, "margin": 0.05}
@@ -20,28 +23,16 @@ HOSTILE_CLASS = "</script><b>x"
 HOSTILE_EXEMPLAR = "positive/<svg onload=alert(1)>'&\u2028.png"
 
 
-def facts(classes: tuple[str, ...], least: float = LEAST["score"], lead: float = 0.0) -> dict[str, Any]:
-    """What records of a run say of it, as far as the report reads it."""
-    share = {"share": 0.8, "low": 0.4, "high": 0.96, "count": 5}
-    known = {"source": "auto", "exemplars": 5, "recall": share, "precision": share}
-    known |= {"false_alarms": None, "separates": True}
-    return {
-        "backbone": {"name": "filterbank"},
-        "proposals": {"name": "regions"},
-        "suppression": {"suppression": "merge"},
-        "scoring": {
-            "min_margin": LEAST["margin"],
-            "class_margin": lead,
-            "class_min_margin": [],
-            **{"negative_weight": 0.3, "shape_weight": 0.6, "context_weight": 0.2},
-        },
-        "thresholds": {name: {"label": name, "score": least, **known} for name in classes},
-        "exemplars": {"positive": 5, "negative": 2, "ignored_negatives": []},
-    }
+def run(classes: tuple[str, ...], least: float = LEAST["score"], lead: float = 0.0) -> RunInfo:
+    """What records of a run say of it."""
+    scoring = ScoringOptions(
+        min_margin=LEAST["margin"], class_margin=lead, shape_weight=0.6, context_weight=0.2
+    )
+    return run_info(classes, least, scoring)
 
 
 def candidate(
-    number: int, classes: tuple[str, ...], rule: dict[str, Any], rng: np.random.Generator
+    number: int, classes: tuple[str, ...], rule: RunInfo, rng: np.random.Generator
 ) -> Candidate:
     """A rectangle with random numbers, and the verdict that the rule gives."""
     x, y = (int(rng.integers(0, n - 30)) for n in SIZE[::-1])
@@ -55,11 +46,11 @@ def candidate(
     neg = round(float(rng.uniform(-0.1, 0.9)), 6)
     margin = None if number % 7 == 3 else round(float(rng.normal(0.1, 0.15)), 6)
     gap = round(float(rng.uniform(0, 0.3)), 6) if len(classes) > 1 else None
-    lead = rule["scoring"]["class_margin"]
+    lead = rule.scoring.class_margin
     reason = "accepted"
-    if kept == 0 or score < rule["thresholds"][label]["score"]:
-        reason = "suppressed" if raw >= rule["thresholds"][label]["score"] else "score"
-    elif margin is not None and margin < rule["scoring"]["min_margin"]:
+    if kept == 0 or score < rule.thresholds[label].min_score:
+        reason = "suppressed" if raw >= rule.thresholds[label].min_score else "score"
+    elif margin is not None and margin < rule.scoring.min_margin:
         reason = "margin"
     elif gap is not None and gap < lead:
         reason = "class_margin"
@@ -72,14 +63,14 @@ def candidate(
         quality=0.9,
         score=score,
         probability=0.5,
-        raw=raw,
-        kept=kept,
-        pos=round(raw + 0.3 * max(neg, 0), 6),
-        neg=neg,
-        shape=0.9 if number % 2 else None,
-        context=None,
+        score_before_suppression=raw,
+        suppression_factor=kept,
+        positive_similarity=round(raw + 0.3 * max(neg, 0), 6),
+        negative_similarity=neg,
+        shape_similarity=0.9 if number % 2 else None,
+        context_similarity=None,
         margin=margin,
-        class_gap=gap,
+        class_margin=gap,
         nearest_positive=Evidence("positive/bolt/1.png", 0.9),
         nearest_negative=Evidence("negative/1.png", neg),
         suppressed_by=0 if kept < 1 else None,
@@ -88,16 +79,26 @@ def candidate(
     )
 
 
-def record(name: str, classes: tuple[str, ...], rule: dict[str, Any], seed: int) -> ImageRecord:
+def record(name: str, classes: tuple[str, ...], rule: RunInfo, seed: int) -> ImageRecord:
     """A record of 40 candidates and one that is invalid."""
     rng = np.random.default_rng(seed)
     made = [candidate(i, classes, rule, rng) for i in range(40)]
     nothing = dict.fromkeys(
-        ("score", "probability", "raw", "pos", "neg", "shape", "context", "margin", "class_gap")
+        (
+            "score",
+            "probability",
+            "score_before_suppression",
+            "positive_similarity",
+            "negative_similarity",
+            "shape_similarity",
+            "context_similarity",
+            "margin",
+            "class_margin",
+        )
     )
     empty = {"label": None, "reason": "invalid", "nearest_positive": None, "nearest_negative": None}
     plain = {name: getattr(made[0], name) for name in Candidate.__dataclass_fields__}
-    made.append(Candidate(**{**plain, **nothing, **empty, "id": 40, "kept": 1.0}))
+    made.append(Candidate(**{**plain, **nothing, **empty, "id": 40, "suppression_factor": 1.0}))
     made.sort(key=lambda item: (not item.accepted, -(item.score if item.score is not None else -9)))
     status = "ok" if made[0].accepted else "empty"
     return ImageRecord(name, status, SIZE[1], SIZE[0], "ab" * 32, tuple(made), classes, rule)
@@ -118,7 +119,7 @@ def write(folder: Path, item: ImageRecord, picture: bool = True) -> None:
 
 def make_output(folder: Path, classes: tuple[str, ...] = ("bolt", "nut"), count: int = 5) -> Path:
     """An output folder: some images, one that failed, one without a thumbnail, two exemplars."""
-    rule = facts(classes)
+    rule = run(classes)
     for i in range(count):
         write(folder, record(f"deep/{i}.png", classes, rule, i), picture=i != 1)
     write(folder, failed("broken.png", ImageError("decode", "broken.png: cut short.")), picture=False)
@@ -142,7 +143,7 @@ def make_plain(folder: Path) -> Path:
 
 def _named(folder: Path, image: str, label: str, exemplar: str) -> Path:
     classes = (label, "nut")
-    made = record(image, classes, facts(classes), 3)
+    made = record(image, classes, run(classes), 3)
     near = Evidence(exemplar, 0.8)
     items = tuple(
         replace(item, nearest_positive=near, flags=(label,)) if item.label else item

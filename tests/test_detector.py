@@ -16,8 +16,8 @@ from pycocotools.cocoeval import COCOeval
 from searchdet.bank.build import Gathered
 from searchdet.bank.describe import build_bank
 from searchdet.bank.types import Bank
-from searchdet.config import EmbeddingOptions, ScoringOptions, SuppressionOptions
-from searchdet.detector import Detector, Settings, settings_from
+from searchdet.config import EmbeddingOptions, ScoringOptions, Settings, SuppressionOptions
+from searchdet.detector import Detector, settings_from
 from searchdet.embeddings import embed_masks
 from searchdet.errors import UsageError
 from searchdet.exemplars import Exemplar

@@ -18,13 +18,14 @@ from typing import Any
 import pytest
 import typer
 from PIL import Image
+from places import ROOT
 
 from searchdet import config
 from searchdet.cli import app
 from searchdet.commands.settings.file import RESERVED, Settings, load
 from searchdet.detector import Detector
 
-ROOT = Path(__file__).parents[1]
+ROOT = ROOT
 GUIDES = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [
     ROOT / "README.md",

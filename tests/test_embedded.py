@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import Figure
+from places import Figure
 from scenes import make_scene
 from skimage import data
 from typer.testing import CliRunner

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from places import TINY_SAM
 from worlds import make_world
 
 from searchdet.detector import Detector
 
 FILE = Path(__file__).with_name("golden.json")
-TINY_SAM = Path(__file__).parent / "assets" / "tiny_sam.pth"
 KINDS: dict[str, dict[str, Any]] = {
     "regions": {"proposals": "regions"},
     "sam": {

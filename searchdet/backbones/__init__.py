@@ -6,8 +6,7 @@ from pathlib import Path
 
 from ..config import BackboneOptions
 from ..errors import CheckpointError, UsageError
-from ..weights.folder import find_published
-from ..weights.loaded import LoadedBefore
+from ..weights import LoadedBefore, find_published
 from . import dinov3_convnext, resnet, vit
 from .types import Backbone, BackboneSpec, FeatureMap
 
@@ -100,7 +99,7 @@ def load(options: BackboneOptions, before: LoadedBefore | None = None) -> Backbo
         from .filterbank import FilterbankBackbone
 
         return FilterbankBackbone(options.feat_short_side)
-    from ..weights.devices import resolve
+    from ..weights import resolve
     from .deferred import load_or_defer
     from .network import load_network
 

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..config import BackboneOptions
-from ..weights.devices import Compute
-from ..weights.loaded import LoadedBefore
-from ..weights.loader import WeightsInfo, verify_identity
+from ..records import WeightsInfo
+from ..weights import Compute, LoadedBefore, verify_identity
 from .network import NetworkBackbone, NetworkFacts, fill_network
 from .types import BackboneSpec, FeatureMap, UInt8Array
 

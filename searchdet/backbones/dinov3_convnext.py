@@ -9,8 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..errors import CheckpointError
-from ..weights.hub import published_for
-from ..weights.loader import Layout, Published, StateDict, rename
+from ..weights import Layout, Published, StateDict, published_for, rename
 from .types import BackboneSpec, Network
 
 if TYPE_CHECKING:

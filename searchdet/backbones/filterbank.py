@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ..weights.devices import Compute
-from ..weights.loader import WeightsInfo
+from ..records import Preprocessing, WeightsInfo
+from ..weights import Compute
 from .types import FeatureMap, UInt8Array
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class FilterbankBackbone:
     def __init__(self, short_side: int | None = None) -> None:
         self.short_side = short_side or SHORT_SIDE
         self.compute = Compute("cpu", "fp32")
-        self.preprocessing = f"short_side={self.short_side},stride={STRIDE},downscale_only"
+        self.preprocessing = Preprocessing(self.short_side, STRIDE, "downscale_only")
         self._anchors = colour_anchors()
         energy = len(ENERGY_SCALES) * ENERGY_BINS
         orientation = len(ORIENTATION_SCALES) * ORIENTATION_BINS

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from ..errors import CheckpointError, EmbeddingError
-from ..weights.devices import Compute
-from ..weights.loader import StateDict, WeightsInfo, convert, fill, read_state_dict, verify_identity
+from ..records import Preprocessing, WeightsInfo
+from ..weights import Compute, StateDict, convert, fill, read_state_dict, verify_identity
 from .identify import identify
 from .types import BackboneSpec, FeatureMap, Network, UInt8Array
 
@@ -53,7 +53,7 @@ class NetworkFacts:
         self.weights: WeightsInfo | None = weights
         self.compute = compute
         self.short_side = short_side
-        self.preprocessing = f"short_side={short_side},stride={spec.stride},bicubic"
+        self.preprocessing = Preprocessing(short_side, spec.stride, "bicubic")
 
 
 class NetworkBackbone(NetworkFacts):

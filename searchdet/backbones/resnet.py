@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..weights.loader import Layout, Published, StateDict, rename
+from ..weights import Layout, Published, StateDict, rename
 from .types import BackboneSpec, Network, no_finish
 
 if TYPE_CHECKING:

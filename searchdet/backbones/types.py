@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from ..weights.loader import Layout, Published, StateDict, WeightsInfo
+from ..records import Preprocessing, WeightsInfo
+from ..weights import Layout, Published, StateDict
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..weights.devices import Compute
+    from ..weights import Compute
 
 UInt8Array = npt.NDArray[np.uint8]
 Network: TypeAlias = Any
@@ -61,7 +62,7 @@ class BackboneSpec:
     context_weight: float = 0.0
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
-    arch: dict[str, Any] = field(default_factory=dict)
+    arch: Mapping[str, object] = field(default_factory=dict)
     needs_weights: bool = True
 
 
@@ -73,7 +74,7 @@ class Backbone(Protocol):
     stride: int
     weights: WeightsInfo | None
     compute: Compute
-    preprocessing: str
+    preprocessing: Preprocessing
     min_score: float
     shape_weight: float
     context_weight: float

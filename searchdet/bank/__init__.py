@@ -1,1 +1,26 @@
 """The bank: exemplar vectors with their provenance; built, kept in a file, edited and audited."""
+
+from __future__ import annotations
+
+from .audit import SAME, Finding
+from .build import Enrolment, Examples, Gathered, gather, read, settle
+from .edit import Additions, add, facts, remove
+from .types import Bank, Rows, join
+
+__all__ = [
+    "SAME",
+    "Additions",
+    "Bank",
+    "Enrolment",
+    "Examples",
+    "Finding",
+    "Gathered",
+    "Rows",
+    "add",
+    "facts",
+    "gather",
+    "join",
+    "read",
+    "remove",
+    "settle",
+]

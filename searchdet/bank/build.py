@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .. import exemplars
@@ -11,17 +11,16 @@ from ..backbones import Backbone
 from ..config import EmbeddingOptions, ExemplarOptions, ProposalOptions
 from ..errors import UsageError
 from ..exemplars import Exemplar, automask
-from ..output.render import Picture, exemplar_picture
+from ..output import Picture, exemplar_picture
 from ..proposals.regions import RegionProposer
-from ..regions.cache import Remembered
-from ..regions.describe import Describer
+from ..regions import Describer, Remembered, Space, space_of
 from ..storage import kinds
 from ..storage.cache import Store
 from ..version import __version__
 from . import file as bankfile
 from .audit import conflicts, without
-from .describe import build_bank, compute_of, space_of
-from .types import Bank, Space
+from .describe import build_bank, compute_of
+from .types import Bank
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +127,7 @@ def find_masks(items: list[Exemplar], by: Enrolment, bank: Bank | None = None) -
     return automask.apply(
         items,
         lambda item: remembered.regions(item.pixels, item.sha256),
-        {"space": asdict(by.space), "compute": compute_of(by.backbone), "version": __version__},
+        {"space": by.space.to_json(), "compute": compute_of(by.backbone), "version": __version__},
         Store(by.cache, kinds.AUTOMASKS),
         None if bank is None else bank.by_class(),
     )

@@ -3,57 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..backbones import Backbone, FeatureMap
-from ..config import BackboneOptions, EmbeddingOptions
+from ..config import EmbeddingOptions
 from ..embeddings import describe as describe_masks
 from ..embeddings import mask_coverage
-from ..errors import ExemplarError, UsageError
+from ..errors import ExemplarError
 from ..exemplars import Exemplar
 from ..masks import rle
 from ..masks.shape import outlines
+from ..regions import Space, space_of
 from ..storage import kinds
 from ..storage.cache import Store, key_of
 from ..storage.tensors import Arrays
+from ..storage.values import Fields, JsonObject
 from ..version import __version__
-from .types import Bank, Origin, Rows, Space, indexed, join, plain_rows
+from .types import Bank, Origin, Rows, indexed, join, plain_rows
 
 SHAPELESS = ("whole", "box")
 """Masks from these sources say nothing about the shape of the object."""
-
-
-def space_of(backbone: Backbone, options: EmbeddingOptions) -> Space:
-    """The space in which a backbone with these options puts its vectors."""
-    pooling = "mean" if options.pooling == "mean" else f"topk {options.topk_share}"
-    weights = backbone.weights.sha256 if backbone.weights else None
-    return Space(backbone.name, weights, backbone.preprocessing, pooling, backbone.dim)
-
-
-def options_of(
-    space: Space,
-    weights: Path | None,
-    device: str,
-    precision: str,
-    allow_unverified: bool = False,
-) -> tuple[BackboneOptions, EmbeddingOptions]:
-    """Options that put vectors into ``space`` again. Raises UsageError for one that none put there."""
-    kind, _, share = space.pooling.partition(" ")
-    try:
-        side = int(space.preprocessing.split(",")[0].removeprefix("short_side="))
-        embedding = EmbeddingOptions(kind, float(share)) if share else EmbeddingOptions(kind)
-    except ValueError as error:
-        raise UsageError(
-            f"no options put vectors into the space of {space.preprocessing!r}."
-        ) from error
-    path = str(weights) if weights else None
-    options = BackboneOptions(space.backbone, path, device, precision, side, allow_unverified)
-    return options, embedding
 
 
 def build_bank(
@@ -133,13 +104,13 @@ def compute_of(backbone: Backbone) -> list[str]:
 
 
 def _key(item: Exemplar, space: Space, compute: list[str]) -> str:
-    what = {"image": item.sha256, "mask": _mask_digest(item), "size": list(item.mask.shape)}
+    what: JsonObject = {"image": item.sha256, "mask": _mask_digest(item), "size": list(item.mask.shape)}
     shaped = item.mask_source not in SHAPELESS
-    by = {"space": asdict(space), "compute": compute, "version": __version__}
-    return key_of(what | by | {"shaped": shaped, "form": 1})
+    by: JsonObject = {"space": space.to_json(), "compute": compute, "version": __version__}
+    return key_of({**what, **by, "shaped": shaped, "form": 1})
 
 
-def _rows(arrays: Arrays, _: dict[str, Any], item: Exemplar, dim: int) -> Rows:
+def _rows(arrays: Arrays, _: Fields, item: Exemplar, dim: int) -> Rows:
     """The row of an entry. Raises KeyError or ValueError for another one."""
     vectors, contexts, outlines = (arrays[name] for name in _KEPT)
     if vectors.shape != (1, dim) or {vectors.dtype, contexts.dtype, outlines.dtype} != {_FLOAT}:

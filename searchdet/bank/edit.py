@@ -5,27 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import backbones, exemplars
-from ..calibration import thresholds
-from ..config import ExemplarOptions, ScoringOptions
+from ..config import ExemplarOptions, Settings
 from ..errors import DAMAGE, ExemplarError, UsageError
 from ..exemplars import Exemplar
-from ..images.read import read_image
+from ..images import read_image
 from ..masks import rle
-from ..records.record import damaged, read_json
+from ..records import damaged, read_record
+from ..regions import options_of, space_of
 from ..storage import kinds
 from ..storage.cache import Store
-from ..weights.loaded import LoadedBefore
-from .audit import audit
+from ..weights import LoadedBefore
 from .build import Enrolment, Examples, enrol, find_masks, read
-from .describe import describe, options_of, space_of
+from .describe import describe
 from .file import require_space
 from .types import Bank, extended, indexed
-
-if TYPE_CHECKING:
-    from ..detector import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,55 +108,6 @@ def facts(bank: Bank) -> dict[str, Any]:
     return {"space": space, **bank.describe(), "exemplars": rows}
 
 
-def audit_facts(bank: Bank) -> dict[str, Any]:
-    """Findings about every exemplar, and for each class what its threshold would be."""
-    if bank.space is None:
-        raise UsageError("the bank has no space.")
-    shape, context, default = backbones.rule_of(bank.space.backbone)
-    options = ScoringOptions(shape_weight=shape, context_weight=context)
-    found = thresholds(bank.distinct(), options, default)
-    return {
-        "exemplars": [item.to_json() for item in audit(bank)],
-        "classes": [item.to_json() for item in found],
-    }
-
-
-def audit_lines(found: dict[str, Any]) -> list[str]:
-    """``audit_facts`` for a person."""
-    out = [f"{'own':>6} {'next':>6} {'effect':>7}  example"]
-    for row in found["exemplars"]:
-        numbers = [_cell(row[name]) for name in ("own", "nearest_cosine", "effect")]
-        notes = [flag.replace("_", " ") for flag in row["flags"]]
-        if row["twin"]:
-            notes[notes.index("duplicate")] = f"duplicate of {row['twin']}"
-        elif row["flags"] and row["nearest"]:
-            notes.append(f"next: {row['nearest']}")
-        said = f"  <- {', '.join(notes)}" if notes else ""
-        side = row["label"] or "(negative)"
-        out.append(f"{numbers[0]:>6} {numbers[1]:>6} {numbers[2]:>7}  {side}: {row['name']}{said}")
-    out += ["", f"{'least':>6} {'recall':>18} {'precision':>18}  class"]
-    for row in found["classes"]:
-        shares = [_interval(row[name]) for name in ("recall", "precision")]
-        verdict = {True: "", False: "  <- these folders do not separate", None: "  <- too few to say"}
-        said = verdict[row["separates"]]
-        out.append(f"{row['score']:6.3f} {shares[0]:>18} {shares[1]:>18}  {row['label']}{said}")
-    out.append("")
-    out.append("own: cosine to its class without it; next: largest cosine to what is not its class")
-    out.append("effect: what the others of its class gain if it is left out")
-    out.append("recall, precision: of the examples themselves, left out in turn, with 95 % intervals")
-    return out
-
-
-def _cell(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
-def _interval(value: dict[str, Any] | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value['share']:.2f} ({value['low']:.2f}-{value['high']:.2f})"
-
-
 def _items(given: Additions) -> list[Exemplar]:
     found = []
     if given.positive is not None:
@@ -177,24 +124,23 @@ def _items(given: Additions) -> list[Exemplar]:
 def _candidate(path: Path, number: int, label: str | None, image: Path | None) -> Exemplar:
     """A candidate of a record as an exemplar."""
     try:
-        record = read_json(path)
+        record = read_record(path)
     except (ValueError, OSError) as error:
         raise UsageError(f"--from-record {path}: {error}.") from error
     if record is None:
         raise UsageError(f"--from-record {path}: no such file.")
-    every = [*record["detections"], *record["rejected"]]
-    chosen = [item for item in every if item.get("id") == number]
+    chosen = [item for item in record.candidates if item.id == number]
     if not chosen:
         raise UsageError(f"--from-record {path}: has no candidate with id {number}.")
-    where = image or Path(record["image"])
+    where = image or Path(record.image)
     if not where.is_file():
         raise UsageError(f"the record's image {where} is not there.", "Name it: --image FILE.")
     loaded = read_image(where)
-    if loaded.sha256 != record["sha256"]:
+    if loaded.sha256 != record.sha256:
         raise UsageError(f"{where} is not the image of the record.", "Name that: --image FILE.")
     try:
-        mask = rle.decode([chosen[0]["segmentation"]], (loaded.height, loaded.width))[0]
+        mask = rle.decode([chosen[0].segmentation], (loaded.height, loaded.width))[0]
     except DAMAGE as error:
-        raise damaged(record["image"], error) from error
-    name = f"{record['image']}#{number}"
+        raise damaged(record.image, error) from error
+    name = f"{record.image}#{number}"
     return Exemplar(name, label, loaded.pixels, mask, "record", loaded.sha256)

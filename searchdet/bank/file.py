@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..errors import DAMAGE, ExemplarError
+from ..regions import Space
 from ..storage import files, tensors
-from .types import Bank, Origin, Rows, Space, require_text, space_from
+from ..storage.values import Fields, JsonObject
+from .types import Bank, Origin, Rows
 
-SCHEMA = "searchdet.bank/1"
+SCHEMA = "searchdet.bank/2"
 _SIDES = ("positives", "negatives")
 _PARTS = ("vectors", "contexts", "outlines")
 
@@ -24,10 +25,10 @@ def save(bank: Bank, path: Path) -> None:
     sides = {name: getattr(bank, name) for name in _SIDES}
     arrays = {f"{n}.{part}": getattr(rows, part) for n, rows in sides.items() for part in _PARTS}
     arrays["labels"] = bank.labels
-    facts = {
+    facts: JsonObject = {
         "schema": SCHEMA,
         "classes": list(bank.classes),
-        "space": asdict(bank.space),
+        "space": bank.space.to_json(),
         "origins": {name: [asdict(o) for o in rows.origins] for name, rows in sides.items()},
     }
     files.write_bytes(path, tensors.pack(arrays, facts))
@@ -37,8 +38,8 @@ def load(path: Path) -> Bank:
     """Read a bank. Raises ExemplarError for anything that is not a sound bank file."""
     try:
         arrays, facts = tensors.read(path)
-        if facts.get("schema") != SCHEMA:
-            raise tensors.TensorFileError(f"its schema is {facts.get('schema')!r}, not {SCHEMA}")
+        if facts.text("schema") != SCHEMA:
+            raise ValueError(f"its schema is {facts.text('schema')}, not {SCHEMA}")
         return _bank(arrays, facts)
     except OSError as error:
         raise ExemplarError(
@@ -60,31 +61,25 @@ def require_space(bank: Bank, space: Space, name: str) -> None:
         )
 
 
-def _bank(arrays: tensors.Arrays, facts: dict[str, Any]) -> Bank:
-    sides = {name: _rows(arrays, facts["origins"][name], name) for name in _SIDES}
-    space = space_from(facts["space"])
+def _bank(arrays: tensors.Arrays, facts: Fields) -> Bank:
+    origins = facts.child("origins")
+    sides = {name: _rows(arrays, list(origins.children(name)), name) for name in _SIDES}
+    space = Space.from_json(facts.child("space"))
     if space.dim != sides["positives"].vectors.shape[1]:
         raise ValueError("its vectors have another dimension than its space")
-    classes = tuple(facts["classes"])
-    for name in classes:
-        require_text(name)
     if arrays["labels"].dtype != np.int64 or arrays["labels"].ndim != 1:
-        raise ValueError("its labels are no whole numbers")
-    return Bank(classes, labels=arrays["labels"], space=space, **sides)
+        raise ValueError("its labels are not whole numbers")
+    return Bank(facts.texts("classes"), labels=arrays["labels"], space=space, **sides)
 
 
-def _rows(arrays: tensors.Arrays, origins: list[dict[str, str]], name: str) -> Rows:
+def _rows(arrays: tensors.Arrays, origins: list[Fields], name: str) -> Rows:
     vectors, contexts, outlines = (arrays[f"{name}.{part}"] for part in _PARTS)
     for array in (vectors, contexts, outlines):
         if array.dtype != np.float32 or array.ndim != 2:
-            raise ValueError(f"its {name} are no float32 rows")
+            raise ValueError(f"its {name} are not float32 rows")
     if not np.isfinite(vectors).all() or not np.isfinite(contexts).all() or np.isinf(outlines).any():
         raise ValueError(f"its {name} hold NaN or infinity")
     length = np.linalg.norm(vectors.astype(np.float64), axis=1)
     if not np.allclose(length, 1, atol=1e-4):
         raise ValueError(f"its {name} are not of unit length")
-    found = tuple(Origin(**item) for item in origins)
-    for item in found:
-        for text in asdict(item).values():
-            require_text(text)
-    return Rows(vectors, contexts, outlines, found)
+    return Rows(vectors, contexts, outlines, tuple(Origin.from_json(item) for item in origins))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,46 +12,11 @@ import numpy.typing as npt
 from ..embeddings import l2_normalize
 from ..errors import UsageError
 from ..masks import shape as outline
+from ..regions import Space
+from ..storage.values import Fields, JsonObject
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Space:
-    """What makes vectors comparable: two spaces whose fields differ have nothing to do with each other.
-
-    weights: SHA-256 of the weight file, None for the embedded backbone.
-    """
-
-    backbone: str
-    weights: str | None
-    preprocessing: str
-    pooling: str
-    dim: int
-
-    def differences(self, other: Space) -> list[str]:
-        """Sentences like ``backbone is a here and b there``; empty for one and the same space."""
-        mine, theirs = asdict(self), asdict(other)
-        names = [item.name for item in fields(self) if mine[item.name] != theirs[item.name]]
-        return [f"{name} is {mine[name]} here and {theirs[name]} there" for name in names]
-
-
-def require_text(value: Any) -> None:
-    """Raise TypeError or ValueError for what is no text, or none that a file name can hold."""
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    value.encode("utf-8", "surrogateescape")
-
-
-def space_from(values: Any) -> Space:
-    """The space of JSON values. Raises TypeError or ValueError for others."""
-    space = Space(**values)
-    for text in (space.backbone, space.preprocessing, space.pooling, space.weights or ""):
-        require_text(text)
-    if not isinstance(space.dim, int) or space.dim < 1:
-        raise ValueError(f"its space is {values}")
-    return space
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +28,13 @@ class Origin:
     sha256: str = ""
     mask_source: str = "whole"
     mask: str = ""
+
+    @classmethod
+    def from_json(cls, values: Fields) -> Origin:
+        """Raises ValueError for another form."""
+        return cls(
+            values.text("name"), values.text("sha256"), values.text("mask_source"), values.text("mask")
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +139,7 @@ class Bank:
             negatives=self.negatives.take(_first(self.negatives.vectors)),
         )
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> JsonObject:
         """Counts by class, as JSON values."""
         counts = {name: int((self.labels == c).sum()) for c, name in enumerate(self.classes)}
         return {"classes": counts, "negative": len(self.negatives)}

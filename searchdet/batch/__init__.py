@@ -1,1 +1,13 @@
 """Many images: one record each, in this process or in one that can be ended."""
+
+from __future__ import annotations
+
+from .runner import Result, Tally
+from .worker import Worker, WorkerSpec
+
+__all__ = [
+    "Result",
+    "Tally",
+    "Worker",
+    "WorkerSpec",
+]

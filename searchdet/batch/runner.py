@@ -7,15 +7,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
 
 from ..detector import Detector
 from ..errors import EmbeddingError, ImageError, ResourceError, SearchdetError, lacks_memory, no_memory
-from ..images.inputs import Query
-from ..images.read import LoadedImage, decode, digest, read_bytes
-from ..output.folder import Output
-from ..output.pictures import Heat
-from ..records.record import ImageRecord, failed
+from ..images import LoadedImage, Query, decode, digest, read_bytes
+from ..output import Heat, Output
+from ..records import ImageRecord, failed
 
 AHEAD = 1
 """Images that are read and decoded while the models work on one."""
@@ -23,10 +20,9 @@ AHEAD = 1
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The record of one image as JSON values, how long the image took in seconds, and whether it was
-    there already."""
+    """The record of one image, how long the image took in seconds, and whether it was there already."""
 
-    record: dict[str, Any]
+    record: ImageRecord
     seconds: float
     known: bool = False
 
@@ -41,11 +37,11 @@ class Tally:
 
     def add(self, result: Result) -> None:
         """Count one more."""
-        status = result.record["status"]
+        status = result.record.status
         self.counts[status] = self.counts.get(status, 0) + 1
         self.known += result.known
         if not result.known:
-            self.seconds[result.record["image"]] = round(result.seconds, 3)
+            self.seconds[result.record.image] = round(result.seconds, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +51,7 @@ class _Prepared:
     query: Query
     sha256: str = ""
     image: LoadedImage | None = None
-    known: dict[str, Any] | None = None
+    known: ImageRecord | None = None
     error: SearchdetError | None = None
 
 
@@ -79,7 +75,7 @@ def fail(query: Query, error: SearchdetError, sha256: str, output: Output | None
     record = failed(query.name, error, sha256)
     if output is not None:
         output.save(record, None, query.path)
-    return Result(record.to_json(), 0.0)
+    return Result(record, 0.0)
 
 
 def _ahead(detector: Detector, queries: Iterable[Query], output: Output | None) -> Iterator[_Prepared]:
@@ -140,4 +136,4 @@ def _finish(detector: Detector, prepared: _Prepared, output: Output | None) -> R
         if lacks_memory(error):
             return fail(query, no_memory(query.path), image.sha256, output)
         raise
-    return Result(record.to_json(), time.monotonic() - started)
+    return Result(record, time.monotonic() - started)

@@ -4,23 +4,23 @@ the process down."""
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-from ..bank.build import Examples
-from ..commands import logs
-from ..detector import Detector, Settings
+from ..bank import Examples
+from ..config import Settings
+from ..detector import Detector
 from ..errors import ResourceError, SearchdetError, UsageError
-from ..images.inputs import Query
-from ..output.folder import Output
+from ..images import Query
+from ..output import Output
+from ..storage.values import JsonObject
 from . import runner as batch
 from .runner import Result
 
@@ -30,19 +30,20 @@ _CLOSED = (EOFError, BrokenPipeError, ConnectionResetError)
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """What the process is made with. It is sent to it, so it holds plain values only."""
+class WorkerSpec:
+    """What the process is made with. It is sent to it, so it holds plain values and
+    functions of modules only. prepare: called first in it, to set up its log."""
 
     examples: Examples
     settings: Settings
     output: Output | None
-    level: int = logging.WARNING
+    prepare: Callable[[], None] | None = None
 
 
 class Worker:
     """One process that loads the models and takes image after image."""
 
-    def __init__(self, job: Job, timeout: float) -> None:
+    def __init__(self, job: WorkerSpec, timeout: float) -> None:
         if not (math.isfinite(timeout) and timeout > 0):
             raise UsageError(f"--timeout {timeout} must be a number of seconds above 0.")
         self._job = job
@@ -50,11 +51,11 @@ class Worker:
         self._process: Any = None
         self._pipe: Connection | None = None
 
-    def start(self) -> dict[str, Any]:
+    def start(self) -> JsonObject:
         """Load the models; gives what a run says of them. Raises what ``Detector.build`` raises."""
         return self._open()[1]
 
-    def _open(self) -> tuple[Connection, dict[str, Any]]:
+    def _open(self) -> tuple[Connection, JsonObject]:
         context = multiprocessing.get_context("spawn")
         pipe, theirs = context.Pipe()
         self._pipe = pipe
@@ -124,16 +125,17 @@ class Crashed(ResourceError):
     code = "crash"
 
 
-def _work(pipe: Connection, job: Job) -> None:
+def _work(pipe: Connection, job: WorkerSpec) -> None:
     """The process: models once, then image after image until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    logs.to_stderr(job.level)
+    if job.prepare is not None:
+        job.prepare()
     with contextlib.suppress(*_CLOSED):  # by the parent
         _serve(pipe, job)
 
 
-def _serve(pipe: Connection, job: Job) -> None:
+def _serve(pipe: Connection, job: WorkerSpec) -> None:
     """Raises one of _CLOSED where the pipe closes; whatever else the system refuses is sent."""
     try:
         detector = Detector.build(job.examples, job.settings, defer=False)  # loading is no image's time
@@ -142,7 +144,7 @@ def _serve(pipe: Connection, job: Job) -> None:
     except (SearchdetError, OSError) as error:
         pipe.send(("error", error))
         return
-    pipe.send(("ready", detector.said()))
+    pipe.send(("ready", detector.run_json()))
     while True:
         query = pipe.recv()
         try:

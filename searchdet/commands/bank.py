@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from .. import config
 from . import options as opt
 from .console import guarded, say
+
+if TYPE_CHECKING:
+    from ..bank import Finding
+    from ..records import ClassThreshold, Interval
 
 _BankArgument = Annotated[Path, typer.Argument(help="A file that `bank build` made.")]
 _Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
@@ -43,8 +48,8 @@ def bank_build(
     """Describe examples once and keep them in one file."""
     given = dict(locals())
     with guarded(debug, False):
+        from ..bank import Examples
         from ..bank import file as bankfile
-        from ..bank.build import Examples
         from ..bank.edit import build
         from ..detector import settings_from
 
@@ -62,8 +67,8 @@ def bank_show(
 ) -> None:
     """What a bank holds: models, classes, exemplars."""
     with guarded(debug, False):
+        from ..bank import facts
         from ..bank import file as bankfile
-        from ..bank.edit import facts
 
         found = facts(bankfile.load(bank))
         if json_lines:
@@ -106,8 +111,8 @@ def bank_add(
 ) -> None:
     """Add examples to a bank; only these are described."""
     with guarded(debug, False):
+        from ..bank import Additions, add
         from ..bank import file as bankfile
-        from ..bank.edit import Additions, add
 
         given = Additions(positive, tuple(negative or ()), from_record, label, image)
         cache = opt.cache_of(cache_dir, no_cache)
@@ -126,7 +131,7 @@ def bank_remove(
     """Take examples out of a bank."""
     with guarded(debug, False):
         from ..bank import file as bankfile
-        from ..bank.edit import remove
+        from ..bank import remove
 
         made = remove(bankfile.load(bank), names)
         bankfile.save(made, bank)
@@ -142,10 +147,58 @@ def bank_audit(
     """Which examples help, which hurt, and whether the classes separate."""
     with guarded(debug, False):
         from ..bank import file as bankfile
-        from ..bank.edit import audit_facts, audit_lines
+        from ..bank.audit import audit
+        from ..calibration import thresholds_of
 
-        found = audit_facts(bankfile.load(bank))
-        print(json.dumps(found, indent=1) if json_lines else "\n".join(audit_lines(found)))
+        loaded = bankfile.load(bank)
+        findings, thresholds = audit(loaded), thresholds_of(loaded)
+        if json_lines:
+            rows = {
+                "exemplars": [item.to_json() for item in findings],
+                "classes": [item.to_json() for item in thresholds],
+            }
+            print(json.dumps(rows, indent=1))
+            return
+        for line in (*_finding_lines(findings), "", *_threshold_lines(thresholds), "", *_LEGEND):
+            print(line)
+
+
+_LEGEND = (
+    "own: cosine to its class without it; next: largest cosine to what is not its class",
+    "effect: what the others of its class gain if it is left out",
+    "recall, precision: of the examples themselves, left out in turn, with 95 % intervals",
+)
+
+
+def _finding_lines(findings: list[Finding]) -> Iterator[str]:
+    yield f"{'own':>6} {'next':>6} {'effect':>7}  example"
+    for item in findings:
+        numbers = [_cell(value) for value in (item.own, item.nearest_cosine, item.effect)]
+        notes = [flag.replace("_", " ") for flag in item.flags]
+        if item.twin:
+            notes[notes.index("duplicate")] = f"duplicate of {item.twin}"
+        elif item.flags and item.nearest:
+            notes.append(f"next: {item.nearest}")
+        said = f"  <- {', '.join(notes)}" if notes else ""
+        side = item.label or "(negative)"
+        yield f"{numbers[0]:>6} {numbers[1]:>6} {numbers[2]:>7}  {side}: {item.name}{said}"
+
+
+def _threshold_lines(thresholds: Iterable[ClassThreshold]) -> Iterator[str]:
+    yield f"{'least':>6} {'recall':>18} {'precision':>18}  class"
+    verdict = {True: "", False: "  <- these folders do not separate", None: "  <- too few to say"}
+    for item in thresholds:
+        shares = [_interval(share) for share in (item.recall, item.precision)]
+        said = verdict[item.separates]
+        yield f"{item.min_score:6.3f} {shares[0]:>18} {shares[1]:>18}  {item.label}{said}"
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _interval(value: Interval | None) -> str:
+    return "-" if value is None else f"{value.share:.2f} ({value.low:.2f}-{value.high:.2f})"
 
 
 def _counts(bank: Any) -> str:

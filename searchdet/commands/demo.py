@@ -8,19 +8,19 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ..bank.build import Examples
+from ..bank import Examples
 from ..batch import runner as batch
-from ..config import ProposalOptions, ScoringOptions
-from ..detector import Detector, Settings
-from ..images.inputs import Scan, discover
+from ..config import ProposalOptions, ScoringOptions, Settings
+from ..detector import Detector
+from ..images import Scan, discover
 from ..masks.rle import decode
-from ..output.folder import Output
+from ..output import Output
+from ..records import ImageRecord
 from ..storage import files
 
 UInt8Array = npt.NDArray[np.uint8]
@@ -101,19 +101,19 @@ def run(name: str, output: Path) -> Outcome:
     target = Output(folder / "out", overwrite=True)
     queries = discover([str(picture)], Scan(root=folder))
     (result,) = list(batch.run(detector, queries, target))
-    target.finish({"schema": "searchdet.run/1", "settings": detector.describe()})
+    target.finish({"schema": "searchdet.run/1", "settings": detector.run_info().to_json()})
     found, false = compare(result.record, scene, image.shape[:2])
     drawn = target.folder / "overlays" / f"{picture.name}.jpg"
     return Outcome(name, scene.label, len(scene.discs), found, false, result.seconds, drawn)
 
 
-def compare(record: dict[str, Any], scene: Scene, size: tuple[int, int]) -> tuple[int, int]:
-    """(discs found, detections that are none): best first, each disc once, mask IoU >= 0.5."""
+def compare(record: ImageRecord, scene: Scene, size: tuple[int, int]) -> tuple[int, int]:
+    """(discs found, detections that hit nothing): best first, each disc once, mask IoU >= 0.5."""
     truth = [_disc(size, disc) for disc in scene.discs]
     free = set(range(len(truth)))
     false = 0
-    for item in record["detections"]:
-        mask = decode([item["segmentation"]], size)[0]
+    for item in record.detections:
+        mask = decode([item.segmentation], size)[0]
         hits = [k for k in sorted(free) if _iou(mask, truth[k]) >= 0.5]
         if hits:
             free.discard(hits[0])

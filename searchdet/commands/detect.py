@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -15,9 +15,9 @@ from . import options as opt
 from .console import EXIT_NOTHING_FOUND, EXIT_SOME_FAILED, Stopped, guarded, progress, say, stoppable
 
 if TYPE_CHECKING:
-    from ..batch.runner import Result, Tally
-    from ..batch.worker import Job
-    from ..images.inputs import Query
+    from ..batch import Result, Tally, WorkerSpec
+    from ..images import Query
+    from ..storage.values import JsonObject
 
 _SCORING = config.ScoringOptions()
 _PROPOSALS = config.ProposalOptions()
@@ -98,12 +98,13 @@ def detect(
     """Find the objects of the examples in IMAGES. What is done already in the output folder stays."""
     given = dict(locals())
     with guarded(debug, verbose):
-        from ..bank.build import Examples
-        from ..batch.worker import Job
+        from ..bank import Examples
+        from ..batch import WorkerSpec
         from ..detector import settings_from
         from ..exports import formats
-        from ..images.inputs import discover
-        from ..output.folder import Output, pictures
+        from ..images import discover
+        from ..output import Output
+        from ..output.folder import pictures
 
         settings = settings_from(opt.values(given))
         examples = Examples(positive, negative, positive_coco, positive_images, bank)
@@ -111,7 +112,9 @@ def detect(
         queries = discover(images, opt.scan_of(given, (output,)))
         if not no_save:
             target.check(queries)
-        job = Job(examples, settings, None if no_save else target, logs.level())
+        job = WorkerSpec(
+            examples, settings, None if no_save else target, partial(logs.to_stderr, logs.level())
+        )
         tally, stopped = _run(job, queries, timeout, strict, json_lines)
         if not queries:
             say("None of the images belongs to this shard.")
@@ -123,10 +126,10 @@ def detect(
 
 
 def _run(
-    job: Job, queries: list[Query], timeout: float | None, strict: bool, json_lines: bool
+    job: WorkerSpec, queries: list[Query], timeout: float | None, strict: bool, json_lines: bool
 ) -> tuple[Tally, int | None]:
     """All images, and what the run says of itself; also when a signal (its number) ends it early."""
-    from ..batch.runner import Tally
+    from ..batch import Tally
 
     tally, stopped = Tally(), None
     with stoppable():
@@ -137,8 +140,8 @@ def _run(
                     tally.add(result)
                     _tell(result)
                     if json_lines:
-                        print(json.dumps(result.record, allow_nan=False), flush=True)
-                    if strict and result.record["status"] == "failed":
+                        print(result.record.to_line(), flush=True)
+                    if strict and result.record.failed:
                         break
         except Stopped as stop:
             stopped = stop.signum
@@ -149,11 +152,11 @@ def _run(
 
 
 def _started(
-    job: Job, timeout: float | None
-) -> tuple[dict[str, Any], Callable[[list[Query]], Iterator[Result]]]:
+    job: WorkerSpec, timeout: float | None
+) -> tuple[JsonObject, Callable[[list[Query]], Iterator[Result]]]:
     """Models, here or in a process that can be ended: what is said of them, and images to results."""
+    from ..batch import Worker
     from ..batch import runner as batch
-    from ..batch.worker import Worker
     from ..detector import Detector
 
     if timeout is not None:
@@ -162,33 +165,32 @@ def _started(
     detector = Detector.build(job.examples, job.settings)
     if job.output is not None:
         job.output.preview(detector.gathered.shown)
-    return detector.said(), lambda queries: batch.run(detector, queries, job.output)
+    return detector.run_json(), lambda queries: batch.run(detector, queries, job.output)
 
 
-def _run_facts(said: dict[str, Any], tally: Tally) -> dict[str, Any]:
-    from ..provenance import versions
+def _run_facts(said: JsonObject, tally: Tally) -> JsonObject:
+    from ..version import versions
 
-    counts = {"counts": tally.counts, "known": tally.known, "seconds": tally.seconds}
+    counts: JsonObject = {"counts": tally.counts, "known": tally.known, "seconds": tally.seconds}
     return {"schema": "searchdet.run/1", "versions": versions(), **said, **counts}
 
 
 def _tell(result: Result) -> None:
     """One line an image on stderr."""
     record = result.record
-    if record["error"] is not None:
-        say(f"{record['image']}: FAILED ({record['error']['code']}) {record['error']['message']}")
+    if record.error is not None:
+        say(f"{record.image}: FAILED ({record.error.code}) {record.error.message}")
         return
     tally: dict[str, list[float]] = {}
-    for item in record["detections"]:
-        tally.setdefault(item["label"], []).append(item["score"])
+    for item in record.detections:
+        tally.setdefault(item.label or "", []).append(item.score or 0.0)
     found = ", ".join(f"{len(v)} {name} (best {max(v):.3f})" for name, v in sorted(tally.items()))
     time = "done before" if result.known else f"{result.seconds:.2f} s"
-    say(f"{record['image']}: {found or 'nothing found'} [{time}]")
-    if record.get("embedding_collapse"):
-        figures = record["embedding_spread"]
+    say(f"{record.image}: {found or 'nothing found'} [{time}]")
+    if record.spread is not None and record.spread.collapse:
         say(
-            f"WARNING: {record['image']}: different masks look the same to the backbone (cosine "
-            f"{figures['cosine_p05']:.3f} at the 5th percentile); no threshold can separate them. "
+            f"WARNING: {record.image}: different masks look the same to the backbone (cosine "
+            f"{record.spread.cosine_p05:.3f} at the 5th percentile); no threshold can separate them. "
             "Check the weights and --feat-short-side."
         )
 

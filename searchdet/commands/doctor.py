@@ -24,8 +24,7 @@ def doctor(
     Exit 0: nothing is a problem. 4: a package or a weight file is one. 5: a folder cannot be used.
     """
     with guarded(debug, False):
-        from ..doctor.checks import examine
-        from ..doctor.finding import PROBLEM, WARNING, exit_code
+        from ..doctor import PROBLEM, WARNING, examine, exit_code
         from ..storage.hashes import cache_folder
 
         findings = examine(cache_dir or cache_folder(), quick)

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from ..exports import FORMATS
-from ..records.thresholds import Limits, pairs
+from ..records import Limits, pairs
 from . import options as opt
 from .console import guarded, progress, say
 
 if TYPE_CHECKING:
     from ..exports import Options, Summary
+    from ..records import ImageRecord
 
 _D, _F = "Decision", "Formats"
 
@@ -94,7 +95,7 @@ def export(
 def _export(folder: Path, target: Path, options: Options) -> Summary:
     from .. import exports
     from ..errors import UsageError
-    from ..output.folder import read_records
+    from ..output import read_records
 
     if not options.formats:
         raise UsageError("--to names no format.", f"There are {', '.join(exports.FORMATS)}.")
@@ -104,7 +105,7 @@ def _export(folder: Path, target: Path, options: Options) -> Summary:
         return exports.write(target, advance(_some(found, folder)), options)
 
 
-def _some(records: Iterator[dict[str, Any]], folder: Path) -> Iterator[dict[str, Any]]:
+def _some(records: Iterator[ImageRecord], folder: Path) -> Iterator[ImageRecord]:
     """The records; UsageError where there is none, before anything is written."""
     from ..errors import UsageError
 

@@ -13,7 +13,7 @@ from . import options as opt
 from .console import EXIT_NOTHING_FOUND, EXIT_SOME_FAILED, guarded, progress, say, stoppable
 
 if TYPE_CHECKING:
-    from ..records.record import Candidate
+    from ..records import Candidate
 
 _SCORING = config.ScoringOptions()
 _PROPOSALS = config.ProposalOptions()
@@ -62,9 +62,8 @@ def index(
     given = dict(locals())
     with guarded(debug, verbose):
         from ..detector import settings_from
-        from ..images.inputs import discover
-        from ..index.build import Indexer
-        from ..index.file import check
+        from ..images import discover
+        from ..index import Indexer, check
 
         settings = settings_from(opt.values(given))
         queries = discover(images, opt.scan_of(given, (output,)))
@@ -125,13 +124,13 @@ def search(
     """Find the objects of the examples in an INDEX. Reads no image, runs no model on one."""
     given = dict(locals())
     with guarded(debug, verbose):
-        from ..bank.build import Examples
+        from ..bank import Examples
         from ..detector import settings_from
         from ..exports import formats
         from ..index import file as indexes
-        from ..index.build import judge_for
+        from ..index import judge_for
         from ..index.search import search as find
-        from ..output.folder import Output
+        from ..output import Output
 
         settings = settings_from(opt.values(given))
         examples = Examples(positive, negative, positive_coco, positive_images, bank)
@@ -153,7 +152,7 @@ def search(
             for line in _table(rows, top):
                 print(line)
         if target is not None:
-            target.finish({"schema": "searchdet.run/1", "settings": judge.describe()})
+            target.finish({"schema": "searchdet.run/1", "settings": judge.run_info().to_json()})
             say(f"Records and datasets ({dataset}) are in {output}.")
         if fail_if_empty and not rows:
             raise typer.Exit(EXIT_NOTHING_FOUND)

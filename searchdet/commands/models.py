@@ -23,7 +23,7 @@ models_app = typer.Typer(
 def models_list(json_lines: _Json = False, debug: opt.Debug = False) -> None:
     """Backbones and proposers: file, where it is published, licence, and whether it is here."""
     with guarded(debug, False):
-        from ..models.catalogue import entries
+        from ..models import entries
 
         rows = entries()
         if json_lines:
@@ -57,7 +57,7 @@ def models_pull(
     """
     with guarded(debug, False):
         from ..models import download as pull
-        from ..weights.folder import models_folder
+        from ..weights import models_folder
 
         offer = pull.find(name, folder or models_folder())
         if pull.is_here(offer):
@@ -98,11 +98,9 @@ def models_verify(
     """Hash weight files and load them completely. Exit 4 if one is not what it should be."""
     with guarded(debug, False):
         from ..errors import CheckpointError
-        from ..models.catalogue import published
-        from ..models.verify import judge
-        from ..models.verify import weight_files as found_in
-        from ..weights.devices import Compute
-        from ..weights.folder import models_folder
+        from ..models import judge, published
+        from ..models import weight_files as found_in
+        from ..weights import Compute, models_folder
 
         chosen = weight_files or [p for p in found_in(models_folder()) if p.name in published()]
         verdicts = []

@@ -12,10 +12,10 @@ import typer
 
 from .. import config, proposals
 from ..exports import FORMATS
-from ..records.thresholds import pairs
+from ..records import pairs
 
 if TYPE_CHECKING:
-    from ..images.inputs import Scan
+    from ..images import Scan
 
 
 def option(*flags: str, text: str, panel: str | None = None) -> Any:
@@ -251,7 +251,7 @@ def cache_of(folder: Path | None, none: bool) -> Path | None:
 
 def scan_of(given: dict[str, Any], outputs: tuple[Path, ...]) -> Scan:
     """How a command reads its inputs. outputs: folders that it writes to, not to be looked into."""
-    from ..images.inputs import Scan, parse_shard
+    from ..images import Scan, parse_shard
     from ..storage import files
 
     cache = cache_of(given["cache_dir"], False)

@@ -18,7 +18,8 @@ from ..proposals.types import OwnWeights
 from ..storage import kinds
 from ..storage.cache import Store, key_of
 from ..storage.tensors import Arrays
-from ..weights.devices import Compute
+from ..storage.values import Fields, JsonObject
+from ..weights import Compute
 
 FORM = 1
 SIDE = 224
@@ -89,8 +90,10 @@ def _canary(vector: npt.NDArray[np.float32], compute: Compute) -> Canary:
     return Canary(numbers, compute.device.split(":")[0], compute.precision)
 
 
-def _remembered(_: Arrays, facts: dict[str, Any]) -> tuple[Numbers, dict[str, Any]]:
-    return tuple(float(number) for number in facts["numbers"]), dict(facts["versions"])
+def _remembered(_: Arrays, facts: Fields) -> tuple[Numbers, dict[str, str]]:
+    versions, numbers = facts.child("versions"), facts.items("numbers")
+    known = {name: versions.text(name) for name in versions.values}
+    return facts.numbers("numbers", len(numbers)), known
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +107,13 @@ class Memory:
         """In a cache folder; None remembers nothing."""
         return cls(Store(folder, kinds.CANARIES))
 
-    def recall(self, sha256: str, canary: Canary) -> tuple[Numbers, dict[str, Any]] | None:
+    def recall(self, sha256: str, canary: Canary) -> tuple[Numbers, dict[str, str]] | None:
         """(numbers, versions of packages) of the first time, or None."""
         return self.store.recall(self._key(sha256, canary), _remembered)
 
     def note(self, sha256: str, canary: Canary, versions: dict[str, str]) -> None:
         """Remember a canary."""
-        facts = {"numbers": list(canary.numbers), "versions": versions}
+        facts: JsonObject = {"numbers": list(canary.numbers), "versions": versions}
         self.store.write(self._key(sha256, canary), {}, facts)
 
     def _key(self, sha256: str, canary: Canary) -> str:

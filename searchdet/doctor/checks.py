@@ -11,14 +11,12 @@ from pathlib import Path
 
 from ..backbones.filterbank import FilterbankBackbone
 from ..errors import EmbeddingError, OutputError
-from ..models.catalogue import published
-from ..models.verify import Judged, Verdict, judge, look, weight_files
+from ..models import Judged, Verdict, judge, look, published, weight_files
 from ..proposals import PROPOSERS, weights_of
-from ..provenance import versions
 from ..storage import files, kinds
 from ..storage.cachefolder import usage
-from ..weights.devices import Compute, resolve
-from ..weights.folder import models_folder
+from ..version import versions
+from ..weights import Compute, models_folder, resolve
 from . import canary, environment
 from .canary import Canary, Memory
 from .finding import OK, PROBLEM, WARNING, Finding

@@ -6,8 +6,8 @@ import os
 import platform
 from importlib.metadata import PackageNotFoundError, requires, version
 
-from ..provenance import versions
-from ..weights.devices import resolve
+from ..version import versions
+from ..weights import resolve
 from .finding import OK, PROBLEM, WARNING, Finding
 
 OPENCV = (

@@ -10,13 +10,14 @@ import io
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
-from ..annotations.coco import Truth
+from ..annotations import Truth
 from ..errors import UsageError
+from ..masks.rle import Rle
 
 FloatArray = npt.NDArray[np.float64]
 MAX_DETECTIONS = 300
@@ -37,8 +38,19 @@ class Found:
     label: str
     score: float
     box: tuple[float, float, float, float]
-    mask: dict[str, Any] | None = None
+    mask: Rle | None = None
     accepted: bool = True
+
+
+class _Result(TypedDict, total=False):
+    """A candidate as pycocotools takes it; it leaves ``accepted`` alone."""
+
+    image_id: int
+    category_id: int
+    score: float
+    bbox: list[float]
+    accepted: bool
+    segmentation: Rle
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +59,7 @@ class Region:
 
     quality: float
     box: tuple[float, float, float, float]
-    mask: dict[str, Any] | None = None
+    mask: Rle | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +136,7 @@ def proposal_recall(
     return {level: float(value) for level, value in zip(ious, means, strict=True)}
 
 
-def _figures(
-    truth: Truth, coco: Any, label: str, results: list[dict[str, Any]], iou: str
-) -> ClassFigures:
+def _figures(truth: Truth, coco: Any, label: str, results: list[_Result], iou: str) -> ClassFigures:
     images = truth.image_ids[label]
     category = truth.category(label)
     chosen = set(images)
@@ -145,7 +155,7 @@ def _figures(
 
 
 def _curve(
-    coco: Any, own: list[dict[str, Any]], images: list[int], category: int, iou: str
+    coco: Any, own: list[_Result], images: list[int], category: int, iou: str
 ) -> dict[str, float | None]:
     """Figures of all candidates of a class that is there."""
     if not own:
@@ -169,7 +179,7 @@ def _curve(
 
 
 def _decision(
-    coco: Any, accepted: list[dict[str, Any]], images: list[int], category: int, iou: str
+    coco: Any, accepted: list[_Result], images: list[int], category: int, iou: str
 ) -> dict[str, float | None]:
     """Figures of the accepted candidates of a class that is there."""
     if not accepted:
@@ -183,7 +193,7 @@ def _decision(
     }
 
 
-def _judge(coco: Any, own: list[dict[str, Any]], images: list[int], category: int, iou: str) -> Any:
+def _judge(coco: Any, own: list[_Result], images: list[int], category: int, iou: str) -> Any:
     from pycocotools.cocoeval import COCOeval
 
     with redirect_stdout(io.StringIO()):
@@ -221,8 +231,8 @@ def _best_f1(hits: npt.NDArray[Any], scores: FloatArray, wanted: int) -> tuple[f
     return float(values[at]), float(scores[at])
 
 
-def _result(item: Found, truth: Truth, iou: str) -> dict[str, Any]:
-    made: dict[str, Any] = {
+def _result(item: Found, truth: Truth, iou: str) -> _Result:
+    made: _Result = {
         "image_id": item.image_id,
         "category_id": truth.category(item.label),
         "score": item.score,

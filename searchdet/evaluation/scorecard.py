@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from ..annotations.coco import Truth
+from ..annotations import Truth
 from ..errors import DAMAGE, UsageError
 from ..masks import rle
-from ..records.record import damaged
+from ..records import SUPPRESSED, ImageRecord, damaged
+from ..storage.values import JsonObject, JsonValue
 from .metrics import ClassFigures, Found, Region, evaluate, mean, proposal_recall
 
 RECALL_AT = (0.5, 0.75)
 COLUMNS = ("ap", "ap50", "ap75", "ar", "precision", "recall", "f1", "best_f1", "best_threshold")
+SHOWN = (*COLUMNS, "false_per_absent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +31,23 @@ class Scorecard:
     figures: dict[str, list[ClassFigures]]
     recall: dict[float, float]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Plain JSON values, rounded."""
-        figures = {
+        figures: dict[str, JsonValue] = {
             kind: {
-                "classes": [_rounded(asdict(row)) for row in rows],
-                "mean": _rounded({name: mean(rows, name) for name in (*COLUMNS, "false_per_absent")}),
+                "classes": [_row(row) for row in rows],
+                "mean": _rounded({name: mean(rows, name) for name in SHOWN}),
             }
             for kind, rows in self.figures.items()
         }
         recall = {str(iou): round(value, 6) for iou, value in self.recall.items()}
-        counts = {"images": self.images, "of": self.of, "failed": self.failed}
-        return counts | {"figures": figures, "proposal_recall": recall}
+        return {
+            "images": self.images,
+            "of": self.of,
+            "failed": self.failed,
+            "figures": figures,
+            "proposal_recall": recall,
+        }
 
     def lines(self) -> list[str]:
         """For a person, at most 100 columns wide."""
@@ -51,26 +56,25 @@ class Scorecard:
         for kind, rows in self.figures.items():
             title = "boxes" if kind == "bbox" else "masks"
             out += ["", f"{title:16}{'objects':>8}{head}{'best f1':>9}{'at':>7}{'false*':>8}"]
-            out += [_line(row.label, row.instances, asdict(row)) for row in rows]
-            names = (*COLUMNS, "false_per_absent")
+            out += [_line(row.label, row.instances, _figures(row)) for row in rows]
             total = sum(row.instances for row in rows)
-            out.append(_line("mean", total, {name: mean(rows, name) for name in names}))
+            out.append(_line("mean", total, {name: mean(rows, name) for name in SHOWN}))
         shares = ", ".join(f"{value:.3f} at IoU {iou:g}" for iou, value in self.recall.items())
         out += ["", f"proposal recall (300 an image): {shares}"]
         out.append("* detections an image that does not show the class")
         return out
 
 
-def scorecard(truth: Truth, records: Sequence[dict[str, Any]]) -> Scorecard:
+def scorecard(truth: Truth, records: Sequence[ImageRecord]) -> Scorecard:
     """Judge records. Images of the truth without a record are left out. Raises UsageError where a
     record's image is not in the truth, or none is."""
-    numbers: dict[int, dict[str, Any]] = {}
+    numbers: dict[int, ImageRecord] = {}
     for record in records:
-        number = truth.image_id(record["image"])
+        number = truth.image_id(record.image)
         if number is None:
-            raise UsageError(f"the ground truth has no image {record['image']!r}, a record has.")
+            raise UsageError(f"the ground truth has no image {record.image!r}, a record has.")
         if number in numbers:
-            raise UsageError(f"{record['image']} and {numbers[number]['image']} are one image of it.")
+            raise UsageError(f"{record.image} and {numbers[number].image} are one image of it.")
         numbers[number] = record
     if not numbers:
         raise UsageError("there is no record to evaluate.", "Run `searchdet detect` first.")
@@ -83,58 +87,32 @@ def scorecard(truth: Truth, records: Sequence[dict[str, Any]]) -> Scorecard:
             found += _found(number, record, "segm" in kinds)
             regions[number] = _regions(record)
         except DAMAGE as error:
-            raise damaged(record["image"], error) from error
+            raise damaged(record.image, error) from error
     figures = {kind: evaluate(part, found, kind) for kind in kinds}
-    failed = sum(record["status"] == "failed" for record in records)
+    failed = sum(record.failed for record in records)
     recall = proposal_recall(part, regions, RECALL_AT)
     return Scorecard(len(numbers), len(truth.names), failed, figures, recall)
 
 
-def _candidates(record: dict[str, Any]) -> list[dict[str, Any]]:
-    return [*record["detections"], *record["rejected"]]
-
-
-def _found(number: int, record: dict[str, Any], masks: bool) -> list[Found]:
+def _found(number: int, record: ImageRecord, masks: bool) -> list[Found]:
     """What has a score and was not taken for a duplicate, accepted or not. masks: whether these are
     looked at."""
-    chosen = [
-        item
-        for item in _candidates(record)
-        if item["score"] is not None and (item["accepted"] or item["reason"] != "suppressed")
-    ]
-    if masks:
-        for item in chosen:
-            rle.require(item["segmentation"], (record["height"], record["width"]))
-    return [
-        Found(
-            number,
-            str(item["label"]),
-            _number(item["score"]),
-            _box(item),
-            item["segmentation"],
-            bool(item["accepted"]),
-        )
-        for item in chosen
-    ]
+    found = []
+    for item in record.candidates:
+        if item.label is None or item.score is None or item.reason == SUPPRESSED:
+            continue
+        if masks:
+            rle.require(item.segmentation, (record.height, record.width))
+        found.append(Found(number, item.label, item.score, item.bbox, item.segmentation, item.accepted))
+    return found
 
 
-def _box(item: dict[str, Any]) -> tuple[float, float, float, float]:
-    x0, y0, x1, y1 = (_number(value) for value in item["bbox"])
-    return x0, y0, x1, y1
-
-
-def _number(value: Any) -> float:
-    if not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{value!r} is no number")
-    return value
-
-
-def _regions(record: dict[str, Any]) -> list[Region]:
-    every = [Region(_number(item["quality"]), _box(item)) for item in _candidates(record)]
+def _regions(record: ImageRecord) -> list[Region]:
+    every = [Region(item.quality, item.bbox) for item in record.candidates]
     return sorted(every, key=lambda item: -item.quality)
 
 
-def _line(label: str, instances: int, values: dict[str, Any]) -> str:
+def _line(label: str, instances: int, values: Mapping[str, float | None]) -> str:
     cells = "".join(f"{_cell(values[name]):>10}" for name in COLUMNS[:-2])
     tail = f"{_cell(values['best_f1']):>9}{_cell(values['best_threshold']):>7}"
     return f"{label[:16]:16}{instances:8}{cells}{tail}{_cell(values['false_per_absent']):>8}"
@@ -144,5 +122,19 @@ def _cell(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _rounded(values: dict[str, Any]) -> dict[str, Any]:
-    return {k: round(v, 6) if isinstance(v, float) else v for k, v in values.items()}
+def _figures(row: ClassFigures) -> dict[str, float | None]:
+    return {name: getattr(row, name) for name in SHOWN}
+
+
+def _row(row: ClassFigures) -> JsonObject:
+    """One class as JSON values."""
+    return {
+        "label": row.label,
+        "images": row.images,
+        "instances": row.instances,
+        **_rounded(_figures(row)),
+    }
+
+
+def _rounded(values: Mapping[str, float | None]) -> dict[str, float | None]:
+    return {name: None if value is None else round(value, 6) for name, value in values.items()}

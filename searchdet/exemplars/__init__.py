@@ -1,5 +1,7 @@
 """Exemplars: folders and annotation files to images with masks."""
 
+from __future__ import annotations
+
 from .coco import find_coco
 from .folders import find_file, find_negatives, find_positives
 from .read import load

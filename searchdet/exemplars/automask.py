@@ -6,15 +6,15 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..masks import rle
 from ..masks.rle import Rle
-from ..regions.describe import Regions
+from ..regions import Regions
 from ..storage.cache import Store, key_of
+from ..storage.values import Fields, JsonObject
 from . import Exemplar
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ def _middle(mask: BoolArray) -> float:
 def apply(
     exemplars: list[Exemplar],
     regions_of: Callable[[Exemplar], Regions],
-    basis: Mapping[str, Any],
+    basis: JsonObject,
     store: Store,
     known: Mapping[str, FloatArray] | None = None,
 ) -> list[Exemplar]:
@@ -130,7 +130,7 @@ def apply(
 def _masks(
     items: list[Exemplar],
     regions_of: Callable[[Exemplar], Regions],
-    basis: Mapping[str, Any],
+    basis: JsonObject,
     store: Store,
     known: FloatArray | None,
 ) -> list[BoolArray | None]:
@@ -144,7 +144,7 @@ def _masks(
             None if row is None else found.proposals.rles[row]
             for found, row in zip(regions, chosen, strict=True)
         ]
-        store.write(key, {}, {"masks": codes})
+        store.write(key, {}, {"masks": [None if code is None else rle.to_json(code) for code in codes]})
     return [
         None if code is None else rle.decode([code], size)[0]
         for code, size in zip(codes, sizes, strict=True)
@@ -155,13 +155,9 @@ def _digest(vectors: FloatArray) -> str:
     return hashlib.sha256(np.ascontiguousarray(vectors, np.float32).tobytes()).hexdigest()
 
 
-def _codes(facts: dict[str, Any], sizes: list[tuple[int, int]]) -> list[Rle | None]:
+def _codes(facts: Fields, sizes: list[tuple[int, int]]) -> list[Rle | None]:
     """The masks of an entry. Raises one of DAMAGE for those of other photos."""
-    codes: list[Rle | None] = list(facts["masks"])
-    for code, size in zip(codes, sizes, strict=True):
-        if code is None:
-            continue
-        if not isinstance(code["counts"], str):
-            raise ValueError("its masks are none")
-        rle.require(code, size)
+    codes: list[Rle | None] = []
+    for item, size in zip(facts.items("masks"), sizes, strict=True):
+        codes.append(None if item is None else rle.from_json(Fields.of(item), size))
     return codes

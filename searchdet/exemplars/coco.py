@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..annotations.coco import read_truth
-from ..annotations.shapes import Drawn
+from ..annotations import Drawn, read_truth
 from ..errors import DAMAGE, ExemplarError, UsageError
 from ..storage import files
 from .types import Found

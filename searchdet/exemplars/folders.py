@@ -9,10 +9,10 @@ import logging
 import os
 from pathlib import Path
 
-from ..annotations.labelme import SUFFIX as LABELME_SUFFIX
-from ..annotations.labelme import read_labelme
+from ..annotations import SUFFIX as LABELME_SUFFIX
+from ..annotations import read_labelme
 from ..errors import ExemplarError
-from ..images.read import SUFFIXES
+from ..images import SUFFIXES
 from .types import Found
 
 log = logging.getLogger(__name__)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..annotations.shapes import paint
+from ..annotations import paint
 from ..config import MAX_PIXELS
 from ..errors import ExemplarError, ImageError
-from ..images.read import LoadedImage, read_image
+from ..images import LoadedImage, read_image
 from .types import BoolArray, Exemplar, Found
 
 log = logging.getLogger(__name__)

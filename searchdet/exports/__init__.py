@@ -6,16 +6,15 @@ All formats are written in one pass over the records, which are held one at a ti
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from ..config import names_of
-from ..errors import UsageError
-from ..records.record import damaged
-from ..records.thresholds import Limits, require_classes
+from ..errors import DAMAGE, UsageError
+from ..records import ImageRecord, Limits, damaged, require_classes
+from ..storage.values import JsonObject
 from .coco import Coco
 from .job import LOCAL_FILES, Job, Options, Writer, claim
 from .labelled import Classes, labelled
@@ -48,7 +47,7 @@ class Summary:
     classes: tuple[str, ...]
     written: tuple[str, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Plain JSON values."""
         return {
             "images": self.images,
@@ -96,8 +95,8 @@ def check(options: Options) -> None:
         raise UsageError(f"--images {options.images}: there is no such folder.")
 
 
-def write(folder: Path, records: Iterable[Mapping[str, Any]], options: Options) -> Summary:
-    """Write dataset files of records (JSON values, one at a time) below ``folder``.
+def write(folder: Path, records: Iterable[ImageRecord], options: Options) -> Summary:
+    """Write dataset files of records, one at a time, below ``folder``.
 
     Dataset-level files appear together at the end, or not at all. Raises UsageError for records that
     cannot be exported, OutputError where files cannot be written.
@@ -110,7 +109,10 @@ def write(folder: Path, records: Iterable[Mapping[str, Any]], options: Options) 
         job = Job(folder, options, classes, stack)
         writers = [FORMATS[name](job) for name in options.formats]
         for record in records:
-            image = labelled(record, options.limits)
+            try:
+                image = labelled(record, options.limits)
+            except DAMAGE as error:
+                raise damaged(record.image, error) from error
             if image is None:
                 failed += 1
                 continue

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any, ClassVar
 
+from ..masks import rle
 from ..storage.files import Stream
+from ..storage.values import JsonObject, JsonValue
 from .job import Job
 from .labelled import Detection, Labelled
 
@@ -53,8 +55,8 @@ class Coco:
         self._dataset.write("]}\n")
         return DATASET, RESULTS
 
-    def _result(self, item: Detection, image: int) -> dict[str, Any]:
-        shape: Any = item.segmentation
+    def _result(self, item: Detection, image: int) -> JsonObject:
+        shape: JsonValue = rle.to_json(item.segmentation)
         if self._job.options.polygons:
             shape = [[round(v, 2) for v in part.ring.ravel().tolist()] for part in item.parts]
         return {

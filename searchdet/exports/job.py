@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar, Protocol
 
 from ..errors import UsageError
-from ..records.thresholds import Limits
+from ..records import Limits
 from ..storage import files
 from .labelled import Classes, Labelled
 

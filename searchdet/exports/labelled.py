@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..config import MOST_PIXELS
-from ..errors import DAMAGE, UsageError
-from ..records.record import damaged
-from ..records.thresholds import Limits, detections
+from ..errors import UsageError
+from ..records import Candidate, ImageRecord, Limits, detections
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
     from ..masks.polygons import Part
+    from ..masks.rle import Rle
 
     BoolArray = npt.NDArray[np.bool_]
     FloatArray = npt.NDArray[np.float64]
@@ -35,7 +33,7 @@ class Detection:
     probability: float | None
     box: tuple[float, float, float, float]
     area: int
-    segmentation: dict[str, Any]
+    segmentation: Rle
 
     @property
     def xywh(self) -> tuple[float, float, float, float]:
@@ -99,76 +97,38 @@ class Classes:
         return tuple(self._numbers)
 
 
-def labelled(record: Mapping[str, Any], limits: Limits) -> Labelled | None:
-    """A record (JSON values) for the writers; None for a failed image. Raises UsageError for one that
-    is damaged, or whose name could leave a folder."""
-    name = record.get("image")
-    try:
-        if record["status"] == "failed":
-            return None
-        return _labelled(record, limits)
-    except DAMAGE as error:
-        raise damaged(str(name), error) from error
-
-
-def _labelled(record: Mapping[str, Any], limits: Limits) -> Labelled:
-    height, width = _count(record["height"]), _count(record["width"])
-    if height * width > MOST_PIXELS:
-        raise ValueError(f"no image is of {width}x{height}")
-    classes = tuple(_text(name) for name in record["classes"])
-    found = tuple(_detection(item, classes, (height, width)) for item in detections(record, limits))
-    used = [record.get(part, {}).get("name") for part in ("backbone", "proposals")]
+def labelled(record: ImageRecord, limits: Limits) -> Labelled | None:
+    """A record for the writers; None for a failed image. Raises UsageError for one whose name could
+    leave a folder."""
+    if record.run is None:
+        return None
+    models = record.run.models
     return Labelled(
-        name=_safe_name(record["image"]),
-        width=width,
-        height=height,
-        sha256=_text(record["sha256"]),
-        model="-".join(["searchdet", *(_text(name) for name in used if name)]),
-        classes=classes,
-        detections=found,
+        name=_safe_name(record.image),
+        width=record.width,
+        height=record.height,
+        sha256=record.sha256,
+        model=f"searchdet-{models.backbone.name}-{models.proposer.name}",
+        classes=record.classes,
+        detections=tuple(_detection(item) for item in detections(record, limits)),
     )
 
 
-def _detection(item: Mapping[str, Any], classes: tuple[str, ...], size: tuple[int, int]) -> Detection:
-    label, code = _text(item["label"]), item["segmentation"]
-    if label not in classes:
-        raise ValueError(f"there is no class {label!r}")
-    if list(code["size"]) != list(size) or not _text(code["counts"]).isascii():
-        raise ValueError(f"the mask of candidate {item['id']} is of another image")
-    x0, y0, x1, y1 = (_number(value) for value in item["bbox"])
-    chance = item["probability"]
+def _detection(item: Candidate) -> Detection:
+    if item.label is None or item.score is None or item.area < 1:
+        raise ValueError(f"candidate {item.id} has no class, score or pixel")
     return Detection(
-        id=int(item["id"]),
-        label=label,
-        score=_number(item["score"]),
-        probability=None if chance is None else _number(chance),
-        box=(x0, y0, x1, y1),
-        area=_count(item["area"]),
-        segmentation={"size": list(size), "counts": code["counts"]},
+        id=item.id,
+        label=item.label,
+        score=item.score,
+        probability=item.probability,
+        box=item.bbox,
+        area=item.area,
+        segmentation=item.segmentation,
     )
 
 
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{value!r} is no number")
-    return value
-
-
-def _count(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{value!r} is no count")
-    return value
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    value.encode("utf-8", "surrogateescape")  # what no file name can hold cannot be written either
-    return value
-
-
-def _safe_name(value: Any) -> str:
-    name = _text(value)
+def _safe_name(name: str) -> str:
     for path in (PurePosixPath(name), PureWindowsPath(name)):
         if not name or "\0" in name or path.anchor or not path.parts or ".." in path.parts:
             raise UsageError(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import io
 from pathlib import PurePosixPath
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from ..storage import files
+from ..storage.values import JsonObject
 from .job import Job, Mirror, copy_image
 from .labelled import Detection, Labelled
 
@@ -29,13 +30,13 @@ class LabelMe:
 
     def add(self, image: Labelled) -> None:
         path = self._mirror.path(image.name)
-        shapes: list[dict[str, Any]] = []
+        shapes: list[JsonObject] = []
         group = 0
         for item in image.detections:
             group += len(item.parts) > 1
             shapes += _shapes(item, group if len(item.parts) > 1 else None)
         copy_image(self._job, image, f"{FOLDER}/{image.name}")
-        value: dict[str, Any] = {
+        value: JsonObject = {
             "version": VERSION,
             "flags": {},
             "shapes": shapes,
@@ -51,7 +52,7 @@ class LabelMe:
         return (f"{FOLDER}/",)
 
 
-def _shapes(item: Detection, group: int | None) -> list[dict[str, Any]]:
+def _shapes(item: Detection, group: int | None) -> list[JsonObject]:
     if any(part.holes for part in item.parts):
         return [_shape(item, None, "mask", *_bitmap(item))]
     rings = [part.outer.round(2).tolist() for part in item.parts]
@@ -60,7 +61,7 @@ def _shapes(item: Detection, group: int | None) -> list[dict[str, Any]]:
 
 def _shape(
     item: Detection, group: int | None, kind: str, points: list[list[float]], mask: str | None
-) -> dict[str, Any]:
+) -> JsonObject:
     chance = "" if item.probability is None else f"probability {item.probability:.3f}"
     return {
         "label": item.label,

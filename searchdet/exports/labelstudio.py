@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import ClassVar
 from urllib.parse import quote
 
+from ..storage.values import JsonObject, JsonValue
 from .job import Job
 from .labelled import Detection, Labelled
 from .markup import attribute
@@ -57,7 +58,7 @@ class LabelStudio:
         )
         return TASKS, SETUP
 
-    def _regions(self, image: Labelled, item: Detection) -> Iterator[dict[str, Any]]:
+    def _regions(self, image: Labelled, item: Detection) -> Iterator[JsonObject]:
         own = f"{self._images}-{item.id}"
         parent = {}
         if len(item.parts) > 1:
@@ -75,7 +76,7 @@ class LabelStudio:
             points = [
                 [_percent(x, image.width), _percent(y, image.height)] for x, y in part.ring.tolist()
             ]
-            value = {"points": points, "closed": True}
+            value: JsonObject = {"points": points, "closed": True}
             name = f"{own}-{number}" if parent else own
             yield _region(image, item, name, value, "polygonlabels") | parent
 
@@ -88,8 +89,8 @@ def address(root: str, name: str) -> str:
 
 
 def _region(
-    image: Labelled, item: Detection, own: str, value: dict[str, Any], kind: str
-) -> dict[str, Any]:
+    image: Labelled, item: Detection, own: str, value: JsonObject, kind: str
+) -> dict[str, JsonValue]:
     return {
         "id": own,
         "type": kind,

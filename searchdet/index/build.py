@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from .. import backbones, proposals
+from ..bank import Enrolment, Examples, gather, read, settle
 from ..bank import file as bankfile
-from ..bank.build import Enrolment, Examples, gather, read, settle
-from ..bank.describe import options_of, space_of
-from ..decision import Judge, Own, Searched, make_judge
-from ..detector import Settings, choose_proposals, model_facts, searched
+from ..config import Settings
+from ..decision import Judge, RuleDefaults, make_judge
+from ..detector import choose_proposals, image_info, model_info
 from ..errors import (
     EmbeddingError,
     ImageError,
@@ -20,13 +20,12 @@ from ..errors import (
     lacks_memory,
     no_memory,
 )
-from ..images.inputs import Query
-from ..images.read import read_image
-from ..regions.cache import Packed, Remembered
-from ..regions.describe import Describer
+from ..images import Query, read_image
+from ..records import ImageInfo
+from ..regions import Describer, Packed, Remembered, options_of, space_of
 from ..storage import kinds
 from ..storage.cache import Store
-from ..weights.loaded import LoadedBefore
+from ..weights import LoadedBefore
 from . import file as index
 from .file import Index
 
@@ -48,7 +47,7 @@ class Indexer:
         self.failed: list[tuple[str, SearchdetError]] = []
         self._remembered = Remembered(describer, Store(settings.cache, kinds.REGIONS))
         self._space = space_of(backbone, settings.embedding)
-        self._models = model_facts(backbone, proposer, settings, fallback)
+        self._models = model_info(backbone, proposer, settings, fallback)
         self._max_pixels = settings.max_pixels
 
     def write(self, path: Path, queries: Iterable[Query]) -> int:
@@ -57,7 +56,7 @@ class Indexer:
         made = (self._describe(query) for query in queries)
         return index.write(path, (m for m in made if m is not None), self._space, self._models)
 
-    def _describe(self, query: Query) -> tuple[Searched, Packed] | None:
+    def _describe(self, query: Query) -> tuple[ImageInfo, Packed] | None:
         try:
             image = read_image(query.path, self._max_pixels)
             packed = self._remembered.packed(image.pixels, image.sha256)
@@ -69,7 +68,7 @@ class Indexer:
                 raise
             self.failed.append((query.name, no_memory(query.path)))
             return None
-        return searched(image, query.name), packed
+        return image_info(image, query.name), packed
 
 
 def judge_for(found: Index, examples: Examples, settings: Settings, weights: Path | None) -> Judge:
@@ -90,5 +89,5 @@ def judge_for(found: Index, examples: Examples, settings: Settings, weights: Pat
         if differs:
             raise UsageError(f"the index was made with other models ({'; '.join(differs)}).")
         gathered = gather(given, by)
-    own = Own(*backbones.rule_of(found.space.backbone))
-    return make_judge(gathered, settings.scoring, settings.suppression, own, found.models)
+    defaults = RuleDefaults(*backbones.rule_of(found.space.backbone))
+    return make_judge(gathered, settings.scoring, settings.suppression, defaults, found.models)

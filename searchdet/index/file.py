@@ -19,15 +19,15 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from ..bank.types import Space, require_text, space_from
-from ..decision import Searched
 from ..errors import DAMAGE, UsageError
-from ..images.inputs import Query
+from ..images import Query
 from ..masks import shape as outline
-from ..regions.cache import Packed, unpack
-from ..regions.describe import Regions
+from ..records import ImageInfo, ModelInfo
+from ..regions import Packed, Regions, Space, unpack
 from ..storage import files
 from ..storage.hashes import fresh_sha256
+from ..storage.tensors import Arrays
+from ..storage.values import Fields
 
 SCHEMA = "searchdet.index/2"
 _SCHEMAS = (SCHEMA, "searchdet.index/1")
@@ -52,14 +52,14 @@ REMAKE = "Make it again with `searchdet index`."
 class Indexed:
     """One image of an index: what its record says, its rows, and the facts of its regions."""
 
-    image: Searched
+    image: ImageInfo
     start: int
     count: int
-    facts: dict[str, Any]
+    facts: Fields
 
 
 def write(
-    path: Path, images: Iterable[tuple[Searched, Packed]], space: Space, models: dict[str, Any]
+    path: Path, images: Iterable[tuple[ImageInfo, Packed]], space: Space, models: ModelInfo
 ) -> int:
     """Write an index; an old one stays until the new one is whole. Returns how many regions it holds.
     models: what records say of backbone, proposer and pooling. Raises OutputError."""
@@ -71,8 +71,8 @@ def write(
                 writer.add(image, packed)
         facts: dict[str, Any] = {
             "schema": SCHEMA,
-            "space": asdict(space),
-            "models": models,
+            "space": space.to_json(),
+            "models": models.to_json(),
             "images": writer.images,
             "regions": writer.rows,
             "widths": _widths(space.dim),
@@ -127,14 +127,19 @@ class _Writer:
         for stream in self._open.values():
             stream.__exit__(*error)
 
-    def add(self, image: Searched, packed: Packed) -> None:
+    def add(self, image: ImageInfo, packed: Packed) -> None:
         for name, kind in _ROWS.items():
             self._streams[name].write(np.ascontiguousarray(packed.arrays[name], kind).tobytes())
         self._streams["counts"].write(packed.arrays["counts"].tobytes())
         ends = packed.arrays["offsets"][1:] + self._text
         self._streams["offsets"].write(ends.astype("<i8").tobytes())
         count = len(ends)
-        line = {"image": asdict(image), "start": self.rows, "count": count, "facts": packed.facts}
+        line = {
+            "image": asdict(image),
+            "start": self.rows,
+            "count": count,
+            "facts": packed.facts.values,
+        }
         text = json.dumps(line, sort_keys=True, allow_nan=False) + "\n"
         self._streams["images.jsonl"].write(text.encode())
         self.images, self.rows = self.images + 1, self.rows + count
@@ -167,9 +172,9 @@ def _facts(path: Path) -> dict[str, Any]:
 class Index:
     """An index that is mapped into memory. Make it with ``load``."""
 
-    def __init__(self, facts: dict[str, Any], images: list[Indexed], arrays: dict[str, Any]) -> None:
-        self.space = space_from(facts["space"])
-        self.models: dict[str, Any] = facts["models"]
+    def __init__(self, space: Space, models: ModelInfo, images: list[Indexed], arrays: Arrays) -> None:
+        self.space = space
+        self.models = models
         self.images = images
         self.arrays = arrays
 
@@ -200,7 +205,7 @@ def load(path: Path) -> Index:
         for _ in range(_TRIES):
             text = (path / "index.json").read_bytes()
             try:
-                return _opened(path, json.loads(text))
+                return _opened(path, Fields.of(json.loads(text)))
             except FileNotFoundError:  # another process may just have put a new index there
                 if (path / "index.json").read_bytes() == text:
                     raise
@@ -213,30 +218,24 @@ def load(path: Path) -> Index:
         raise UsageError(f"{path}: is not an index ({error}).", REMAKE) from error
 
 
-def _opened(path: Path, facts: dict[str, Any]) -> Index:
+def _opened(path: Path, facts: Fields) -> Index:
     """Raises OSError or one of DAMAGE."""
-    if facts["schema"] != SCHEMA:
-        raise ValueError(f"its schema is {facts['schema']!r}, not {SCHEMA}")
-    if not _ROWS_FOLDER.fullmatch(facts["rows"]):
-        raise ValueError(f"it has no rows {facts['rows']!r}")
-    folder = path / facts["rows"]
-    for name, size in facts["bytes"].items():
+    if facts.text("schema") != SCHEMA:
+        raise ValueError(f"its schema is {facts.text('schema')}, not {SCHEMA}")
+    if not _ROWS_FOLDER.fullmatch(facts.text("rows")):
+        raise ValueError(f"it has no rows {facts.text('rows')!r}")
+    folder, sizes = path / facts.text("rows"), facts.counts("bytes")
+    for name, size in sizes.items():
         if (folder / name).stat().st_size != size:
             raise ValueError(f"its file {name} is not whole")
-    _require_facts(facts)
+    space = Space.from_json(facts.child("space"))
+    if facts.counts("widths") != _widths(space.dim):
+        raise ValueError(f"its rows are {facts.counts('widths')} wide")
     images = list(_images(folder / "images.jsonl"))
-    if sum(item.count for item in images) != facts["regions"]:
+    if sum(item.count for item in images) != facts.whole("regions"):
         raise ValueError("its images and regions do not agree")
-    return Index(facts, images, _arrays(folder, facts))
-
-
-def _require_facts(facts: dict[str, Any]) -> None:
-    """Raise one of DAMAGE for facts that ``write`` never wrote."""
-    space = space_from(facts["space"])
-    if facts["widths"] != _widths(space.dim):
-        raise ValueError(f"its rows are {facts['widths']} wide")
-    if not isinstance(facts["models"], dict) or not isinstance(facts["models"]["proposals"], dict):
-        raise ValueError("it does not say which models it was made with")
+    models = ModelInfo.from_json(facts.child("models"))
+    return Index(space, models, images, _arrays(folder, facts))
 
 
 def _images(path: Path) -> Iterator[Indexed]:
@@ -244,26 +243,23 @@ def _images(path: Path) -> Iterator[Indexed]:
     start = 0
     with path.open(encoding="utf-8") as lines:
         for line in lines:
-            item = json.loads(line)
-            image, count = Searched(**item["image"]), item["count"]
-            require_text(image.name)
-            require_text(image.sha256)
-            facts = isinstance(image.source, dict) and isinstance(item["facts"], dict)
-            if not facts or item["start"] != start or not isinstance(count, int) or count < 0:
+            item = Fields.of(json.loads(line))
+            image, count = ImageInfo.from_json(item.child("image")), item.whole("count")
+            if item.whole("start") != start:
                 raise ValueError(f"the line of {image.name!r} is damaged")
-            yield Indexed(image, start, count, item["facts"])
+            yield Indexed(image, start, count, item.child("facts"))
             start += count
 
 
-def _arrays(path: Path, facts: dict[str, Any]) -> dict[str, Any]:
-    rows, widths = facts["regions"], facts["widths"]
+def _arrays(path: Path, facts: Fields) -> Arrays:
+    rows, sizes, widths = facts.whole("regions"), facts.counts("bytes"), facts.counts("widths")
     kinds = {name: (kind, (rows, widths.get(name, 1))) for name, kind in _ROWS.items()}
-    kinds["counts"] = (np.dtype("u1"), (facts["bytes"]["counts"], 1))
+    kinds["counts"] = (np.dtype("u1"), (sizes["counts"], 1))
     kinds["offsets"] = (np.dtype("<i8"), (rows + 1, 1))
-    made: dict[str, Any] = {}
+    made: Arrays = {}
     for name, (kind, shape) in kinds.items():
         flat = shape[:1] if name not in widths else shape
-        if kind.itemsize * int(np.prod(shape)) != facts["bytes"][name]:
+        if kind.itemsize * int(np.prod(shape)) != sizes[name]:
             raise ValueError(f"its file {name} has another size than {shape}")
         empty = 0 in shape  # which cannot be mapped; "c": torch wants arrays that could be written
         made[name] = np.zeros(flat, kind) if empty else np.memmap(path / name, kind, "c", shape=flat)

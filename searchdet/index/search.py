@@ -12,11 +12,11 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from ..bank.types import Bank
+from ..bank import Bank
 from ..config import ScoringOptions
 from ..decision import Judge
 from ..errors import UsageError
-from ..records.record import ImageRecord
+from ..records import ImageRecord
 from ..scoring import class_cosines
 from .file import Index
 
@@ -35,7 +35,7 @@ def search(index: Index, judge: Judge, top: int) -> Iterator[ImageRecord]:
     if not len(index):
         return
     bounds = image_bounds(index, judge.bank, judge.rule.scoring)
-    least = min(item.score for item in judge.rule.thresholds)
+    least = min(item.min_score for item in judge.rule.thresholds)
     best: list[float] = []  # a heap of the ``top`` best scores
     found: list[tuple[float, int, ImageRecord | None]] = []
     for i in np.argsort(-bounds, kind="stable").tolist():

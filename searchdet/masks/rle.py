@@ -6,19 +6,28 @@ columns, packed into text by pycocotools' scheme.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
+from ..storage.values import Fields, JsonObject
+
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
-Rle = dict[str, Any]
+
 _MOST_DIGITS = 12
 """Characters of one number; more do not fit in 64 bits."""
 _UNFIT = "its run lengths are none of an image of that size"
+
+
+class Rle(TypedDict):
+    """One mask: its size [H, W], and the lengths of its runs as text."""
+
+    size: list[int]
+    counts: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +37,18 @@ class Runs:
     column: IntArray
     top: IntArray
     bottom: IntArray
+
+
+def to_json(rle: Rle) -> JsonObject:
+    """Plain JSON values."""
+    return {"size": rle["size"], "counts": rle["counts"]}
+
+
+def from_json(values: Fields, size: tuple[int, int]) -> Rle:
+    """The encoding of a mask of an image of ``size``. Raises ValueError for anything else."""
+    made: Rle = {"size": [int(n) for n in values.numbers("size", 2)], "counts": values.text("counts")}
+    require(made, size)
+    return made
 
 
 def encode(mask: BoolArray) -> Rle:
@@ -84,13 +105,13 @@ def require_size(size: Sequence[int]) -> tuple[int, int]:
     return height, width
 
 
-def require(rle: Rle, size: tuple[int, int]) -> None:
+def require(rle: Rle | Mapping[str, Any], size: tuple[int, int]) -> None:
     """Raise ValueError, TypeError or KeyError unless ``rle`` encodes a mask of an image of ``size``."""
     if require_size(rle["size"]) != tuple(size):
         raise ValueError(f"its encoding has size {rle['size']}")
     counts = rle["counts"]
     if isinstance(counts, str):
-        _counts(rle)
+        _run_lengths(counts, size)
     elif not all(isinstance(n, int) and n >= 0 for n in counts) or sum(counts) != size[0] * size[1]:
         raise ValueError(_UNFIT)  # plain numbers, as others write them
 
@@ -118,8 +139,12 @@ def require_all(text: npt.NDArray[np.uint8], ends: IntArray, size: tuple[int, in
 
 def _counts(rle: Rle) -> IntArray:
     """Run lengths, checked."""
-    values = _numbers(rle["counts"])
-    whole = rle["size"][0] * rle["size"][1]
+    return _run_lengths(rle["counts"], rle["size"])
+
+
+def _run_lengths(counts: str, size: Sequence[int]) -> IntArray:
+    values = _numbers(counts)
+    whole = size[0] * size[1]
     if (values < 0).any() or (values > whole).any() or values.sum() != whole:
         raise ValueError(_UNFIT)
     return values

@@ -8,9 +8,7 @@ from typing import Any
 
 from ..backbones import EMBEDDED, SPECS
 from ..proposals import PROPOSERS, weights_of
-from ..weights import hub
-from ..weights.folder import models_folder
-from ..weights.loader import Published
+from ..weights import Published, hub, models_folder
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,7 @@ from typing import BinaryIO, cast
 from ..errors import CheckpointError, OutputError, SearchdetError, UsageError
 from ..storage import files
 from ..storage.hashes import fresh_sha256
-from ..weights import hub
-from ..weights.loader import Published
+from ..weights import Published, hub
 from .catalogue import Entry, entries, published
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -11,8 +11,7 @@ from ..backbones.identify import identify
 from ..errors import CheckpointError
 from ..proposals import PROPOSERS, weights_of
 from ..storage.hashes import FileHashes, fresh_sha256
-from ..weights.devices import Compute
-from ..weights.loader import StateDict, read_state_dict
+from ..weights import Compute, StateDict, read_state_dict
 from .catalogue import published
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")

@@ -11,15 +11,14 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from .. import exports
 from ..config import names_of
 from ..errors import OutputError, UsageError
-from ..images.inputs import Query, natural
-from ..images.read import LoadedImage
-from ..records.record import ImageRecord, read_json
+from ..images import LoadedImage, Query, natural
+from ..records import ImageRecord, read_record
 from ..storage import files
+from ..storage.values import JsonObject
 from .pictures import Heat, drawn
 from .render import THUMBNAIL_QUALITY, Picture, encode_jpeg, thumbnail
 
@@ -80,19 +79,19 @@ class Output:
         cut = os.fsencode(whole.name)[: _MAX_NAME - len(suffix) - 17].decode("utf-8", "ignore")
         return whole.with_name(f"{cut}-{digest}{suffix}")
 
-    def known(self, name: str, sha256: str, settings: str) -> dict[str, Any] | None:
+    def known(self, name: str, sha256: str, settings: str) -> ImageRecord | None:
         """The record of an image if it is whole, of that content and those settings, and its pictures
         are there; else None. What is no record is made again. Masks, crops and heat maps always are."""
         if self.overwrite:
             return None
         try:
-            record = read_json(self.path("records", name, ".json"))
+            record = read_record(self.path("records", name, ".json"))
         except (ValueError, OSError) as error:
             log.warning("The record of %s cannot be read and is made again (%s).", name, error)
             return None
-        if record is None or record["status"] == "failed" or record["image"] != name:
+        if record is None or record.failed or record.image != name:
             return None
-        if (record["sha256"], record["settings_sha256"]) != (sha256, settings):
+        if (record.sha256, record.settings_sha256) != (sha256, settings):
             return None
         if set(self.save_pictures) - {"overlay"}:
             return None
@@ -150,12 +149,12 @@ class Output:
         if source is not None and known == str(files.real(source)):
             return
         try:
-            old = read_json(path, rejected=False)
+            old = read_record(path, rejected=False)
         except (ValueError, OSError):
             return  # damaged, and said so in ``known``
-        if old is None or (record.sha256 and old["sha256"] == record.sha256):
+        if old is None or (record.sha256 and old.sha256 == record.sha256):
             return
-        if known is not None or (old["sha256"] and record.sha256):
+        if known is not None or (old.sha256 and record.sha256):
             raise OutputError(
                 f"{path}: already holds another image named {record.image}.",
                 "Pass --root to keep both apart, or --overwrite to replace it.",
@@ -192,9 +191,9 @@ class Output:
         """The image of a record file: as the record says if it lies where that image's does, else as
         the file is called."""
         with contextlib.suppress(ValueError, OSError):
-            record = read_json(path, rejected=False)
-            if record is not None and self.path("records", record["image"], ".json") == path:
-                return str(record["image"])
+            record = read_record(path, rejected=False)
+            if record is not None and self.path("records", record.image, ".json") == path:
+                return record.image
         return path.relative_to(self.folder / "records").with_suffix("").as_posix()
 
     def preview(self, shown: Sequence[Picture]) -> None:
@@ -204,7 +203,7 @@ class Output:
             if not _holds(path, item.jpeg):
                 self._write(path, item.jpeg)
 
-    def finish(self, run: dict[str, Any]) -> None:
+    def finish(self, run: JsonObject) -> None:
         """Write ``run.json``, and rebuild the dataset files from all records of the folder; again where
         another process added records meanwhile, so that the last to finish leaves them all.
 
@@ -234,14 +233,14 @@ def _holds(path: Path, data: bytes) -> bool:
         return False
 
 
-def read_records(folder: Path, rejected: bool = True) -> Iterator[dict[str, Any]]:
+def read_records(folder: Path, rejected: bool = True) -> Iterator[ImageRecord]:
     """The records of an output folder, one by one in natural order; what is no record is left out with
-    a WARNING. rejected: as for ``read_json``. Raises UsageError where there is no such folder."""
+    a WARNING. rejected: as for ``read_record``. Raises UsageError where there is no such folder."""
     if not (folder / "records").is_dir():
         raise UsageError(f"{folder}: has no folder `records`.", "Name an output folder of `detect`.")
     for path in sorted((folder / "records").rglob("*.json"), key=natural):
         try:
-            record = read_json(path, rejected)
+            record = read_record(path, rejected)
         except (ValueError, OSError) as error:
             log.warning("%s is left out: %s", path, error)
             continue

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..masks import rle
-from ..records.record import Candidate, ImageRecord
+from ..records import Candidate, ImageRecord
 from ..storage.files import slug
 from .render import encode_jpeg, encode_png, heatmap, overlay
 

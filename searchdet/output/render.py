@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from ..masks.rle import decode
-from ..records.record import Candidate, ImageRecord
+from ..records import Candidate, ImageRecord
 
 UInt8Array = npt.NDArray[np.uint8]
 Box = tuple[float, float, float, float]

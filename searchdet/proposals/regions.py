@@ -20,9 +20,8 @@ from ..config import ProposalOptions
 from ..errors import UsageError
 from ..masks import rle
 from ..masks.rle import Rle
-from ..weights.devices import Compute
-from ..weights.loaded import LoadedBefore
-from ..weights.loader import WeightsInfo
+from ..records import WeightsInfo
+from ..weights import Compute, LoadedBefore
 from . import hierarchy
 from .filters import finish, smooth
 from .frame import Frame, crop, make_stretch, render

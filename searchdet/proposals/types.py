@@ -13,10 +13,8 @@ import numpy.typing as npt
 from ..config import ProposalOptions
 from ..masks import rle
 from ..masks.rle import Rle
-from ..weights.devices import Compute
-from ..weights.folder import find_published, models_folder
-from ..weights.loaded import LoadedBefore
-from ..weights.loader import Published, StateDict, WeightsInfo
+from ..records import WeightsInfo
+from ..weights import Compute, LoadedBefore, Published, StateDict, find_published, models_folder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,8 +29,8 @@ class Proposals:
     """N masks, best first. size (H, W) of the image in pixels.
 
     boxes (N, 4) float32 xyxy in image pixels, exclusive maximum. quality (N,) float32, 0..1.
-    rles: N COCO encodings at image size. removed: how many masks each filter took away. facts: what
-    else the record should say about this image's proposals, JSON values.
+    rles: N COCO encodings at image size. removed: how many masks each filter took away. details: what
+    else the record should say about this image's proposals.
     """
 
     size: tuple[int, int]
@@ -40,7 +38,7 @@ class Proposals:
     quality: FloatArray
     rles: tuple[Rle, ...]
     removed: Mapping[str, int] = field(default_factory=dict)
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         count = len(self.rles)
@@ -60,7 +58,7 @@ class Proposals:
         """The chosen rows, in that order."""
         chosen = tuple(self.rles[int(i)] for i in rows)
         boxes, quality = self.boxes[rows], self.quality[rows]
-        return Proposals(self.size, boxes, quality, chosen, self.removed, self.facts)
+        return Proposals(self.size, boxes, quality, chosen, self.removed, self.details)
 
 
 class Proposer(Protocol):

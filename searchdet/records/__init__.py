@@ -1,1 +1,66 @@
 """The record of one image: written, read back and decided over; no model is needed."""
+
+from __future__ import annotations
+
+from .candidate import Candidate, Evidence
+from .image import ImageInfo, ProposalCounts, SourceInfo, SpreadInfo
+from .models import (
+    BackboneInfo,
+    ExemplarInfo,
+    ModelInfo,
+    Preprocessing,
+    ProposerInfo,
+    RunInfo,
+    WeightsInfo,
+    embedding_from,
+    proposal_settings,
+)
+from .record import SCHEMA, ImageRecord, damaged, failed, read_record
+from .rule import ACCEPTED, INVALID, SUPPRESSED, ClassLimits, Standing, reason_of
+from .thresholds import (
+    ClassThreshold,
+    Interval,
+    Limits,
+    detections,
+    limits_for,
+    limits_of,
+    pairs,
+    require_classes,
+)
+
+__all__ = [
+    "ACCEPTED",
+    "INVALID",
+    "SCHEMA",
+    "SUPPRESSED",
+    "BackboneInfo",
+    "Candidate",
+    "ClassLimits",
+    "ClassThreshold",
+    "Evidence",
+    "ExemplarInfo",
+    "ImageInfo",
+    "ImageRecord",
+    "Interval",
+    "Limits",
+    "ModelInfo",
+    "Preprocessing",
+    "ProposalCounts",
+    "ProposerInfo",
+    "RunInfo",
+    "SourceInfo",
+    "SpreadInfo",
+    "Standing",
+    "WeightsInfo",
+    "damaged",
+    "detections",
+    "embedding_from",
+    "failed",
+    "limits_for",
+    "limits_of",
+    "pairs",
+    "proposal_settings",
+    "read_record",
+    "reason_of",
+    "require_classes",
+]

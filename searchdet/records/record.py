@@ -1,100 +1,28 @@
-"""The JSON record of one image, versioned. Equal inputs give equal bytes: no time, no full path."""
+"""The JSON record of one image, versioned. Equal inputs give equal bytes: no time, no full path.
+
+Whatever reads records (exports, report, evaluation, bank, resuming) reads them through ``read_record``.
+"""
 
 from __future__ import annotations
 
 import base64
 import json
-import math
 import os
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 from ..config import MOST_PIXELS
 from ..errors import SearchdetError, UsageError
+from ..storage.values import Fields, JsonValue
+from .candidate import Candidate
+from .image import ErrorInfo, ProposalCounts, SourceInfo, SpreadInfo
+from .models import RunInfo
 
-SCHEMA = "searchdet.record/2"
-_TEXTS = ("image", "status", "sha256", "settings_sha256")
+SCHEMA = "searchdet.record/3"
+STATUSES = ("ok", "empty", "failed")
 _REJECTED = b',\n "rejected": [\n'
 """Cannot lie within a JSON string, which holds no line feed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """Nearest exemplar of one side: its file and cosine."""
-
-    file: str
-    cosine: float
-
-    def to_json(self) -> dict[str, Any]:
-        return {"file": self.file, "cosine": _number(self.cosine)}
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One region with its scores and the decision about it.
-
-    id: row of the proposal. reason: accepted, score, margin, class_margin, suppressed or invalid.
-    bbox: xyxy in image pixels, exclusive maximum. segmentation: COCO run-length encoding. raw: the
-    score before suppression, kept: what suppression left of it, suppressed_by: the id of the row that
-    took most. Numbers that do not exist (no negatives, one class, invalid) are None.
-    """
-
-    id: int
-    label: str | None
-    reason: str
-    bbox: tuple[float, float, float, float]
-    area: int
-    quality: float
-    score: float | None
-    probability: float | None
-    raw: float | None
-    kept: float
-    pos: float | None
-    neg: float | None
-    shape: float | None
-    context: float | None
-    margin: float | None
-    class_gap: float | None
-    nearest_positive: Evidence | None
-    nearest_negative: Evidence | None
-    suppressed_by: int | None
-    segmentation: dict[str, Any]
-    flags: tuple[str, ...] = ()
-
-    @property
-    def accepted(self) -> bool:
-        return self.reason == "accepted"
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        near, far = self.nearest_positive, self.nearest_negative
-        return {
-            "id": self.id,
-            "label": self.label,
-            "accepted": self.accepted,
-            "reason": self.reason,
-            "score": _number(self.score),
-            "probability": _number(self.probability),
-            "raw": _number(self.raw),
-            "kept": _number(self.kept),
-            "pos": _number(self.pos),
-            "neg": _number(self.neg),
-            "shape": _number(self.shape),
-            "context": _number(self.context),
-            "margin": _number(self.margin),
-            "class_gap": _number(self.class_gap),
-            "bbox": [_number(v) for v in self.bbox],
-            "area": self.area,
-            "quality": _number(self.quality),
-            "evidence": {
-                "nearest_positive": near.to_json() if near else None,
-                "nearest_negative": far.to_json() if far else None,
-                "suppressed_by": self.suppressed_by,
-            },
-            "flags": list(self.flags),
-            "segmentation": self.segmentation,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +30,8 @@ class ImageRecord:
     """Everything known about one image after detection.
 
     image: relative path with ``/``. status: ok, empty (no detections) or failed. candidates: best
-    first, accepted or not. facts: backbone, proposer, settings, spread; fallbacks named there.
-    settings: digest of all that decided the record beside the image.
+    first, accepted or not. run, source, proposals: None where the image failed. settings_sha256: digest
+    of all that decided the record beside the image. partial: read without its rejected candidates.
     """
 
     image: str
@@ -113,17 +41,33 @@ class ImageRecord:
     sha256: str
     candidates: tuple[Candidate, ...] = ()
     classes: tuple[str, ...] = ()
-    facts: dict[str, Any] = field(default_factory=dict)
-    settings: str = ""
-    error: dict[str, str] | None = None
+    run: RunInfo | None = None
+    source: SourceInfo | None = None
+    proposals: ProposalCounts | None = None
+    spread: SpreadInfo | None = None
+    settings_sha256: str = ""
+    error: ErrorInfo | None = None
+    partial: bool = False
+
+    @property
+    def failed(self) -> bool:
+        return self.status == "failed"
 
     @property
     def detections(self) -> tuple[Candidate, ...]:
         """The accepted candidates, best first."""
         return tuple(item for item in self.candidates if item.accepted)
 
-    def to_json(self) -> dict[str, Any]:
+    @property
+    def rejected(self) -> tuple[Candidate, ...]:
+        """The other candidates, best first."""
+        return tuple(item for item in self.candidates if not item.accepted)
+
+    def to_json(self) -> dict[str, JsonValue]:
         """Plain JSON values; detections and rejected candidates apart."""
+        if self.partial:
+            raise ValueError(f"the record of {self.image!r} was read without its rejected candidates")
+        said = {} if self.run is None else self.run.to_json()
         return {
             "schema": SCHEMA,
             "image": self.image,
@@ -132,23 +76,27 @@ class ImageRecord:
             "width": self.width,
             "height": self.height,
             "sha256": self.sha256,
-            "settings_sha256": self.settings,
+            "settings_sha256": self.settings_sha256,
             "classes": list(self.classes),
-            **self.facts,
-            "error": self.error,
-            "detections": [item.to_json() for item in self.candidates if item.accepted],
-            "rejected": [item.to_json() for item in self.candidates if not item.accepted],
+            **said,
+            "source": asdict(self.source) if self.source else None,
+            "proposals": self.proposals.to_json() if self.proposals else None,
+            "embedding_spread": self.spread.to_json() if self.spread else None,
+            "embedding_collapse": self.spread is not None and self.spread.collapse,
+            "error": asdict(self.error) if self.error else None,
+            "detections": [item.to_json() for item in self.detections],
+            "rejected": [item.to_json() for item in self.rejected],
         }
 
     def to_bytes(self) -> bytes:
         """The record file: JSON with one candidate a line, the rejected ones last, so that a reader of
         detections can stop before them."""
         head = self.to_json()
-        lists = [(name, head.pop(name)) for name in ("detections", "rejected")]
+        del head["detections"], head["rejected"]
         text = json.dumps(head, indent=1, allow_nan=False, ensure_ascii=True)[:-2]
-        for name, items in lists:
+        for name, items in (("detections", self.detections), ("rejected", self.rejected)):
             lines = ",\n".join(
-                f"  {json.dumps(item, allow_nan=False, ensure_ascii=True)}" for item in items
+                f"  {json.dumps(item.to_json(), allow_nan=False, ensure_ascii=True)}" for item in items
             )
             text += f',\n "{name}": [\n{lines}\n ]' if lines else f',\n "{name}": []'
         return f"{text}\n}}\n".encode()
@@ -156,6 +104,89 @@ class ImageRecord:
     def to_line(self) -> str:
         """One line of JSON."""
         return json.dumps(self.to_json(), allow_nan=False, ensure_ascii=True)
+
+    @classmethod
+    def from_json(cls, values: Fields, partial: bool = False) -> ImageRecord:
+        """The record of ``to_json``. partial: the rejected candidates were left out. Raises ValueError
+        that names the field for anything else."""
+        size = (values.whole("height"), values.whole("width"))
+        status, classes = values.text("status"), values.texts("classes")
+        if status not in STATUSES or size[0] * size[1] > MOST_PIXELS:
+            raise ValueError(f"its status is {status!r}, its size {size[1]}x{size[0]}")
+        lists = (values.children("detections"), values.children("rejected"))
+        items = tuple(Candidate.from_json(item, size, classes) for each in lists for item in each)
+        failed = status == "failed"
+        proposals, error = (values.optional_child(name) for name in ("proposals", "error"))
+        source = values.optional_child("source")
+        if failed == (error is None) or (failed and items):
+            raise ValueError(f"its status is {status!r}, but it does not look so")
+        run = None if failed else RunInfo.from_json(values)
+        if run is not None and set(run.thresholds) != set(classes):
+            raise ValueError("its classes and thresholds do not agree")
+        return cls(
+            image=values.text("image"),
+            status=status,
+            width=size[1],
+            height=size[0],
+            sha256=values.text("sha256"),
+            candidates=items,
+            classes=classes,
+            run=run,
+            source=None if source is None else SourceInfo.from_json(source),
+            proposals=None if proposals is None else ProposalCounts.from_json(proposals),
+            spread=_spread(values),
+            settings_sha256=values.text("settings_sha256"),
+            error=None if error is None else ErrorInfo.from_json(error),
+            partial=partial,
+        )
+
+
+def failed(image: str, error: SearchdetError, sha256: str = "") -> ImageRecord:
+    """The record of an image that could not be used."""
+    return ImageRecord(image, "failed", 0, 0, sha256, error=ErrorInfo(error.code, error.one_line()))
+
+
+def read_record(path: Path, rejected: bool = True) -> ImageRecord | None:
+    """The record in a file; None where there is no file. Raises ValueError for another kind of file.
+
+    rejected: whether the rejected candidates, most of a file, are wanted; else they may be left out.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    partial = False
+    if not rejected and (at := data.find(_REJECTED)) >= 0 and data.endswith(b"\n ]\n}\n"):
+        data, partial = data[:at] + b',\n "rejected": []\n}', True
+    try:
+        values = Fields.of(json.loads(data, parse_constant=_refuse))
+        _require_schema(values)
+        return ImageRecord.from_json(values, partial)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not a {SCHEMA} record ({error})") from error
+
+
+def damaged(name: str, error: Exception) -> UsageError:
+    """The error for a record that cannot be what `detect` wrote."""
+    return UsageError(
+        f"the record of {name!r} is damaged ({type(error).__name__}: {error}).",
+        "Run `detect` on that image again.",
+    )
+
+
+def _require_schema(values: Fields) -> None:
+    schema = values.text("schema")
+    if schema.startswith("searchdet.record/") and schema != SCHEMA:
+        raise ValueError(f"it is a {schema} of another version; run `searchdet detect` again")
+    if schema != SCHEMA:
+        raise ValueError(f"its schema is {schema!r}")
+
+
+def _spread(values: Fields) -> SpreadInfo | None:
+    found, collapse = values.optional_child("embedding_spread"), values.flag("embedding_collapse")
+    if found is None:
+        return None
+    return SpreadInfo(found.number("cosine_p05"), found.number("cosine_median"), collapse)
 
 
 def _bytes_of(name: str) -> dict[str, str]:
@@ -167,63 +198,5 @@ def _bytes_of(name: str) -> dict[str, str]:
     return {}
 
 
-def failed(image: str, error: SearchdetError, sha256: str = "") -> ImageRecord:
-    """The record of an image that could not be used."""
-    why = {"code": error.code, "message": error.one_line()}
-    return ImageRecord(image, "failed", 0, 0, sha256, error=why)
-
-
-def read_json(path: Path, rejected: bool = True) -> dict[str, Any] | None:
-    """A record file as JSON values; None where there is no file. Raises ValueError for another kind.
-
-    rejected: whether the rejected candidates, most of a file, are wanted; else that list may be empty.
-    """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    if not rejected and (at := data.find(_REJECTED)) >= 0 and data.endswith(b"\n ]\n}\n"):
-        data = data[:at] + b',\n "rejected": []\n}'
-    try:
-        value = json.loads(data, parse_constant=_refuse)
-    except RecursionError as error:
-        raise ValueError(f"{path}: not a {SCHEMA} record") from error
-    if not _has_form(value):
-        raise ValueError(f"{path}: not a {SCHEMA} record")
-    return dict(value)
-
-
-def _refuse(word: str) -> None:
-    raise ValueError(f"{word} is no number of a record")
-
-
-def _has_form(value: Any) -> bool:
-    """Whether JSON values are those of a record, candidates left aside."""
-    if not isinstance(value, dict) or value.get("schema") != SCHEMA:
-        return False
-    height, width = value.get("height"), value.get("width")
-    lists = [value.get("detections"), value.get("rejected")]
-    return (
-        all(isinstance(value.get(name), str) for name in _TEXTS)
-        and isinstance(height, int)
-        and isinstance(width, int)
-        and min(height, width) >= 0
-        and height * width <= MOST_PIXELS
-        and all(isinstance(items, list) and all(isinstance(i, dict) for i in items) for items in lists)
-    )
-
-
-def damaged(name: str, error: Exception) -> UsageError:
-    """The error for a record that cannot be what `detect` wrote."""
-    return UsageError(
-        f"the record of {name!r} is damaged ({type(error).__name__}: {error}).",
-        "Run `detect` on that image again.",
-    )
-
-
-def _number(value: float | None) -> float | None:
-    if value is None:
-        return None
-    if not math.isfinite(value):
-        raise ValueError("a record cannot hold NaN or infinity")
-    return round(float(value), 6)
+def _refuse(word: str) -> NoReturn:
+    raise ValueError(f"{word} is not a number of a record")

@@ -6,38 +6,37 @@ of the entry. Exemplars and thresholds are not among them, except for guided pro
 
 from __future__ import annotations
 
-import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..bank.describe import space_of
-from ..bank.types import Bank
-from ..config import ProposalOptions, ScoringOptions
 from ..embeddings import Descriptors, MaskEmbeddings, l2_normalize
 from ..masks import rle
 from ..masks import shape as outline
 from ..proposals import Proposals
+from ..records import proposal_settings
 from ..storage.cache import Store, key_of
 from ..storage.tensors import Arrays
+from ..storage.values import Fields
 from ..version import __version__
 from .describe import Describer, Regions, Seen
+from .space import space_of
 
-FORM = 1
+FORM = 2
 UInt8Array = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """Regions of one image as arrays with the facts about them, as they lie on disk: vectors, contexts
+    """Regions of one image as arrays with what is said of them, as they lie on disk: vectors, contexts
     and outlines as float16, masks run-length encoded."""
 
     arrays: Arrays
-    facts: dict[str, Any]
+    facts: Fields
 
 
 def pack(regions: Regions) -> Packed:
@@ -55,20 +54,21 @@ def pack(regions: Regions) -> Packed:
         "counts": np.frombuffer(b"".join(counts), np.uint8),
         "offsets": np.cumsum([0, *(len(text) for text in counts)], dtype=np.int64),
     }
-    facts = {"size": list(found.size), "removed": dict(found.removed), "facts": dict(found.facts)}
+    said = {"size": list(found.size), "removed": dict(found.removed), "details": dict(found.details)}
     # through JSON, so that what was just made and what was read from disk are the same values
-    return Packed(arrays, json.loads(json.dumps(facts, sort_keys=True)))
+    return Packed(arrays, Fields(json.loads(json.dumps(said, sort_keys=True))))
 
 
 def unpack(packed: Packed) -> Regions:
     """The regions; vectors are unit length again. Raises one of DAMAGE for what ``pack`` never made."""
-    arrays, facts = packed.arrays, packed.facts
-    size = _sound_size(packed)
+    arrays, size = packed.arrays, _sound_size(packed)
     text, ends = arrays["counts"].tobytes(), arrays["offsets"].tolist()
-    rles = tuple({"size": list(size), "counts": text[a:b].decode("ascii")} for a, b in pairwise(ends))
+    rles: tuple[rle.Rle, ...] = tuple(
+        {"size": list(size), "counts": text[a:b].decode("ascii")} for a, b in pairwise(ends)
+    )
     quality = np.asarray(arrays["quality"])
-    boxes, removed = np.asarray(arrays["boxes"]), facts["removed"]
-    found = Proposals(size, boxes, quality, rles, removed, facts["facts"])
+    removed, details = (packed.facts.counts(name) for name in ("removed", "details"))
+    found = Proposals(size, np.asarray(arrays["boxes"]), quality, rles, removed, details)
     embedded = MaskEmbeddings(
         l2_normalize(arrays["vectors"]), np.asarray(arrays["valid"]), np.asarray(arrays["subcell"])
     )
@@ -86,10 +86,10 @@ _FORMS: dict[str, tuple[Any, tuple[int, ...]]] = {
 """Type and form of a row of each array; vectors and contexts are float16 of any one length."""
 
 
-def _of(image: UInt8Array, arrays: Arrays, facts: dict[str, Any]) -> Packed:
+def _of(image: UInt8Array, arrays: Arrays, facts: Fields) -> Packed:
     """An entry. Raises one of DAMAGE for one of an image of another size."""
-    if tuple(facts["size"]) != image.shape[:2]:
-        raise ValueError(f"its regions are of an image of size {facts['size']}")
+    if facts.numbers("size", 2) != image.shape[:2]:
+        raise ValueError(f"its regions are of an image of size {facts.items('size')}")
     return Packed(arrays, facts)
 
 
@@ -102,9 +102,8 @@ def _sound(packed: Packed) -> Packed:
 def _sound_size(packed: Packed) -> tuple[int, int]:
     """(H, W) of the image. Raises one of DAMAGE unless all belongs together and masks can be drawn."""
     arrays, facts = packed.arrays, packed.facts
-    size = rle.require_size(facts["size"])
-    if not all(isinstance(facts[name], dict) for name in ("removed", "facts")):
-        raise ValueError("its facts are none")
+    size = rle.require_size([int(value) for value in facts.numbers("size", 2)])
+    facts.counts("removed"), facts.counts("details")
     text, ends = arrays["counts"], arrays["offsets"]
     long = (np.float16, arrays["vectors"].shape[-1:])
     for name, (kind, form) in ({"vectors": long, "contexts": long} | _FORMS).items():
@@ -148,7 +147,7 @@ class Remembered:
 
     def _new(self, image: UInt8Array, key: str, seen: Seen | None = None) -> Packed:
         made = pack(self.describer.regions(image, seen))
-        self.store.write(key, made.arrays, made.facts)
+        self.store.write(key, made.arrays, made.facts.values)
         return made
 
     def _key(self, image: UInt8Array, sha256: str) -> str:
@@ -159,23 +158,13 @@ class Remembered:
             {
                 "form": [FORM, __version__],
                 "image": [sha256, *image.shape[:2]],
-                "space": asdict(space_of(describer.backbone, describer.embedding)),
-                "compute": [one and [one.device.split(":")[0], one.precision] for one in computes],
+                "space": space_of(describer.backbone, describer.embedding).to_json(),
+                "compute": [
+                    None if one is None else [one.device.split(":")[0], one.precision]
+                    for one in computes
+                ],
                 "proposer": [describer.proposer.name, weights.sha256 if weights else None],
-                "proposals": settings_of(describer.proposals),
+                "proposals": proposal_settings(describer.proposals),
                 "guide": self.guide,
             }
         )
-
-
-def settings_of(options: ProposalOptions) -> dict[str, Any]:
-    """The settings of the proposals; what is said of their weights is not among them."""
-    hidden = ("name", "checkpoint", "allow_unverified")
-    return {name: value for name, value in asdict(options).items() if name not in hidden}
-
-
-def guide_of(bank: Bank, scoring: ScoringOptions) -> str:
-    """What guided prompting depends on beyond the image and the models."""
-    rows = [bank.positives.vectors, bank.negatives.vectors]
-    digests = [hashlib.sha256(np.ascontiguousarray(vectors).tobytes()).hexdigest() for vectors in rows]
-    return f"{digests[0]} {digests[1]} {scoring.negative_weight}"

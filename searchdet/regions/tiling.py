@@ -85,8 +85,8 @@ def join(parts: Sequence[tuple[View, Proposals]], size: tuple[int, int]) -> tupl
     removed["duplicate"] += len(rles) - len(kept)
     rows = kept[np.argsort(-quality[kept], kind="stable")]
     chosen = tuple(rles[i] for i in rows)
-    facts = dict(parts[0][1].facts) | {"views": len(parts)}
+    details = dict(parts[0][1].details) | {"views": len(parts)}
     for name in ("points_asked", "memory_retries"):
-        if name in facts:
-            facts[name] = sum(found.facts[name] for _, found in parts)
-    return Proposals(size, boxes[rows], quality[rows], chosen, removed, facts), rows
+        if name in details:
+            details[name] = sum(found.details[name] for _, found in parts)
+    return Proposals(size, boxes[rows], quality[rows], chosen, removed, details), rows

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DAMAGE, UsageError
-from ..output.folder import read_records
-from ..records.record import damaged
+from ..output import read_records
+from ..records import damaged
 from ..storage import files
 from .contents import Contents
 from .page import json_text, page
@@ -48,7 +48,7 @@ def write(
             contents.add(record)
             pictures.append(thumbnail_of(record, folder, images))
         except DAMAGE as error:
-            raise damaged(record["image"], error) from error
+            raise damaged(record.image, error) from error
     if not pictures:
         raise UsageError(f"{folder}: holds no records.", "Name an output folder of `detect`.")
     # the page can name the folder only while it lies in it; an absolute path stays out of the file
@@ -57,7 +57,7 @@ def write(
     try:
         data = page(head, _blocks(contents, pictures, folder)).encode()
     except ValueError as error:  # of strict JSON
-        raise UsageError(f"{folder}: a record holds a value that is none ({error}).") from error
+        raise UsageError(f"{folder}: a record holds a number that is not finite ({error}).") from error
     files.write_bytes(path, data)
     return Written(path, len(data), len(pictures), left_out, sum(item is None for item in pictures))
 

@@ -7,11 +7,11 @@ browser they are the same numbers again, so decisions there are those of limits.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from ..records.thresholds import Limits, least_values
+from ..records import Candidate, Evidence, ImageRecord, Limits, RunInfo, limits_for
+from ..storage.values import JsonObject, JsonValue
 from .outlines import UNITS, scale_of, text_of
 
 NEAR = 0.25
@@ -19,7 +19,17 @@ NEAR = 0.25
 MOST_OUTLINED = 100
 """Rejected candidates of an image that are drawn with their outline; the best."""
 DIGITS = 1_000_000
-_NUMBERS = ("raw", "kept", "probability", "pos", "neg", "shape", "context", "quality")
+_NUMBERS = {
+    "beforeSuppression": "score_before_suppression",
+    "suppressionFactor": "suppression_factor",
+    "probability": "probability",
+    "positive": "positive_similarity",
+    "negative": "negative_similarity",
+    "shape": "shape_similarity",
+    "context": "context_similarity",
+    "quality": "quality",
+}
+"""Numbers of the details: the page's name and the candidate's."""
 _SHARES = ("recall", "precision", "false_alarms")
 
 
@@ -30,46 +40,46 @@ class Contents:
     details: JSON values of each image, in the order they came.
     """
 
-    details: list[dict[str, Any]] = field(default_factory=list)
+    details: list[JsonObject] = field(default_factory=list)
     exemplars: dict[str, int] = field(default_factory=dict)
     _classes: dict[str, int] = field(default_factory=dict)
     _rules: dict[str, int] = field(default_factory=dict)
-    _images: list[dict[str, Any]] = field(default_factory=list)
+    _images: list[JsonObject] = field(default_factory=list)
 
-    def add(self, record: Mapping[str, Any]) -> None:
-        """One record, as JSON values."""
-        image = {
-            "name": record["image"],
-            "status": record["status"],
-            "size": [record["width"], record["height"]],
+    def add(self, record: ImageRecord) -> None:
+        """One record."""
+        image: dict[str, JsonValue] = {
+            "name": record.image,
+            "status": record.status,
+            "size": [record.width, record.height],
         }
-        if record["status"] == "failed":
-            error = record["error"] or {}
-            self._images.append({**image, "error": [error.get("code", ""), error.get("message", "")]})
+        if record.run is None:
+            error = record.error
+            self._images.append({**image, "error": [error.code, error.message] if error else ["", ""]})
             self.details.append({})
             return
-        for name in record["classes"]:
+        for name in record.classes:
             _number(self._classes, name)
-        every = [*record["detections"], *record["rejected"]]
-        items = [item for item in every if _can_matter(item)]
+        items = [item for item in record.candidates if _can_matter(item)]
         self._images.append(
             {
                 **image,
-                "rule": _number(self._rules, json.dumps(self._rule(record))),
-                "accepted": sum(item["accepted"] for item in items),
-                "left": len(every) - len(items),
-                "label": [self._classes[item["label"]] for item in items],
-                **{name: [_whole(item[name]) for item in items] for name in ("score", "margin")},
-                "gap": [_whole(item["class_gap"]) for item in items],
-                "lost": [i for i, item in enumerate(items) if item["kept"] <= 0],
+                "rule": _number(self._rules, json.dumps(self._rule(record, record.run))),
+                "accepted": sum(item.accepted for item in items),
+                "left": len(record.candidates) - len(items),
+                "label": [self._classes[item.label or ""] for item in items],
+                "score": [_whole(item.score) for item in items],
+                "margin": [_whole(item.margin) for item in items],
+                "classMargin": [_whole(item.class_margin) for item in items],
+                "lost": [i for i, item in enumerate(items) if item.suppression_factor <= 0],
             }
         )
         self.details.append(self._detail(record, items))
 
-    def head(self) -> dict[str, Any]:
+    def head(self) -> dict[str, JsonValue]:
         """What the page needs at once."""
         return {
-            "schema": "searchdet.report/1",
+            "schema": "searchdet.report/2",
             "units": UNITS,
             "classes": list(self._classes),
             "rules": [json.loads(rule) for rule in self._rules],
@@ -77,93 +87,90 @@ class Contents:
             "images": self._images,
         }
 
-    def _rule(self, record: Mapping[str, Any]) -> dict[str, Any]:
+    def _rule(self, record: ImageRecord, run: RunInfo) -> JsonObject:
         """What an image was decided by: least values, and what is known about them."""
-        least, scoring = least_values(record, Limits()), record["scoring"]
-        classes = {}
-        for name in record["classes"]:
-            known = record["thresholds"][name]
+        limits, classes = limits_for(record, Limits()), {}
+        for name, threshold in run.thresholds.items():
+            known = threshold.to_json()
             facts = {key: known[key] for key in ("source", "exemplars", "separates", *_SHARES)}
-            limits = {"score": least.score[name], "margin": least.margin[name]}
-            classes[str(self._classes[name])] = limits | facts
+            own: dict[str, JsonValue] = {
+                "score": limits[name].min_score,
+                "margin": limits[name].min_margin,
+            }
+            classes[str(self._classes[name])] = own | facts
+        scoring = run.scoring
         return {
             "classes": classes,
-            "classMargin": least.class_margin,
-            "weights": [scoring[f"{name}_weight"] for name in ("negative", "shape", "context")],
-            "facts": _facts(record),
+            "classMargin": scoring.class_margin,
+            "weights": [scoring.negative_weight, scoring.shape_weight, scoring.context_weight],
+            "facts": _facts(run),
         }
 
-    def _detail(self, record: Mapping[str, Any], items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        evidence = [item["evidence"] for item in items]
-        near = [found["nearest_positive"] for found in evidence]
-        far = [found["nearest_negative"] for found in evidence]
+    def _detail(self, record: ImageRecord, items: Sequence[Candidate]) -> JsonObject:
+        near = [item.nearest_positive for item in items]
+        far = [item.nearest_negative for item in items]
         return {
-            "id": [item["id"] for item in items],
-            **{name: [_whole(item[name]) for item in items] for name in _NUMBERS},
-            "area": [item["area"] for item in items],
-            "box": [_plain(value) for item in items for value in item["bbox"]],
-            "reason": [item["reason"] for item in items],
-            "flags": {str(i): item["flags"] for i, item in enumerate(items) if item["flags"]},
-            "by": [found["suppressed_by"] for found in evidence],
+            "id": [item.id for item in items],
+            **{
+                name: [_whole(getattr(item, field)) for item in items]
+                for name, field in _NUMBERS.items()
+            },
+            "area": [item.area for item in items],
+            "box": [_plain(value) for item in items for value in item.bbox],
+            "reason": [item.reason for item in items],
+            "flags": {str(i): list(item.flags) for i, item in enumerate(items) if item.flags},
+            "by": [item.suppressed_by for item in items],
             "near": [self._exemplar(found) for found in near],
-            "nearCosine": [found and _whole(found["cosine"]) for found in near],
+            "nearCosine": [None if found is None else _whole(found.cosine) for found in near],
             "far": [self._exemplar(found) for found in far],
-            "farCosine": [found and _whole(found["cosine"]) for found in far],
+            "farCosine": [None if found is None else _whole(found.cosine) for found in far],
             "outline": self._outlines(record, items),
         }
 
-    def _exemplar(self, found: Mapping[str, Any] | None) -> int | None:
-        return None if found is None else _number(self.exemplars, found["file"])
+    def _exemplar(self, found: Evidence | None) -> int | None:
+        return None if found is None else _number(self.exemplars, found.file)
 
-    def _outlines(self, record: Mapping[str, Any], items: Sequence[Mapping[str, Any]]) -> list[str]:
+    def _outlines(self, record: ImageRecord, items: Sequence[Candidate]) -> list[str]:
         """The outline of each candidate; empty for those whose box is enough."""
-        least = least_values(record, Limits()).score
+        limits = limits_for(record, Limits())
         close = [
-            (-item["score"], i)
+            (-(item.score or 0.0), i)
             for i, item in enumerate(items)
-            if not item["accepted"] and item["score"] >= least[item["label"]] - NEAR
+            if not item.accepted and (item.score or 0.0) >= limits[item.label or ""].min_score - NEAR
         ]
         drawn = {i for _, i in sorted(close)[:MOST_OUTLINED]}
-        scale = scale_of(record["width"], record["height"])
+        scale = scale_of(record.width, record.height)
         return [
-            text_of(item["segmentation"], scale) if item["accepted"] or i in drawn else ""
+            text_of(item.segmentation, scale) if item.accepted or i in drawn else ""
             for i, item in enumerate(items)
         ]
 
 
-def _can_matter(item: Mapping[str, Any]) -> bool:
+def _can_matter(item: Candidate) -> bool:
     """Whether some least values would accept a candidate, or those of the run did."""
-    return bool(item["accepted"] or (item["score"] is not None and item["kept"] > 0))
+    return item.accepted or (item.standing is not None and item.suppression_factor > 0)
 
 
-def _facts(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What the page says about the run, from a record."""
-    examples = record["exemplars"]
+def _facts(run: RunInfo) -> JsonObject:
+    """What the page says about the run."""
     return {
-        "backbone": record["backbone"]["name"],
-        "proposals": record["proposals"]["name"],
-        "suppression": record["suppression"]["suppression"],
-        "positive": examples["positive"],
-        "negative": examples["negative"],
-        "ignored": len(examples["ignored_negatives"]),
+        "backbone": run.models.backbone.name,
+        "proposals": run.models.proposer.name,
+        "suppression": run.suppression.suppression,
+        "positive": run.exemplars.positive,
+        "negative": run.exemplars.negative,
+        "ignored": len(run.exemplars.ignored_negatives),
     }
 
 
 def _number(known: dict[str, int], name: str) -> int:
-    """The number of a name, the next one for a new name. Raises TypeError for what is no name."""
-    if not isinstance(name, str):
-        raise TypeError(f"{name!r} is no name")
+    """The number of a name, the next one for a new name."""
     return known.setdefault(name, len(known))
 
 
 def _whole(value: float | None) -> int | None:
-    """A number of a record, which has six digits, in millionths. Raises TypeError for what is none: a
-    text times a million would fill the memory."""
-    if value is None:
-        return None
-    if not isinstance(value, int | float):
-        raise TypeError(f"{value!r:.40} is no number")
-    return round(value * DIGITS)
+    """A number of a record, which has six digits, in millionths."""
+    return None if value is None else round(value * DIGITS)
 
 
 def _plain(value: float) -> float | int:

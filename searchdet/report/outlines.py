@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import cv2
@@ -30,14 +29,14 @@ def scale_of(width: int, height: int) -> float:
     return UNITS / max(width, height, 1)
 
 
-def text_of(segmentation: Mapping[str, Any], scale: float) -> str:
+def text_of(segmentation: rle.Rle, scale: float) -> str:
     """The outlines of one encoded mask; empty for an empty mask.
 
     Each ring is its number of corners, its first corner, then the way to each next one, as in
     ``packed``. Corners are in steps from the top left of the image. Outer rings and holes run in
     opposite directions, so that filling by winding number leaves holes open.
     """
-    mask, (y, x) = rle.window(dict(segmentation))
+    mask, (y, x) = rle.window(segmentation)
     if not mask.size:
         return ""
     # contours run through pixel centres: of a picture larger than life they lose less at the edges

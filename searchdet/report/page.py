@@ -11,7 +11,8 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from importlib import resources
-from typing import Any
+
+from ..storage.values import JsonObject, JsonValue
 
 STYLES = ("page.css", "controls.css", "viewer.css")
 SCRIPTS = (
@@ -30,7 +31,7 @@ _POLICY = (
 )
 
 
-def page(head: dict[str, Any], blocks: Iterable[tuple[str, str]]) -> str:
+def page(head: JsonObject, blocks: Iterable[tuple[str, str]]) -> str:
     """The HTML text. blocks: ids and texts that the script reads one by one when it needs them: JSON
     from ``json_text``, or base64."""
     style, script = _joined(STYLES), _wrapped(_joined(SCRIPTS))
@@ -44,7 +45,7 @@ def page(head: dict[str, Any], blocks: Iterable[tuple[str, str]]) -> str:
     return "".join(_filled(_read("page.html"), parts))
 
 
-def json_text(value: Any) -> str:
+def json_text(value: JsonValue) -> str:
     """JSON that can stand within a script element: ASCII, without <, > and &."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
     for character in "<>&":

@@ -5,17 +5,16 @@ from __future__ import annotations
 import base64
 import io
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from ..errors import ImageError
-from ..images.read import read_image
-from ..output.folder import Output
-from ..output.render import THUMBNAIL_QUALITY, THUMBNAIL_SIDE, encode_jpeg, thumbnail
+from ..images import read_image
+from ..output import THUMBNAIL_QUALITY, THUMBNAIL_SIDE, Output, encode_jpeg, thumbnail
+from ..records import ImageRecord
 
 log = logging.getLogger(__name__)
 
@@ -30,21 +29,21 @@ def below(folder: Path, name: str) -> Path | None:
     return None if parts.is_absolute() or ".." in parts.parts else folder / parts
 
 
-def thumbnail_of(record: Mapping[str, Any], folder: Path, images: Path | None) -> bytes | None:
+def thumbnail_of(record: ImageRecord, folder: Path, images: Path | None) -> bytes | None:
     """JPEG bytes for a record: what ``detect`` left, else from its image in ``images``, else None."""
-    found = stored(folder, "thumbnails", record["image"])
-    if found is not None or images is None or record["status"] == "failed":
+    found = stored(folder, "thumbnails", record.image)
+    if found is not None or images is None or record.failed:
         return found
-    path = below(images, record["image"])
+    path = below(images, record.image)
     if path is None:
         return None
     try:
         image = read_image(path)
     except ImageError as error:
-        log.warning("%s: no picture, %s", record["image"], error.one_line())
+        log.warning("%s: no picture, %s", record.image, error.one_line())
         return None
-    if image.sha256 != record["sha256"]:
-        log.warning("%s: no picture, %s is another image.", record["image"], path)
+    if image.sha256 != record.sha256:
+        log.warning("%s: no picture, %s is another image.", record.image, path)
         return None
     return encode_jpeg(thumbnail(image.pixels), THUMBNAIL_QUALITY)
 

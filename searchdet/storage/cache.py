@@ -20,12 +20,13 @@ import numpy.typing as npt
 from ..errors import DAMAGE, OutputError
 from . import files, kinds, tensors
 from .tensors import Arrays
+from .values import Fields, JsonObject
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def key_of(facts: Mapping[str, Any]) -> str:
+def key_of(facts: JsonObject) -> str:
     """SHA-256 of JSON values, whatever their order."""
     text = json.dumps(facts, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -41,11 +42,11 @@ class Store:
         self.kind = kind
         self._writable = folder is not None
 
-    def read(self, key: str) -> tuple[Arrays, dict[str, Any]] | None:
+    def read(self, key: str) -> tuple[Arrays, Fields] | None:
         """(arrays, facts) of a key, or None where there is no sound entry."""
         return self.recall(key, lambda arrays, facts: (arrays, facts))
 
-    def recall(self, key: str, made_of: Callable[[Arrays, dict[str, Any]], T]) -> T | None:
+    def recall(self, key: str, made_of: Callable[[Arrays, Fields], T]) -> T | None:
         """What ``made_of`` makes of the arrays and facts of a key; None where there is no sound entry,
         or where it raises one of DAMAGE because they are of another form."""
         if self.folder is None:
@@ -62,7 +63,7 @@ class Store:
             os.utime(path)  # when it was last used, for ``prune``
         return value
 
-    def write(self, key: str, arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> None:
+    def write(self, key: str, arrays: Mapping[str, npt.NDArray[Any]], facts: JsonObject) -> None:
         """Keep an entry, if the cache can be written."""
         if not self._writable:
             return

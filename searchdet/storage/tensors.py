@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .values import Fields, JsonObject
+
 Arrays = dict[str, npt.NDArray[Any]]
 _KEY, _FACTS, _DIGEST = "searchdet", "facts", "sha256"
 """One key of metadata holds both: safetensors writes several keys in any order."""
@@ -24,7 +26,7 @@ class TensorFileError(ValueError):
     """The file is not what ``pack`` made."""
 
 
-def pack(arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> bytes:
+def pack(arrays: Mapping[str, npt.NDArray[Any]], facts: JsonObject) -> bytes:
     """Bytes of a safetensors file. facts: JSON values, no NaN. Equal values give equal bytes."""
     from safetensors.numpy import save
 
@@ -35,7 +37,7 @@ def pack(arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> by
     return packed
 
 
-def unpack(data: bytes) -> tuple[Arrays, dict[str, Any]]:
+def unpack(data: bytes) -> tuple[Arrays, Fields]:
     """(arrays, facts) of ``pack``. Raises TensorFileError for anything else."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
@@ -49,10 +51,10 @@ def unpack(data: bytes) -> tuple[Arrays, dict[str, Any]]:
         raise TensorFileError(f"not a file of searchdet ({error})") from error
     if not isinstance(facts, dict) or known != _digest(arrays, meta[_FACTS]):
         raise TensorFileError("its content does not match its checksum")
-    return arrays, facts
+    return arrays, Fields(facts)
 
 
-def read(path: Path) -> tuple[Arrays, dict[str, Any]]:
+def read(path: Path) -> tuple[Arrays, Fields]:
     """``unpack`` of a file. Raises OSError or TensorFileError."""
     return unpack(path.read_bytes())
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import CheckpointError
+from ..records import WeightsInfo
 from ..storage import kinds
 from ..storage.cache import Store, key_of
 from ..storage.hashes import FileHashes
 from ..version import __version__
-from .loader import WeightsInfo
 
 
 class LoadedBefore:
@@ -30,7 +30,7 @@ class LoadedBefore:
         it is to be loaded anyway."""
         if self._eager:
             return None
-        return self._store.recall(self._key(network, sha256), lambda _, facts: str(facts["layout"]))
+        return self._store.recall(self._key(network, sha256), lambda _, facts: facts.text("layout"))
 
     def note(self, network: str, sha256: str, layout: str) -> None:
         """Remember that a file filled the network completely."""

@@ -52,16 +52,6 @@ class Published:
 
 
 @dataclass(frozen=True, slots=True)
-class WeightsInfo:
-    """What was loaded. verified: True (hash matches), False (official name, other hash) or None."""
-
-    file: str
-    sha256: str
-    layout: str
-    verified: bool | None
-
-
-@dataclass(frozen=True, slots=True)
 class Layout:
     """One naming scheme of a family.
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from ...config import ProposalOptions
 from ...masks import rle
-from ...weights.devices import Compute
-from ...weights.loader import WeightsInfo
+from ...records import WeightsInfo
+from ...weights import Compute
 from ..filters import finish
 from ..nms import prefer_small_views
 from ..prompts import Everything, Guided, Prompts
@@ -66,8 +66,8 @@ class SamProposer:
         kept = prefer_small_views(rle.boxes(rles), np.asarray(views))
         removed["duplicate"] += len(rles) - len(kept)
         found = from_rles([rles[i] for i in kept], [quality[i] for i in kept], size)
-        facts = {"points_asked": asked, "memory_retries": oom}
-        whole = Proposals(size, found.boxes, found.quality, found.rles, removed, facts)
+        details = {"points_asked": asked, "memory_retries": oom}
+        whole = Proposals(size, found.boxes, found.quality, found.rles, removed, details)
         return finish(whole, self._options)
 
     def _prompts(self, promise: FloatArray | None, size: tuple[int, int], area: Area) -> Prompts:

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ...config import ProposalOptions
-from ...weights.devices import Compute
-from ...weights.loaded import LoadedBefore
-from ...weights.loader import WeightsInfo, verify_identity
+from ...records import WeightsInfo
+from ...weights import Compute, LoadedBefore, verify_identity
 from ..types import FloatArray, Proposals, UInt8Array
 from . import NAME, SamProposer
 from .weights import LAYOUT, PUBLISHED, fill_sam

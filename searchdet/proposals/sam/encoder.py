@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...weights.devices import Compute
+from ...weights import Compute
 
 QUERY_BLOCK = 512
 """Rows of an attention matrix that are computed at once on a CPU."""

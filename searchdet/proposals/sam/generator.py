@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ...config import ProposalOptions
 from ...errors import ResourceError
-from ...weights.devices import Compute
+from ...weights import Compute
 from .. import frame as frames
 from ..filters import smooth
 from ..frame import Crop, Frame

@@ -12,16 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import CheckpointError
-from ...weights.devices import Compute
-from ...weights.loader import (
-    Published,
-    StateDict,
-    WeightsInfo,
-    fill,
-    read_state_dict,
-    unfit,
-    verify_identity,
-)
+from ...records import WeightsInfo
+from ...weights import Compute, Published, StateDict, fill, read_state_dict, unfit, verify_identity
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam

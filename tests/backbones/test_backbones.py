@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import references as ref
 import torch
-from conftest import Figure
+from places import Figure
 from safetensors.torch import save_file
 from torch import Tensor, nn
 

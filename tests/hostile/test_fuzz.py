@@ -26,6 +26,7 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from places import ROOT
 from pycocotools import mask as coco
 
 from searchdet import exports, report
@@ -40,7 +41,7 @@ from searchdet.records.record import failed, read_json
 from searchdet.records.thresholds import Limits
 from searchdet.weights.loader import read_state_dict
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "fuzz"))
+sys.path.insert(0, str(ROOT / "fuzz"))
 import seeds
 from seeds import Case
 from states import restated

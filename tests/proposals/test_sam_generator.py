@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import Figure
+from places import TINY_SAM, Figure
 from pycocotools import mask as coco
 from scenes import make_scene
 from segment_anything import SamAutomaticMaskGenerator
@@ -42,7 +41,7 @@ TEN = replace(OPTIONS, points_per_side=10)
 
 @pytest.fixture(scope="module")
 def sam() -> Any:
-    return load_sam(Path(__file__).parent / "assets" / "tiny_sam.pth", FP32)[0]
+    return load_sam(TINY_SAM, FP32)[0]
 
 
 def ours(sam: Any, options: ProposalOptions, compute: Compute = FP32) -> SamProposer:

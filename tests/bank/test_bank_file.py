@@ -13,12 +13,13 @@ import pytest
 from fakes import GridBackbone
 
 from searchdet.bank import file as bankfile
-from searchdet.bank.describe import build_bank, space_of
-from searchdet.bank.types import Bank, Origin, Rows, Space, plain_rows
+from searchdet.bank.describe import build_bank
+from searchdet.bank.types import Bank, Origin, Rows, plain_rows
 from searchdet.config import EmbeddingOptions
 from searchdet.embeddings import l2_normalize
 from searchdet.errors import ExemplarError
 from searchdet.exemplars import Exemplar
+from searchdet.regions.space import Space, space_of
 from searchdet.storage import tensors
 from searchdet.storage.cache import Store, key_of
 

@@ -15,6 +15,7 @@ import pytest
 import reports
 from exported import record as exported_record
 from exported import save, square
+from places import ROOT
 from test_cli import call
 from typer.testing import CliRunner
 from worlds import rows_of
@@ -33,7 +34,7 @@ from searchdet.records.record import read_json
 from searchdet.storage import tensors
 from searchdet.storage.hashes import cache_folder
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "fuzz"))
+sys.path.insert(0, str(ROOT / "fuzz"))
 import memories
 from test_hostile_files import judged, ref_truth
 

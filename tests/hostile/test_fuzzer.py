@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from places import ROOT
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "fuzz"))
+sys.path.insert(0, str(ROOT / "fuzz"))
 import targets
 import watch
 from seeds import Case

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from places import ROOT
 from safetensors.torch import save_file
 from torch import nn
 
@@ -179,7 +180,7 @@ def test_no_layout_and_incomplete_matches_say_counts_and_names(tmp_path: Path) -
 
 
 def test_no_loose_loading_anywhere_in_the_package() -> None:
-    package = Path(__file__).parents[1] / "searchdet"
+    package = ROOT / "searchdet"
     forbidden = ("weights_only=False", "allow_pickle=True", "strict=False", "torch.hub", "pickle.load")
     forbidden += (
         "LOAD_TRUNCATED_IMAGES",

@@ -14,6 +14,7 @@ import pytest
 import references as ref
 import reports
 import torch
+from places import ROOT
 from test_exemplar_forms import BOX, annotation, dataset, labelme, picture, shape
 
 from searchdet.annotations.coco import Truth, read_truth
@@ -24,7 +25,7 @@ from searchdet.masks import rle
 from searchdet.proposals.sam.weights import SamShape, build, fill_sam
 from searchdet.weights.loader import read_state_dict
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "fuzz"))
+sys.path.insert(0, str(ROOT / "fuzz"))
 
 Weights = dict[str, Any]
 

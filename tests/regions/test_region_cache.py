@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import references as ref
 import torch
-from conftest import Figure
 from fakes import GivenProposer, GridBackbone
 from PIL import Image
+from places import Figure
 from typer.testing import CliRunner
 from worlds import BLUE, RED, draw, tree_hash
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Figure
+from places import Figure
 from scenes import make_scene
 from segment_anything.modeling import (
     ImageEncoderViT,

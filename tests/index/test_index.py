@@ -12,7 +12,7 @@ from worlds import rows_of, tree_hash
 
 from searchdet.backbones.filterbank import FilterbankBackbone
 from searchdet.bank.build import Gathered
-from searchdet.bank.types import Bank, Origin, Space, plain_rows
+from searchdet.bank.types import Bank, Origin, plain_rows
 from searchdet.calibration import thresholds
 from searchdet.cli import app
 from searchdet.config import POSITIVE_AGGREGATIONS, ScoringOptions, SuppressionOptions
@@ -26,6 +26,7 @@ from searchdet.proposals.regions import RegionProposer
 from searchdet.proposals.types import from_masks
 from searchdet.regions.cache import pack
 from searchdet.regions.describe import Regions
+from searchdet.regions.space import Space
 
 EXAMPLES = ["--positive", "in/positive", "--negative", "in/negative"]
 

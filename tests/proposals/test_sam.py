@@ -8,20 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import Figure
 from PIL import Image
+from places import ASSETS, Figure
 from scenes import COLOURS, Scene, make_scene
 
 from searchdet.bank.build import Examples
-from searchdet.config import ProposalOptions
-from searchdet.detector import Detector, Settings
+from searchdet.config import ProposalOptions, Settings
+from searchdet.detector import Detector
 from searchdet.errors import CheckpointError, UsageError
 from searchdet.masks.rle import decode
 from searchdet.proposals import choose, load_proposer
 from searchdet.proposals.sam import weights as sam
 from searchdet.weights.devices import Compute
 
-sys.path.insert(0, str(Path(__file__).parent / "assets"))
+sys.path.insert(0, str(ASSETS))
 from train_tiny_sam import build_tiny_sam
 
 HELD_OUT = range(10**6, 10**6 + 12)

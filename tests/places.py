@@ -1,0 +1,15 @@
+"""Where things lie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
+PACKAGE = ROOT / "searchdet"
+ASSETS = TESTS / "assets"
+TINY_SAM = ASSETS / "tiny_sam.pth"
+
+Figure = Callable[[str, float], float]
+"""What the fixture ``figure`` is: name and value in, value out."""
