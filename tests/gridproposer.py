@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from searchdet.config import ProposalOptions
-from searchdet.proposals.filters import finish
+from searchdet.proposals.filters import READS, finish
 from searchdet.proposals.types import Plan, Proposals, from_masks
-from searchdet.weights import Compute
 from searchdet.records import WeightsInfo
+from searchdet.weights import Compute
 
 
 class GridProposer:
@@ -16,6 +16,7 @@ class GridProposer:
     weights: WeightsInfo | None = None
     compute: Compute | None = None
     guided = False
+    reads = READS
 
     def __init__(self, options: ProposalOptions) -> None:
         self._options = options

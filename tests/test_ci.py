@@ -90,7 +90,7 @@ def test_the_tests_of_the_report_are_not_skipped_where_a_browser_is_required(
         "-q",
         "-p",
         "no:cacheprovider",
-        "tests/test_report_browser.py",
+        "tests/report/test_report_browser.py",
     ]
     environment = {**os.environ, "PATH": str(tmp_path), "SEARCHDET_REQUIRE_BROWSER": required}
     done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)

@@ -53,6 +53,7 @@ def test_every_proposer_keeps_the_contract(
     assert (made.weights is None) == (weights is None)
     assert (made.compute is None) == (weights is None)
     assert isinstance(made.guided, bool)
+    assert made.reads <= ProposalOptions.__dataclass_fields__.keys()
     found = made.propose(photo)
     assert isinstance(found, Proposals)
     assert found.size == photo.shape[:2]
@@ -102,9 +103,9 @@ def test_one_entry_makes_a_proposer_of_the_command_line(world: Path, grid: Propo
     done = CliRunner().invoke(app, ["detect", "in/images/a.png", *words])
     assert done.exit_code == 0, done.stderr
     record = json.loads((world / "out/records/in/images/a.png.json").read_text())
-    assert record["proposals"]["name"] == "grid"
     assert record["proposals"]["count"] == 4
-    assert record["proposals"]["fallback"] is False
+    assert record["proposer"]["name"] == "grid"
+    assert record["proposer"]["fallback"] is False
     rows = json.loads(CliRunner().invoke(app, ["models", "list", "--json"]).stdout)
     assert "grid" in {row["name"] for row in rows}
 

@@ -42,12 +42,13 @@ ROOMS = (
     "records",
     "masks",
     "storage",
+    "acting",
     "config",
     "version",
     "errors",
 )
 """From the top to the ground: a room imports from rooms below it only."""
-MOST_ROOMS, MOST_ARROWS = 32, 260
+MOST_ROOMS, MOST_ARROWS = 33, 260
 PRINTING = ("cli", "commands")
 
 
@@ -64,6 +65,8 @@ FOR_HELP = {
     "typing_extensions",
 }
 """Typer, Rich, and what these need."""
+LIGHT = {"cli", "commands", "config", "errors", "exports", "proposals", "records", "storage", "version"}
+"""Rooms with names and defaults that the help is made of."""
 
 
 def name_of(path: Path) -> str:
@@ -132,8 +135,7 @@ def test_help_starts_quickly(figure: Figure) -> None:
     loaded = loaded_by_help()
     others = {name.split(".")[0] for name in loaded} - sys.stdlib_module_names
     assert {"searchdet", "typer", "rich"} <= others <= {"searchdet", *FOR_HELP}
-    own = {name for name in loaded if name.startswith("searchdet.")}
-    assert len(own) <= 30, sorted(own)
+    assert {name.split(".")[1] for name in loaded if name.startswith("searchdet.")} <= LIGHT
     spent = []
     for _ in range(3):
         started = time.perf_counter()

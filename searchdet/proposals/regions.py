@@ -23,6 +23,7 @@ from ..masks.rle import Rle
 from ..records import WeightsInfo
 from ..weights import Compute, LoadedBefore
 from . import hierarchy
+from .filters import READS as FILTERS
 from .filters import finish, smooth
 from .frame import Frame, crop, make_stretch, render
 from .types import BoolArray, FloatArray, Plan, Proposals, Proposer, UInt8Array, from_rles
@@ -60,6 +61,7 @@ class RegionProposer:
 
     name = NAME
     guided = False
+    reads = FILTERS | {"smooth"}
     weights: WeightsInfo | None = None
     compute: Compute | None = None
 

@@ -9,10 +9,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from searchdet import doctor, models
 from searchdet.cli import app
-from searchdet.doctor import checks as doctor
 from searchdet.errors import UsageError
-from searchdet.models import catalogue
 
 BAD: dict[str, list[str]] = {
     "bank add": ["absent.bank"],
@@ -39,7 +38,7 @@ BAD: dict[str, list[str]] = {
     "search": ["absent", "--positive", "absent"],
 }
 """For each command words that it refuses."""
-REFUSES_NOTHING = {"doctor": (doctor, "examine"), "models list": (catalogue, "entries")}
+REFUSES_NOTHING = {"doctor": (doctor, "examine"), "models list": (models, "entries")}
 """Commands that refuse nothing, and what of them a test makes refuse."""
 
 
