@@ -42,6 +42,8 @@ def name_of(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
 
+WRONG = (AssertionError, pytest.fail.Exception, *typer.BadParameter.__bases__)
+"""What ``check`` raises; the last is Click's UsageError."""
 pages = pytest.mark.parametrize("page", PAGES, ids=name_of)
 
 
@@ -195,9 +197,9 @@ def test_blocks_of_commands_are_found() -> None:
         ["bank"],
         ["search", "x", "y"],
     ):
-        with pytest.raises(BaseException):  # noqa: B017, PT011
+        with pytest.raises(WRONG):
             check(wrong)
-    with pytest.raises(BaseException):  # noqa: B017, PT011
+    with pytest.raises(WRONG):
         check(["eval", "truth.json", "out", "--images", "x", "--posittive", "y"])
 
 
@@ -212,7 +214,10 @@ def parameters() -> Iterator[Any]:
 @pages
 def test_commands_options_and_variables_in_sentences_exist(page: Path) -> None:
     flags = {flag for param in parameters() for flag in (*param.opts, *param.secondary_opts)}
-    known = {str(param.envvar) for param in parameters() if param.envvar} | set(RESERVED)
+    known = {str(param.envvar) for param in parameters() if param.envvar} | {
+        *RESERVED,
+        "SEARCHDET_REQUIRE_BROWSER",
+    }
     for span in spans(page):
         script = re.match(r"python (\S+\.py)\b", span)
         own = set(re.findall(r'"(--[a-z-]+)"', (ROOT / script[1]).read_text())) if script else flags
@@ -225,6 +230,21 @@ def test_commands_options_and_variables_in_sentences_exist(page: Path) -> None:
             leaf([word for word in words if word.isalpha() and word.islower()])
     for variable in re.findall(r"\bSEARCHDET_[A-Z][A-Z_]*", page.read_text(encoding="utf-8")):
         assert variable in known, variable
+
+
+def test_what_the_tests_of_pages_look_at_is_there() -> None:
+    """Else those about words in sentences, settings, JSON and Python would pass for nothing."""
+    words = [span for page in PAGES for span in spans(page)]
+    assert sum("--" in span for span in words) > 100
+    assert sum(span.startswith("searchdet ") for span in words) > 20
+    assert len(re.findall(r"SEARCHDET_[A-Z]", "".join(page.read_text("utf-8") for page in PAGES))) > 50
+    for language in ("toml", "json", "python"):
+        assert any(fences(page, language) for page in PAGES), language
+    code = "".join(block.code for page in PAGES for block in fences(page, "python"))
+    assert code.count("Detector.from_folders(") > 1
+    assert sum(block.run for page in GUIDES for block in fences(page, "python")) > 3
+    named = [span for span in spans(ROOT / "CONTRIBUTING.md") if span.startswith("searchdet/")]
+    assert len(named) > 20
 
 
 @pages

@@ -221,10 +221,3 @@ def test_version_models_list_and_the_module_entry() -> None:
         [sys.executable, "-m", "searchdet", "--version"], capture_output=True, text=True, check=True
     )
     assert __version__ in done.stdout
-
-
-@pytest.mark.parametrize("command", [[], ["detect"], ["demo"], ["models"], ["models", "list"]])
-def test_every_command_and_option_has_help(command: list[str]) -> None:
-    result = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "200"})
-    assert result.exit_code == 0
-    assert len(result.stdout) > 100

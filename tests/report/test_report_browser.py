@@ -10,20 +10,28 @@ from pathlib import Path
 
 import pytest
 import reports
+from conftest import REQUIRE_BROWSER
 
 from searchdet import report
 from searchdet.output.folder import read_records
 from searchdet.records.thresholds import Limits, detections, pairs
 
-sync_api = pytest.importorskip(
-    "playwright.sync_api", reason="playwright is not installed: pip install -e '.[test]'"
-)
+if REQUIRE_BROWSER:
+    import playwright.sync_api as sync_api
+else:
+    sync_api = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: pip install -e '.[test]'"
+    )
 expect = sync_api.expect
 PATIENCE = 30_000  # milliseconds: no time that a test should take, but one at which it is lost
 expect.set_options(timeout=PATIENCE)
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
+if CHROMIUM is None:
+    MISSING = "no Chromium here: apt-get install chromium"
+    if REQUIRE_BROWSER:
+        raise RuntimeError(MISSING)
+    pytest.skip(MISSING, allow_module_level=True)
 # Frames and observers of a busy machine: a test that reads what is not drawn yet fails always.
 LATE = """
 const ask = window.requestAnimationFrame.bind(window);
