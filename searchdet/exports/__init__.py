@@ -1,4 +1,5 @@
-"""Writers of dataset files. They take records, never models; one module a format.
+"""Writers of dataset files. They take records, never models; a new one is one file and one entry in
+``FORMATS``.
 
 All formats are written in one pass over the records, which are held one at a time.
 """
@@ -6,7 +7,7 @@ All formats are written in one pass over the records, which are held one at a ti
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -26,7 +27,7 @@ from .yolo import Yolo
 
 __all__ = ["FORMATS", "LOCAL_FILES", "Options", "Summary", "check", "check_names", "formats", "write"]
 
-FORMATS: Mapping[str, Callable[[Job], Writer]] = {
+FORMATS: dict[str, Callable[[Job], Writer]] = {
     "coco": Coco,
     "yolo": Yolo,
     "labelme": LabelMe,

@@ -1,7 +1,8 @@
-"""Proposers: image -> class-agnostic masks. A new one is one file and one entry in ``NAMES``."""
+"""Proposers: image -> class-agnostic masks. A new one is one file and one entry in ``PROPOSERS``."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,15 @@ from ..weights import LoadedBefore, find_published, models_folder
 from .sam import weights
 from .types import Proposals, Proposer
 
-NAMES = ("sam", "regions")
+
+def _regions(options: ProposalOptions) -> Proposer:
+    from .regions import RegionProposer
+
+    return RegionProposer(options)
+
+
+PROPOSERS: dict[str, Callable[[ProposalOptions], Proposer]] = {"regions": _regions}
+"""What makes each proposer that needs no weight file; SAM, which needs one, has the name ``sam``."""
 
 
 def load_proposer(
@@ -22,7 +31,7 @@ def load_proposer(
     precision: str = "auto",
     **options: Any,
 ) -> Proposer:
-    """Load a proposer by name (``auto``, ``sam`` or ``regions``).
+    """Load a proposer by name (``auto``, ``sam`` or one of ``PROPOSERS``).
 
     options: fields of ProposalOptions (points_per_side, pred_iou_thresh, ...). Raises UsageError for
     an unknown name or option, CheckpointError for missing or refused weights.
@@ -39,8 +48,9 @@ def choose(options: ProposalOptions) -> ProposalOptions:
 
     auto: sam where a checkpoint is given or an official one lies in the models folder, else regions.
     """
-    if options.name not in ("auto", *NAMES):
-        raise UsageError(f"--proposals {options.name!r} is unknown; choose auto, {', '.join(NAMES)}.")
+    known = ("auto", "sam", *PROPOSERS)
+    if options.name not in known:
+        raise UsageError(f"--proposals {options.name!r} is unknown; choose {', '.join(known)}.")
     found = Path(options.checkpoint) if options.checkpoint else None
     if found is None and options.name in ("auto", "sam"):
         found = find_published(weights.PUBLISHED)
@@ -73,15 +83,13 @@ def load(
 ) -> Proposer:
     """Load what ``choose`` resolved. before: a SAM whose file has loaded completely before is loaded
     when its first masks are asked for."""
-    if options.name == "regions":
-        from .regions import RegionProposer
-
+    if options.name in PROPOSERS:
         if options.prompting == "guided" or options.crop_layers:
             raise UsageError(
-                "--prompting guided and --crop-layers are SAM's; `regions` asks no points.",
+                f"--prompting guided and --crop-layers are SAM's; `{options.name}` asks no points.",
                 "Pass --sam-checkpoint FILE, or leave them out.",
             )
-        return RegionProposer(options)
+        return PROPOSERS[options.name](options)
     from ..weights import resolve
     from .sam import SamProposer
     from .sam.deferred import load_or_defer
@@ -96,4 +104,4 @@ def load(
     return SamProposer(network, info, options, compute)
 
 
-__all__ = ["NAMES", "Proposals", "Proposer", "choose", "load", "load_proposer"]
+__all__ = ["PROPOSERS", "Proposals", "Proposer", "choose", "load", "load_proposer"]
