@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,9 +45,28 @@ def require_share(name: str, value: float) -> None:
     require(0.0 <= value <= 1.0, f"{name} is {value}; it must lie between 0 and 1.")
 
 
-def require_lead(value: float) -> None:
-    """Raise UsageError unless ``value`` is a lead over the second class, 0 for none."""
-    require(0.0 <= value <= 2.0, "--class-margin must lie between 0 and 2.")
+LIMITS = {"min_score": (-2, 1), "min_margin": (-2, 2), "class_margin": (0, 2)}
+"""Between which values a least score, margin and lead over the second class (0: none) make sense."""
+
+
+def require_limits(
+    general: Mapping[str, float | None], of_classes: Mapping[str, Iterable[tuple[str, float]]]
+) -> None:
+    """Raise UsageError for a limit out of its range, NaN included. Keys as in LIMITS; None is no limit.
+
+    of_classes: (class, value) pairs that go before the general limit.
+    """
+    for name, value in general.items():
+        if value is not None:
+            _require_limit(f"--{name.replace('_', '-')}", value, LIMITS[name])
+    for name, pairs in of_classes.items():
+        for label, value in pairs:
+            _require_limit(f"--class-{name.replace('_', '-')} of {label}", value, LIMITS[name])
+
+
+def _require_limit(what: str, value: float, limits: tuple[int, int]) -> None:
+    low, high = limits
+    require(low <= value <= high, f"{what} is {value:g}; it must lie between {low} and {high}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +192,10 @@ class ScoringOptions:
             value = getattr(self, name)
             flag = "--" + name.replace("_", "-")
             require(value is None or 0.0 <= value <= 10.0, f"{flag} must lie between 0 and 10.")
-        for value in (self.min_score, *dict(self.class_min_score).values()):
-            require(value is None or -2.0 <= value <= 1.0, "--min-score must lie between -2 and 1.")
-        for value in (self.min_margin, *dict(self.class_min_margin).values()):
-            require(-2.0 <= value <= 2.0, "--min-margin must lie between -2 and 2.")
-        require_lead(self.class_margin)
+        require_limits(
+            {name: getattr(self, name) for name in LIMITS},
+            {"min_score": self.class_min_score, "min_margin": self.class_min_margin},
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from .records import (
 from .regions import Regions
 from .scoring import Scores, centred, decide, final, score_regions
 from .storage.cache import key_of
+from .storage.values import JsonObject
 from .suppression import Suppressed, diffuse, merge, nms, overlaps, total_order
 from .version import __version__
 
@@ -64,13 +65,15 @@ class Judge:
     """A bank with its rule: makes records of regions, whoever made these.
 
     models: what every record says of backbone, proposer and pooling. fingerprint: digest of all that
-    decides a record beside its image.
+    decides a record beside its image. ignored: options that were given and cannot act, which is a fact
+    of the run and of no record.
     """
 
     gathered: Gathered
     rule: Rule
     models: ModelInfo
     fingerprint: str = ""
+    ignored: tuple[str, ...] = ()
 
     @property
     def bank(self) -> Bank:
@@ -95,6 +98,11 @@ class Judge:
             spread=None if figures is None else SpreadInfo(*astuple(figures)),
             settings_sha256=self.fingerprint,
         )
+
+    def run_json(self) -> JsonObject:
+        """What ``run.json`` says of the settings, as JSON values."""
+        ignored: JsonObject = {"ignored_options": list(self.ignored)} if self.ignored else {}
+        return {"settings": self.run_info().to_json(), **ignored}
 
     def run_info(self) -> RunInfo:
         """What every record says about models, settings and exemplars."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import backbones, proposals
+from .acting import CHOOSING, acting, warn
 from .backbones import Backbone, FeatureMap
 from .bank import Bank, Enrolment, Examples, Gathered, gather, read
 from .config import (
@@ -31,6 +33,7 @@ from .images import LoadedImage, from_array, from_pil, read_image
 from .proposals import Proposer
 from .records import BackboneInfo, ImageInfo, ImageRecord, ModelInfo, ProposerInfo, RunInfo, SourceInfo
 from .regions import Describer, Remembered
+from .regions.describe import READS as TILES
 from .scoring import promise
 from .storage import kinds
 from .storage.cache import Store
@@ -88,10 +91,12 @@ class Detector:
         settings: Settings,
         proposals_fallback: bool = False,
     ) -> None:
+        settings, ignored = effective(settings, proposer)
         self.settings = settings
         defaults = RuleDefaults(backbone.shape_weight, backbone.context_weight, backbone.min_score)
         models = model_info(backbone, proposer, settings, proposals_fallback)
-        self.judge = make_judge(gathered, settings.scoring, settings.suppression, defaults, models)
+        judge = make_judge(gathered, settings.scoring, settings.suppression, defaults, models)
+        self.judge = replace(judge, ignored=ignored)
         guided = settings.proposals.prompting == "guided"
         promise = self._promise if guided else None
         describer = Describer(backbone, proposer, settings.proposals, settings.embedding, promise)
@@ -205,7 +210,7 @@ class Detector:
         rows = {"positive": self.bank.positives, "negative": self.bank.negatives}
         names = {side: list(found.names) for side, found in rows.items()}
         return {
-            "settings": self.run_info().to_json(),
+            **self.judge.run_json(),
             "exemplars": {"classes": list(self.bank.classes), **names},
         }
 
@@ -223,6 +228,20 @@ class Detector:
 
     def _promise(self, feature_map: FeatureMap) -> npt.NDArray[np.float32]:
         return promise(cell_vectors(feature_map), self.bank, self.judge.rule.scoring)
+
+
+def effective(settings: Settings, proposer: Proposer) -> tuple[Settings, tuple[str, ...]]:
+    """The settings without what cannot act, which is said in a WARNING, and the flags of that."""
+    reads = proposer.reads | TILES | CHOOSING
+    found, unread = acting(settings.proposals, reads, proposer.name)
+    embedding, unpooled = acting(settings.embedding)
+    scoring, unscored = acting(settings.scoring)
+    suppression, unsuppressed = acting(settings.suppression)
+    ignored = warn([*unread, *unpooled, *unscored, *unsuppressed])
+    kept = replace(
+        settings, proposals=found, embedding=embedding, scoring=scoring, suppression=suppression
+    )
+    return kept, ignored
 
 
 def choose_proposals(options: ProposalOptions) -> tuple[ProposalOptions, bool]:

@@ -45,6 +45,7 @@ class GivenProposer:
     weights: WeightsInfo | None = None
     compute: Compute | None = None
     guided = False
+    reads: frozenset[str] = frozenset()
 
     def __init__(self, masks: np.ndarray, quality: list[float] | None = None) -> None:
         self.masks = masks

@@ -108,7 +108,7 @@ def detect(
 
         settings = settings_from(opt.values(given))
         examples = Examples(positive, negative, positive_coco, positive_images, bank)
-        target = Output(output, pictures(save), overwrite, formats(dataset))
+        target = Output(output, pictures(save), overwrite, formats(dataset), settings.cache)
         queries = discover(images, opt.scan_of(given, (output,)))
         if not no_save:
             target.check(queries)

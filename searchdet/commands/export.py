@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -81,7 +80,6 @@ def export(
             pairs(class_min_score or (), "--class-min-score"),
             pairs(class_min_margin or (), "--class-min-margin"),
         )
-        _require_valid(limits)
         root = exports.LOCAL_FILES if image_root is None else image_root
         options = exports.Options(
             exports.formats(to), limits, images, polygons, yolo_parts, split, root
@@ -124,14 +122,3 @@ def _tell(summary: Summary, target: Path) -> None:
         f"{', '.join(summary.written)} in {target}: {summary.images} images, "
         f"{summary.detections} detections of {', '.join(summary.classes) or 'no class'}{left_out}."
     )
-
-
-def _require_valid(limits: Limits) -> None:
-    from ..config import require_lead
-    from ..errors import UsageError
-
-    given = [limits.min_score, limits.min_margin, limits.class_margin]
-    given += [value for _, value in (*limits.class_min_score, *limits.class_min_margin)]
-    if not all(math.isfinite(value) for value in given if value is not None):
-        raise UsageError("a limit is not a finite number.", "For example --min-score 0.4.")
-    require_lead(limits.class_margin or 0.0)

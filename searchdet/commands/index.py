@@ -134,7 +134,9 @@ def search(
 
         settings = settings_from(opt.values(given))
         examples = Examples(positive, negative, positive_coco, positive_images, bank)
-        target = None if output is None else Output(output, (), overwrite, formats(dataset))
+        target = (
+            None if output is None else Output(output, (), overwrite, formats(dataset), settings.cache)
+        )
         if target is not None:
             target.check([])
         found = indexes.load(index)
@@ -152,7 +154,7 @@ def search(
             for line in _table(rows, top):
                 print(line)
         if target is not None:
-            target.finish({"schema": "searchdet.run/1", "settings": judge.run_info().to_json()})
+            target.finish({"schema": "searchdet.run/1", **judge.run_json()})
             say(f"Records and datasets ({dataset}) are in {output}.")
         if fail_if_empty and not rows:
             raise typer.Exit(EXIT_NOTHING_FOUND)

@@ -18,14 +18,25 @@ from ..records import ImageRecord, Limits, damaged, require_classes
 from ..storage.values import JsonObject
 from .coco import Coco
 from .job import LOCAL_FILES, Job, Options, Writer, claim
-from .labelled import Classes, labelled
+from .labelled import Classes, Labelled, labelled
 from .labelme import LabelMe
 from .labelstudio import LabelStudio
 from .table import Table
 from .voc import Voc
 from .yolo import Yolo
 
-__all__ = ["FORMATS", "LOCAL_FILES", "Options", "Summary", "check", "check_names", "formats", "write"]
+__all__ = [
+    "FORMATS",
+    "LOCAL_FILES",
+    "Labelled",
+    "Options",
+    "Summary",
+    "check",
+    "check_names",
+    "formats",
+    "labelled",
+    "write",
+]
 
 FORMATS: dict[str, Callable[[Job], Writer]] = {
     "coco": Coco,
@@ -95,8 +106,9 @@ def check(options: Options) -> None:
         raise UsageError(f"--images {options.images}: there is no such folder.")
 
 
-def write(folder: Path, records: Iterable[ImageRecord], options: Options) -> Summary:
-    """Write dataset files of records, one at a time, below ``folder``.
+def write(folder: Path, records: Iterable[ImageRecord | Labelled | None], options: Options) -> Summary:
+    """Write dataset files of records, one at a time, below ``folder``; or of what ``labelled`` made of
+    them without limits, None for a failed image.
 
     Dataset-level files appear together at the end, or not at all. Raises UsageError for records that
     cannot be exported, OutputError where files cannot be written.
@@ -109,10 +121,7 @@ def write(folder: Path, records: Iterable[ImageRecord], options: Options) -> Sum
         job = Job(folder, options, classes, stack)
         writers = [FORMATS[name](job) for name in options.formats]
         for record in records:
-            try:
-                image = labelled(record, options.limits)
-            except DAMAGE as error:
-                raise damaged(record.image, error) from error
+            image = record if not isinstance(record, ImageRecord) else _labelled(record, options)
             if image is None:
                 failed += 1
                 continue
@@ -129,6 +138,13 @@ def write(folder: Path, records: Iterable[ImageRecord], options: Options) -> Sum
         _require_limited_classes(options.limits, classes)
         written = tuple(name for writer in writers for name in writer.finish())
     return Summary(images, found, failed, classes.names, written)
+
+
+def _labelled(record: ImageRecord, options: Options) -> Labelled | None:
+    try:
+        return labelled(record, options.limits)
+    except DAMAGE as error:
+        raise damaged(record.image, error) from error
 
 
 def _require_limited_classes(limits: Limits, classes: Classes) -> None:

@@ -162,7 +162,12 @@ def _unreadable(error: OSError) -> None:
 
 def natural(path: Path) -> list[tuple[int, int, str]]:
     """Sort key by which 2.jpg comes before 10.jpg."""
-    parts = re.split(r"(\d+)", path.as_posix())
+    return natural_text(path.as_posix())
+
+
+def natural_text(text: str) -> list[tuple[int, int, str]]:
+    """``natural`` for the text of a path."""
+    parts = re.split(r"(\d+)", text)
     return [(1, int(p), p) if p.isdecimal() else (0, 0, p) for p in parts]
 
 

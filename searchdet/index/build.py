@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from .. import backbones, proposals
+from ..acting import acting, warn
 from ..bank import Enrolment, Examples, gather, read, settle
 from ..bank import file as bankfile
 from ..config import Settings
 from ..decision import Judge, RuleDefaults, make_judge
-from ..detector import choose_proposals, image_info, model_info
+from ..detector import choose_proposals, effective, image_info, model_info
 from ..errors import (
     EmbeddingError,
     ImageError,
@@ -43,6 +45,7 @@ class Indexer:
         before = LoadedBefore(settings.cache)
         backbone = backbones.load(settings.backbone, before)
         proposer = proposals.load(chosen, settings.backbone.device, settings.backbone.precision, before)
+        settings, _ = effective(settings, proposer)
         describer = Describer(backbone, proposer, settings.proposals, settings.embedding)
         self.failed: list[tuple[str, SearchdetError]] = []
         self._remembered = Remembered(describer, Store(settings.cache, kinds.REGIONS))
@@ -90,4 +93,7 @@ def judge_for(found: Index, examples: Examples, settings: Settings, weights: Pat
             raise UsageError(f"the index was made with other models ({'; '.join(differs)}).")
         gathered = gather(given, by)
     defaults = RuleDefaults(*backbones.rule_of(found.space.backbone))
-    return make_judge(gathered, settings.scoring, settings.suppression, defaults, found.models)
+    scoring, unscored = acting(settings.scoring)
+    suppression, unsuppressed = acting(settings.suppression)
+    ignored = warn([*unscored, *unsuppressed])
+    return replace(make_judge(gathered, scoring, suppression, defaults, found.models), ignored=ignored)

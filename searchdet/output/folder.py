@@ -19,6 +19,7 @@ from ..images import LoadedImage, Query, natural
 from ..records import ImageRecord, read_record
 from ..storage import files
 from ..storage.values import JsonObject
+from . import recordmemory
 from .pictures import Heat, drawn
 from .render import THUMBNAIL_QUALITY, Picture, encode_jpeg, thumbnail
 
@@ -47,12 +48,14 @@ class Output:
     dataset files in ``formats``, ``run.json``, and ``sources/`` with the path of each image.
 
     overwrite: search images again whose record is there, and replace records of other images.
+    cache: the folder that remembers what dataset files need of records; None reads all in each run.
     """
 
     folder: Path
     save_pictures: tuple[str, ...] = ("overlay",)
     overwrite: bool = False
     formats: tuple[str, ...] = ("coco",)
+    cache: Path | None = None
 
     @property
     def wants_heat(self) -> bool:
@@ -213,17 +216,9 @@ class Output:
         if not self.formats or not (self.folder / "records").is_dir():
             return
         listed = None
-        while listed != (listed := self._listing()):
-            found = read_records(self.folder, rejected=False)
-            exports.write(self.folder, found, exports.Options(self.formats))
-
-    def _listing(self) -> list[tuple[str, int, int]]:
-        found = []
-        for path in (self.folder / "records").rglob("*.json"):
-            with contextlib.suppress(FileNotFoundError):  # replaced this moment
-                stat = path.stat()
-                found.append((path.as_posix(), stat.st_mtime_ns, stat.st_size))
-        return sorted(found)
+        while listed != (listed := recordmemory.listing(self.folder)):
+            with contextlib.closing(recordmemory.records(self.folder, self.cache, listed)) as found:
+                exports.write(self.folder, found, exports.Options(self.formats))
 
 
 def _holds(path: Path, data: bytes) -> bool:

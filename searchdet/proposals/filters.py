@@ -18,6 +18,12 @@ from ..masks import rle
 from ..masks.rle import Rle
 from .types import BoolArray, FloatArray, Proposals
 
+READS = frozenset(
+    {"min_area", "max_area", "drop_border", "border_width", "drop_rectangles", "max_containment"}
+    | {"max_masks"}
+)
+"""The options of ``finish``."""
+
 
 def finish(found: Proposals, options: ProposalOptions) -> Proposals:
     """Apply the filters of ``options``. Adds to ``found.removed``; equal keys add up."""

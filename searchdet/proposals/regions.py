@@ -22,6 +22,7 @@ from ..masks.rle import Rle
 from ..records import WeightsInfo
 from ..weights import Compute
 from . import hierarchy
+from .filters import READS as FILTERS
 from .filters import finish, smooth
 from .frame import Frame, crop, make_stretch, render
 from .types import BoolArray, FloatArray, Proposals, UInt8Array, from_rles
@@ -59,6 +60,7 @@ class RegionProposer:
 
     name = NAME
     guided = False
+    reads = FILTERS | {"smooth"}
     weights: WeightsInfo | None = None
     compute: Compute | None = None
 

@@ -57,12 +57,14 @@ class Proposals:
 
 
 class Proposer(Protocol):
-    """Image -> proposals. guided: whether it can use a promise map. compute: None without a network."""
+    """Image -> proposals. guided: whether it can use a promise map. compute: None without a network.
+    reads: the fields of ProposalOptions that it looks at."""
 
     name: str
     weights: WeightsInfo | None
     compute: Compute | None
     guided: bool
+    reads: frozenset[str]
 
     def propose(self, image: UInt8Array, promise: FloatArray | None = None) -> Proposals:
         """Proposals of an (H, W, 3) uint8 RGB image, best first.

@@ -50,9 +50,10 @@ class Candidate:
     id: row of the proposal. reason: accepted, or the rule that it failed (``rule.REASONS``). bbox: xyxy
     in image pixels, exclusive maximum. segmentation: COCO run-length encoding. score: after
     suppression, which left ``suppression_factor`` of ``score_before_suppression``; suppressed_by: the
-    id of the row that took most. Similarities are cosines: to the class, to the nearest negative, of the outline, and
-    of the surroundings to the class. margin: positive less negative similarity; class_margin: lead over
-    the second class. Numbers that do not exist (no negatives, one class, invalid) are None.
+    id of the row that took most. Similarities are cosines: to the class, to the nearest negative, of
+    the outline, and of the surroundings to the class. margin: positive less negative similarity;
+    class_margin: lead over the second class. Numbers that do not exist (no negatives, one class,
+    invalid) are None.
     """
 
     id: int

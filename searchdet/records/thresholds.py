@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..config import ScoringOptions
+from ..config import LIMITS, ScoringOptions, require_limits
 from ..errors import UsageError, meant
 from ..storage.values import Fields, JsonObject
 from .rule import ACCEPTED, ClassLimits, reason_of
@@ -91,7 +91,8 @@ class ClassThreshold:
 class Limits:
     """Least values of a detection; None and classes that are not named: as in the record.
 
-    class_min_score, class_min_margin: for single classes, before the general one.
+    class_min_score, class_min_margin: for single classes, before the general one. Raises UsageError for
+    what `detect` would refuse.
     """
 
     min_score: float | None = None
@@ -99,6 +100,12 @@ class Limits:
     class_margin: float | None = None
     class_min_score: tuple[tuple[str, float], ...] = ()
     class_min_margin: tuple[tuple[str, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        require_limits(
+            {name: getattr(self, name) for name in LIMITS},
+            {"min_score": self.class_min_score, "min_margin": self.class_min_margin},
+        )
 
     @property
     def given(self) -> bool:

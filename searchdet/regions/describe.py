@@ -22,6 +22,8 @@ Promise = Callable[[FeatureMap], FloatArray]
 """Feature map -> (h, w): how much each cell looks like what is searched for."""
 
 Seen = Callable[[FeatureMap], object]
+READS = frozenset({"tile", "tile_overlap"})
+"""The options of the proposals that are looked at here, whatever the proposer."""
 
 
 @dataclass(frozen=True, slots=True)

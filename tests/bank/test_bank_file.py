@@ -19,11 +19,12 @@ from searchdet.config import EmbeddingOptions
 from searchdet.embeddings import l2_normalize
 from searchdet.errors import ExemplarError
 from searchdet.exemplars import Exemplar
+from searchdet.records import Preprocessing
 from searchdet.regions.space import Space, space_of
 from searchdet.storage import tensors
 from searchdet.storage.cache import Store, key_of
 
-SPACE = Space("grid", None, "none", "mean", 4)
+SPACE = Space("grid", None, Preprocessing(8, 8, "none"), EmbeddingOptions(), 4)
 
 
 def rows(count: int, seed: int, prefix: str) -> Rows:

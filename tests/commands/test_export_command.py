@@ -74,7 +74,7 @@ def test_limits_and_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         (["--min-score", "0.65"], 2),
         (["--min-score", "-1"], 8),
         (["--class-min-score", "nut=0.2"], 8),
-        (["--min-score", "2", "--class-min-score", "bolt=0.75"], 1),
+        (["--min-score", "1", "--class-min-score", "bolt=0.75"], 1),
     ):
         result = call("export", "out", "--to", "coco", "--json", *words)
         assert result.exit_code == 0, result.stderr
@@ -88,9 +88,12 @@ def test_limits_and_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         (["--to", "cocoo"], "coco, yolo"),
         (["--to", "none"], "names no format"),
         (["--to", "coco,"], "no format ''"),
-        (["--min-score", "nan"], "finite"),
-        (["--class-min-score", "nut=inf"], "finite"),
-        (["--class-margin", "-1"], "--class-margin must lie between 0 and 2"),
+        (["--min-score", "7"], "--min-score is 7; it must lie between -2 and 1"),
+        (["--min-score", "nan"], "--min-score is nan"),
+        (["--class-min-score", "nut=inf"], "--class-min-score of nut is inf"),
+        (["--min-margin", "-2.5"], "--min-margin is -2.5; it must lie between -2 and 2"),
+        (["--class-min-margin", "nut=3"], "--class-min-margin of nut is 3"),
+        (["--class-margin", "-1"], "--class-margin is -1; it must lie between 0 and 2"),
         (["--class-min-score", "bolt"], "NAME=VALUE"),
         (["--class-min-score", "bot=0.5"], "There are nut"),
         (["--class-min-margin", "nutt=0.5"], "Did you mean 'nut'"),

@@ -78,8 +78,8 @@ def red_squares(record: dict[str, Any], *corners: tuple[int, int]) -> bool:
             {"drop_rectangles": 0.95, "max_containment": 0.8, "smooth": 2},
         ),
         (
-            ["--min-area", "1", "--max-area", "40", "--max-masks", "9", "--guided-share", "0.3"],
-            {"min_area": 1.0, "max_area": 40.0, "max_masks": 9, "guided_share": 0.3},
+            ["--min-area", "1", "--max-area", "40", "--max-masks", "9"],
+            {"min_area": 1.0, "max_area": 40.0, "max_masks": 9},
         ),
     ],
 )

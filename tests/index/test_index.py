@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from runs import PREPROCESSING, SOURCE, models
 from typer.testing import CliRunner
 from worlds import rows_of, tree_hash
 
@@ -15,8 +16,8 @@ from searchdet.bank.build import Gathered
 from searchdet.bank.types import Bank, Origin, plain_rows
 from searchdet.calibration import thresholds
 from searchdet.cli import app
-from searchdet.config import POSITIVE_AGGREGATIONS, ScoringOptions, SuppressionOptions
-from searchdet.decision import Judge, Own, Searched, make_judge
+from searchdet.config import POSITIVE_AGGREGATIONS, EmbeddingOptions, ScoringOptions, SuppressionOptions
+from searchdet.decision import Judge, RuleDefaults, make_judge
 from searchdet.embeddings import Descriptors, MaskEmbeddings, l2_normalize
 from searchdet.errors import OutputError, UsageError
 from searchdet.index import file as index
@@ -24,6 +25,7 @@ from searchdet.index import search as searching
 from searchdet.masks import shape as outline
 from searchdet.proposals.regions import RegionProposer
 from searchdet.proposals.types import from_masks
+from searchdet.records.image import ImageInfo
 from searchdet.regions.cache import pack
 from searchdet.regions.describe import Regions
 from searchdet.regions.space import Space
@@ -129,9 +131,9 @@ def made(path: Path, rng: np.random.Generator, counts: list[int]) -> index.Index
         contexts = l2_normalize(rng.normal(size=(count, DIM)).astype(np.float32))
         outlines = rng.random((count, outline.DIM)).astype(np.float32)
         regions = Regions(found, Descriptors(embedded, contexts, outlines))
-        image = Searched(f"{number}.png", "0" * 64, 16, 12, {})
+        image = ImageInfo(f"{number}.png", "0" * 64, 16, 12, SOURCE)
         images.append((image, pack(regions)))
-    index.write(path, images, Space("x", None, "short_side=1", "mean", DIM), {"proposals": {}})
+    index.write(path, images, Space("x", None, PREPROCESSING, EmbeddingOptions(), DIM), models())
     return index.load(path)
 
 
@@ -143,7 +145,7 @@ def judge(rng: np.random.Generator, made_index: index.Index, **options: object) 
     bank = Bank(("a", "b"), rows[0], np.asarray([0, 0, 0, 1, 1, 1]), rows[1])
     scoring = ScoringOptions(**({"min_score": 0.3, "context_weight": 0.2} | options))
     return make_judge(
-        Gathered(bank), scoring, SuppressionOptions(), Own(0.0, 0.0, 0.3), {"proposals": {}}
+        Gathered(bank), scoring, SuppressionOptions(), RuleDefaults(0.0, 0.0, 0.3), models()
     )
 
 

@@ -28,6 +28,7 @@ class Blobs:
     name = "blobs"
     weights = None
     guided = False
+    reads = frozenset()
 
     def propose(self, image: np.ndarray, promise: np.ndarray | None = None) -> Proposals:
         size = (image.shape[0], image.shape[1])

@@ -142,6 +142,11 @@ def test_sliders_decide_as_export_does(opened: object, tmp_path: Path) -> None:
     assert view.counts() != expected(tmp_path, Limits())
     view.number("lead").fill("-1")  # not a lead: detect refuses it
     assert view.counts() == expected(tmp_path, Limits(class_margin=0.1))
+    for which, text in (("score", "1.5"), ("margin", "-2.5")):
+        view.number(which).fill(text)
+        assert view.counts() == expected(tmp_path, Limits(class_margin=0.1)), "nor does export take it"
+        view.number(which).blur()
+        assert view.number(which).input_value() == str(reports.LEAST[which])
     view.number("lead").blur()
     assert view.number("lead").input_value() == "0.1"
     view.page.get_by_role("button", name="Reset all").click()

@@ -54,6 +54,10 @@ def test_the_disk_fails_at_every_call_in_turn(world: Path, clean: str) -> None:
         out = f"out{at}"
         with Faults(at, ERRORS[names[at % len(names)]], lasting=at % 3 == 0):
             code, said = run("-o", out)
+        if code == 0:
+            assert "Records are not remembered" in said, "of the cache, which is no result"
+            assert results(world / out) == clean
+            continue
         assert code == 5, (at, counted.calls[at - 1], said)
         assert said.splitlines()[-1].startswith("error: ")
         check_whole(world / out)

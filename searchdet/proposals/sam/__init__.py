@@ -16,6 +16,7 @@ from ...config import ProposalOptions
 from ...masks import rle
 from ...records import WeightsInfo
 from ...weights import Compute
+from ..filters import READS as FILTERS
 from ..filters import finish
 from ..nms import prefer_small_views
 from ..prompts import Everything, Guided, Prompts
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from segment_anything.modeling import Sam
 
 NAME = "sam"
+READS = FILTERS | {
+    *("points_per_side", "crop_layers", "pred_iou_thresh", "stability_score_thresh"),
+    *("prompting", "guided_share", "smooth"),
+}
 CROP_OVERLAP = 512 / 1500
 """Of the crops of segment-anything's own generator."""
 Area = tuple[int, int, int, int]
@@ -35,6 +40,7 @@ class SamProposer:
 
     name = NAME
     guided = True
+    reads = READS
 
     def __init__(self, sam: Sam, weights: WeightsInfo, options: ProposalOptions, compute: Compute):
         from .generator import MaskGenerator

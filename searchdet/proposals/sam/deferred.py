@@ -9,7 +9,7 @@ from ...config import ProposalOptions
 from ...records import WeightsInfo
 from ...weights import Compute, LoadedBefore, verify_identity
 from ..types import FloatArray, Proposals, UInt8Array
-from . import NAME, SamProposer
+from . import NAME, READS, SamProposer
 from .weights import LAYOUT, PUBLISHED, fill_sam
 
 
@@ -19,6 +19,7 @@ class DeferredSam:
 
     name = NAME
     guided = True
+    reads = READS
 
     def __init__(self, weights: WeightsInfo, compute: Compute, load: Callable[[], SamProposer]) -> None:
         self.weights: WeightsInfo | None = weights

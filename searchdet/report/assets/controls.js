@@ -69,13 +69,16 @@ function chart(label, values, low, high, own) {
 function limitOf(label, which, values, usual) {
   const own = ofRecords(label, which);
   const lead = which === "lead";
-  const [low, high] = lead ? [0, rangeOf(values, [usual])[1]] : rangeOf(values, [usual, ...(which === "margin" ? [0] : [])]);
+  const bounds = { min: lead ? 0 : -2, max: which === "score" ? 1 : 2 }; // what `detect` and `export` take
+  const [least, most] = rangeOf(values, [usual, ...(which === "margin" ? [0] : [])]);
+  const low = lead ? 0 : Math.max(least, bounds.min);
+  const high = Math.min(most, bounds.max);
   const words = lead ? "Least lead" : `Least ${which}`;
   const of = lead ? "over the second class" : `of ${classes[label]}`;
   const slider = make("input", { type: "range", min: low, max: high, step: 0.001, "aria-label": `${words} ${of}` });
   const number = make("input", {
     type: "number", step: 0.001, inputmode: "decimal", id: `${which}${label}`, placeholder: "varies",
-    "data-limit": which, "data-class": label, autocomplete: "off", ...(lead ? { min: 0, max: 2 } : {}),
+    "data-limit": which, "data-class": label, autocomplete: "off", ...bounds,
   });
   const apply = (value) => {
     set[which][label] = value === null || value === own ? null : value;

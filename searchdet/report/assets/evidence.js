@@ -121,7 +121,7 @@ function actions(image, j) {
   const label = image.label[j];
   const push = (words, value) => {
     const button = make("button", { type: "button", class: "plain small", text: words });
-    button.disabled = set.score[label] === value;
+    button.disabled = set.score[label] === value || value > 1; // no least score lies above
     button.addEventListener("click", () => {
       set.score[label] = value === ofRecords(label, "score") ? null : value;
       changed(true);
