@@ -16,7 +16,7 @@ from pictures import make
 from searchdet import Detector
 from searchdet.config import ProposalOptions
 from searchdet.proposals import PROPOSERS, Proposals
-from searchdet.proposals.filters import finish
+from searchdet.proposals.filters import READS, finish
 from searchdet.proposals.types import from_masks
 from searchdet.records import WeightsInfo
 from searchdet.weights import Compute
@@ -27,6 +27,7 @@ class Coloured:
 
     name = "coloured"
     guided = False
+    reads = READS  # the options that `finish` looks at
     weights: WeightsInfo | None = None
     compute: Compute | None = None
 
