@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_scoring import bank, options, rows, units
+from banks import bank, options, rows, units
 
 from searchdet import calibration
 from searchdet.bank.audit import audit, conflicts, left_out, without

@@ -4,35 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from banks import bank, options, rows, units
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from searchdet.bank.types import Bank, Origin, Rows, extended, plain_rows
+from searchdet.bank.types import Bank, Origin, extended
 from searchdet.config import POSITIVE_AGGREGATIONS, ScoringOptions, SuppressionOptions
 from searchdet.embeddings import Descriptors, MaskEmbeddings, l2_normalize
 from searchdet.errors import UsageError
 from searchdet.masks import shape as outline
 from searchdet.scoring import Scores, centred, decide, final, score_regions
-
-
-def units(count: int, dim: int = 12, seed: int = 0) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return l2_normalize(rng.normal(size=(count, dim)).astype(np.float32))
-
-
-def rows(vectors: np.ndarray, prefix: str) -> Rows:
-    return plain_rows(vectors, [Origin(f"{prefix}{i}") for i in range(len(vectors))])
-
-
-def bank(positives: int = 6, negatives: int = 3, classes: int = 2, seed: int = 1) -> Bank:
-    return Bank(
-        classes=tuple(f"class{i}" for i in range(classes)),
-        positives=rows(units(positives, seed=seed), "p"),
-        labels=np.arange(positives) % classes,
-        negatives=rows(
-            units(negatives, seed=seed + 1) if negatives else np.zeros((0, 12), np.float32), "n"
-        ),
-    )
 
 
 def regions_of(vectors: np.ndarray, valid: np.ndarray | None = None) -> Descriptors:
@@ -42,10 +23,6 @@ def regions_of(vectors: np.ndarray, valid: np.ndarray | None = None) -> Descript
     unknown = np.full((count, outline.DIM), np.nan, np.float32)
     embedded = MaskEmbeddings(vectors, flags, np.zeros(count, bool))
     return Descriptors(embedded, np.zeros_like(vectors), unknown)
-
-
-def options(**changes: object) -> ScoringOptions:
-    return ScoringOptions(**({"shape_weight": 0.0, "context_weight": 0.0} | changes))
 
 
 def score(vectors: np.ndarray, of: Bank, **changes: object) -> Scores:

@@ -10,19 +10,11 @@ import pytest
 import torch
 from PIL import Image
 from typer.testing import CliRunner
-from worlds import BLUE, RED, draw, tree_hash
+from worlds import BLUE, RED, call, draw
 
 from searchdet.cli import app
 from searchdet.storage import files
 from searchdet.version import __version__
-
-
-def call(*words: str, positive: str = "in/positive", negative: str | None = "in/negative") -> object:
-    more = ["--positive", positive] + (["--negative", negative] if negative else [])
-    before = tree_hash(Path("in"))
-    result = CliRunner().invoke(app, ["detect", *more, *words])
-    assert tree_hash(Path("in")) == before, "an input was changed"
-    return result
 
 
 def test_one_image_gives_a_record_a_picture_and_a_coco_file(world: Path) -> None:

@@ -35,7 +35,7 @@ from searchdet.images.inputs import Scan, discover
 from searchdet.images.read import decode
 from searchdet.masks import rle
 from searchdet.output.folder import Output, read_records
-from searchdet.records.record import failed, read_json
+from searchdet.records import RecordError, failed, read_record
 from searchdet.records.thresholds import Limits
 from searchdet.weights.loader import read_state_dict
 
@@ -256,7 +256,11 @@ def test_records_with_any_value_anywhere(data: st.DataObject, value: Any) -> Non
         path = folder / "records/a.json"
         path.write_text(json.dumps(record))
         try:
-            read_json(path)
+            read_record(path)
+        except RecordError:
+            with pytest.raises(UsageError):
+                list(read_records(folder))
+            return
         except ValueError:
             assert list(read_records(folder)) == []
             return

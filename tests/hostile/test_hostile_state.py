@@ -16,13 +16,13 @@ import reports
 from exported import record as exported_record
 from exported import save, square
 from places import ROOT
-from test_cli import call
 from typer.testing import CliRunner
-from worlds import rows_of
+from worlds import call, rows_of
 
 from searchdet import exports, report
 from searchdet.bank import file as bankfile
-from searchdet.bank.edit import audit_facts
+from searchdet.bank.audit import audit
+from searchdet.calibration import thresholds_of
 from searchdet.cli import app
 from searchdet.errors import ExemplarError, UsageError
 from searchdet.evaluation.scorecard import scorecard
@@ -30,15 +30,15 @@ from searchdet.exemplars import find_positives
 from searchdet.images.inputs import Scan, discover
 from searchdet.index import file as index
 from searchdet.output.folder import read_records
-from searchdet.records.record import read_json
+from searchdet.records.record import SCHEMA, read_record
 from searchdet.storage import tensors
 from searchdet.storage.hashes import cache_folder
 
 sys.path.insert(0, str(ROOT / "fuzz"))
 import memories
-from test_hostile_files import judged, ref_truth
+from forged import judged, ref_truth
 
-RECORD = {"schema": "searchdet.record/2"}
+RECORD = {"schema": SCHEMA}
 
 
 @pytest.mark.parametrize("value", [RECORD, RECORD | {"image": 3}, None, float("nan")])
@@ -51,7 +51,7 @@ def test_what_is_no_whole_record_is_made_again(
     whole = json.loads(before)
     path.write_text(json.dumps(value if isinstance(value, dict) else whole | {"width": value}))
     with pytest.raises(ValueError, match="record"):
-        read_json(path)
+        read_record(path)
     again = call("in/images/a.png", "-o", "out")
     assert again.exit_code == 0, again.stderr
     assert "made again" in again.stderr
@@ -94,7 +94,8 @@ def test_a_bank_of_an_unknown_backbone_and_names_of_no_file(tmp_path: Path) -> N
     facts["space"]["backbone"] = "other"
     path.write_bytes(tensors.pack(arrays, facts))
     with pytest.raises(UsageError, match="no backbone 'other'"):
-        audit_facts(bankfile.load(path))
+        loaded = bankfile.load(path)
+        audit(loaded), thresholds_of(loaded)
     for change in ({"classes": ["a", "\ud800"]}, {"classes": 3}, {"space": {"dim": "x"}}):
         path.write_bytes(tensors.pack(arrays, facts | change))
         with pytest.raises(ExemplarError, match="--bank"):

@@ -22,8 +22,8 @@ from searchdet.proposals.prompts import grid
 from searchdet.proposals.sam import SamProposer, crops, generator
 from searchdet.proposals.sam.decoder import PointDecoder
 from searchdet.proposals.sam.weights import load_sam
+from searchdet.records import WeightsInfo
 from searchdet.weights.devices import Compute
-from searchdet.weights.loader import WeightsInfo
 
 FP32 = Compute("cpu", "fp32")
 OPTIONS = ProposalOptions(
