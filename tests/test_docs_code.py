@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import rooms
-from places import ROOT
+from places import ROOT, TESTS
 from test_docs import prose, script, spans
 from worlds import make_world
 
@@ -123,6 +123,13 @@ def test_links_fit_the_site() -> None:
     assert linked("[a](#b) [c](https://d.org)", "README.md", "index.md") == "[a](#b) [c](https://d.org)"
     block = "```\n[a](docs/thresholds.md)\n```\n"
     assert linked(block, "README.md", "index.md") == block
+
+
+def test_tests_of_the_promises_are_there() -> None:
+    named = re.findall(r"`([\w/]*test_\w+\.py)`", prose(ROOT / "docs/reliability.md"))
+    assert len(named) > 20
+    for name in named:
+        assert (TESTS / name.removeprefix("tests/")).is_file(), name
 
 
 def test_spans_of_the_architecture_name_files() -> None:
