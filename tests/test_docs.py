@@ -13,6 +13,7 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -25,7 +26,6 @@ from searchdet.cli import app
 from searchdet.commands.settings.file import RESERVED, Settings, load
 from searchdet.detector import Detector
 
-ROOT = ROOT
 GUIDES = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [
     ROOT / "README.md",
@@ -113,13 +113,23 @@ def test_pages_name_no_folder_of_a_machine(page: Path) -> None:
     assert not re.search(r"/(work|tmp|root)/", page.read_text(encoding="utf-8"))
 
 
-def test_the_command_reference_is_what_the_commands_say() -> None:
-    spec = importlib.util.spec_from_file_location("make_commands", ROOT / "docs" / "make_commands.py")
+def script(name: str) -> ModuleType:
+    """A script of docs/ as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def test_the_command_reference_is_what_the_commands_say() -> None:
+    module = script("make_commands")
     assert module.TARGET.read_text(encoding="utf-8") == module.page(), "run `make docs`"
+
+
+def test_the_first_page_is_read_to_its_end() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 130
 
 
 def leaf(words: list[str]) -> tuple[Any, tuple[str, ...], list[str]]:
