@@ -24,7 +24,7 @@ def test_one_image_gives_a_record_a_picture_and_a_coco_file(world: Path) -> None
     assert "1 red" in result.stderr
     assert "no SAM checkpoint" in result.stderr.replace("No", "no")
     record = json.loads((world / "out/records/in/images/a.png.json").read_text())
-    assert record["proposals"]["fallback"] is True
+    assert record["proposer"]["fallback"] is True
     assert record["detections"][0]["label"] == "red"
     x0, y0, x1, y1 = record["detections"][0]["bbox"]
     assert abs(x0 - 20) < 4
@@ -193,7 +193,7 @@ def test_environment_variables_set_options_and_flags_win(
     result = call("in/images/a.png", "--json", "--no-save")
     record = json.loads(result.stdout)
     assert record["scoring"]["min_score"] == 0.99
-    assert "short_side=96" in record["backbone"]["preprocessing"]
+    assert record["backbone"]["preprocessing"]["short_side"] == 96
     flag = json.loads(call("in/images/a.png", "--json", "--no-save", "--min-score", "0.4").stdout)
     assert flag["scoring"]["min_score"] == 0.4
 

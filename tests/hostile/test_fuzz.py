@@ -167,7 +167,7 @@ def test_any_file_name_comes_back_from_its_record(path: list[bytes]) -> None:
         output = Output(out, ())
         output.save(failed(query.name, ImageError("decode", "x"), "0" * 64), None, query.path)
         (record,) = read_records(out)
-        assert record["image"] == query.name
+        assert record.image == query.name
         assert output.path("records", query.name, ".json").is_relative_to(out / "records")
 
 

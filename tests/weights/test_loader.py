@@ -118,7 +118,7 @@ def test_identity_of_official_names(tmp_path: Path, caplog: pytest.LogCaptureFix
     with caplog.at_level(logging.WARNING):
         unsure = (Published("official.pth", prefix="abcd1234"),)
         assert verify_identity(path, unsure) == (digest, False)
-    assert "weights_verified: false" in caplog.text
+    assert "verified: false" in caplog.text
     sure = (Published("official.pth", prefix="abcd1234", confirmed=True),)
     with pytest.raises(CheckpointError):
         verify_identity(path, sure)
