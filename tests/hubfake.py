@@ -35,12 +35,14 @@ class Transfer:
 
 def offer(content: bytes, put: Setter = setattr) -> None:
     """Make the smallest SAM a file with this content."""
-    from searchdet.proposals.sam import weights
+    from searchdet.proposals.sam import plan, weights
 
     digest = hashlib.sha256(content).hexdigest()
     smallest, *others = weights.PUBLISHED
     changed = replace(smallest, sha256=digest, size=len(content))
-    put(weights, "PUBLISHED", (changed, *others))
+    published = (changed, *others)
+    put(weights, "PUBLISHED", published)
+    put(plan, "PLAN", replace(plan.PLAN, weights=replace(plan.PLAN.weights, published=published)))
 
 
 def killed_at_half(content_file: str) -> None:

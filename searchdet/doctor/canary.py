@@ -7,18 +7,15 @@ is known; of a network only that its numbers are finite and differ between the p
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import numpy.typing as npt
 
 from ..backbones import Backbone
+from ..backbones.types import Network
 from ..embeddings import MaskEmbeddings, Spread, cell_vectors, embed_masks, l2_normalize, spread
 from ..errors import EmbeddingError
+from ..proposals.types import OwnWeights
 from ..weights import Compute
-
-if TYPE_CHECKING:
-    from segment_anything.modeling import Sam
 
 SIDE = 224
 COUNT = 8
@@ -72,16 +69,16 @@ def spread_of_backbone(backbone: Backbone) -> Spread:
     return _spread(cells.reshape(-1, cells.shape[-1]))
 
 
-def spread_of_sam(sam: Sam, compute: Compute) -> Spread:
-    """How far apart the cells of a SAM's embedding of the picture lie. Raises EmbeddingError."""
+def spread_of_proposer(weights: OwnWeights, network: Network, compute: Compute) -> Spread:
+    """How far apart the cells of a proposer's features of the picture lie. Raises EmbeddingError."""
     import torch
 
-    pixels = picture(sam.image_encoder.img_size).transpose(2, 0, 1)
+    pixels = picture(weights.side(network)).transpose(2, 0, 1)
     with torch.inference_mode(), compute.autocast():
         batch = torch.from_numpy(np.ascontiguousarray(pixels))[None].to(compute.device)
-        features = sam.image_encoder(sam.preprocess(batch.float())).float().cpu()
+        features = weights.embed(network, batch.float()).float().cpu()
     if not bool(features.isfinite().all()):
-        raise EmbeddingError("its image encoder gave NaN or infinity.")
+        raise EmbeddingError("it gave NaN or infinity.")
     return _spread(l2_normalize(features[0].flatten(1).T.numpy()))
 
 

@@ -9,20 +9,16 @@ import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..backbones.filterbank import FilterbankBackbone
-from ..backbones.network import NetworkBackbone
 from ..errors import EmbeddingError, OutputError
 from ..models import Verdict, judge, published, weight_files
+from ..proposals import PROPOSERS, weights_of
 from ..storage import files
 from ..storage.cachefolder import usage
 from ..storage.values import JsonObject
-from ..weights import SAM, Compute, models_folder
+from ..weights import Compute, models_folder
 from . import canary
-
-if TYPE_CHECKING:
-    from segment_anything.modeling import Sam
 
 LEAST_FREE = 2 * 10**9
 """Below this, a cache or a download soon fills the disk."""
@@ -110,7 +106,7 @@ def weights_and_canary(path: Path, compute: Compute) -> list[Finding]:
     verdict = judge(path, compute, remembered=True)
     found = [weights(verdict)]
     if verdict.network is not None:
-        found.append(computes(path.name, verdict.network, compute))
+        found.append(computes(verdict, compute))
     return found
 
 
@@ -140,19 +136,19 @@ def weights(verdict: Verdict) -> Finding:
     if verdict.identity == "doubtful":
         return Finding(f"weights {name}", WARNING, fact, again)
     if name not in published() and verdict.loads:
-        option = "--sam-checkpoint" if verdict.model == SAM else f"--backbone {verdict.model}"
+        option = "--sam-checkpoint" if verdict.model in PROPOSERS else f"--backbone {verdict.model}"
         fact += f"; for {option}"
     return Finding(f"weights {name}", OK, fact)
 
 
-def computes(file: str, network: NetworkBackbone | Sam, compute: Compute) -> Finding:
+def computes(verdict: Verdict, compute: Compute) -> Finding:
     """Whether the numbers of a loaded network are finite and tell the parts of a picture apart."""
-    name = f"canary {file}"
+    name, weights = f"canary {Path(verdict.file).name}", weights_of(verdict.model)
     try:
-        if isinstance(network, NetworkBackbone):
-            seen = canary.spread_of_backbone(network)
+        if weights is None:
+            seen = canary.spread_of_backbone(verdict.network)
         else:
-            seen = canary.spread_of_sam(network, compute)
+            seen = canary.spread_of_proposer(weights, verdict.network, compute)
     except EmbeddingError as error:
         return Finding(name, PROBLEM, error.message, "Run with --precision fp32, or update torch.")
     cosines = f"from {seen.low:.3f}, median {seen.median:.3f}"

@@ -5,28 +5,33 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..backbones import EMBEDDED, SPECS
-from ..proposals.sam import weights as sam
+from ..proposals import PROPOSERS, weights_of
 from ..storage.values import JsonObject
-from ..weights import SAM, Published
-
-REGIONS = "regions"
-_BUILT_IN = tuple(Published("", model=name, licence="Apache-2.0") for name in (EMBEDDED, REGIONS))
+from ..weights import Published
 
 
 def published() -> dict[str, Published]:
     """Every published file by its name."""
     files = [item for spec in SPECS.values() for item in spec.published]
-    return {item.filename: item for item in (*files, *sam.PUBLISHED)}
+    for name in PROPOSERS:
+        weights = weights_of(name)
+        files += weights.published if weights else ()
+    return {item.filename: item for item in files}
 
 
 def entries() -> list[Published]:
     """All backbones and proposers; the embedded ones, which have no file, first."""
-    return [*_BUILT_IN, *published().values()]
+    rows = [Published("", model=EMBEDDED, licence="Apache-2.0")]
+    plans = {name: spec.plan() for name, spec in PROPOSERS.items()}
+    for name, plan in plans.items():
+        if plan.weights is None:
+            rows.append(Published("", model=name, licence=plan.licence))
+    return [*rows, *published().values()]
 
 
 def kind_of(item: Published) -> str:
     """``proposals`` or ``backbone``."""
-    return "proposals" if item.model in (SAM, REGIONS) else "backbone"
+    return "proposals" if item.model in PROPOSERS else "backbone"
 
 
 def is_here(item: Published, folder: Path) -> bool:

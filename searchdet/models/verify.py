@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..backbones import SPECS
 from ..backbones.identify import identify
+from ..backbones.types import Network
 from ..errors import CheckpointError
+from ..proposals import PROPOSERS, weights_of
 from ..records import WeightsInfo
 from ..storage.hashes import FileHashes, fresh_sha256
 from ..storage.values import JsonObject
-from ..weights import SAM, Compute, Lazy, StateDict, read_state_dict
+from ..weights import Compute, Lazy, StateDict, read_state_dict
 from .catalogue import published
-
-if TYPE_CHECKING:
-    from segment_anything.modeling import Sam
-
-    from ..backbones.network import NetworkBackbone
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 SHORT_SIDE = 224
@@ -29,11 +25,11 @@ SHORT_SIDE = 224
 class Verdict:
     """What is known about one file.
 
-    model: the backbone that takes it, ``sam``, or "". what: a description of its tensors. identity:
+    model: the backbone or proposer that takes it, or "". what: a description of its tensors. identity:
     ``official`` (the published content), ``other`` (an official name, another content), ``doubtful``
     (the same, where the published digits are not confirmed to be the hash) or ``unknown`` (nothing is
-    published under that name). loads: None where nobody tried. problem: why it does not. network: what
-    was loaded; whoever keeps the verdict keeps it in memory.
+    published under that name). loads: None where nobody tried. problem: why it does not. network: the
+    backbone, or the module of a proposer, where it was loaded; a verdict that is kept keeps it too.
     """
 
     file: str
@@ -43,7 +39,7 @@ class Verdict:
     identity: str = "unknown"
     loads: bool | None = None
     problem: str = ""
-    network: NetworkBackbone | Sam | None = None
+    network: Network = None
 
     @property
     def bad(self) -> bool:
@@ -119,8 +115,10 @@ def _recognised(path: Path, state: StateDict) -> tuple[str, str]:
     """(model, description) of a file; the name decides the model, the tensors the description."""
     shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
     named = _named(path)
-    if "image_encoder.patch_embed.proj.weight" in shapes:
-        return named or SAM, "a SAM model"
+    for name in PROPOSERS:
+        weights = weights_of(name)
+        if weights is not None and weights.recognises(shapes.keys()):
+            return named or name, weights.what
     found = identify(shapes)
     if found is None:
         return named, f"not recognised, {len(shapes)} tensors"
@@ -128,11 +126,10 @@ def _recognised(path: Path, state: StateDict) -> tuple[str, str]:
     return named or backbone, what
 
 
-def _load(path: Path, verdict: Verdict, compute: Compute, state: StateDict) -> NetworkBackbone | Sam:
-    if verdict.model == SAM:
-        from ..proposals.sam.weights import fill_sam
-
-        return fill_sam(path, compute, state)
+def _load(path: Path, verdict: Verdict, compute: Compute, state: StateDict) -> Network:
+    own = weights_of(verdict.model)
+    if own is not None:
+        return own.fill(path, compute, state)
     from ..backbones.network import NetworkBackbone, fill_network
 
     spec = SPECS[verdict.model]

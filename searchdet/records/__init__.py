@@ -15,7 +15,7 @@ from .models import (
     embedding_from,
     proposal_settings,
 )
-from .record import SCHEMA, ImageRecord, damaged, failed, read_record
+from .record import SCHEMA, ImageRecord, RecordError, damaged, failed, read_record, unusable
 from .rule import ACCEPTED, INVALID, SUPPRESSED, ClassLimits, Standing, reason_of
 from .thresholds import (
     ClassThreshold,
@@ -47,6 +47,7 @@ __all__ = [
     "Preprocessing",
     "ProposalCounts",
     "ProposerInfo",
+    "RecordError",
     "RunInfo",
     "SourceInfo",
     "SpreadInfo",
@@ -63,4 +64,5 @@ __all__ = [
     "read_record",
     "reason_of",
     "require_classes",
+    "unusable",
 ]

@@ -20,6 +20,7 @@ from searchdet.doctor import canary, environment
 from searchdet.doctor import checks as doctor
 from searchdet.doctor.checks import Finding, exit_code
 from searchdet.errors import OutputError
+from searchdet.models import judge
 from searchdet.storage import files
 from searchdet.storage.hashes import FileHashes, cache_folder
 from searchdet.weights.devices import Compute
@@ -241,12 +242,11 @@ def test_a_network_to_which_all_parts_look_the_same_is_a_warning(
 
 @pytest.mark.parametrize(("value", "says"), [(float("nan"), "NaN or infinity"), (0.0, "zeros")])
 def test_a_sam_that_gives_no_numbers_is_a_problem(tiny_sam: Path, value: float, says: str) -> None:
-    from searchdet.proposals.sam.weights import fill_sam
-
-    sam = fill_sam(tiny_sam, Compute("cpu", "fp32"))
-    torch.nn.init.constant_(sam.image_encoder.neck[-1].weight, value)
-    torch.nn.init.constant_(sam.image_encoder.neck[-1].bias, value)
-    found = doctor.computes("mine.pth", sam, Compute("cpu", "fp32"))
+    verdict = judge(tiny_sam, Compute("cpu", "fp32"))
+    norm = verdict.network.image_encoder.neck[-1]
+    torch.nn.init.constant_(norm.weight, value)
+    torch.nn.init.constant_(norm.bias, value)
+    found = doctor.computes(verdict, Compute("cpu", "fp32"))
     assert found.state == "problem"
     assert says in found.fact
 
@@ -271,8 +271,6 @@ def test_the_filterbanks_canary_covers_every_block(monkeypatch: pytest.MonkeyPat
 def test_numbers_that_are_not_finite_are_a_problem(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from searchdet.models.verify import judge
-
     monkeypatch.setitem(SPECS, "dinov3_convnext_tiny", small_spec("dinov3_convnext_tiny"))
     state = convnext_meta(saved(convnext_reference()))
     path = tmp_path / SPECS["dinov3_convnext_tiny"].published[0].filename
@@ -280,8 +278,7 @@ def test_numbers_that_are_not_finite_are_a_problem(
     compute = Compute("cpu", "fp32")
     verdict = judge(path, compute)
     assert verdict.loads
-    assert verdict.network is not None
-    found = doctor.computes(path.name, verdict.network, compute)
+    found = doctor.computes(verdict, compute)
     assert found.state == "problem"
     assert "NaN or infinity" in found.fact
 
