@@ -170,6 +170,7 @@ def memory(images: int) -> None:
     from searchdet.detector import Detector
     from searchdet.images.inputs import discover
     from searchdet.output.folder import Output
+    from searchdet.regions import Models
 
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as scratch:
@@ -184,7 +185,7 @@ def memory(images: int) -> None:
         rows = [plain_rows(np.eye(4, dtype=np.float32)[[i]], [Origin(f"{i}")]) for i in (0, 1)]
         bank = Bank(("a",), rows[0], np.zeros(1, np.int64), rows[1])
         settings = Settings(scoring=ScoringOptions(min_score=-2.0), cache=root / "cache")
-        detector = Detector(GridBackbone(), GivenProposer(masks), Gathered(bank), settings)
+        detector = Detector(Models(GridBackbone(), GivenProposer(masks)), Gathered(bank), settings)
         output = Output(root / "out")
         points: list[tuple[int, float, int]] = []
         for number, _ in enumerate(batch.run(detector, discover([str(root / "in")]), output), start=1):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import backbones, proposals
-from .acting import CHOOSING, acting, warn
-from .backbones import Backbone, FeatureMap
+from .backbones import FeatureMap
 from .bank import Bank, Enrolment, Examples, Gathered, gather, read
 from .config import (
     MAX_PIXELS,
@@ -30,22 +27,17 @@ from .decision import RuleDefaults, make_judge
 from .embeddings import cell_vectors
 from .errors import UsageError
 from .images import LoadedImage, from_array, from_pil, read_image
-from .proposals import Proposer
-from .records import BackboneInfo, ImageInfo, ImageRecord, ModelInfo, ProposerInfo, RunInfo, SourceInfo
-from .regions import Describer, Remembered
-from .regions.describe import READS as TILES
+from .records import ImageInfo, ImageRecord, RunInfo, SourceInfo
+from .regions import Models, Remembered, load_models
 from .scoring import promise
 from .storage import kinds
 from .storage.cache import Store
 from .storage.values import JsonObject
-from .weights import LoadedBefore
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from .output import Heat
-
-log = logging.getLogger(__name__)
 
 
 def settings_from(values: Mapping[str, Any]) -> Settings:
@@ -83,23 +75,16 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
 class Detector:
     """Finds the classes of a bank in images. Make it with ``build`` or ``from_folders``."""
 
-    def __init__(
-        self,
-        backbone: Backbone,
-        proposer: Proposer,
-        gathered: Gathered,
-        settings: Settings,
-        proposals_fallback: bool = False,
-    ) -> None:
-        settings, ignored = effective(settings, proposer)
+    def __init__(self, models: Models, gathered: Gathered, settings: Settings) -> None:
+        settings, ignored = models.effective(settings)
         self.settings = settings
-        defaults = RuleDefaults(backbone.shape_weight, backbone.context_weight, backbone.min_score)
-        models = model_info(backbone, proposer, settings, proposals_fallback)
-        judge = make_judge(gathered, settings.scoring, settings.suppression, defaults, models)
+        own = models.backbone
+        defaults = RuleDefaults(own.shape_weight, own.context_weight, own.min_score)
+        info = models.info(settings)
+        judge = make_judge(gathered, settings.scoring, settings.suppression, defaults, info)
         self.judge = replace(judge, ignored=ignored)
         guided = settings.proposals.prompting == "guided"
-        promise = self._promise if guided else None
-        describer = Describer(backbone, proposer, settings.proposals, settings.embedding, promise)
+        describer = models.describer(settings, self._promise if guided else None)
         guide = guide_of(self.bank, self.judge.rule.scoring) if guided else ""
         self.regions = Remembered(describer, Store(settings.cache, kinds.REGIONS), guide)
 
@@ -119,15 +104,8 @@ class Detector:
         """
         settings = settings or Settings()
         given = read(examples, settings.max_pixels, settings.exemplars.skip_bad_exemplars)
-        chosen, fallback = choose_proposals(settings.proposals)
-        backbones.check(settings.backbone)
-        before = LoadedBefore(settings.cache, eager=not defer)
-        backbone = backbones.load(settings.backbone, before)
-        enrolment = Enrolment(backbone, settings.embedding, settings.exemplars, settings.cache)
-        gathered = gather(given, enrolment)
-        device, precision = settings.backbone.device, settings.backbone.precision
-        proposer = proposals.load(chosen, device, precision, before)
-        return cls(backbone, proposer, gathered, settings, fallback)
+        models = load_models(settings, defer)
+        return cls(models, gather(given, Enrolment.of(models.backbone, settings)), settings)
 
     @classmethod
     def from_folders(
@@ -230,48 +208,10 @@ class Detector:
         return promise(cell_vectors(feature_map), self.bank, self.judge.rule.scoring)
 
 
-def effective(settings: Settings, proposer: Proposer) -> tuple[Settings, tuple[str, ...]]:
-    """The settings without what cannot act, which is said in a WARNING, and the flags of that."""
-    reads = proposer.reads | TILES | CHOOSING
-    found, unread = acting(settings.proposals, reads, proposer.name)
-    embedding, unpooled = acting(settings.embedding)
-    scoring, unscored = acting(settings.scoring)
-    suppression, unsuppressed = acting(settings.suppression)
-    ignored = warn([*unread, *unpooled, *unscored, *unsuppressed])
-    kept = replace(
-        settings, proposals=found, embedding=embedding, scoring=scoring, suppression=suppression
-    )
-    return kept, ignored
-
-
-def choose_proposals(options: ProposalOptions) -> tuple[ProposalOptions, bool]:
-    """``proposals.choose``, and whether ``regions`` stands in for SAM, which is said in a WARNING."""
-    chosen = proposals.choose(options)
-    fallback = options.name == "auto" and proposals.weights_of(chosen.name) is None
-    if fallback:
-        log.warning(
-            "No SAM checkpoint was given or found: proposals come from `regions`, the embedded "
-            "segmentation. Pass --sam-checkpoint FILE for SAM masks."
-        )
-    return chosen, fallback
-
-
 def image_info(image: LoadedImage, name: str) -> ImageInfo:
     """What the record of an image says of its file."""
     source = SourceInfo(image.frames, image.orientation, image.stored_size)
     return ImageInfo(name, image.sha256, image.width, image.height, source)
-
-
-def model_info(backbone: Backbone, proposer: Proposer, settings: Settings, fallback: bool) -> ModelInfo:
-    """What a record says of the models. fallback: the proposer stands in for SAM."""
-    precision = proposer.compute.precision if proposer.compute else None
-    return ModelInfo(
-        BackboneInfo(
-            backbone.name, backbone.preprocessing, backbone.compute.precision, backbone.weights
-        ),
-        ProposerInfo(proposer.name, fallback, precision, proposer.weights, settings.proposals),
-        settings.embedding,
-    )
 
 
 def guide_of(bank: Bank, scoring: ScoringOptions) -> str:

@@ -12,8 +12,9 @@ SearchdetError
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 class SearchdetError(Exception):
@@ -96,6 +97,19 @@ def lacks_memory(error: BaseException) -> bool:
         return True
     torch_says = isinstance(error, RuntimeError) and "DefaultCPUAllocator" in text
     return torch_says or (kind.__module__.startswith("cv2") and "Insufficient memory" in text)
+
+
+@contextlib.contextmanager
+def memory_as_error(path: object) -> Iterator[None]:
+    """Raise ResourceError where memory runs out for an image."""
+    try:
+        yield
+    except SearchdetError:
+        raise
+    except Exception as error:
+        if not lacks_memory(error):
+            raise
+        raise no_memory(path) from error
 
 
 DAMAGE = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)

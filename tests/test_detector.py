@@ -24,6 +24,7 @@ from searchdet.exemplars import Exemplar
 from searchdet.exports import Options, write
 from searchdet.output.render import class_colour, overlay
 from searchdet.records.record import SCHEMA, ImageRecord
+from searchdet.regions import Models
 from searchdet.weights.devices import resolve
 
 RED, GREEN, BLUE = (220, 30, 30), (30, 200, 30), (30, 30, 220)
@@ -63,7 +64,7 @@ def detector(proposer: GivenProposer | None = None, **scoring: object) -> Detect
     )
     proposer = proposer or GivenProposer(scene()[1])
     # the proposer sorts by quality, so row i of the masks stays row i
-    return Detector(backbone, proposer, Gathered(bank), settings)
+    return Detector(Models(backbone, proposer), Gathered(bank), settings)
 
 
 def test_each_patch_is_found_once_and_every_other_mask_says_why_not() -> None:

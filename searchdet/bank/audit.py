@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..embeddings import l2_normalize
+from ..storage.values import JsonObject
 from .types import Bank
 
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -41,12 +42,10 @@ class Finding:
     flags: tuple[str, ...]
     twin: str | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Plain JSON values."""
-        values = asdict(self)
-        return {k: round(v, 6) if isinstance(v, float) else v for k, v in values.items()} | {
-            "flags": list(self.flags)
-        }
+        values = asdict(self) | {"flags": list(self.flags)}
+        return {k: round(v, 6) if isinstance(v, float) else v for k, v in values.items()}
 
 
 def conflicts(bank: Bank) -> IntArray:

@@ -6,9 +6,9 @@ import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .. import exemplars
+from .. import backbones, exemplars
 from ..backbones import Backbone
-from ..config import EmbeddingOptions, ExemplarOptions, ProposalOptions
+from ..config import EmbeddingOptions, ExemplarOptions, ProposalOptions, Settings
 from ..errors import UsageError
 from ..exemplars import Exemplar, automask
 from ..output import Picture, exemplar_picture
@@ -17,6 +17,7 @@ from ..regions import Describer, Remembered, Space, space_of
 from ..storage import kinds
 from ..storage.cache import Store
 from ..version import __version__
+from ..weights import LoadedBefore
 from . import file as bankfile
 from .audit import conflicts, without
 from .describe import build_bank, compute_of
@@ -73,6 +74,16 @@ class Enrolment:
     @property
     def space(self) -> Space:
         return space_of(self.backbone, self.embedding)
+
+    @classmethod
+    def of(cls, backbone: Backbone, settings: Settings) -> Enrolment:
+        """With a backbone that is there already."""
+        return cls(backbone, settings.embedding, settings.exemplars, settings.cache)
+
+    @classmethod
+    def load(cls, settings: Settings) -> Enrolment:
+        """With the backbone of the settings. Raises CheckpointError or UsageError."""
+        return cls.of(backbones.load(settings.backbone, LoadedBefore(settings.cache)), settings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from .. import backbones, exemplars
-from ..config import ExemplarOptions, Settings
+from .. import exemplars
+from ..config import Settings
 from ..errors import DAMAGE, ExemplarError, UsageError
 from ..exemplars import Exemplar
 from ..images import read_image
 from ..masks import rle
 from ..records import damaged, read_record
-from ..regions import options_of, space_of
+from ..regions import settings_in
 from ..storage import kinds
 from ..storage.cache import Store
-from ..weights import LoadedBefore
+from ..storage.values import JsonObject
 from .build import Enrolment, Examples, enrol, find_masks, read
 from .describe import describe
 from .file import require_space
@@ -45,33 +44,25 @@ class Additions:
 def build(examples: Examples, settings: Settings) -> Bank:
     """A bank of all examples, copies and conflicts included. Raises ExemplarError, CheckpointError."""
     items = read(examples, settings.max_pixels, settings.exemplars.skip_bad_exemplars).items
-    backbone = backbones.load(settings.backbone, LoadedBefore(settings.cache))
-    by = Enrolment(backbone, settings.embedding, settings.exemplars, settings.cache)
-    bank, _ = enrol(items, by)
+    bank, _ = enrol(items, Enrolment.load(settings))
     return bank
 
 
-def add(
-    bank: Bank,
-    given: Additions,
-    models: tuple[Path | None, str, str],
-    cache: Path | None = None,
-    exemplar_mask: str = ExemplarOptions().exemplar_mask,
-) -> Bank:
-    """The bank with more exemplars; nothing else is described again. models: weight file, device and
-    precision for the bank's backbone. cache: the folder that remembers descriptions. exemplar_mask: as
-    for ``build``; what is looked for in a photo is what the bank's exemplars of its class show. Raises
-    ExemplarError, CheckpointError, UsageError."""
-    how = ExemplarOptions(exemplar_mask)
+def add(bank: Bank, given: Additions, settings: Settings) -> Bank:
+    """The bank with more exemplars; nothing else is described again.
+
+    settings: as for ``build``; backbone and pooling are the bank's own, and what is looked for in a
+    photo is what the bank's exemplars of its class show. Raises ExemplarError, CheckpointError,
+    UsageError.
+    """
     if bank.space is None:
         raise UsageError("the bank has no space.")
     items = _items(given)
-    options, embedding = options_of(bank.space, *models)
-    backbone = backbones.load(options, LoadedBefore(cache))
-    require_space(bank, space_of(backbone, embedding), "the bank")
-    if how.exemplar_mask == "auto":
-        items = find_masks(items, Enrolment(backbone, embedding, how, cache), bank)
-    rows = describe(backbone, items, embedding, Store(cache, kinds.EXEMPLARS))
+    by = Enrolment.load(settings_in(bank.space, settings))
+    require_space(bank, by.space, "the bank")
+    if by.options.exemplar_mask == "auto":
+        items = find_masks(items, by, bank)
+    rows = describe(by.backbone, items, by.embedding, Store(by.cache, kinds.EXEMPLARS))
     return extended(bank, rows, [item.label for item in items])
 
 
@@ -97,9 +88,9 @@ def remove(bank: Bank, names: Sequence[str]) -> Bank:
     )
 
 
-def facts(bank: Bank) -> dict[str, Any]:
-    """What a bank holds, as JSON values."""
-    rows = [
+def facts(bank: Bank) -> JsonObject:
+    """What a bank holds."""
+    rows: list[JsonObject] = [
         {"label": bank.classes[c], **asdict(o)}
         for c, o in zip(bank.labels, bank.positives.origins, strict=True)
     ]

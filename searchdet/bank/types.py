@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -85,7 +86,7 @@ def join(parts: Sequence[Rows]) -> Rows:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Bank:
     """All exemplars.
 
@@ -112,10 +113,16 @@ class Bank:
         return int(self.positives.vectors.shape[1])
 
     def prototypes(self) -> FloatArray:
-        """(C, D): per class the unit vector of the mean of its unit vectors."""
+        """(C, D), not to be written to: per class the unit vector of the mean of its unit vectors."""
+        return self._prototypes
+
+    @functools.cached_property
+    def _prototypes(self) -> FloatArray:
         rows = self.positives.vectors
         means = [rows[self.labels == c].mean(axis=0) for c in range(len(self.classes))]
-        return l2_normalize(np.stack(means))
+        made = l2_normalize(np.stack(means))
+        made.setflags(write=False)
+        return made
 
     def by_class(self) -> dict[str, FloatArray]:
         """The vectors of each class's exemplars, by its name."""
@@ -139,10 +146,13 @@ class Bank:
             negatives=self.negatives.take(_first(self.negatives.vectors)),
         )
 
+    def counts(self) -> dict[str, int]:
+        """How many positives each class has."""
+        return {name: int((self.labels == c).sum()) for c, name in enumerate(self.classes)}
+
     def describe(self) -> JsonObject:
-        """Counts by class, as JSON values."""
-        counts = {name: int((self.labels == c).sum()) for c, name in enumerate(self.classes)}
-        return {"classes": counts, "negative": len(self.negatives)}
+        """Counts, as JSON values."""
+        return {"classes": self.counts(), "negative": len(self.negatives)}
 
 
 def indexed(labels: Sequence[str]) -> tuple[tuple[str, ...], IntArray]:

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from ..detector import Detector
-from ..errors import EmbeddingError, ImageError, ResourceError, SearchdetError, lacks_memory, no_memory
+from ..errors import EmbeddingError, ImageError, ResourceError, SearchdetError, memory_as_error
 from ..images import LoadedImage, Query, decode, digest, read_bytes
 from ..output import Heat, Output
 from ..records import ImageRecord, failed
@@ -96,19 +96,16 @@ def _ahead(detector: Detector, queries: Iterable[Query], output: Output | None) 
 def _prepare(detector: Detector, query: Query, output: Output | None) -> _Prepared:
     sha256 = ""
     try:
-        data = read_bytes(query.path)
-        sha256 = digest(data)
-        if output is not None:
-            known = output.known(query.name, sha256, detector.judge.fingerprint)
-            if known is not None:
-                return _Prepared(query, sha256, known=known)
-        return _Prepared(query, sha256, decode(query.path, data, detector.settings.max_pixels))
-    except ImageError as error:
+        with memory_as_error(query.path):
+            data = read_bytes(query.path)
+            sha256 = digest(data)
+            if output is not None:
+                known = output.known(query.name, sha256, detector.judge.fingerprint)
+                if known is not None:
+                    return _Prepared(query, sha256, known=known)
+            return _Prepared(query, sha256, decode(query.path, data, detector.settings.max_pixels))
+    except (ImageError, ResourceError) as error:
         return _Prepared(query, sha256, error=error)
-    except Exception as error:
-        if lacks_memory(error):
-            return _Prepared(query, sha256, error=no_memory(query.path))
-        raise
 
 
 def _detect(
@@ -127,13 +124,11 @@ def _finish(detector: Detector, prepared: _Prepared, output: Output | None) -> R
         error = prepared.error or ImageError("decode", f"{query.path}: was not read.")
         return fail(query, error, prepared.sha256, output)
     try:
-        record, heat = _detect(detector, image, query.name, output is not None and output.wants_heat)
-        if output is not None:
-            output.save(record, image, query.path, heat)
+        with memory_as_error(query.path):
+            wanted = output is not None and output.wants_heat
+            record, heat = _detect(detector, image, query.name, wanted)
+            if output is not None:
+                output.save(record, image, query.path, heat)
     except (ImageError, EmbeddingError, ResourceError) as error:
         return fail(query, error, image.sha256, output)
-    except Exception as error:
-        if lacks_memory(error):
-            return fail(query, no_memory(query.path), image.sha256, output)
-        raise
     return Result(record, time.monotonic() - started)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
@@ -14,7 +15,7 @@ from . import options as opt
 from .console import guarded, say
 
 if TYPE_CHECKING:
-    from ..bank import Finding
+    from ..bank import Bank, Finding
     from ..records import ClassThreshold, Interval
 
 _BankArgument = Annotated[Path, typer.Argument(help="A file that `bank build` made.")]
@@ -70,14 +71,16 @@ def bank_show(
         from ..bank import facts
         from ..bank import file as bankfile
 
-        found = facts(bankfile.load(bank))
+        loaded = bankfile.load(bank)
         if json_lines:
-            print(json.dumps(found, indent=1))
+            print(json.dumps(facts(loaded), indent=1))
             return
-        for name, value in found["space"].items():
+        for name, value in (asdict(loaded.space) if loaded.space else {}).items():
             print(f"{name:14} {'-' if value is None else value}")
-        for row in found["exemplars"]:
-            print(f"{row['label'] or '(negative)':24} {row['mask_source']:8} {row['name']}")
+        for c, origin in zip(loaded.labels, loaded.positives.origins, strict=True):
+            print(f"{loaded.classes[c]:24} {origin.mask_source:8} {origin.name}")
+        for origin in loaded.negatives.origins:
+            print(f"{'(negative)':24} {origin.mask_source:8} {origin.name}")
 
 
 @bank_app.command("add")
@@ -110,14 +113,14 @@ def bank_add(
     debug: opt.Debug = False,
 ) -> None:
     """Add examples to a bank; only these are described."""
+    given = dict(locals())
     with guarded(debug, False):
         from ..bank import Additions, add
         from ..bank import file as bankfile
+        from ..detector import settings_from
 
-        given = Additions(positive, tuple(negative or ()), from_record, label, image)
-        cache = opt.cache_of(cache_dir, no_cache)
-        models = (backbone_ckpt, device, precision)
-        made = add(bankfile.load(bank), given, models, cache, exemplar_mask)
+        more = Additions(positive, tuple(negative or ()), from_record, label, image)
+        made = add(bankfile.load(bank), more, settings_from(opt.values(given)))
         bankfile.save(made, bank)
         say(f"{bank}: {_counts(made)}.")
 
@@ -201,7 +204,6 @@ def _interval(value: Interval | None) -> str:
     return "-" if value is None else f"{value.share:.2f} ({value.low:.2f}-{value.high:.2f})"
 
 
-def _counts(bank: Any) -> str:
-    found = bank.describe()
-    classes = ", ".join(f"{count} {name}" for name, count in found["classes"].items())
-    return f"{classes}; {found['negative']} negatives"
+def _counts(bank: Bank) -> str:
+    classes = ", ".join(f"{count} {name}" for name, count in bank.counts().items())
+    return f"{classes}; {len(bank.negatives)} negatives"

@@ -140,7 +140,7 @@ def search(
         if target is not None:
             target.check([])
         found = indexes.load(index)
-        judge = judge_for(found, examples, settings, backbone_ckpt)
+        judge = judge_for(found, examples, settings)
         if target is not None:
             target.clear_records()
         rows = []

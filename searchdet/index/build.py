@@ -6,28 +6,26 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from .. import backbones, proposals
+from .. import backbones
 from ..acting import acting, warn
 from ..bank import Enrolment, Examples, gather, read, settle
 from ..bank import file as bankfile
 from ..config import Settings
 from ..decision import Judge, RuleDefaults, make_judge
-from ..detector import choose_proposals, effective, image_info, model_info
+from ..detector import image_info
 from ..errors import (
     EmbeddingError,
     ImageError,
     ResourceError,
     SearchdetError,
     UsageError,
-    lacks_memory,
-    no_memory,
+    memory_as_error,
 )
 from ..images import Query, read_image
 from ..records import ImageInfo
-from ..regions import Describer, Packed, Remembered, options_of, space_of
+from ..regions import Packed, Remembered, load_models, settings_in, space_of
 from ..storage import kinds
 from ..storage.cache import Store
-from ..weights import LoadedBefore
 from . import file as index
 from .file import Index
 
@@ -41,16 +39,12 @@ class Indexer:
                 "--prompting guided needs exemplars, and an index is made without them.",
                 "Leave it out.",
             )
-        chosen, fallback = choose_proposals(settings.proposals)
-        before = LoadedBefore(settings.cache)
-        backbone = backbones.load(settings.backbone, before)
-        proposer = proposals.load(chosen, settings.backbone.device, settings.backbone.precision, before)
-        settings, _ = effective(settings, proposer)
-        describer = Describer(backbone, proposer, settings.proposals, settings.embedding)
+        models = load_models(settings)
+        settings, _ = models.effective(settings)
         self.failed: list[tuple[str, SearchdetError]] = []
-        self._remembered = Remembered(describer, Store(settings.cache, kinds.REGIONS))
-        self._space = space_of(backbone, settings.embedding)
-        self._models = model_info(backbone, proposer, settings, fallback)
+        self._remembered = Remembered(models.describer(settings), Store(settings.cache, kinds.REGIONS))
+        self._space = space_of(models.backbone, settings.embedding)
+        self._models = models.info(settings)
         self._max_pixels = settings.max_pixels
 
     def write(self, path: Path, queries: Iterable[Query]) -> int:
@@ -61,33 +55,25 @@ class Indexer:
 
     def _describe(self, query: Query) -> tuple[ImageInfo, Packed] | None:
         try:
-            image = read_image(query.path, self._max_pixels)
-            packed = self._remembered.packed(image.pixels, image.sha256)
+            with memory_as_error(query.path):
+                image = read_image(query.path, self._max_pixels)
+                packed = self._remembered.packed(image.pixels, image.sha256)
         except (ImageError, EmbeddingError, ResourceError) as error:
             self.failed.append((query.name, error))
-            return None
-        except Exception as error:
-            if not lacks_memory(error):
-                raise
-            self.failed.append((query.name, no_memory(query.path)))
             return None
         return image_info(image, query.name), packed
 
 
-def judge_for(found: Index, examples: Examples, settings: Settings, weights: Path | None) -> Judge:
-    """The exemplars as a judge of an index. No model is loaded for a saved bank, nor for exemplars that
-    are remembered. Raises ExemplarError, CheckpointError, UsageError."""
+def judge_for(found: Index, examples: Examples, settings: Settings) -> Judge:
+    """The exemplars as a judge of an index, whose backbone and pooling replace those of the settings.
+    No model is loaded for a saved bank, nor for exemplars that are remembered. Raises ExemplarError,
+    CheckpointError, UsageError."""
     given = read(examples, settings.max_pixels, settings.exemplars.skip_bad_exemplars)
     if given.saved is not None:
         bankfile.require_space(given.saved, found.space, "--bank")
         gathered = settle(given.saved, settings.exemplars)
     else:
-        device, precision = settings.backbone.device, settings.backbone.precision
-        options, embedding = options_of(
-            found.space, weights, device, precision, settings.backbone.allow_unverified
-        )
-        backbone = backbones.load(options, LoadedBefore(settings.cache))
-        by = Enrolment(backbone, embedding, settings.exemplars, settings.cache)
+        by = Enrolment.load(settings_in(found.space, settings))
         differs = found.space.differences(by.space)
         if differs:
             raise UsageError(f"the index was made with other models ({'; '.join(differs)}).")

@@ -27,7 +27,7 @@ from ..regions import Packed, Regions, Space, unpack
 from ..storage import files
 from ..storage.hashes import fresh_sha256
 from ..storage.tensors import Arrays
-from ..storage.values import Fields
+from ..storage.values import Fields, JsonObject
 
 SCHEMA = "searchdet.index/2"
 _SCHEMAS = (SCHEMA, "searchdet.index/1")
@@ -69,7 +69,8 @@ def write(
         with writer:
             for image, packed in images:
                 writer.add(image, packed)
-        facts: dict[str, Any] = {
+        rows = _named_by_content(folder)
+        facts: JsonObject = {
             "schema": SCHEMA,
             "space": space.to_json(),
             "models": models.to_json(),
@@ -77,13 +78,13 @@ def write(
             "regions": writer.rows,
             "widths": _widths(space.dim),
             "bytes": {name: (folder / name).stat().st_size for name in (*_ROWS, *_MASKS)},
-            "rows": _named_by_content(folder),
+            "rows": rows,
         }
         try:
-            files.move_into(folder, path / facts["rows"])
+            files.move_into(folder, path / rows)
             files.write_json(path / "index.json", facts)
         finally:
-            _remove_others(path, facts["rows"], began)
+            _remove_others(path, rows, began)
         return writer.rows
 
 
@@ -161,7 +162,7 @@ def _is_index(path: Path) -> bool:
     return _facts(path).get("schema") in _SCHEMAS
 
 
-def _facts(path: Path) -> dict[str, Any]:
+def _facts(path: Path) -> JsonObject:
     """What ``index.json`` says; nothing where it is none."""
     try:
         return dict(json.loads((path / "index.json").read_bytes()))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from .cache import Packed, Remembered, unpack
 from .describe import Describer, Regions
-from .space import Space, options_of, space_of
+from .models import Models, load_models
+from .space import Space, settings_in, space_of
 
 __all__ = [
     "Describer",
+    "Models",
     "Packed",
     "Regions",
     "Remembered",
     "Space",
-    "options_of",
+    "load_models",
+    "settings_in",
     "space_of",
     "unpack",
 ]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 
 from ..backbones import Backbone
-from ..config import BackboneOptions, EmbeddingOptions
+from ..config import EmbeddingOptions, Settings
 from ..records import Preprocessing, embedding_from
 from ..storage.values import Fields, JsonObject
 
@@ -52,17 +51,11 @@ def space_of(backbone: Backbone, options: EmbeddingOptions) -> Space:
     return Space(backbone.name, weights, backbone.preprocessing, options, backbone.dim)
 
 
-def options_of(
-    space: Space,
-    weights: Path | None,
-    device: str,
-    precision: str,
-    allow_unverified: bool = False,
-) -> tuple[BackboneOptions, EmbeddingOptions]:
-    """Options that put vectors into ``space`` again."""
-    path, side = str(weights) if weights else None, space.preprocessing.short_side
-    options = BackboneOptions(space.backbone, path, device, precision, side, allow_unverified)
-    return options, space.embedding
+def settings_in(space: Space, settings: Settings) -> Settings:
+    """The settings with the backbone and the pooling that put vectors into ``space`` again."""
+    side = space.preprocessing.short_side
+    backbone = replace(settings.backbone, name=space.backbone, feat_short_side=side)
+    return replace(settings, backbone=backbone, embedding=space.embedding)
 
 
 def _flat(space: Space) -> dict[str, object]:

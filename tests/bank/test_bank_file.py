@@ -13,6 +13,7 @@ import pytest
 from fakes import GridBackbone
 
 from searchdet.bank import file as bankfile
+from searchdet.bank import types
 from searchdet.bank.describe import build_bank
 from searchdet.bank.types import Bank, Origin, Rows, plain_rows
 from searchdet.config import EmbeddingOptions
@@ -108,6 +109,21 @@ def test_a_sound_file_with_wrong_content_is_refused(tmp_path: Path, arrays: dict
     path.write_bytes(tensors.pack(old | arrays, {**known.values, **facts}))
     with pytest.raises(ExemplarError, match="--bank"):
         bankfile.load(path)
+
+
+def test_prototypes_are_computed_once_for_a_bank_and_anew_for_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen, real = [], types.l2_normalize
+    monkeypatch.setattr(types, "l2_normalize", lambda rows: seen.append(1) or real(rows))
+    one = bank()
+    first = one.prototypes()
+    assert one.prototypes() is first
+    assert len(seen) == 1
+    assert not first.flags.writeable
+    other = replace(one, negatives=one.negatives.take([]))
+    assert (other.prototypes() == first).all()
+    assert len(seen) == 2
 
 
 def test_repeated_rows_of_a_class_count_once() -> None:

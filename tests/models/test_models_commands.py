@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import weakref
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -414,6 +416,24 @@ def test_each_file_is_hashed_once_and_loaded_once(
         assert CliRunner().invoke(app, words).exit_code == 0
         assert reads.hashed == {backbone.name: 1, sam.name: 1}
         assert reads.loaded == {backbone.name: 2, sam.name: 2}
+
+
+def test_verify_holds_one_network_at_a_time(tiny_sam: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, seen = weightfiles._load, []
+
+    def load(*given: object) -> object:
+        gc.collect()
+        assert not [network for network in (known() for known in seen) if network is not None]
+        made = real(*given)
+        seen.append(weakref.ref(made))
+        return made
+
+    monkeypatch.setattr(weightfiles, "_load", load)
+    names = [models_folder() / name for name in ("a.pth", "b.pth", "c.pth")]
+    for path in names:
+        shutil.copy(tiny_sam, path)
+    assert run("verify", *map(str, names)).exit_code == 0
+    assert len(seen) == 3
 
 
 def test_verify_of_a_backbone_and_of_what_is_none(

@@ -1,0 +1,82 @@
+"""The models of a run, put together in one place: backbone, proposer, and what is made with both."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+
+from .. import backbones, proposals
+from ..acting import CHOOSING, acting, warn
+from ..backbones import Backbone
+from ..config import ProposalOptions, Settings
+from ..proposals import Proposer
+from ..records import BackboneInfo, ModelInfo, ProposerInfo
+from ..weights import LoadedBefore
+from .describe import READS as TILES
+from .describe import Describer, Promise
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """A backbone and a proposer. fallback: the proposer stands in for one with weights."""
+
+    backbone: Backbone
+    proposer: Proposer
+    fallback: bool = False
+
+    def effective(self, settings: Settings) -> tuple[Settings, tuple[str, ...]]:
+        """The settings without what cannot act, which is said in a WARNING, and the flags of that."""
+        reads = self.proposer.reads | TILES | CHOOSING
+        found, unread = acting(settings.proposals, reads, self.proposer.name)
+        embedding, unpooled = acting(settings.embedding)
+        scoring, unscored = acting(settings.scoring)
+        suppression, unsuppressed = acting(settings.suppression)
+        ignored = warn([*unread, *unpooled, *unscored, *unsuppressed])
+        kept = replace(
+            settings, proposals=found, embedding=embedding, scoring=scoring, suppression=suppression
+        )
+        return kept, ignored
+
+    def describer(self, settings: Settings, promise: Promise | None = None) -> Describer:
+        """What makes regions of an image. promise: for guided prompting."""
+        return Describer(self.backbone, self.proposer, settings.proposals, settings.embedding, promise)
+
+    def info(self, settings: Settings) -> ModelInfo:
+        """What a record says of the models."""
+        backbone, proposer = self.backbone, self.proposer
+        precision = proposer.compute.precision if proposer.compute else None
+        return ModelInfo(
+            BackboneInfo(
+                backbone.name, backbone.preprocessing, backbone.compute.precision, backbone.weights
+            ),
+            ProposerInfo(proposer.name, self.fallback, precision, proposer.weights, settings.proposals),
+            settings.embedding,
+        )
+
+
+def load_models(settings: Settings, defer: bool = True) -> Models:
+    """Find both weight files, then load both models.
+
+    defer: a network whose weights have loaded before waits for the first image that needs it. Raises
+    CheckpointError or UsageError.
+    """
+    chosen, fallback = choose_proposals(settings.proposals)
+    backbones.check(settings.backbone)
+    before = LoadedBefore(settings.cache, eager=not defer)
+    backbone = backbones.load(settings.backbone, before)
+    device, precision = settings.backbone.device, settings.backbone.precision
+    return Models(backbone, proposals.load(chosen, device, precision, before), fallback)
+
+
+def choose_proposals(options: ProposalOptions) -> tuple[ProposalOptions, bool]:
+    """``proposals.choose``, and whether ``regions`` stands in for SAM, which is said in a WARNING."""
+    chosen = proposals.choose(options)
+    fallback = options.name == "auto" and proposals.weights_of(chosen.name) is None
+    if fallback:
+        log.warning(
+            "No SAM checkpoint was given or found: proposals come from `regions`, the embedded "
+            "segmentation. Pass --sam-checkpoint FILE for SAM masks."
+        )
+    return chosen, fallback
