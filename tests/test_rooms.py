@@ -42,7 +42,6 @@ ROOMS = (
     "records",
     "masks",
     "storage",
-    "acting",
     "config",
     "version",
     "errors",

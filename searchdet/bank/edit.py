@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import backbones, exemplars
-from ..config import ExemplarOptions, Settings
+from ..config import Examples, ExemplarOptions, Settings
 from ..errors import DAMAGE, ExemplarError, UsageError
 from ..exemplars import Exemplar
 from ..images import read_image
@@ -18,7 +18,7 @@ from ..regions import options_of, space_of
 from ..storage import kinds
 from ..storage.cache import Store
 from ..weights import LoadedBefore
-from .build import Enrolment, Examples, enrol, find_masks, read
+from .build import Enrolment, enrol, find_masks, read
 from .describe import describe
 from .file import require_space
 from .types import Bank, extended, indexed

@@ -9,10 +9,8 @@ from typing import Annotated, Optional
 
 import typer
 
-from . import options as opt
-from .console import guarded, say
-
-_Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
+from .console import say
+from .options import AsJson, with_options
 
 models_app = typer.Typer(
     help="Which backbones and weights there are; downloads and checks them.", no_args_is_help=True
@@ -20,26 +18,27 @@ models_app = typer.Typer(
 
 
 @models_app.command("list")
-def models_list(json_lines: _Json = False, debug: opt.Debug = False) -> None:
+@with_options()
+def models_list(json_lines: AsJson = False) -> None:
     """Backbones and proposers: file, where it is published, licence, and whether it is here."""
-    with guarded(debug, False):
-        from ..models import entries
+    from ..models import entries
 
-        rows = entries()
-        if json_lines:
-            print(json.dumps([row.to_json() for row in rows], indent=1))
-            return
-        for row in rows:
-            state = "built in" if not row.file else "here" if row.present else "not here"
-            print(f"{row.name:24} {state:9} {row.licence:16} {row.file or '-'}")
-            if row.file and not row.present:
-                name = row.name if row.kind == "backbone" else row.file
-                print(f"{'':24} from {row.source}")
-                if row.hub:
-                    print(f"{'':24} `searchdet models pull {name}` downloads it")
+    rows = entries()
+    if json_lines:
+        print(json.dumps([row.to_json() for row in rows], indent=1))
+        return
+    for row in rows:
+        state = "built in" if not row.file else "here" if row.present else "not here"
+        print(f"{row.name:24} {state:9} {row.licence:16} {row.file or '-'}")
+        if row.file and not row.present:
+            name = row.name if row.kind == "backbone" else row.file
+            print(f"{'':24} from {row.source}")
+            if row.hub:
+                print(f"{'':24} `searchdet models pull {name}` downloads it")
 
 
 @models_app.command("pull")
+@with_options()
 def models_pull(
     name: Annotated[str, typer.Argument(help="A model or a file, as `models list` prints them.")],
     yes: Annotated[
@@ -48,26 +47,24 @@ def models_pull(
     folder: Annotated[
         Optional[Path], typer.Option("--dir", help="Where to put it; SEARCHDET_MODELS or models/.")
     ] = None,
-    debug: opt.Debug = False,
 ) -> None:
     """Download a weight file from the Hugging Face Hub, once its licence is agreed to.
 
     An interrupted download goes on when run again. The file appears only after its SHA-256 was
     verified. HF_TOKEN, HF_HOME, HF_ENDPOINT and HF_HUB_OFFLINE are respected.
     """
-    with guarded(debug, False):
-        from ..models import download as pull
-        from ..weights import models_folder
+    from ..models import download as pull
+    from ..weights import models_folder
 
-        offer = pull.find(name, folder or models_folder())
-        if pull.is_here(offer):
-            say(f"{offer.target} is here already.")
-            return
-        for line in offer.lines():
-            say(line)
-        _require_consent(yes)
-        pull.fetch(offer)
-        say(f"{offer.target} is here and verified.")
+    offer = pull.find(name, folder or models_folder())
+    if pull.is_here(offer):
+        say(f"{offer.target} is here already.")
+        return
+    for line in offer.lines():
+        say(line)
+    _require_consent(yes)
+    pull.fetch(offer)
+    say(f"{offer.target} is here and verified.")
 
 
 def _require_consent(given: bool) -> None:
@@ -87,37 +84,36 @@ def _interactive() -> bool:
 
 
 @models_app.command("verify")
+@with_options()
 def models_verify(
     weight_files: Annotated[
         Optional[list[Path]],
         typer.Argument(metavar="[FILE]...", help="Weight files; all published ones that are here."),
     ] = None,
-    json_lines: _Json = False,
-    debug: opt.Debug = False,
+    json_lines: AsJson = False,
 ) -> None:
     """Hash weight files and load them completely. Exit 4 if one is not what it should be."""
-    with guarded(debug, False):
-        from ..errors import CheckpointError
-        from ..models import judge, published
-        from ..models import weight_files as found_in
-        from ..weights import Compute, models_folder
+    from ..errors import CheckpointError
+    from ..models import judge, published
+    from ..models import weight_files as found_in
+    from ..weights import Compute, models_folder
 
-        chosen = weight_files or [p for p in found_in(models_folder()) if p.name in published()]
-        verdicts = []
-        for path in chosen:
-            verdict = judge(path, Compute("cpu", "fp32")).verdict
-            verdicts.append(verdict)
-            if not json_lines:
-                state = "BAD" if verdict.bad else "ok"
-                digest = f"{verdict.identity} {verdict.sha256[:12]}".strip()
-                what = verdict.what or verdict.model or "unknown"
-                print(f"{state:4} {path.name}: {what}; content {digest}", flush=True)
-                if verdict.problem:
-                    print(f"{'':4} {verdict.problem}", flush=True)
-        if json_lines:
-            print(json.dumps([verdict.to_json() for verdict in verdicts], indent=1))
-        if not chosen:
-            say(f"No published weight file is in {models_folder()}; name others as arguments.")
-        bad = [Path(verdict.file).name for verdict in verdicts if verdict.bad]
-        if bad:
-            raise CheckpointError(f"{', '.join(bad)}: must not be used.")
+    chosen = weight_files or [p for p in found_in(models_folder()) if p.name in published()]
+    verdicts = []
+    for path in chosen:
+        verdict = judge(path, Compute("cpu", "fp32")).verdict
+        verdicts.append(verdict)
+        if not json_lines:
+            state = "BAD" if verdict.bad else "ok"
+            digest = f"{verdict.identity} {verdict.sha256[:12]}".strip()
+            what = verdict.what or verdict.model or "unknown"
+            print(f"{state:4} {path.name}: {what}; content {digest}", flush=True)
+            if verdict.problem:
+                print(f"{'':4} {verdict.problem}", flush=True)
+    if json_lines:
+        print(json.dumps([verdict.to_json() for verdict in verdicts], indent=1))
+    if not chosen:
+        say(f"No published weight file is in {models_folder()}; name others as arguments.")
+    bad = [Path(verdict.file).name for verdict in verdicts if verdict.bad]
+    if bad:
+        raise CheckpointError(f"{', '.join(bad)}: must not be used.")

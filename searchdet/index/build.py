@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from .. import backbones, proposals
-from ..acting import acting, warn
-from ..bank import Enrolment, Examples, gather, read, settle
+from ..bank import Enrolment, gather, read, settle
 from ..bank import file as bankfile
-from ..config import Settings
+from ..config import Examples, Settings
+from ..config.acting import acting, warn
 from ..decision import Judge, RuleDefaults, make_judge
 from ..detector import choose_proposals, effective, image_info, model_info
 from ..errors import (
@@ -74,7 +74,7 @@ class Indexer:
         return image_info(image, query.name), packed
 
 
-def judge_for(found: Index, examples: Examples, settings: Settings, weights: Path | None) -> Judge:
+def judge_for(found: Index, examples: Examples, settings: Settings) -> Judge:
     """The exemplars as a judge of an index. No model is loaded for a saved bank, nor for exemplars that
     are remembered. Raises ExemplarError, CheckpointError, UsageError."""
     given = read(examples, settings.max_pixels, settings.exemplars.skip_bad_exemplars)
@@ -82,9 +82,13 @@ def judge_for(found: Index, examples: Examples, settings: Settings, weights: Pat
         bankfile.require_space(given.saved, found.space, "--bank")
         gathered = settle(given.saved, settings.exemplars)
     else:
-        device, precision = settings.backbone.device, settings.backbone.precision
+        given_by = settings.backbone
         options, embedding = options_of(
-            found.space, weights, device, precision, settings.backbone.allow_unverified
+            found.space,
+            given_by.checkpoint,
+            given_by.device,
+            given_by.precision,
+            given_by.allow_unverified,
         )
         backbone = backbones.load(options, LoadedBefore(settings.cache))
         by = Enrolment(backbone, embedding, settings.exemplars, settings.cache)

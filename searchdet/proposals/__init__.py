@@ -28,7 +28,9 @@ def load_proposer(
     an unknown name or option, CheckpointError for missing or refused weights.
     """
     try:
-        made = ProposalOptions(name=name, checkpoint=str(checkpoint) if checkpoint else None, **options)
+        made = ProposalOptions(
+            name=name, checkpoint=Path(checkpoint) if checkpoint else None, **options
+        )
     except TypeError as error:
         raise UsageError(f"load_proposer: {error}.") from error
     return load(choose(made), device, precision)
@@ -55,7 +57,7 @@ def choose(options: ProposalOptions) -> ProposalOptions:
             raise CheckpointError(
                 f"{found}: no such weight file.", f"It is published at {weights.SOURCE}."
             )
-        return replace(options, name="sam", checkpoint=str(found))
+        return replace(options, name="sam", checkpoint=found)
     if options.name == "sam":
         raise CheckpointError(
             "--proposals sam needs weights.",

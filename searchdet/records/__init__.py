@@ -20,11 +20,9 @@ from .rule import ACCEPTED, INVALID, SUPPRESSED, ClassLimits, Standing, reason_o
 from .thresholds import (
     ClassThreshold,
     Interval,
-    Limits,
     detections,
     limits_for,
     limits_of,
-    pairs,
     require_classes,
 )
 
@@ -42,7 +40,6 @@ __all__ = [
     "ImageInfo",
     "ImageRecord",
     "Interval",
-    "Limits",
     "ModelInfo",
     "Preprocessing",
     "ProposalCounts",
@@ -58,7 +55,6 @@ __all__ = [
     "failed",
     "limits_for",
     "limits_of",
-    "pairs",
     "proposal_settings",
     "read_record",
     "reason_of",

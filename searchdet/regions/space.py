@@ -60,8 +60,8 @@ def options_of(
     allow_unverified: bool = False,
 ) -> tuple[BackboneOptions, EmbeddingOptions]:
     """Options that put vectors into ``space`` again."""
-    path, side = str(weights) if weights else None, space.preprocessing.short_side
-    options = BackboneOptions(space.backbone, path, device, precision, side, allow_unverified)
+    side = space.preprocessing.short_side
+    options = BackboneOptions(space.backbone, weights, device, precision, side, allow_unverified)
     return options, space.embedding
 
 

@@ -12,8 +12,10 @@ import pytest
 import reports
 
 from searchdet import report
+from searchdet.config import Limits
+from searchdet.config.option import pairs
 from searchdet.output.folder import read_records
-from searchdet.records.thresholds import Limits, detections, pairs
+from searchdet.records.thresholds import detections
 
 sync_api = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed: pip install -e '.[test]'"
