@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from runs import run_info
@@ -11,7 +13,7 @@ from runs import run_info
 from searchdet.config import ScoringOptions
 from searchdet.errors import ImageError
 from searchdet.masks import rle
-from searchdet.output import render
+from searchdet.output import read_records, render
 from searchdet.records.candidate import Candidate, Evidence
 from searchdet.records.models import RunInfo
 from searchdet.records.record import ImageRecord, failed
@@ -153,3 +155,8 @@ def _named(folder: Path, image: str, label: str, exemplar: str) -> Path:
     error = ImageError(label, f"{image}: {exemplar}")
     write(folder, failed(f"z{image}", error), picture=False)
     return folder
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    """The records of an output folder as JSON values."""
+    return [json.loads(item.to_line()) for item in read_records(folder)]

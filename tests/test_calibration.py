@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_scoring import bank, options, rows, units
+from banks import bank, options, rows, units
 
 from searchdet import calibration
 from searchdet.bank.audit import audit, conflicts, left_out, without
@@ -143,11 +143,13 @@ def test_calibration_describes_no_bank_for_each_negative(monkeypatch: pytest.Mon
 
 def test_the_threshold_lies_between_the_exemplars_and_the_backbone_s_own() -> None:
     known = folders(0.1)
-    for item in thresholds(known, options(), 0.5):
+    found = thresholds(known, options(), 0.5)
+    assert [item.label for item in found] == list(known.classes)
+    for item in found:
         own = calibration.left_out_scores(known, known.classes.index(item.label), options())
-        found = np.median(own) - calibration.BELOW_MEDIAN - calibration.DEVIATIONS * own.std()
+        middle = np.median(own) - calibration.BELOW_MEDIAN - calibration.DEVIATIONS * own.std()
         weight = len(own) / (len(own) + calibration.PRIOR_COUNT)
-        assert item.score == pytest.approx(weight * found + (1 - weight) * 0.5, abs=2e-6)
+        assert item.score == pytest.approx(weight * middle + (1 - weight) * 0.5, abs=2e-6)
         assert item.source == "auto"
         assert item.separates is True
         assert item.recall is not None

@@ -4,35 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from banks import bank, options, rows, units
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from searchdet.bank.types import Bank, Origin, Rows, extended, plain_rows
+from searchdet.bank.types import Bank, Origin, extended
 from searchdet.config import POSITIVE_AGGREGATIONS, ScoringOptions, SuppressionOptions
 from searchdet.embeddings import Descriptors, MaskEmbeddings, l2_normalize
 from searchdet.errors import UsageError
 from searchdet.masks import shape as outline
+from searchdet.records import ClassLimits
 from searchdet.scoring import Scores, centred, decide, final, score_regions
-
-
-def units(count: int, dim: int = 12, seed: int = 0) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return l2_normalize(rng.normal(size=(count, dim)).astype(np.float32))
-
-
-def rows(vectors: np.ndarray, prefix: str) -> Rows:
-    return plain_rows(vectors, [Origin(f"{prefix}{i}") for i in range(len(vectors))])
-
-
-def bank(positives: int = 6, negatives: int = 3, classes: int = 2, seed: int = 1) -> Bank:
-    return Bank(
-        classes=tuple(f"class{i}" for i in range(classes)),
-        positives=rows(units(positives, seed=seed), "p"),
-        labels=np.arange(positives) % classes,
-        negatives=rows(
-            units(negatives, seed=seed + 1) if negatives else np.zeros((0, 12), np.float32), "n"
-        ),
-    )
 
 
 def regions_of(vectors: np.ndarray, valid: np.ndarray | None = None) -> Descriptors:
@@ -42,10 +24,6 @@ def regions_of(vectors: np.ndarray, valid: np.ndarray | None = None) -> Descript
     unknown = np.full((count, outline.DIM), np.nan, np.float32)
     embedded = MaskEmbeddings(vectors, flags, np.zeros(count, bool))
     return Descriptors(embedded, np.zeros_like(vectors), unknown)
-
-
-def options(**changes: object) -> ScoringOptions:
-    return ScoringOptions(**({"shape_weight": 0.0, "context_weight": 0.0} | changes))
 
 
 def score(vectors: np.ndarray, of: Bank, **changes: object) -> Scores:
@@ -99,8 +77,7 @@ def test_no_negatives_and_one_class_leave_their_rules_out() -> None:
     assert np.isnan(got.margin).all()
     assert np.isnan(got.gap).all()
     assert got.nearest_negative.tolist() == [-1] * 4
-    strict = options(class_margin=0.9, min_margin=0.9)
-    assert decide(got, np.asarray([-2.0]), np.asarray([strict.min_margin]), strict) == ["accepted"] * 4
+    assert decide(got, [ClassLimits(-2.0, 0.9, 0.9)]) == ["accepted"] * 4
 
 
 def test_invalid_rows_stay_in_place_and_are_never_accepted() -> None:
@@ -110,22 +87,20 @@ def test_invalid_rows_stay_in_place_and_are_never_accepted() -> None:
     got = score_regions(regions_of(vectors, valid), bank(), options())
     assert got.label[1] == -1
     assert np.isnan(got.score[1])
-    assert decide(got, np.full(2, -2.0), np.full(2, -2.0), options(min_margin=-2))[1] == "invalid"
+    assert decide(got, [ClassLimits(-2.0, -2.0)] * 2)[1] == "invalid"
 
 
 def test_each_rule_names_itself_and_each_class_has_its_threshold() -> None:
     eye = np.eye(3, dtype=np.float32)
     known = Bank(("a", "b"), rows(eye[:2], "p"), np.array([0, 1]), rows(eye[2:], "n"))
     vectors = l2_normalize(np.array([[1, 0, 0], [0.2, 0, 1], [0.7, 0, 0.69], [1, 0.98, 0]], np.float32))
-    rule = options(min_margin=0.05, class_margin=0.1)
-    got = score_regions(regions_of(vectors), known, rule)
-    assert decide(got, np.full(2, 0.45), np.full(2, rule.min_margin), rule) == [
-        "accepted",
-        "score",
-        "margin",
-        "class_margin",
-    ]
-    assert decide(got, np.asarray([1.1, 0.0]), np.full(2, rule.min_margin), rule) == ["score"] * 4
+    got = score_regions(regions_of(vectors), known, options())
+    limits = [ClassLimits(0.45, 0.05, 0.1)] * 2
+    assert decide(got, limits) == ["accepted", "score", "margin", "class_margin"]
+    taken = decide(got, limits, np.asarray([0.0, 1.0, 1.0, 1.0]))
+    assert taken == ["suppressed", "score", "margin", "class_margin"]
+    first = [ClassLimits(1.1, 0.05, 0.1), ClassLimits(0.0, 0.05, 0.1)]
+    assert decide(got, first) == ["score"] * 4
 
 
 def some_outlines(count: int, rng: np.random.Generator) -> np.ndarray:

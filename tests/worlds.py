@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from typer.testing import CliRunner, Result
 
 
 def tree_hash(folder: Path) -> str:
@@ -49,3 +50,14 @@ def make_world(root: Path) -> None:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(path)
+
+
+def call(*words: str, positive: str = "in/positive", negative: str | None = "in/negative") -> Result:
+    """``searchdet detect`` with the exemplars of the world; no input may change."""
+    more = ["--positive", positive] + (["--negative", negative] if negative else [])
+    before = tree_hash(Path("in"))
+    from searchdet.cli import app
+
+    result = CliRunner().invoke(app, ["detect", *more, *words])
+    assert tree_hash(Path("in")) == before, "an input was changed"
+    return result

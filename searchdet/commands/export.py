@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from ..config import Limits
+from ..exports import FORMATS
 from .console import progress, say
 from .options import AsJson, with_options
 
@@ -26,9 +27,7 @@ def _option(flag: str, text: str) -> Any:
 def export(
     records: Annotated[Path, typer.Argument(metavar="OUT", help="Output folder of `detect`.")],
     limits: Limits,
-    to: Annotated[
-        str, typer.Option("--to", help="coco, yolo, labelme, labelstudio, voc, csv; with commas.")
-    ] = "coco",
+    to: Annotated[str, typer.Option("--to", help=f"{', '.join(FORMATS)}; with commas.")] = "coco",
     output: Annotated[
         Optional[Path], typer.Option("--output", "-o", help="Where to write; OUT itself.")
     ] = None,

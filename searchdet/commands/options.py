@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional, get_type_hints
 
 import typer
 
+from .. import proposals
 from ..config import CacheOptions, LogOptions, OutputOptions, ScanOptions
 from ..config.option import Declared, declared, from_values
+from ..exports import FORMATS
 from .console import guarded
 
 if TYPE_CHECKING:
@@ -108,9 +110,14 @@ def _parameter(item: Declared) -> inspect.Parameter:
     hint, default = (Optional[list[str]], None) if item.repeats else (item.hint, item.default)
     told = item.option
     shown = typer.Option(
-        default, *item.flags, help=told.text, envvar=item.variable, rich_help_panel=told.panel
+        default, *item.flags, help=_help(told.text), envvar=item.variable, rich_help_panel=told.panel
     )
     return inspect.Parameter(item.key, inspect.Parameter.KEYWORD_ONLY, default=shown, annotation=hint)
+
+
+def _help(text: str) -> str:
+    """A help text with the names that other rooms register."""
+    return text.format(formats=", ".join(FORMATS), proposals=proposals.help_text())
 
 
 def cache_of(options: CacheOptions) -> Path | None:

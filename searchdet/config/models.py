@@ -53,9 +53,7 @@ class ProposalOptions:
     """Proposer settings. Areas are percent of the image (or tile), widths and tiles pixels of the
     image; ``smooth`` is a radius in cells of the proposer's own resolution. ``tile`` 0: no tiles."""
 
-    name: str = option(
-        "auto", "auto (sam if its weights are there), sam, regions.", PROPOSALS, key="proposals"
-    )
+    name: str = option("auto", "{proposals}", PROPOSALS, key="proposals")
     checkpoint: Path | None = option(None, "Weight file of SAM.", MODELS, key="sam_checkpoint")
     points_per_side: int = option(32, "SAM's grid of points.", PROPOSALS, check=between(1, 256))
     pred_iou_thresh: float = option(0.88, "SAM's least predicted IoU.", PROPOSALS, check=between(0, 1))

@@ -62,7 +62,7 @@ def option(
     needs: Need | None = None,
     variable: bool = True,
 ) -> T:
-    """A field that is an option. text: its help."""
+    """A field that is an option. text: its help; {formats} and {proposals} stand for what there is."""
     made = Option(text, panel, flags, key, check, needs, variable)
     return field(default=default, metadata={_KEY: made})
 

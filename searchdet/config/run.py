@@ -76,7 +76,7 @@ class OutputOptions:
     no_save: bool = option(False, "Write no file at all.", OUTPUT)
     dataset: str = option(
         "coco",
-        "Dataset files: coco, yolo, labelme, labelstudio, voc, csv (with commas), or none.",
+        "Dataset files: {formats} (with commas), or none.",
         OUTPUT,
         flags=("--format",),
     )

@@ -16,7 +16,7 @@ from .. import exports
 from ..config import names_of
 from ..errors import OutputError, UsageError
 from ..images import LoadedImage, Query, natural
-from ..records import ImageRecord, read_record
+from ..records import ImageRecord, RecordError, read_record, unusable
 from ..storage import files
 from ..storage.values import JsonObject
 from . import recordmemory
@@ -230,12 +230,15 @@ def _holds(path: Path, data: bytes) -> bool:
 
 def read_records(folder: Path, rejected: bool = True) -> Iterator[ImageRecord]:
     """The records of an output folder, one by one in natural order; what is no record is left out with
-    a WARNING. rejected: as for ``read_record``. Raises UsageError where there is no such folder."""
+    a WARNING. rejected: as for ``read_record``. Raises UsageError where there is no such folder, or for
+    a record of another version or a damaged one."""
     if not (folder / "records").is_dir():
         raise UsageError(f"{folder}: has no folder `records`.", "Name an output folder of `detect`.")
     for path in sorted((folder / "records").rglob("*.json"), key=natural):
         try:
             record = read_record(path, rejected)
+        except RecordError as error:
+            raise unusable(error) from error
         except (ValueError, OSError) as error:
             log.warning("%s is left out: %s", path, error)
             continue

@@ -21,7 +21,7 @@ from ..errors import DAMAGE, OutputError
 from ..exports.labelled import Detection, Labelled, labelled
 from ..images.inputs import natural_text
 from ..masks.rle import Rle
-from ..records import ImageRecord, damaged, read_record
+from ..records import ImageRecord, RecordError, damaged, read_record, unusable
 from ..storage import kinds
 from ..storage.files import Stream, real
 from ..storage.values import JsonValue
@@ -83,6 +83,8 @@ def _entry(folder: Path, cache: Path) -> Path:
 def _read(path: Path) -> ImageRecord | None:
     try:
         return read_record(path, rejected=False)
+    except RecordError as error:
+        raise unusable(error) from error
     except (ValueError, OSError) as error:
         log.warning("%s is left out: %s", path, error)
         return None

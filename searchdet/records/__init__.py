@@ -15,7 +15,7 @@ from .models import (
     embedding_from,
     proposal_settings,
 )
-from .record import SCHEMA, ImageRecord, damaged, failed, read_record
+from .record import SCHEMA, ImageRecord, RecordError, damaged, failed, read_record, unusable
 from .rule import ACCEPTED, INVALID, SUPPRESSED, ClassLimits, Standing, reason_of
 from .thresholds import (
     ClassThreshold,
@@ -44,6 +44,7 @@ __all__ = [
     "Preprocessing",
     "ProposalCounts",
     "ProposerInfo",
+    "RecordError",
     "RunInfo",
     "SourceInfo",
     "SpreadInfo",
@@ -59,4 +60,5 @@ __all__ = [
     "read_record",
     "reason_of",
     "require_classes",
+    "unusable",
 ]

@@ -19,10 +19,15 @@ from .candidate import Candidate
 from .image import ErrorInfo, ProposalCounts, SourceInfo, SpreadInfo
 from .models import RunInfo
 
-SCHEMA = "searchdet.record/3"
+_FAMILY = "searchdet.record/"
+SCHEMA = f"{_FAMILY}3"
 STATUSES = ("ok", "empty", "failed")
 _REJECTED = b',\n "rejected": [\n'
 """Cannot lie within a JSON string, which holds no line feed."""
+
+
+class RecordError(ValueError):
+    """A file says that it is a record, and is of another version or damaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +152,8 @@ def failed(image: str, error: SearchdetError, sha256: str = "") -> ImageRecord:
 
 
 def read_record(path: Path, rejected: bool = True) -> ImageRecord | None:
-    """The record in a file; None where there is no file. Raises ValueError for another kind of file.
+    """The record in a file; None where there is no file. Raises RecordError for a record that cannot be
+    used, ValueError for another kind of file.
 
     rejected: whether the rejected candidates, most of a file, are wanted; else they may be left out.
     """
@@ -160,10 +166,22 @@ def read_record(path: Path, rejected: bool = True) -> ImageRecord | None:
         data, partial = data[:at] + b',\n "rejected": []\n}', True
     try:
         values = Fields.of(json.loads(data, parse_constant=_refuse))
-        _require_schema(values)
-        return ImageRecord.from_json(values, partial)
+        schema = values.text("schema")
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not a {SCHEMA} record ({error})") from error
+    if not schema.startswith(_FAMILY):
+        raise ValueError(f"{path}: not a {SCHEMA} record (its schema is {schema!r})")
+    if schema != SCHEMA:
+        raise RecordError(f"{path}: is a {schema}, which this version does not read")
+    try:
+        return ImageRecord.from_json(values, partial)
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"{path}: is damaged ({error})") from error
+
+
+def unusable(error: RecordError) -> UsageError:
+    """The error for a record file that cannot be used."""
+    return UsageError(f"{error}.", "Run `searchdet detect` on that image again.")
 
 
 def damaged(name: str, error: Exception) -> UsageError:
@@ -172,14 +190,6 @@ def damaged(name: str, error: Exception) -> UsageError:
         f"the record of {name!r} is damaged ({type(error).__name__}: {error}).",
         "Run `detect` on that image again.",
     )
-
-
-def _require_schema(values: Fields) -> None:
-    schema = values.text("schema")
-    if schema.startswith("searchdet.record/") and schema != SCHEMA:
-        raise ValueError(f"it is a {schema} of another version; run `searchdet detect` again")
-    if schema != SCHEMA:
-        raise ValueError(f"its schema is {schema!r}")
 
 
 def _spread(values: Fields) -> SpreadInfo | None:

@@ -21,11 +21,11 @@ MOST_OUTLINED = 100
 """Rejected candidates of an image that are drawn with their outline; the best."""
 DIGITS = 1_000_000
 _NUMBERS = {
-    "beforeSuppression": "score_before_suppression",
-    "suppressionFactor": "suppression_factor",
+    "raw": "score_before_suppression",
+    "kept": "suppression_factor",
     "probability": "probability",
-    "positive": "positive_similarity",
-    "negative": "negative_similarity",
+    "pos": "positive_similarity",
+    "neg": "negative_similarity",
     "shape": "shape_similarity",
     "context": "context_similarity",
     "quality": "quality",
@@ -71,7 +71,7 @@ class Contents:
                 "label": [self._classes[item.label or ""] for item in items],
                 "score": [_whole(item.score) for item in items],
                 "margin": [_whole(item.margin) for item in items],
-                "classMargin": [_whole(item.class_margin) for item in items],
+                "gap": [_whole(item.class_margin) for item in items],
                 "lost": [i for i, item in enumerate(items) if item.suppression_factor <= 0],
             }
         )

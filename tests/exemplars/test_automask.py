@@ -55,6 +55,7 @@ def world() -> tuple[list[Exemplar], Looker]:
 def test_the_shared_region_is_the_object_in_every_photo() -> None:
     items, look = world()
     found = automask.apply(items, look, SPACE, Store(None, kinds.AUTOMASKS))
+    assert len(found) == 3
     for item in found:
         assert item.mask_source == "auto"
         assert (item.pixels[item.mask] == RED).all()

@@ -4,39 +4,17 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from annotated import BOX, HEIGHT, OTHER, SQUARE, WIDTH, annotation, dataset, labelme, picture, shape
 from PIL import Image
 from pycocotools import mask as coco
 
 from searchdet.errors import ExemplarError
 from searchdet.exemplars import find_coco, find_negatives, find_positives, load
-
-WIDTH, HEIGHT = 40, 30
-
-
-def picture(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (WIDTH, HEIGHT), "red").save(path)
-    return path
-
-
-def shape(label: str, points: list[list[float]], kind: str = "polygon", **more: Any) -> dict[str, Any]:
-    return {"label": label, "points": points, "shape_type": kind, "group_id": None} | more
-
-
-def labelme(path: Path, shapes: list[dict[str, Any]], **changes: Any) -> None:
-    made = {"imageHeight": HEIGHT, "imageWidth": WIDTH, "imagePath": "x", "shapes": shapes}
-    path.write_text(json.dumps(made | changes))
-
-
-BOX = [[5.0, 6.0], [15.0, 20.0]]
-SQUARE = [[5.0, 6.0], [15.0, 6.0], [15.0, 20.0], [5.0, 20.0]]
-OTHER = [[20.0, 2.0], [30.0, 2.0], [30.0, 12.0], [20.0, 12.0]]
 
 
 def test_each_shape_is_an_exemplar_with_its_mask(tmp_path: Path) -> None:
@@ -127,22 +105,6 @@ def test_two_masks_for_one_image_are_refused(tmp_path: Path) -> None:
     Image.new("L", (WIDTH, HEIGHT), 255).save(tmp_path / "neg" / "1.mask.png")
     with pytest.raises(ExemplarError, match="has both"):
         find_negatives(tmp_path / "neg")
-
-
-def dataset(folder: Path, annotations: list[dict[str, Any]]) -> Path:
-    picture(folder / "images" / "a.png")
-    made = {
-        "images": [{"id": 7, "file_name": "a.png", "width": WIDTH, "height": HEIGHT}],
-        "categories": [{"id": 3, "name": "bolt"}, {"id": 4, "name": "nut"}],
-        "annotations": annotations,
-    }
-    path = folder / "coco.json"
-    path.write_text(json.dumps(made))
-    return path
-
-
-def annotation(category: int = 3, **changes: Any) -> dict[str, Any]:
-    return {"image_id": 7, "category_id": category, "bbox": [5, 6, 10, 14]} | changes
 
 
 def test_coco_polygons_encodings_and_boxes(tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ import images_factory as factory
 import numpy as np
 import pytest
 import references as ref
-import reports
 import torch
+from annotated import BOX, annotation, dataset, labelme, picture, shape
+from forged import judged, ref_truth
 from places import ROOT
-from test_exemplar_forms import BOX, annotation, dataset, labelme, picture, shape
 
-from searchdet.annotations.coco import Truth, read_truth
+from searchdet.annotations.coco import read_truth
 from searchdet.errors import CheckpointError, ExemplarError, UsageError
 from searchdet.evaluation.scorecard import scorecard
 from searchdet.exemplars import find_coco, find_negatives, load
@@ -112,21 +112,6 @@ def test_run_lengths_of_no_mask(text: str) -> None:
     truth = ref_truth(code)
     with pytest.raises(UsageError, match="cannot be drawn"):  # pycocotools would run for ever
         scorecard(truth, [judged("1.png")])
-
-
-def ref_truth(segmentation: Any) -> Truth:
-    return Truth(
-        {
-            "images": [{"id": 7, "file_name": "1.png", "width": 120, "height": 90}],
-            "categories": [{"id": 3, "name": "bolt"}],
-            "annotations": [annotation(segmentation=segmentation)],
-        }
-    )
-
-
-def judged(name: str) -> dict[str, Any]:
-    classes = ("bolt",)
-    return json.loads(reports.record(name, classes, reports.facts(classes), 1).to_bytes())
 
 
 FAR = [1e9, 1e300, float("inf"), float("nan"), -1e9]

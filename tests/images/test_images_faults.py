@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from images_factory import Made
 from PIL import Image
-from test_cli import call
+from worlds import call
 
 from searchdet.errors import ExemplarError, ImageError
 from searchdet.exemplars import find_positives, load

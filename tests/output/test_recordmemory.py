@@ -13,7 +13,9 @@ from typer.testing import CliRunner
 from worlds import tree_hash
 
 from searchdet.cli import app
+from searchdet.errors import ImageError
 from searchdet.output import Output
+from searchdet.records import failed
 from searchdet.storage.cachefolder import clear, usage
 from searchdet.storage.hashes import cache_folder
 
@@ -37,7 +39,9 @@ def filled(world: Path, count: int) -> None:
         value = json.loads(text) | {"image": name}
         path = world / "out/records" / f"{name}.json"
         path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(value | ({"status": "failed"} if number == 2 else {})))
+        path.write_text(json.dumps(value))
+        if number == 2:
+            path.write_bytes(failed(name, ImageError("decode", "cut short.")).to_bytes())
     Output(world / "out", formats=tuple(ALL), cache=cache_folder()).finish({})
 
 

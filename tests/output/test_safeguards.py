@@ -132,7 +132,7 @@ def test_precision_of_sam_is_in_key_and_record(
         run(*common, "--points-per-side", "2", "--precision", precision)
         assert len(passes) == wanted
         record = json.loads((world / "out/records/in/images/a.png.json").read_text())
-        assert record["proposals"]["precision"] == precision
+        assert record["proposer"]["precision"] == precision
 
 
 def test_old_pictures_go_with_the_old_record(world: Path) -> None:

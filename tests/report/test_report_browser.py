@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import reports
+from conftest import REQUIRE_BROWSER
 
 from searchdet import report
 from searchdet.config import Limits
@@ -17,15 +18,22 @@ from searchdet.config.option import pairs
 from searchdet.output.folder import read_records
 from searchdet.records.thresholds import detections
 
-sync_api = pytest.importorskip(
-    "playwright.sync_api", reason="playwright is not installed: pip install -e '.[test]'"
-)
+if REQUIRE_BROWSER:
+    import playwright.sync_api as sync_api
+else:
+    sync_api = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: pip install -e '.[test]'"
+    )
 expect = sync_api.expect
 PATIENCE = 30_000  # milliseconds: no time that a test should take, but one at which it is lost
 expect.set_options(timeout=PATIENCE)
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
+if CHROMIUM is None:
+    MISSING = "no Chromium here: apt-get install chromium"
+    if REQUIRE_BROWSER:
+        raise RuntimeError(MISSING)
+    pytest.skip(MISSING, allow_module_level=True)
 # Frames and observers of a busy machine: a test that reads what is not drawn yet fails always.
 LATE = """
 const ask = window.requestAnimationFrame.bind(window);
@@ -99,7 +107,7 @@ def opened(browser: object) -> Iterator[object]:
 
 def expected(folder: Path, limits: Limits) -> list[int]:
     """What ``searchdet export`` would write: detections in all and of each class."""
-    found = [item["label"] for record in read_records(folder) for item in detections(record, limits)]
+    found = [item.label for record in read_records(folder) for item in detections(record, limits)]
     return [len(found), found.count("bolt"), found.count("nut")]
 
 
@@ -127,7 +135,7 @@ def test_sliders_decide_as_export_does(opened: object, tmp_path: Path) -> None:
     assert value > -0.2
     limits = Limits(class_min_score=(("bolt", value),), class_min_margin=(("nut", -0.05),))
     assert view.counts() == expected(tmp_path, limits)
-    tight = min(item["score"] for record in read_records(tmp_path) for item in record["detections"])
+    tight = min(item["score"] for record in reports.rows(tmp_path) for item in record["detections"])
     at_it_and_above = []
     for text in (f"{tight:.6f}", f"{tight + 1e-6:.6f}"):
         view.number("score", 0).fill(text)
@@ -159,7 +167,7 @@ def test_sliders_decide_as_export_does(opened: object, tmp_path: Path) -> None:
 def test_records_of_several_runs_keep_their_own_limits(opened: object, tmp_path: Path) -> None:
     reports.make_output(tmp_path, count=2)
     classes = ("bolt", "nut")
-    reports.write(tmp_path, reports.record("z.png", classes, reports.facts(classes, 0.3, lead=0.1), 8))
+    reports.write(tmp_path, reports.record("z.png", classes, reports.run(classes, 0.3, lead=0.1), 8))
     view = opened(report.write(tmp_path).path)
     assert view.counts() == expected(tmp_path, Limits())
     assert view.number("score").input_value() == ""
@@ -179,7 +187,7 @@ def test_the_flags_mean_what_is_shown(opened: object, tmp_path: Path) -> None:
     classes = (label, "nut")
     folder = tmp_path / "an output"
     for i in range(3):
-        reports.write(folder, reports.record(f"{i}.png", classes, reports.facts(classes), i))
+        reports.write(folder, reports.record(f"{i}.png", classes, reports.run(classes), i))
     view = opened(report.write(folder).path)
     flags, command = view.page.locator("#flags"), view.page.locator("#export")
     assert shlex.split(command.text_content()) == ["searchdet", "export", str(folder), "--to", "coco"]
@@ -251,7 +259,7 @@ def test_evidence_by_mouse_and_by_keyboard(opened: object, tmp_path: Path) -> No
     folder = reports.make_output(tmp_path)
     view = opened(report.write(folder).path)
     page = view.page
-    record = next(item for item in read_records(folder) if item["image"] == "deep/0.png")
+    record = next(item for item in reports.rows(folder) if item["image"] == "deep/0.png")
     best = record["detections"][0]
     view.drawn()
     card = page.locator(".card", has_text="0.png")
@@ -295,17 +303,26 @@ def test_the_sum_and_the_suppression_are_told(opened: object, tmp_path: Path) ->
     page = view.page
     page.locator("#rejected").select_option("all")
     page.locator(".card .open").last.click()
-    record = next(item for item in read_records(folder) if item["status"] != "failed")
+    record = next(item for item in reports.rows(folder) if item["status"] != "failed")
     weak = next(
-        item for item in record["rejected"] if 0 < item["kept"] < 1 and (item["score"] or 0) > 0.1
+        item
+        for item in record["rejected"]
+        if 0 < item["suppression_factor"] < 1 and (item["score"] or 0) > 0.1
     )
     shown = page.locator(f"#list li:has-text('{weak['score']:.3f}')")
     shown.first.click()
     text = page.locator("#evidence").text_content().replace("\u2212", "-")
-    for name in ("raw", "kept", "score", "pos", "margin", "class_gap"):
+    for name in (
+        "score_before_suppression",
+        "suppression_factor",
+        "score",
+        "positive_similarity",
+        "margin",
+        "class_margin",
+    ):
         assert f"{weak[name]:.6f}" in text, name
-    assert f"{-0.3 * max(weak['neg'], 0):.6f}" in text
-    assert f"Loses {round(100 * (1 - weak['kept']))}\u202f%" in text
+    assert f"{-0.3 * max(weak['negative_similarity'], 0):.6f}" in text
+    assert f"Loses {round(100 * (1 - weak['suppression_factor']))}\u202f%" in text
     assert "candidate 0" in text
     before = view.counts()[0]
     page.get_by_role("button", name="from here").click()
@@ -321,8 +338,8 @@ def test_evidence_follows_the_sliders(opened: object, tmp_path: Path) -> None:
     view = opened(report.write(reports.make_output(tmp_path, count=1)).path)
     page = view.page
     rules = page.locator("#evidence table", has_text="must reach").locator("tbody")
-    gap = next(item for item in read_records(tmp_path) if item["detections"])["detections"][0][
-        "class_gap"
+    gap = next(item for item in reports.rows(tmp_path) if item["detections"])["detections"][0][
+        "class_margin"
     ]
     page.locator("#rejected").select_option("all")
 
@@ -352,7 +369,7 @@ def test_evidence_follows_the_sliders(opened: object, tmp_path: Path) -> None:
 
 def test_evidence_follows_a_lead_taken_away(opened: object, tmp_path: Path) -> None:
     classes = ("bolt", "nut")
-    made = reports.record("z.png", classes, reports.facts(classes, 0.3, lead=0.1), 8)
+    made = reports.record("z.png", classes, reports.run(classes, 0.3, lead=0.1), 8)
     reports.write(tmp_path, made)
     view = opened(report.write(tmp_path).path)
     rules = view.page.locator("#evidence table", has_text="must reach")
@@ -380,7 +397,7 @@ def test_filters_search_and_the_review_queue(opened: object, tmp_path: Path) -> 
     expect(page.locator("#nothing")).to_be_visible()
     page.locator("#find").fill("")
     expect(cards).to_have_count(6)
-    records = [item for item in read_records(folder) if item["status"] != "failed"]
+    records = [item for item in reports.rows(folder) if item["status"] != "failed"]
     page.locator("#order").select_option("best")
     best = max(records, key=lambda item: max((d["score"] for d in item["detections"]), default=-9))
     expect(cards.first).to_contain_text(best["image"].split("/")[1])
@@ -391,9 +408,9 @@ def test_filters_search_and_the_review_queue(opened: object, tmp_path: Path) -> 
     doubt = [
         abs(min(item["score"] - 0.45, (9 if item["margin"] is None else item["margin"]) - 0.05))
         for item in every
-        if item["score"] is not None and item["kept"] > 0
+        if item["score"] is not None and item["suppression_factor"] > 0
     ]
-    nearest = [item for item in every if item["score"] is not None and item["kept"] > 0][
+    nearest = [item for item in every if item["score"] is not None and item["suppression_factor"] > 0][
         int(min(range(len(doubt)), key=doubt.__getitem__))
     ]
     expect(cards.first).to_contain_text(f"{nearest['label']} {nearest['score']:.3f}")
