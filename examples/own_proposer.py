@@ -10,14 +10,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from pictures import make
 
 from searchdet import Detector
 from searchdet.config import ProposalOptions
 from searchdet.proposals import PROPOSERS, Proposals, ProposerSpec
 from searchdet.proposals.filters import READS, finish
-from searchdet.proposals.types import Plan, from_masks
+from searchdet.proposals.types import FloatArray, Plan, UInt8Array, from_masks
 from searchdet.records import WeightsInfo
 from searchdet.weights import Compute
 
@@ -34,22 +33,15 @@ class Coloured:
     def __init__(self, options: ProposalOptions) -> None:
         self._options = options
 
-    def propose(
-        self, image: npt.NDArray[np.uint8], promise: npt.NDArray[np.float32] | None = None
-    ) -> Proposals:
+    def propose(self, image: UInt8Array, promise: FloatArray | None = None) -> Proposals:
         colour = np.ptp(image.astype(np.float32), axis=2) / 255
         count, labels = cv2.connectedComponents((colour > 0.3).astype(np.uint8))
         masks = [np.asarray(labels == part) for part in range(1, count)]
         quality = [float(colour[mask].mean()) for mask in masks]
-        size = (image.shape[0], image.shape[1])
-        return finish(from_masks(masks, quality, size), self._options)
+        return finish(from_masks(masks, quality, image.shape[:2]), self._options)
 
 
-def _make(options: ProposalOptions, *more: object) -> Coloured:
-    return Coloured(options)
-
-
-PLAN = Plan(_make)
+PLAN = Plan(lambda options, *more: Coloured(options))
 
 
 def main(folder: Path) -> None:

@@ -206,7 +206,7 @@ def test_the_bank_and_the_regions_share_one_space() -> None:
 
 
 def coco_of(folder: Path, records: list[ImageRecord]) -> dict[str, object]:
-    write(folder, [json.loads(record.to_line()) for record in records], Options(("coco",)))
+    write(folder, records, Options(("coco",)))
     return json.loads((folder / "coco.json").read_text())
 
 

@@ -47,7 +47,7 @@ def test_a_bank_finds_what_its_folders_find(bank: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--bank", "b.safetensors", "--feat-short-side", "256"], "preprocessing is"),
+        (["--bank", "b.safetensors", "--feat-short-side", "256"], "short_side is 256 here"),
         (["--bank", "b.safetensors", "--pooling", "topk"], "pooling is"),
         (["--bank", "in/images/a.png"], "searchdet bank build"),
         (["--bank", "absent"], "cannot be read"),

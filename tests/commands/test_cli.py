@@ -199,12 +199,12 @@ def test_environment_variables_set_options_and_flags_win(
 
 
 def test_a_bug_is_one_line_and_exit_1(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from searchdet.images import inputs as discovery
+    from searchdet import images
 
     def broken(*args: object) -> None:
         raise KeyError("boom")
 
-    monkeypatch.setattr(discovery, "discover", broken)
+    monkeypatch.setattr(images, "discover", broken)
     result = call("in/images/a.png")
     assert result.exit_code == 1
     assert "internal error" in result.stderr

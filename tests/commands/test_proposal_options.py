@@ -87,7 +87,7 @@ def test_options_reach_the_record_with_regions(
     world: Path, words: list[str], expected: dict[str, Any]
 ) -> None:
     record = record_of("a.png", "--proposals", "regions", *words)
-    options = record["proposer"]["options"]
+    options = record["proposer"]["options"] | record["proposals"]
     assert {key: options[key] for key in expected} == expected
     assert record["proposer"]["name"] == "regions"
     assert set(record["proposals"]["removed"]) >= {"area", "duplicate", "limit"}

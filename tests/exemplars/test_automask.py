@@ -97,7 +97,7 @@ def test_the_choice_is_remembered_by_content(tmp_path: Path) -> None:
 
 def test_objects_that_are_known_stand_for_the_other_photos(tmp_path: Path) -> None:
     items, look = world()
-    together = automask.apply(items, look, SPACE, Store(None, "x"))
+    together = automask.apply(items, look, SPACE, Store(None, kinds.AUTOMASKS))
     store = Store(tmp_path, kinds.AUTOMASKS)
     for i, item in enumerate(items):
         others = [look(one) for j, one in enumerate(items) if j != i]

@@ -59,7 +59,7 @@ def test_what_is_no_whole_record_is_made_again(
 
 
 def test_damaged_records_are_told_by_name(tmp_path: Path) -> None:
-    good = judged("a.png")
+    good = json.loads(judged("a.png").to_bytes())
     # times a million it would be 10 GB
     text = [good["detections"][0] | {"score_before_suppression": "x" * 10_000}]
     changes = {"thresholds": {}, "scoring": [], "detections": [{}], "exemplars": None, "rejected": text}
