@@ -112,7 +112,7 @@ class Detector:
         """Detector from example folders, or from a saved bank.
 
         options: ``cache``, a folder that remembers descriptions and regions by content (default: none),
-        and fields of the options in config.py by their names (``feat_short_side``, ``points_per_side``,
+        and fields of the options in config by their names (``feat_short_side``, ``points_per_side``,
         ``pooling``, ``min_score``, ...). Raises UsageError for an unknown one.
         """
         settings = settings_from(

@@ -17,7 +17,10 @@ from .options import Images, cache_of, output_of, scan_of, with_options
 if TYPE_CHECKING:
     from ..batch import Result, Tally, WorkerSpec
     from ..images import Query
+    from ..output import Output
     from ..storage.values import JsonObject
+
+    Started = tuple[JsonObject, Callable[[list[Query]], Iterator[Result]]]
 
 
 @with_options(verbose=True)
@@ -39,7 +42,7 @@ def detect(
     if target is not None:
         target.check(queries)
     job = WorkerSpec(examples, settings, target, partial(logs.to_stderr, logs.level()))
-    tally, stopped = _run(job, queries, run)
+    tally, stopped = _run(partial(_started, job, run.timeout), queries, run, target)
     if not queries:
         say("None of the images belongs to this shard.")
     elif target is not None:
@@ -49,13 +52,15 @@ def detect(
     _leave(tally, run.fail_if_empty)
 
 
-def _run(job: WorkerSpec, queries: list[Query], run: RunOptions) -> tuple[Tally, int | None]:
+def _run(
+    start: Callable[[], Started], queries: list[Query], run: RunOptions, output: Output | None
+) -> tuple[Tally, int | None]:
     """All images, and what the run says of itself; also when a signal (its number) ends it early."""
     from ..batch import Tally
 
     tally, stopped = Tally(), None
     with stoppable():
-        said, results = _started(job, run.timeout)
+        said, results = start()
         try:
             with progress(len(queries)) as advance:
                 for result in advance(results(queries)):
@@ -68,14 +73,12 @@ def _run(job: WorkerSpec, queries: list[Query], run: RunOptions) -> tuple[Tally,
         except Stopped as stop:
             stopped = stop.signum
             say("Stopped; the files of what is done are finished. Run again to go on.")
-        if job.output is not None:
-            job.output.finish(_run_facts(said, tally))
+        if output is not None:
+            output.finish(_run_facts(said, tally))
     return tally, stopped
 
 
-def _started(
-    job: WorkerSpec, timeout: float | None
-) -> tuple[JsonObject, Callable[[list[Query]], Iterator[Result]]]:
+def _started(job: WorkerSpec, timeout: float | None) -> Started:
     """Models, here or in a process that can be ended: what is said of them, and images to results."""
     from ..batch import Worker
     from ..batch import runner as batch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..config import Limits
 from .candidate import Candidate, Evidence
 from .image import ImageInfo, ProposalCounts, SourceInfo, SpreadInfo
 from .models import (
@@ -40,6 +41,7 @@ __all__ = [
     "ImageInfo",
     "ImageRecord",
     "Interval",
+    "Limits",
     "ModelInfo",
     "Preprocessing",
     "ProposalCounts",
