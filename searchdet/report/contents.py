@@ -10,7 +10,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..records import Candidate, Evidence, ImageRecord, Limits, RunInfo, limits_for
+from ..config import Limits
+from ..records import Candidate, Evidence, ImageRecord, RunInfo, limits_for
 from ..storage.values import JsonObject, JsonValue
 from .outlines import UNITS, scale_of, text_of
 

@@ -21,11 +21,12 @@ from worlds import RED, draw
 
 from searchdet import report
 from searchdet.cli import app
+from searchdet.config import Limits
 from searchdet.errors import UsageError
 from searchdet.masks import rle
 from searchdet.output.folder import read_records
 from searchdet.output.render import encode_jpeg, exemplar_picture, thumbnail
-from searchdet.records.thresholds import Limits, detections
+from searchdet.records.thresholds import detections
 from searchdet.report import outlines, pictures
 from searchdet.report.page import json_text
 

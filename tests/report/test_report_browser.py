@@ -13,8 +13,10 @@ import reports
 from conftest import REQUIRE_BROWSER
 
 from searchdet import report
+from searchdet.config import Limits
+from searchdet.config.option import pairs
 from searchdet.output.folder import read_records
-from searchdet.records.thresholds import Limits, detections, pairs
+from searchdet.records.thresholds import detections
 
 if REQUIRE_BROWSER:
     import playwright.sync_api as sync_api
