@@ -15,6 +15,8 @@ from searchdet.output import render
 from searchdet.records.candidate import Candidate, Evidence
 from searchdet.records.models import RunInfo
 from searchdet.records.record import ImageRecord, failed
+from searchdet.records.rule import Standing, reason_of
+from searchdet.records.thresholds import limits_of
 
 SIZE = (90, 120)
 LEAST = {"score": 0.45, "margin": 0.05}
@@ -46,18 +48,12 @@ def candidate(
     neg = round(float(rng.uniform(-0.1, 0.9)), 6)
     margin = None if number % 7 == 3 else round(float(rng.normal(0.1, 0.15)), 6)
     gap = round(float(rng.uniform(0, 0.3)), 6) if len(classes) > 1 else None
-    lead = rule.scoring.class_margin
-    reason = "accepted"
-    if kept == 0 or score < rule.thresholds[label].min_score:
-        reason = "suppressed" if raw >= rule.thresholds[label].min_score else "score"
-    elif margin is not None and margin < rule.scoring.min_margin:
-        reason = "margin"
-    elif gap is not None and gap < lead:
-        reason = "class_margin"
+    standing = Standing(raw, score, kept, margin, gap)
+    limits = limits_of(classes, rule.scoring, rule.thresholds)
     return Candidate(
         id=number,
         label=label,
-        reason=reason,
+        reason=reason_of(standing, limits[label]),
         bbox=(x, y, x + width, y + height),
         area=width * height,
         quality=0.9,

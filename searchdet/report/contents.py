@@ -1,7 +1,7 @@
 """Records to what the page holds: a head with all that decisions need, and details of each image. Pure.
 
 Numbers of candidates become whole millionths, which is what records hold; divided by a million in the
-browser they are the same numbers again, so decisions there are those of limits.py.
+browser they are the same numbers again, so decisions there are those of records/rule.py.
 """
 
 from __future__ import annotations

@@ -29,6 +29,17 @@ from searchdet.records.thresholds import Limits, detections
 from searchdet.report import outlines, pictures
 from searchdet.report.page import json_text
 
+DETAILS = {
+    "beforeSuppression": "score_before_suppression",
+    "suppressionFactor": "suppression_factor",
+    "positive": "positive_similarity",
+    "negative": "negative_similarity",
+    "shape": "shape_similarity",
+    "context": "context_similarity",
+    "quality": "quality",
+    "probability": "probability",
+}
+
 
 class Page(HTMLParser):
     """Elements with their attributes, and the text of script and style elements by id."""
@@ -152,25 +163,30 @@ def test_equal_records_give_equal_bytes_and_no_full_path(tmp_path: Path) -> None
 def test_numbers_arrive_as_they_are_stored_and_the_hopeless_stay_out(tmp_path: Path) -> None:
     page = Page(report.write(reports.make_output(tmp_path)).path)
     images = page.json("head")["images"]
-    for i, record in enumerate(read_records(tmp_path)):
-        if record["status"] == "failed":
+    records = list(read_records(tmp_path))
+    assert [record.status for record in records] == ["failed", *["ok"] * 5]
+    for i, record in enumerate(records):
+        if record.failed:
             assert images[i]["error"] == ["decode", "broken.png: cut short."]
             continue
-        every = [*record["detections"], *record["rejected"]]
         loose = detections(record, Limits(min_score=-2, min_margin=-2, class_margin=0))
         stored = page.json(f"d{i}")
-        assert sorted(stored["id"]) == sorted(item["id"] for item in loose)
-        assert images[i]["left"] == len(every) - len(loose) > 0
-        known = {item["id"]: item for item in every}
+        assert sorted(stored["id"]) == sorted(item.id for item in loose)
+        assert images[i]["left"] == len(record.candidates) - len(loose) > 0
+        known = {item.id: item for item in record.candidates}
         for k, number in enumerate(stored["id"]):
             item = known[number]
-            for name in ("raw", "kept", "pos", "shape", "probability"):
-                value = stored[name][k]
-                assert (None if value is None else value / 1_000_000) == item[name]
-            for name, column in (("score", "score"), ("margin", "margin"), ("class_gap", "gap")):
+            for column, name in DETAILS.items():
+                value = stored[column][k]
+                assert (None if value is None else value / 1_000_000) == getattr(item, name)
+            for column, name in (
+                ("score", "score"),
+                ("margin", "margin"),
+                ("classMargin", "class_margin"),
+            ):
                 value = images[i][column][k]
-                assert (None if value is None else value / 1_000_000) == item[name]
-            assert stored["box"][4 * k : 4 * k + 4] == item["bbox"]
+                assert (None if value is None else value / 1_000_000) == getattr(item, name)
+            assert stored["box"][4 * k : 4 * k + 4] == list(item.bbox)
 
 
 @pytest.mark.parametrize("size", [(90, 120), (700, 500), (3000, 2000)])
