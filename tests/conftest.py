@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import torch
 from places import TINY_SAM, Figure
 from worlds import make_world
 
+REQUIRE_BROWSER = os.environ.pop("SEARCHDET_REQUIRE_BROWSER", "") == "1"
+"""Whether to fail without a browser. Taken away, for searchdet warns of what it does not know."""
 FIGURES = pytest.StashKey[dict[str, float]]()
 
 
