@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
 
-.PHONY: demo test lint lint-js check docs fuzz clean
+.PHONY: demo test lint lint-js check docs site fuzz clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -45,6 +45,15 @@ fuzz: $(VENV)/installed-dev
 
 docs: $(VENV)/installed
 	$(BIN)/python docs/make_commands.py
+	$(BIN)/python docs/make_architecture.py
+
+$(VENV)/installed-docs: $(VENV)/installed
+	$(PIP) -e ".[docs]"
+	touch $@
+
+# All documents as a searchable site; look at it with: python -m http.server -d site
+site: $(VENV)/installed-docs docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q
 
 clean:
-	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache node_modules
+	rm -rf $(VENV) demo site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache node_modules

@@ -26,7 +26,7 @@ from searchdet.calibration import thresholds_of
 from searchdet.cli import app
 from searchdet.commands.settings import file as settingsfile
 from searchdet.config import ExemplarOptions
-from searchdet.doctor.canary import of_sam
+from searchdet.doctor.canary import of_proposer
 from searchdet.errors import SearchdetError
 from searchdet.evaluation.scorecard import scorecard
 from searchdet.exemplars import Exemplar, find_coco, find_positives, load
@@ -35,6 +35,7 @@ from searchdet.index import file as index
 from searchdet.index import search as searching
 from searchdet.models import verify as weightfiles
 from searchdet.output.folder import Output, read_records
+from searchdet.proposals import weights_of
 from searchdet.proposals.sam.weights import load_sam
 from searchdet.records.record import read_record
 from searchdet.records.thresholds import Limits
@@ -99,7 +100,9 @@ def checkpoints(case: Case, folder: Path) -> None:
 
 def _network(name: str, path: Path) -> None:
     if name == SAM:
-        of_sam(load_sam(path, FP32)[0], FP32)
+        weights = weights_of(SAM)
+        assert weights is not None
+        of_proposer(weights, load_sam(path, FP32)[0], FP32)
     else:
         load_network(ref.small_spec(name), path, FP32, 64).feature_map(picture())
 
@@ -180,7 +183,8 @@ def labelme(case: Case, folder: Path) -> None:
 def coco(case: Case, folder: Path) -> None:
     path = _put(case, folder, "truth.json")
     Image.new("RGB", reports.SIZE[::-1]).save(folder / "1.png")
-    record = json.loads(seeds.records()[0].data) | {"image": "1.png"}
+    classes = ("bolt", "nut")
+    record = reports.record("1.png", classes, reports.run(classes), 0)
     _all(
         lambda: _masks(load(find_coco(path))),
         lambda: json.dumps(scorecard(read_truth(path), [record]).to_json()),

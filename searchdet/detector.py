@@ -247,7 +247,7 @@ def effective(settings: Settings, proposer: Proposer) -> tuple[Settings, tuple[s
 def choose_proposals(options: ProposalOptions) -> tuple[ProposalOptions, bool]:
     """``proposals.choose``, and whether ``regions`` stands in for SAM, which is said in a WARNING."""
     chosen = proposals.choose(options)
-    fallback = options.name == "auto" and chosen.name == "regions"
+    fallback = options.name == "auto" and proposals.weights_of(chosen.name) is None
     if fallback:
         log.warning(
             "No SAM checkpoint was given or found: proposals come from `regions`, the embedded "

@@ -13,14 +13,14 @@ from runs import models, run_info
 from scipy import ndimage
 
 from searchdet.config import ScoringOptions
-from searchdet.exports import Options, Summary, write
+from searchdet.exports import FORMATS, Options, Summary, write
 from searchdet.masks import rle
 from searchdet.output.folder import read_records
 from searchdet.records.candidate import Candidate
 from searchdet.records.record import ImageRecord
 
 Labelled = tuple[str, np.ndarray, float]
-ALL = ("coco", "yolo", "labelme", "labelstudio", "voc", "csv")
+ALL = tuple(FORMATS)
 
 
 def candidate(number: int, label: str, mask: np.ndarray, score: float, reason: str) -> Candidate:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import reports
 from annotated import annotation
 
 from searchdet.annotations.coco import Truth
+from searchdet.records import ImageRecord
 
 
 def ref_truth(segmentation: Any) -> Truth:
@@ -21,6 +21,6 @@ def ref_truth(segmentation: Any) -> Truth:
     )
 
 
-def judged(name: str) -> dict[str, Any]:
+def judged(name: str) -> ImageRecord:
     classes = ("bolt",)
-    return json.loads(reports.record(name, classes, reports.run(classes), 1).to_bytes())
+    return reports.record(name, classes, reports.run(classes), 1)

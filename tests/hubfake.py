@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -37,10 +38,12 @@ class Transfer:
 
 def offer(content: bytes, put: Setter = setattr) -> None:
     """Make the smallest SAM a file with this content."""
-    from searchdet.proposals.sam import weights
+    from searchdet.proposals.sam import plan, weights
 
     digest = hashlib.sha256(content).hexdigest()
-    put(weights, "PUBLISHED", (Published(NAME, digest), *weights.PUBLISHED[1:]))
+    published = (Published(NAME, digest), *weights.PUBLISHED[1:])
+    put(weights, "PUBLISHED", published)
+    put(plan, "PLAN", replace(plan.PLAN, weights=replace(plan.PLAN.weights, published=published)))
     old = hub.FILES[NAME]
     changed = hub.HubFile(old.repo, old.path, old.revision, len(content))
     put(hub, "FILES", {**hub.FILES, NAME: changed})

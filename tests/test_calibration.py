@@ -143,11 +143,13 @@ def test_calibration_describes_no_bank_for_each_negative(monkeypatch: pytest.Mon
 
 def test_the_threshold_lies_between_the_exemplars_and_the_backbone_s_own() -> None:
     known = folders(0.1)
-    for item in thresholds(known, options(), 0.5):
+    found = thresholds(known, options(), 0.5)
+    assert [item.label for item in found] == list(known.classes)
+    for item in found:
         own = calibration.left_out_scores(known, known.classes.index(item.label), options())
-        found = np.median(own) - calibration.BELOW_MEDIAN - calibration.DEVIATIONS * own.std()
+        middle = np.median(own) - calibration.BELOW_MEDIAN - calibration.DEVIATIONS * own.std()
         weight = len(own) / (len(own) + calibration.PRIOR_COUNT)
-        assert item.score == pytest.approx(weight * found + (1 - weight) * 0.5, abs=2e-6)
+        assert item.min_score == pytest.approx(weight * middle + (1 - weight) * 0.5, abs=2e-6)
         assert item.source == "auto"
         assert item.separates is True
         assert item.recall is not None
@@ -158,10 +160,10 @@ def test_the_threshold_lies_between_the_exemplars_and_the_backbone_s_own() -> No
 def test_few_exemplars_given_scores_and_the_default_keep_their_word() -> None:
     few = bank(4, 2)
     assert [item.source for item in thresholds(few, options(), 0.5)] == ["default"] * 2
-    assert {item.score for item in thresholds(few, options(), 0.5)} == {0.5}
+    assert {item.min_score for item in thresholds(few, options(), 0.5)} == {0.5}
     known = folders(0.1)
     given = thresholds(known, options(min_score=0.123), 0.5)
-    assert {(item.source, item.score) for item in given} == {("given", 0.123)}
+    assert {(item.source, item.min_score) for item in given} == {("given", 0.123)}
     assert {item.source for item in thresholds(known, options(threshold="default"), 0.5)} == {"default"}
 
 

@@ -114,28 +114,30 @@ def test_a_record_explains_each_decision_from_its_numbers_alone(how: str) -> Non
         if item["reason"] == "invalid":
             assert item["score"] is None
             continue
-        raw = item["pos"] - options["negative_weight"] * max(item["neg"], 0)
-        if item["shape"] is not None:
-            raw -= options["shape_weight"] * (1 - item["shape"])
-        if item["context"] is not None:
-            raw -= options["context_weight"] * max(item["context"], 0)
-        assert abs(item["raw"] - raw) < 5e-6
-        assert abs(item["margin"] - (item["pos"] - item["neg"])) < 5e-6
-        assert abs(item["score"] - (raw * item["kept"] if raw > 0 else raw)) < 5e-6
-        least = record["thresholds"][item["label"]]["score"]
-        if item["raw"] < least:
+        raw = item["positive_similarity"] - options["negative_weight"] * max(
+            item["negative_similarity"], 0
+        )
+        if item["shape_similarity"] is not None:
+            raw -= options["shape_weight"] * (1 - item["shape_similarity"])
+        if item["context_similarity"] is not None:
+            raw -= options["context_weight"] * max(item["context_similarity"], 0)
+        assert abs(item["score_before_suppression"] - raw) < 5e-6
+        assert abs(item["margin"] - (item["positive_similarity"] - item["negative_similarity"])) < 5e-6
+        assert abs(item["score"] - (raw * item["suppression_factor"] if raw > 0 else raw)) < 5e-6
+        least = record["thresholds"][item["label"]]["min_score"]
+        if item["score_before_suppression"] < least:
             reason = "score"
         elif item["margin"] < options["min_margin"]:
             reason = "margin"
-        elif item["class_gap"] < options["class_margin"]:
+        elif item["class_margin"] < options["class_margin"]:
             reason = "class_margin"
-        elif item["kept"] == 0 or item["score"] < least:
+        elif item["suppression_factor"] == 0 or item["score"] < least:
             reason = "suppressed"
         else:
             reason = "accepted"
         assert item["reason"] == reason
         by = item["evidence"]["suppressed_by"]
-        assert (by is not None) == (item["kept"] < 1)
+        assert (by is not None) == (item["suppression_factor"] < 1)
         if by is not None:
             assert every[by]["label"] == item["label"]
         if item["accepted"]:
@@ -190,9 +192,9 @@ def test_collapse_is_recorded() -> None:
     one = detector()
     image = np.full((64, 128, 3), (200, 40, 40), np.uint8)
     record = one.detect(image, "flat")
-    assert record.facts["embedding_collapse"] is True
-    assert record.facts["embedding_spread"]["cosine_p05"] > 0.985
-    assert detector().detect(scene()[0]).facts["embedding_collapse"] is False
+    assert record.spread.collapse is True
+    assert record.spread.cosine_p05 > 0.985
+    assert detector().detect(scene()[0]).spread.collapse is False
 
 
 def test_the_bank_and_the_regions_share_one_space() -> None:
@@ -204,7 +206,7 @@ def test_the_bank_and_the_regions_share_one_space() -> None:
 
 
 def coco_of(folder: Path, records: list[ImageRecord]) -> dict[str, object]:
-    write(folder, [json.loads(record.to_line()) for record in records], Options(("coco",)))
+    write(folder, records, Options(("coco",)))
     return json.loads((folder / "coco.json").read_text())
 
 
@@ -286,7 +288,7 @@ def test_from_folders_is_the_documented_way(tmp_path: Path) -> None:
     one = Detector.from_folders(tmp_path / "pos", tmp_path / "neg", proposals="regions", min_score=0.4)
     record = one.detect(scene()[0])
     assert {item.label for item in record.detections} == {"red"}
-    assert record.facts["proposals"]["fallback"] is False
+    assert record.run.models.proposer.fallback is False
 
 
 def test_devices_and_precisions_are_resolved_or_refused() -> None:

@@ -13,6 +13,7 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -25,7 +26,6 @@ from searchdet.cli import app
 from searchdet.commands.settings.file import RESERVED, Settings, load
 from searchdet.detector import Detector
 
-ROOT = ROOT
 GUIDES = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [
     ROOT / "README.md",
@@ -42,6 +42,8 @@ def name_of(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
 
+WRONG = (AssertionError, pytest.fail.Exception, *typer.BadParameter.__bases__)
+"""What ``check`` raises; the last is Click's UsageError."""
 pages = pytest.mark.parametrize("page", PAGES, ids=name_of)
 
 
@@ -111,13 +113,23 @@ def test_pages_name_no_folder_of_a_machine(page: Path) -> None:
     assert not re.search(r"/(work|tmp|root)/", page.read_text(encoding="utf-8"))
 
 
-def test_the_command_reference_is_what_the_commands_say() -> None:
-    spec = importlib.util.spec_from_file_location("make_commands", ROOT / "docs" / "make_commands.py")
+def script(name: str) -> ModuleType:
+    """A script of docs/ as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def test_the_command_reference_is_what_the_commands_say() -> None:
+    module = script("make_commands")
     assert module.TARGET.read_text(encoding="utf-8") == module.page(), "run `make docs`"
+
+
+def test_the_first_page_is_read_to_its_end() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 130
 
 
 def leaf(words: list[str]) -> tuple[Any, tuple[str, ...], list[str]]:
@@ -195,9 +207,9 @@ def test_blocks_of_commands_are_found() -> None:
         ["bank"],
         ["search", "x", "y"],
     ):
-        with pytest.raises(BaseException):  # noqa: B017, PT011
+        with pytest.raises(WRONG):
             check(wrong)
-    with pytest.raises(BaseException):  # noqa: B017, PT011
+    with pytest.raises(WRONG):
         check(["eval", "truth.json", "out", "--images", "x", "--posittive", "y"])
 
 
@@ -212,7 +224,10 @@ def parameters() -> Iterator[Any]:
 @pages
 def test_commands_options_and_variables_in_sentences_exist(page: Path) -> None:
     flags = {flag for param in parameters() for flag in (*param.opts, *param.secondary_opts)}
-    known = {str(param.envvar) for param in parameters() if param.envvar} | set(RESERVED)
+    known = {str(param.envvar) for param in parameters() if param.envvar} | {
+        *RESERVED,
+        "SEARCHDET_REQUIRE_BROWSER",
+    }
     for span in spans(page):
         script = re.match(r"python (\S+\.py)\b", span)
         own = set(re.findall(r'"(--[a-z-]+)"', (ROOT / script[1]).read_text())) if script else flags
@@ -225,6 +240,21 @@ def test_commands_options_and_variables_in_sentences_exist(page: Path) -> None:
             leaf([word for word in words if word.isalpha() and word.islower()])
     for variable in re.findall(r"\bSEARCHDET_[A-Z][A-Z_]*", page.read_text(encoding="utf-8")):
         assert variable in known, variable
+
+
+def test_what_the_tests_of_pages_look_at_is_there() -> None:
+    """Else those about words in sentences, settings, JSON and Python would pass for nothing."""
+    words = [span for page in PAGES for span in spans(page)]
+    assert sum("--" in span for span in words) > 100
+    assert sum(span.startswith("searchdet ") for span in words) > 20
+    assert len(re.findall(r"SEARCHDET_[A-Z]", "".join(page.read_text("utf-8") for page in PAGES))) > 50
+    for language in ("toml", "json", "python"):
+        assert any(fences(page, language) for page in PAGES), language
+    code = "".join(block.code for page in PAGES for block in fences(page, "python"))
+    assert code.count("Detector.from_folders(") > 1
+    assert sum(block.run for page in GUIDES for block in fences(page, "python")) > 3
+    named = [span for span in spans(ROOT / "CONTRIBUTING.md") if span.startswith("searchdet/")]
+    assert len(named) > 15
 
 
 @pages

@@ -52,6 +52,23 @@ MOST_ROOMS, MOST_ARROWS = 33, 260
 PRINTING = ("cli", "commands")
 
 
+FOR_HELP = {
+    "annotated_doc",
+    "click",
+    "colorama",
+    "markdown_it",
+    "mdurl",
+    "pygments",
+    "rich",
+    "shellingham",
+    "typer",
+    "typing_extensions",
+}
+"""Typer, Rich, and what these need."""
+LIGHT = {"cli", "commands", "config", "errors", "exports", "proposals", "records", "storage", "version"}
+"""Rooms with names and defaults that the help is made of."""
+
+
 def name_of(path: Path) -> str:
     return path.relative_to(PACKAGE).as_posix()
 
@@ -101,13 +118,31 @@ def test_help_and_version_import_neither_torch_nor_numpy(words: list[str]) -> No
     assert done.returncode == 0, done.stderr
 
 
+def loaded_by_help() -> set[str]:
+    """All modules that `--help` imports."""
+    script = (
+        "import sys\nbefore = set(sys.modules)\nfrom searchdet.cli import app\n"
+        "try:\n    app(['--help'])\nexcept SystemExit as end:\n    assert not end.code\n"
+        "print('loaded', *sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    (line,) = (text for text in done.stdout.splitlines() if text.startswith("loaded "))
+    return set(line.split()[1:])
+
+
 def test_help_starts_quickly(figure: Figure) -> None:
+    """By what it does not do: no other package is loaded than those that print the help."""
+    loaded = loaded_by_help()
+    others = {name.split(".")[0] for name in loaded} - sys.stdlib_module_names
+    assert {"searchdet", "typer", "rich"} <= others <= {"searchdet", *FOR_HELP}
+    assert {name.split(".")[1] for name in loaded if name.startswith("searchdet.")} <= LIGHT
     spent = []
     for _ in range(3):
         started = time.perf_counter()
         subprocess.run([sys.executable, "-m", "searchdet", "--help"], capture_output=True, check=True)
         spent.append(time.perf_counter() - started)
     figure("searchdet --help, best of three, seconds", min(spent))
+    figure("searchdet --help, modules", len(loaded))
 
 
 def test_the_public_names_are_sorted_and_there() -> None:

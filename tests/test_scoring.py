@@ -13,6 +13,7 @@ from searchdet.config import POSITIVE_AGGREGATIONS, ScoringOptions, SuppressionO
 from searchdet.embeddings import Descriptors, MaskEmbeddings, l2_normalize
 from searchdet.errors import UsageError
 from searchdet.masks import shape as outline
+from searchdet.records import ClassLimits
 from searchdet.scoring import Scores, centred, decide, final, score_regions
 
 
@@ -76,8 +77,7 @@ def test_no_negatives_and_one_class_leave_their_rules_out() -> None:
     assert np.isnan(got.margin).all()
     assert np.isnan(got.gap).all()
     assert got.nearest_negative.tolist() == [-1] * 4
-    strict = options(class_margin=0.9, min_margin=0.9)
-    assert decide(got, np.asarray([-2.0]), np.asarray([strict.min_margin]), strict) == ["accepted"] * 4
+    assert decide(got, [ClassLimits(-2.0, 0.9, 0.9)]) == ["accepted"] * 4
 
 
 def test_invalid_rows_stay_in_place_and_are_never_accepted() -> None:
@@ -87,22 +87,20 @@ def test_invalid_rows_stay_in_place_and_are_never_accepted() -> None:
     got = score_regions(regions_of(vectors, valid), bank(), options())
     assert got.label[1] == -1
     assert np.isnan(got.score[1])
-    assert decide(got, np.full(2, -2.0), np.full(2, -2.0), options(min_margin=-2))[1] == "invalid"
+    assert decide(got, [ClassLimits(-2.0, -2.0)] * 2)[1] == "invalid"
 
 
 def test_each_rule_names_itself_and_each_class_has_its_threshold() -> None:
     eye = np.eye(3, dtype=np.float32)
     known = Bank(("a", "b"), rows(eye[:2], "p"), np.array([0, 1]), rows(eye[2:], "n"))
     vectors = l2_normalize(np.array([[1, 0, 0], [0.2, 0, 1], [0.7, 0, 0.69], [1, 0.98, 0]], np.float32))
-    rule = options(min_margin=0.05, class_margin=0.1)
-    got = score_regions(regions_of(vectors), known, rule)
-    assert decide(got, np.full(2, 0.45), np.full(2, rule.min_margin), rule) == [
-        "accepted",
-        "score",
-        "margin",
-        "class_margin",
-    ]
-    assert decide(got, np.asarray([1.1, 0.0]), np.full(2, rule.min_margin), rule) == ["score"] * 4
+    got = score_regions(regions_of(vectors), known, options())
+    limits = [ClassLimits(0.45, 0.05, 0.1)] * 2
+    assert decide(got, limits) == ["accepted", "score", "margin", "class_margin"]
+    taken = decide(got, limits, np.asarray([0.0, 1.0, 1.0, 1.0]))
+    assert taken == ["suppressed", "score", "margin", "class_margin"]
+    first = [ClassLimits(1.1, 0.05, 0.1), ClassLimits(0.0, 0.05, 0.1)]
+    assert decide(got, first) == ["score"] * 4
 
 
 def some_outlines(count: int, rng: np.random.Generator) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from ..exports import FORMATS
 from ..records import Limits, pairs
 from . import options as opt
 from .console import guarded, progress, say
@@ -26,9 +27,7 @@ def _option(*flags: str, text: str, panel: str) -> Any:
 
 def export(
     records: Annotated[Path, typer.Argument(metavar="OUT", help="Output folder of `detect`.")],
-    to: Annotated[
-        str, typer.Option("--to", help="coco, yolo, labelme, labelstudio, voc, csv; with commas.")
-    ] = "coco",
+    to: Annotated[str, typer.Option("--to", help=f"{', '.join(FORMATS)}; with commas.")] = "coco",
     output: Annotated[
         Optional[Path], typer.Option("--output", "-o", help="Where to write; OUT itself.")
     ] = None,

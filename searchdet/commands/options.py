@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from .. import config
+from .. import config, proposals
+from ..exports import FORMATS
 from ..records import pairs
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ FeatShortSide = Annotated[
 Pooling = Annotated[str, option("--pooling", text="mean, or topk: most typical cells.", panel=_M)]
 ProposalsName = Annotated[
     str,
-    option("--proposals", text="auto (sam if its weights are there), sam, regions.", panel=_P),
+    option("--proposals", text=proposals.help_text(), panel=_P),
 ]
 PointsPerSide = Annotated[int, option("--points-per-side", text="SAM's grid of points.", panel=_P)]
 Prompting = Annotated[
@@ -191,7 +192,7 @@ Format = Annotated[
     str,
     option(
         "--format",
-        text="Dataset files: coco, yolo, labelme, labelstudio, voc, csv (with commas), or none.",
+        text=f"Dataset files: {', '.join(FORMATS)} (with commas), or none.",
         panel=_O,
     ),
 ]

@@ -8,20 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..embeddings import MapSource, embed_masks, l2_normalize
+from ..proposals.types import OwnWeights
 from ..storage import kinds
 from ..storage.cache import Store, key_of
 from ..storage.tensors import Arrays
 from ..storage.values import Fields, JsonObject
 from ..weights import Compute
-
-if TYPE_CHECKING:
-    from segment_anything.modeling import Sam
 
 FORM = 1
 SIDE = 224
@@ -71,14 +69,14 @@ def of_backbone(backbone: MapSource, compute: Compute) -> Canary:
     return _canary(embed_masks(backbone, picture(), whole).vectors[0], compute)
 
 
-def of_sam(sam: Sam, compute: Compute) -> Canary:
-    """The canary of a loaded SAM: its image embedding, averaged over the picture."""
+def of_proposer(weights: OwnWeights, network: Any, compute: Compute) -> Canary:
+    """The canary of a proposer's loaded network: its features, averaged over the picture."""
     import torch
 
-    pixels = picture(sam.image_encoder.img_size).transpose(2, 0, 1)
+    pixels = picture(weights.side(network)).transpose(2, 0, 1)
     with torch.inference_mode(), compute.autocast():
         batch = torch.from_numpy(np.ascontiguousarray(pixels))[None].to(compute.device)
-        features = sam.image_encoder(sam.preprocess(batch.float())).float().cpu()
+        features = weights.embed(network, batch.float()).float().cpu()
     return _canary(l2_normalize(features.mean((2, 3)).numpy())[0], compute)
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 from ..backbones.filterbank import FilterbankBackbone
 from ..errors import EmbeddingError, OutputError
-from ..models import SAM, Judged, Verdict, judge, look, published, weight_files
+from ..models import Judged, Verdict, judge, look, published, weight_files
+from ..proposals import PROPOSERS, weights_of
 from ..storage import files, kinds
 from ..storage.cachefolder import usage
 from ..version import versions
@@ -20,11 +20,6 @@ from ..weights import Compute, models_folder, resolve
 from . import canary, environment
 from .canary import Canary, Memory
 from .finding import OK, PROBLEM, WARNING, Finding
-
-if TYPE_CHECKING:
-    from segment_anything.modeling import Sam
-
-    from ..backbones.network import NetworkBackbone
 
 LEAST_FREE = 2 * 10**9
 """Below this, a cache or a download soon fills the disk."""
@@ -123,7 +118,7 @@ def weights(verdict: Verdict) -> Finding:
     if verdict.identity == "doubtful":
         return Finding(f"weights {name}", WARNING, fact, again)
     if name not in published() and verdict.loads:
-        option = "--sam-checkpoint" if verdict.model == SAM else f"--backbone {verdict.model}"
+        option = "--sam-checkpoint" if verdict.model in PROPOSERS else f"--backbone {verdict.model}"
         fact += f"; for {option}"
     return Finding(f"weights {name}", OK, fact)
 
@@ -155,6 +150,7 @@ def computes(judged: Judged, compute: Compute, memory: Memory) -> Finding:
 
 
 def _canary(judged: Judged, compute: Compute) -> Canary:
-    if judged.verdict.model == SAM:
-        return canary.of_sam(cast("Sam", judged.network), compute)
-    return canary.of_backbone(cast("NetworkBackbone", judged.network), compute)
+    weights = weights_of(judged.verdict.model)
+    if weights is not None:
+        return canary.of_proposer(weights, judged.network, compute)
+    return canary.of_backbone(judged.network, compute)

@@ -6,7 +6,7 @@ All formats are written in one pass over the records, which are held one at a ti
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -37,7 +37,7 @@ __all__ = [
     "write",
 ]
 
-FORMATS: Mapping[str, Callable[[Job], Writer]] = {
+FORMATS: dict[str, type[Writer]] = {
     "coco": Coco,
     "yolo": Yolo,
     "labelme": LabelMe,
@@ -81,21 +81,22 @@ def formats(text: str) -> tuple[str, ...]:
 def check_names(chosen: Iterable[str], names: Iterable[str]) -> None:
     """Raise UsageError where one of the formats cannot hold two of the images."""
     taken: dict[str, str] = {}
-    if set(chosen) & {"yolo", "labelme", "voc"}:
+    if any(FORMATS[name].mirrors for name in chosen):
         for name in names:
             claim(taken, PurePosixPath(name).with_suffix("").as_posix(), name)
 
 
 def check(options: Options) -> None:
     """Raise UsageError for options that make no sense together."""
-    needs = {
-        "--images": (options.images is not None, ("yolo", "labelme")),
-        "--polygons": (options.polygons, ("coco",)),
-        "--yolo-parts": (options.yolo_parts, ("yolo",)),
-        "--image-root": (options.image_root != LOCAL_FILES, ("labelstudio",)),
+    given = {
+        "--images": options.images is not None,
+        "--polygons": options.polygons,
+        "--yolo-parts": options.yolo_parts,
+        "--image-root": options.image_root != LOCAL_FILES,
     }
-    for flag, (given, names) in needs.items():
-        if given and not set(names) & set(options.formats):
+    for flag in (flag for flag, is_given in given.items() if is_given):
+        names = [name for name, writer in FORMATS.items() if flag in writer.uses]
+        if not set(names) & set(options.formats):
             raise UsageError(f"{flag} has an effect on {' and '.join(names)} only.", "Leave it out.")
     if not re.fullmatch(r"[A-Za-z0-9_-]+", options.split) or options.split == "images":
         raise UsageError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from json.encoder import encode_basestring_ascii
-from typing import Any
+from typing import Any, ClassVar
 
 from ..storage.files import Stream
 from .job import Job
@@ -19,6 +19,9 @@ class Coco:
     Boxes are x, y, width, height; segmentation is compressed RLE with text counts, or polygons; iscrowd
     is 0, as evaluators leave crowds out; ids start at 1.
     """
+
+    uses: ClassVar[tuple[str, ...]] = ("--polygons",)
+    mirrors: ClassVar[bool] = False
 
     def __init__(self, job: Job) -> None:
         self._job = job

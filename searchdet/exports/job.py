@@ -7,7 +7,7 @@ import logging
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from ..errors import UsageError
 from ..records import Limits
@@ -50,7 +50,16 @@ class Job:
 
 
 class Writer(Protocol):
-    """One format. Images come one by one; afterwards ``finish`` is called once."""
+    """One format. Images come one by one; afterwards ``finish`` is called once.
+
+    uses: the flags of ``export`` that act on this format and not on all. mirrors: whether it has one
+    file an image, named after it without its suffix.
+    """
+
+    uses: ClassVar[tuple[str, ...]]
+    mirrors: ClassVar[bool]
+
+    def __init__(self, job: Job) -> None: ...
 
     def add(self, image: Labelled) -> None: ...
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from pathlib import PurePosixPath
+from typing import ClassVar
 
 from ..storage import files
 from ..storage.values import JsonObject
@@ -19,6 +20,9 @@ VERSION = "6.3.1"
 class LabelMe:
     """``labelme/<image>.json``: polygons, and a bitmap for a mask with holes, which polygons cannot
     show. The parts of a mask share a group_id. Scores are in a key of their own, which editors keep."""
+
+    uses: ClassVar[tuple[str, ...]] = ("--images",)
+    mirrors: ClassVar[bool] = True
 
     def __init__(self, job: Job) -> None:
         self._job = job

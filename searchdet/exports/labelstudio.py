@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from typing import ClassVar
 from urllib.parse import quote
 
 from ..storage.values import JsonObject, JsonValue
@@ -24,6 +25,9 @@ class LabelStudio:
     holds a polygon for each. Coordinates are percent of the image. A prediction's own score is its best
     one, cut to 0..1 as Label Studio refuses others; each region keeps its score.
     """
+
+    uses: ClassVar[tuple[str, ...]] = ("--image-root",)
+    mirrors: ClassVar[bool] = False
 
     def __init__(self, job: Job) -> None:
         self._job = job

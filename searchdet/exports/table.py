@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from typing import ClassVar
 
 from .job import Job
 from .labelled import Labelled
@@ -15,6 +16,9 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
 class Table:
     """``detections.csv``: text is quoted, numbers are not, rows end with a line feed. Boxes are x, y,
     width, height in pixels; image_max_score repeats the best score of the image."""
+
+    uses: ClassVar[tuple[str, ...]] = ()
+    mirrors: ClassVar[bool] = False
 
     def __init__(self, job: Job) -> None:
         self._write = csv.writer(

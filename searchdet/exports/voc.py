@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import PurePosixPath
+from typing import ClassVar
 
 from ..errors import UsageError
 from ..storage import files
@@ -20,6 +21,9 @@ class Voc:
     Boxes count pixels from 1 and include the last one, as VOC does. Scores are in an element of their
     own, which readers of VOC pass over.
     """
+
+    uses: ClassVar[tuple[str, ...]] = ()
+    mirrors: ClassVar[bool] = True
 
     def __init__(self, job: Job) -> None:
         self._mirror = Mirror(job, f"{FOLDER}/Annotations", ".xml")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 from pathlib import PurePosixPath
+from typing import ClassVar
 
 from ..errors import UsageError
 from ..storage import files
@@ -25,6 +26,9 @@ class Yolo:
     detections have an empty file: they are background. Scores, which a label file cannot hold, are in
     the CSV file by image and line.
     """
+
+    uses: ClassVar[tuple[str, ...]] = ("--images", "--yolo-parts")
+    mirrors: ClassVar[bool] = True
 
     def __init__(self, job: Job) -> None:
         self._job = job

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from .catalogue import SAM, entries, published
+from .catalogue import entries, published
 from .verify import Judged, Verdict, judge, look, weight_files
 
 __all__ = [
-    "SAM",
     "Judged",
     "Verdict",
     "entries",

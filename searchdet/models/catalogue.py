@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ..backbones import EMBEDDED, SPECS
-from ..proposals.sam import weights as sam
+from ..proposals import PROPOSERS, weights_of
 from ..weights import Published, hub, models_folder
-
-SAM = "sam"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,25 +33,30 @@ class Entry:
 def published() -> dict[str, tuple[str, Published]]:
     """(model, identity) of every published file by its name."""
     known = {item.filename: (spec.name, item) for spec in SPECS.values() for item in spec.published}
-    return known | {item.filename: (SAM, item) for item in sam.PUBLISHED}
+    for name in PROPOSERS:
+        weights = weights_of(name)
+        known |= {item.filename: (name, item) for item in (weights.published if weights else ())}
+    return known
 
 
 def entries(folder: Path | None = None) -> list[Entry]:
     """All backbones and proposers, the embedded ones first; files are looked for in ``folder``."""
     folder = folder or models_folder()
-    rows = [
-        Entry(EMBEDDED, "backbone", "", "", "Apache-2.0", True),
-        Entry("regions", "proposals", "", "", "Apache-2.0", True),
-    ]
+    rows = [Entry(EMBEDDED, "backbone", "", "", "Apache-2.0", True)]
+    for name, spec in PROPOSERS.items():
+        plan = spec.plan()
+        if plan.weights is None:
+            rows.append(Entry(name, "proposals", "", "", plan.licence, True))
     for filename, (model, _) in published().items():
-        kind = "proposals" if model == SAM else "backbone"
-        source = sam.SOURCE if model == SAM else SPECS[model].source
-        licence = "Apache-2.0" if model == SAM else SPECS[model].licence
+        weights = weights_of(model)
+        kind = "backbone" if weights is None else "proposals"
+        known = SPECS[model] if weights is None else weights
+        source, licence = known.source, known.licence
         file, here = hub.FILES.get(filename), (folder / filename).is_file()
         if file is None:
             rows.append(Entry(model, kind, filename, source, licence, here))
             continue
-        if model != SAM:  # whose files are its authors' own
+        if weights is None:  # files of proposers are their authors' own
             source = file.page
         rows.append(Entry(model, kind, filename, source, licence, here, file.repo, file.size))
     return rows

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..backbones import SPECS
 from ..backbones.identify import identify
 from ..errors import CheckpointError
+from ..proposals import PROPOSERS, weights_of
 from ..storage.hashes import FileHashes, fresh_sha256
 from ..weights import Compute, StateDict, read_state_dict
-from .catalogue import SAM, published
-
-if TYPE_CHECKING:
-    from segment_anything.modeling import Sam
-
-    from ..backbones.network import NetworkBackbone
+from .catalogue import published
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 SHORT_SIDE = 224
@@ -27,10 +23,10 @@ SHORT_SIDE = 224
 class Verdict:
     """What is known about one file.
 
-    model: the backbone that takes it, ``sam``, or "". identity: ``official`` (the published content),
-    ``other`` (an official name, another content), ``doubtful`` (the same, where the published digits
-    are not confirmed to be the hash) or ``unknown`` (nothing is published under that name). problem:
-    why it does not load; "" where it does, or where nobody tried.
+    model: the backbone or proposer that takes it, or "". identity: ``official`` (the published
+    content), ``other`` (an official name, another content), ``doubtful`` (the same, where the published
+    digits are not confirmed to be the hash) or ``unknown`` (nothing is published under that name).
+    problem: why it does not load; "" where it does, or where nobody tried.
     """
 
     file: str
@@ -56,7 +52,7 @@ class Judged:
     """A verdict, and the model itself where it was loaded."""
 
     verdict: Verdict
-    network: NetworkBackbone | Sam | None = None
+    network: Any = None
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -117,21 +113,20 @@ def _recognised(path: Path, state: StateDict) -> tuple[str, str]:
     """(model, description) of a file; the name decides the model, the tensors the description."""
     shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
     named = published().get(path.name, ("",))[0]
-    if "image_encoder.patch_embed.proj.weight" in shapes:
-        return named or SAM, "a SAM model"
+    for name in PROPOSERS:
+        weights = weights_of(name)
+        if weights is not None and weights.recognises(shapes.keys()):
+            return named or name, weights.what
     found = identify(shapes)
     if found is None:
         return named, f"not recognised, {len(shapes)} tensors"
     return named or found.backbone, found.description
 
 
-def _load(
-    path: Path, model: str, compute: Compute, digest: str, state: StateDict
-) -> NetworkBackbone | Sam:
-    if model == SAM:
-        from ..proposals.sam.weights import fill_sam
-
-        return fill_sam(path, compute, state)
+def _load(path: Path, model: str, compute: Compute, digest: str, state: StateDict) -> Any:
+    weights = weights_of(model)
+    if weights is not None:
+        return weights.fill(path, compute, state)
     from ..backbones.network import fill_network
 
     return fill_network(SPECS[model], path, compute, SHORT_SIDE, (digest, None), state)

@@ -1,18 +1,73 @@
-"""Proposers: image -> class-agnostic masks. A new one is one file and one entry in ``NAMES``."""
+"""Proposers: image -> class-agnostic masks. A new one is one file and one line in ``PROPOSERS``."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..config import ProposalOptions
 from ..errors import CheckpointError, UsageError
-from ..weights import LoadedBefore, find_published, models_folder
-from .sam import weights
-from .types import Proposals, Proposer
 
-NAMES = ("sam", "regions")
+if TYPE_CHECKING:
+    from ..weights.loaded import LoadedBefore
+    from .types import OwnWeights, Plan, Proposals, Proposer
+
+__all__ = [
+    "PROPOSERS",
+    "Proposals",
+    "Proposer",
+    "ProposerSpec",
+    "choose",
+    "help_text",
+    "load",
+    "load_proposer",
+    "weights_of",
+]
+AUTO = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class ProposerSpec:
+    """A proposer by its name. home: the module that holds its ``PLAN``, imported when it is needed, so
+    that the help of the command line costs nothing. words: what the help says of it."""
+
+    name: str
+    home: str
+    words: str
+
+    def plan(self) -> Plan:
+        """How it is made. Raises TypeError for a module without a plan."""
+        from .types import Plan
+
+        plan = getattr(import_module(self.home, __name__), "PLAN", None)
+        if not isinstance(plan, Plan):
+            raise TypeError(f"{self.home}: PLAN is {type(plan).__name__}, not a Plan")
+        return plan
+
+
+def _register(*specs: ProposerSpec) -> dict[str, ProposerSpec]:
+    return {spec.name: spec for spec in specs}
+
+
+PROPOSERS = _register(
+    ProposerSpec("sam", ".sam.plan", "segment-anything"),
+    ProposerSpec("regions", ".regions", "needs no weights"),
+)
+"""``auto`` is the first whose weight file is given or found, else the first that needs none."""
+
+
+def help_text() -> str:
+    """What ``--proposals`` takes."""
+    known = ", ".join(f"{spec.name} ({spec.words})" for spec in PROPOSERS.values())
+    return f"{AUTO} (the first whose weights are there), {known}."
+
+
+def weights_of(name: str) -> OwnWeights | None:
+    """The weights of the proposer of that name; None where it needs none, or where there is no such
+    proposer."""
+    return PROPOSERS[name].plan().weights if name in PROPOSERS else None
 
 
 def load_proposer(
@@ -22,7 +77,7 @@ def load_proposer(
     precision: str = "auto",
     **options: Any,
 ) -> Proposer:
-    """Load a proposer by name (``auto``, ``sam`` or ``regions``).
+    """Load a proposer by name (``auto`` or one of ``PROPOSERS``).
 
     options: fields of ProposalOptions (points_per_side, pred_iou_thresh, ...). Raises UsageError for
     an unknown name or option, CheckpointError for missing or refused weights.
@@ -38,31 +93,35 @@ def choose(options: ProposalOptions) -> ProposalOptions:
     """Resolve ``auto`` and find the weight file, without loading anything.
 
     auto: sam where a checkpoint is given or an official one lies in the models folder, else regions.
+    Raises UsageError for an unknown name, CheckpointError where weights are needed and not there.
     """
-    if options.name not in ("auto", *NAMES):
-        raise UsageError(f"--proposals {options.name!r} is unknown; choose auto, {', '.join(NAMES)}.")
-    found = Path(options.checkpoint) if options.checkpoint else None
-    if found is None and options.name in ("auto", "sam"):
-        found = find_published(weights.PUBLISHED)
-    if options.name not in ("auto", "sam"):
+    if options.name != AUTO:
+        if options.name not in PROPOSERS:
+            known = ", ".join(PROPOSERS)
+            raise UsageError(f"--proposals {options.name!r} is unknown; choose {AUTO}, {known}.")
+        return _with_weights(options)
+    every = {name: weights_of(name) for name in PROPOSERS}
+    for name, weights in every.items():
+        if weights is not None and (options.checkpoint or weights.find()):
+            return _with_weights(replace(options, name=name))
+    return replace(options, name=next(name for name, weights in every.items() if weights is None))
+
+
+def _with_weights(options: ProposalOptions) -> ProposalOptions:
+    """Options of a named proposer with its weight file, if it needs one."""
+    weights = weights_of(options.name)
+    if weights is None:
         if options.checkpoint:
             raise UsageError(
                 f"--proposals {options.name} takes no --sam-checkpoint; drop one of the two."
             )
         return options
-    if found is not None:
-        if not found.is_file():
-            raise CheckpointError(
-                f"{found}: no such weight file.", f"It is published at {weights.SOURCE}."
-            )
-        return replace(options, name="sam", checkpoint=str(found))
-    if options.name == "sam":
-        raise CheckpointError(
-            "--proposals sam needs weights.",
-            f"Pass --sam-checkpoint FILE, or put {weights.PUBLISHED[0].filename} "
-            f"(from {weights.SOURCE}) in {models_folder()}/.",
-        )
-    return replace(options, name="regions")
+    found = Path(options.checkpoint) if options.checkpoint else weights.find()
+    if found is None:
+        raise CheckpointError(f"--proposals {options.name} needs weights.", weights.remedy())
+    if not found.is_file():
+        raise CheckpointError(f"{found}: no such weight file.", f"It is published at {weights.source}.")
+    return replace(options, checkpoint=str(found))
 
 
 def load(
@@ -71,29 +130,15 @@ def load(
     precision: str = "auto",
     before: LoadedBefore | None = None,
 ) -> Proposer:
-    """Load what ``choose`` resolved. before: a SAM whose file has loaded completely before is loaded
-    when its first masks are asked for."""
-    if options.name == "regions":
-        from .regions import RegionProposer
-
-        if options.prompting == "guided" or options.crop_layers:
-            raise UsageError(
-                "--prompting guided and --crop-layers are SAM's; `regions` asks no points.",
-                "Pass --sam-checkpoint FILE, or leave them out.",
-            )
-        return RegionProposer(options)
-    from ..weights import resolve
-    from .sam import SamProposer
-    from .sam.deferred import load_or_defer
-
-    if options.checkpoint is None:
-        raise CheckpointError("--proposals sam needs weights.", "Pass --sam-checkpoint FILE.")
-    compute = resolve(device, precision)
-    path = Path(options.checkpoint)
-    if before is not None:
-        return load_or_defer(path, options, compute, before)
-    network, info = weights.load_sam(path, compute, options.allow_unverified)
-    return SamProposer(network, info, options, compute)
+    """Load what ``choose`` resolved. before: a network whose file has loaded completely before is
+    loaded when its first masks are asked for."""
+    return PROPOSERS[options.name].plan().make(options, device, precision, before)
 
 
-__all__ = ["NAMES", "Proposals", "Proposer", "choose", "load", "load_proposer"]
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """The types on first use, since they need NumPy."""
+        if name in ("Proposals", "Proposer"):
+            return getattr(import_module(".types", __name__), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,15 +17,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ..config import ProposalOptions
+from ..errors import UsageError
 from ..masks import rle
 from ..masks.rle import Rle
 from ..records import WeightsInfo
-from ..weights import Compute
+from ..weights import Compute, LoadedBefore
 from . import hierarchy
 from .filters import READS as FILTERS
 from .filters import finish, smooth
 from .frame import Frame, crop, make_stretch, render
-from .types import BoolArray, FloatArray, Proposals, UInt8Array, from_rles
+from .types import BoolArray, FloatArray, Plan, Proposals, Proposer, UInt8Array, from_rles
 
 NAME = "regions"
 WORKING_SIDE = 480
@@ -288,3 +289,17 @@ def _encode(patch: Patch, frame: Frame, working: tuple[int, int], radius: int) -
         return None
     mask, corner = render(part, 0.5, frame)
     return rle.encode_window(mask, corner, frame.size) if mask.any() else None
+
+
+def _make(
+    options: ProposalOptions, device: str, precision: str, before: LoadedBefore | None
+) -> Proposer:
+    if options.prompting == "guided" or options.crop_layers:
+        raise UsageError(
+            f"--prompting guided and --crop-layers are SAM's; `{NAME}` asks no points.",
+            "Pass --sam-checkpoint FILE, or leave them out.",
+        )
+    return RegionProposer(options)
+
+
+PLAN = Plan(_make)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from ..config import ProposalOptions
 from ..masks import rle
 from ..masks.rle import Rle
 from ..records import WeightsInfo
-from ..weights import Compute
+from ..weights import Compute, LoadedBefore, Published, StateDict, find_published, models_folder
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float32]
@@ -73,6 +78,51 @@ class Proposer(Protocol):
         Only a guided proposer is given one.
         """
         ...
+
+
+class Fill(Protocol):
+    """Loads a network from a file whose identity is known. Raises CheckpointError."""
+
+    def __call__(self, path: Path, compute: Compute, state: StateDict | None = None) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class OwnWeights:
+    """The weight files of a proposer: who publishes them, and how the network in one is tried out.
+
+    what: a file of this kind, in words. recognises(names of tensors). side(network): pixels a side of
+    what it sees. embed(network, batch (1, 3, side, side) float32, 0..255): features (1, C, h, w).
+    """
+
+    what: str
+    published: tuple[Published, ...]
+    source: str
+    licence: str
+    recognises: Callable[[Collection[str]], bool]
+    fill: Fill
+    side: Callable[[Any], int]
+    embed: Callable[[Any, Tensor], Tensor]
+
+    def find(self) -> Path | None:
+        """A published file in the models folder, or None."""
+        return find_published(self.published)
+
+    def remedy(self) -> str:
+        """How to get them, in one sentence."""
+        return (
+            f"Pass --sam-checkpoint FILE, or put {self.published[0].filename} "
+            f"(from {self.source}) in {models_folder()}/."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a proposer is made: make(options, device, precision, before). weights: None where it needs
+    none. licence: of a proposer without weights."""
+
+    make: Callable[[ProposalOptions, str, str, LoadedBefore | None], Proposer]
+    weights: OwnWeights | None = None
+    licence: str = "Apache-2.0"
 
 
 def from_masks(

@@ -191,7 +191,7 @@ def verify_identity(
             raise CheckpointError(
                 message, "Download it again, rename it, or pass --allow-unverified-weights."
             )
-        log.warning("%s Its record says weights_verified: false.", message)
+        log.warning("%s Its record says verified: false.", message)
         return digest, False
     return digest, None
 

@@ -23,6 +23,7 @@ from searchdet.records import Preprocessing
 from searchdet.regions.space import Space, space_of
 from searchdet.storage import tensors
 from searchdet.storage.cache import Store, key_of
+from searchdet.storage.values import Fields
 
 SPACE = Space("grid", None, Preprocessing(8, 8, "none"), EmbeddingOptions(), 4)
 
@@ -57,11 +58,13 @@ def test_a_bank_comes_back_as_it_was_and_equal_banks_are_equal_bytes(tmp_path: P
     [
         ({"backbone": "other"}, "backbone is other here and grid there"),
         ({"weights": "ab"}, "weights is ab here and None there"),
-        ({"preprocessing": "x"}, "preprocessing is x"),
-        ({"pooling": "topk 0.5"}, "pooling is topk 0.5"),
+        ({"preprocessing": Preprocessing(16, 8, "none")}, "short_side is 16 here and 8 there"),
+        ({"embedding": EmbeddingOptions("topk")}, "pooling is topk here and mean there"),
     ],
 )
-def test_another_space_is_refused_and_what_differs_is_said(changes: dict[str, str], says: str) -> None:
+def test_another_space_is_refused_and_what_differs_is_said(
+    changes: dict[str, object], says: str
+) -> None:
     bankfile.require_space(bank(), SPACE, "--bank b")
     with pytest.raises(ExemplarError, match=says):
         bankfile.require_space(bank(), replace(SPACE, **changes), "--bank b")
@@ -102,7 +105,7 @@ def test_a_sound_file_with_wrong_content_is_refused(tmp_path: Path, arrays: dict
     path = tmp_path / "bank"
     bankfile.save(bank(), path)
     old, known = tensors.read(path)
-    path.write_bytes(tensors.pack(old | arrays, known | facts))
+    path.write_bytes(tensors.pack(old | arrays, {**known.values, **facts}))
     with pytest.raises(ExemplarError, match="--bank"):
         bankfile.load(path)
 
@@ -195,4 +198,9 @@ def test_keys_do_not_depend_on_the_order_of_facts() -> None:
 
 def test_the_space_of_a_backbone_names_all_that_decides() -> None:
     assert space_of(GridBackbone(), EmbeddingOptions()) == SPACE
-    assert space_of(GridBackbone(), EmbeddingOptions("topk", 0.25)).pooling == "topk 0.25"
+    other = space_of(GridBackbone(), EmbeddingOptions("topk", 0.25))
+    assert other.differences(SPACE) == [
+        "pooling is topk here and mean there",
+        "topk_share is 0.25 here and 0.5 there",
+    ]
+    assert Space.from_json(Fields(json.loads(json.dumps(other.to_json())))) == other

@@ -225,7 +225,7 @@ def test_the_reader_runs_ahead_but_the_order_stays(world: Path) -> None:
     detector = Detector.from_folders("in/positive", "in/negative", proposals="regions")
     queries = discover(["in/images"], Scan(recursive=True))
     results = list(batch.run(detector, queries, None))
-    assert [r.record["image"] for r in results] == [q.name for q in queries]
+    assert [r.record.image for r in results] == [q.name for q in queries]
     taken = []
 
     def watched() -> object:

@@ -47,7 +47,7 @@ def test_a_bank_finds_what_its_folders_find(bank: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--bank", "b.safetensors", "--feat-short-side", "256"], "preprocessing is"),
+        (["--bank", "b.safetensors", "--feat-short-side", "256"], "short_side is 256 here"),
         (["--bank", "b.safetensors", "--pooling", "topk"], "pooling is"),
         (["--bank", "in/images/a.png"], "searchdet bank build"),
         (["--bank", "absent"], "cannot be read"),
@@ -183,8 +183,8 @@ def test_a_false_alarm_of_a_record_becomes_a_negative(bank: Path) -> None:
     assert again.exit_code == 0, again.stderr
     after = json.loads((bank / "again/records/in/images/a.png.json").read_text())
     same = next(i for i in after["detections"] + after["rejected"] if i["id"] == alarm["id"])
-    assert same["neg"] > 0.999
-    assert same["raw"] < alarm["raw"] - 0.1
+    assert same["negative_similarity"] > 0.999
+    assert same["score_before_suppression"] < alarm["score_before_suppression"] - 0.1
     label = [*words, "--label", "red"]
     assert "already" in run(*label).stderr
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 import typer
 from typer.testing import CliRunner
 
+from searchdet import doctor, models
 from searchdet.cli import app
-from searchdet.doctor import checks as doctor
 from searchdet.errors import UsageError
-from searchdet.models import catalogue
 
 BAD: dict[str, list[str]] = {
     "bank add": ["absent.bank"],
@@ -40,22 +38,42 @@ BAD: dict[str, list[str]] = {
     "search": ["absent", "--positive", "absent"],
 }
 """For each command words that it refuses."""
-REFUSES_NOTHING = {"doctor": (doctor, "examine"), "models list": (catalogue, "entries")}
+REFUSES_NOTHING = {"doctor": (doctor, "examine"), "models list": (models, "entries")}
 """Commands that refuse nothing, and what of them a test makes refuse."""
 
 
-def leaves(command: Any, path: tuple[str, ...] = ()) -> dict[str, click.Command]:
-    """All commands that are no groups, by the words that call them."""
-    children = getattr(command, "commands", None)
-    if children is None:
-        return {" ".join(path): command}
-    found: dict[str, click.Command] = {}
-    for name, child in children.items():
-        found |= leaves(child, (*path, name))
+def walk(command: Any, path: tuple[str, ...] = ()) -> dict[str, Any]:
+    """All commands and groups, by the words that call them."""
+    found = {" ".join(path): command}
+    for name, child in getattr(command, "commands", {}).items():
+        found |= walk(child, (*path, name))
     return found
 
 
-LEAVES = leaves(typer.main.get_command(app))
+TREE = walk(typer.main.get_command(app))
+LEAVES = {name: command for name, command in TREE.items() if not hasattr(command, "commands")}
+
+
+def test_the_tree_is_walked_to_its_leaves() -> None:
+    """Else the tests below would pass for nothing."""
+    assert len(LEAVES) >= 22
+    assert {"", "bank", "cache", "config", "models"} == TREE.keys() - LEAVES.keys()
+    assert sum(len(command.params) for command in LEAVES.values()) > 250
+
+
+@pytest.mark.parametrize("name", sorted(TREE))
+def test_every_command_and_option_has_help(name: str) -> None:
+    command = TREE[name]
+    texts = {"the command": command.help}
+    texts |= {"/".join(param.opts): param.help for param in command.params}
+    for which, text in texts.items():
+        assert text, which
+        assert len(text) >= 8, which
+        assert text.rstrip().endswith("."), which
+    done = CliRunner().invoke(app, [*name.split(), "--help"], env={"COLUMNS": "300"})
+    assert done.exit_code == 0
+    for flags in (param.opts for param in command.params if param.param_type_name == "option"):
+        assert flags[0] in done.stdout
 
 
 def test_each_command_has_words_that_it_refuses() -> None:

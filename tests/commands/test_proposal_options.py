@@ -86,10 +86,11 @@ def red_squares(record: dict[str, Any], *corners: tuple[int, int]) -> bool:
 def test_options_reach_the_record_with_regions(
     world: Path, words: list[str], expected: dict[str, Any]
 ) -> None:
-    found = record_of("a.png", "--proposals", "regions", *words)["proposals"]
-    assert {key: found[key] for key in expected} == expected
-    assert found["name"] == "regions"
-    assert set(found["removed"]) >= {"area", "duplicate", "limit"}
+    record = record_of("a.png", "--proposals", "regions", *words)
+    options = record["proposer"]["options"] | record["proposals"]
+    assert {key: options[key] for key in expected} == expected
+    assert record["proposer"]["name"] == "regions"
+    assert set(record["proposals"]["removed"]) >= {"area", "duplicate", "limit"}
 
 
 FILTERS = {
@@ -149,7 +150,7 @@ def test_crops_and_tiles_are_asked_too_and_counted(world: Path, tiny_sam: Path) 
     words = ["a.png", "--sam-checkpoint", str(tiny_sam), *SAM, "--points-per-side", "6"]
     crops = record_of(*words, "--crop-layers", "1")
     assert crops["proposals"]["points_asked"] == 5 * 36
-    assert crops["proposals"]["crop_layers"] == 1
+    assert crops["proposer"]["options"]["crop_layers"] == 1
     tiles = record_of(*words, "--tile", "120")
     assert tiles["proposals"]["views"] == 5
     assert tiles["proposals"]["points_asked"] == 5 * 36
@@ -204,9 +205,9 @@ def test_options_come_from_the_environment_and_flags_win(
     monkeypatch.setenv("SEARCHDET_TILE", "128")
     monkeypatch.setenv("SEARCHDET_DROP_BORDER", "1")
     words = ["a.png", "--proposals", "regions"]
-    found = record_of(*words)["proposals"]
+    found = record_of(*words)["proposer"]["options"]
     assert (found["tile"], found["drop_border"]) == (128, True)
-    assert record_of(*words, "--tile", "0")["proposals"]["tile"] == 0
+    assert record_of(*words, "--tile", "0")["proposer"]["options"]["tile"] == 0
 
 
 def test_a_lack_of_memory_is_recorded_and_the_next_image_goes_on(

@@ -370,6 +370,7 @@ def test_init_writes_what_can_be_used_and_never_overwrites() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_can_be_set_from_a_file(command: str) -> None:
+    assert COMMANDS[command].options
     for option in COMMANDS[command].options:
         value = commandtree.sample(option.shape)
         for name in option.names:

@@ -20,6 +20,7 @@ from searchdet.doctor import checks as doctor
 from searchdet.doctor.canary import Canary, Memory
 from searchdet.doctor.finding import Finding, exit_code
 from searchdet.errors import OutputError
+from searchdet.proposals.sam.plan import PLAN
 from searchdet.storage import files
 from searchdet.storage.hashes import FileHashes, cache_folder
 from searchdet.weights.devices import Compute
@@ -255,14 +256,16 @@ def test_the_canary_sees_another_network_and_not_another_precision(tiny_sam: Pat
     from searchdet.proposals.sam.weights import fill_sam
 
     found = {
-        p: canary.of_sam(fill_sam(tiny_sam, Compute("cpu", p)), Compute("cpu", p))
+        p: canary.of_proposer(PLAN.weights, fill_sam(tiny_sam, Compute("cpu", p)), Compute("cpu", p))
         for p in ("fp32", "bf16")
     }
     assert len(found["fp32"].numbers) == canary.COUNT
     assert not found["bf16"].differs(found["fp32"].numbers)
     other = fill_sam(tiny_sam, Compute("cpu", "fp32"))
     torch.nn.init.normal_(other.image_encoder.patch_embed.proj.weight)
-    assert found["bf16"].differs(canary.of_sam(other, Compute("cpu", "fp32")).numbers)
+    assert found["bf16"].differs(
+        canary.of_proposer(PLAN.weights, other, Compute("cpu", "fp32")).numbers
+    )
     assert found["fp32"].differs(found["fp32"].numbers[:4])
 
 

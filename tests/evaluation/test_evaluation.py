@@ -5,18 +5,21 @@ from __future__ import annotations
 import io
 import json
 from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import exported
 import numpy as np
 import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from searchdet.annotations.coco import Truth, read_truth
-from searchdet.errors import UsageError
+from searchdet.errors import ImageError, UsageError
 from searchdet.evaluation.metrics import Found, Region, evaluate, mean, proposal_recall
 from searchdet.evaluation.scorecard import scorecard
+from searchdet.records import ImageRecord, failed
 
 
 def box(rng: np.random.Generator) -> list[float]:
@@ -167,24 +170,16 @@ def test_truth_files_that_cannot_be_read(tmp_path: Path) -> None:
         evaluate(Truth(one_class()), [Found(1, "cat", 0.5, (0, 0, 1, 1))])
 
 
-def record(name: str, status: str = "ok", **changes: Any) -> dict[str, Any]:
-    item = {
-        "label": "class0",
-        "score": 0.9,
-        "bbox": [10, 10, 30, 30],
-        "quality": 0.5,
-        "segmentation": {"size": [220, 220], "counts": ""},
-        "accepted": True,
-        "reason": "accepted",
-    }
-    copy = item | {"accepted": False, "reason": "suppressed", "score": 0.1}
-    invalid = copy | {"label": None, "score": None, "reason": "invalid"}
-    return {
-        "image": name,
-        "status": status,
-        "detections": [item] if status == "ok" else [],
-        "rejected": [copy, invalid] if status == "ok" else [],
-    } | changes
+def record(name: str, status: str = "ok") -> ImageRecord:
+    """One detection, the same suppressed, and one that is invalid; or an image that failed."""
+    if status == "failed":
+        return failed(name, ImageError("decode", "cut short."))
+    mask = np.zeros((220, 220), bool)
+    mask[10:30, 10:30] = True
+    item = exported.candidate(0, "class0", mask, 0.9, "accepted")
+    copy = replace(item, id=1, score=0.1, reason="suppressed")
+    invalid = replace(copy, id=2, label=None, score=None, reason="invalid")
+    return replace(exported.record(name, classes=["class0"]), candidates=(item, copy, invalid))
 
 
 def test_records_are_judged_on_the_images_that_have_one() -> None:
@@ -207,7 +202,7 @@ def test_records_are_judged_on_the_images_that_have_one() -> None:
         ([record("1.jpg"), record("x/1.jpg")], "are one image"),
     ],
 )
-def test_records_that_do_not_fit_the_truth(records: list[dict[str, Any]], says: str) -> None:
+def test_records_that_do_not_fit_the_truth(records: list[ImageRecord], says: str) -> None:
     with pytest.raises(UsageError, match=says):
         scorecard(Truth(one_class()), records)
 

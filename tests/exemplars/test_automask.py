@@ -55,6 +55,7 @@ def world() -> tuple[list[Exemplar], Looker]:
 def test_the_shared_region_is_the_object_in_every_photo() -> None:
     items, look = world()
     found = automask.apply(items, look, SPACE, Store(None, kinds.AUTOMASKS))
+    assert len(found) == 3
     for item in found:
         assert item.mask_source == "auto"
         assert (item.pixels[item.mask] == RED).all()
@@ -96,7 +97,7 @@ def test_the_choice_is_remembered_by_content(tmp_path: Path) -> None:
 
 def test_objects_that_are_known_stand_for_the_other_photos(tmp_path: Path) -> None:
     items, look = world()
-    together = automask.apply(items, look, SPACE, Store(None, "x"))
+    together = automask.apply(items, look, SPACE, Store(None, kinds.AUTOMASKS))
     store = Store(tmp_path, kinds.AUTOMASKS)
     for i, item in enumerate(items):
         others = [look(one) for j, one in enumerate(items) if j != i]

@@ -74,7 +74,9 @@ def test_each_part_is_drawn_back_not_just_their_sum() -> None:
     rows = np.arange(155, 195)
     mask[rows, 160 + rows % 7] = True  # a thin crooked scratch beside a large part
     labels, count = ndimage.label(mask, EIGHT)
-    for part in parts(mask):
+    found = parts(mask)
+    assert len(found) == count > 1
+    for part in found:
         one = drawn([part.ring.ravel()], mask.shape)
         assert max(iou(one, labels == number) for number in range(1, count + 1)) >= 0.98
 

@@ -490,7 +490,6 @@ BROKEN = [
     ("sha256", 3),
     ("detections", [{}]),
     ("detections.label", "other"),
-    ("detections.score", float("nan")),
     ("detections.bbox", [1, 2, 3]),
     ("detections.segmentation", {"size": [3, 3], "counts": "4"}),
     ("detections.segmentation", {"size": [40, 60], "counts": ""}),

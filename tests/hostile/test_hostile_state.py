@@ -19,24 +19,24 @@ from places import ROOT
 from typer.testing import CliRunner
 from worlds import call, rows_of
 
-from searchdet import exports, report
+from searchdet import report
 from searchdet.bank import file as bankfile
 from searchdet.bank.audit import audit
 from searchdet.calibration import thresholds_of
 from searchdet.cli import app
 from searchdet.errors import ExemplarError, UsageError
-from searchdet.evaluation.scorecard import scorecard
 from searchdet.exemplars import find_positives
 from searchdet.images.inputs import Scan, discover
 from searchdet.index import file as index
 from searchdet.output.folder import read_records
-from searchdet.records.record import SCHEMA, read_record
+from searchdet.records.record import SCHEMA, ImageRecord, read_record
 from searchdet.storage import tensors
 from searchdet.storage.hashes import cache_folder
+from searchdet.storage.values import Fields
 
 sys.path.insert(0, str(ROOT / "fuzz"))
 import memories
-from forged import judged, ref_truth
+from forged import judged
 
 RECORD = {"schema": SCHEMA}
 
@@ -59,43 +59,45 @@ def test_what_is_no_whole_record_is_made_again(
 
 
 def test_damaged_records_are_told_by_name(tmp_path: Path) -> None:
-    good = judged("a.png")
-    text = [good["detections"][0] | {"raw": "x" * 10_000}]  # times a million it would be 10 GB
+    good = json.loads(judged("a.png").to_bytes())
+    # times a million it would be 10 GB
+    text = [good["detections"][0] | {"score_before_suppression": "x" * 10_000}]
     changes = {"thresholds": {}, "scoring": [], "detections": [{}], "exemplars": None, "rejected": text}
     for key, value in changes.items():
         folder = tmp_path / key
         (folder / "records").mkdir(parents=True)
         (folder / "records/a.json").write_text(json.dumps(good | {key: value}))
-        with pytest.raises(UsageError, match=r"'a\.png' is damaged"):
+        with pytest.raises(UsageError, match=r"a\.json: is damaged"):
             report.write(folder)
     item = json.loads(exported_record("1.png", [("bolt", square(reports.SIZE), 0.8)]).to_bytes())
     for key, value in {"score": "x", "bbox": [1], "quality": None, "segmentation": {}}.items():
         broken = item | {"detections": [item["detections"][0] | {key: value}]}
-        with pytest.raises(UsageError, match=r"'1\.png' is damaged"):
-            scorecard(ref_truth([[0.0, 0.0, 9.0, 0.0, 9.0, 9.0]]), [broken])
+        with pytest.raises(ValueError, match=f"{key}"):
+            ImageRecord.from_json(Fields(broken))
 
 
 def test_a_record_of_an_impossible_size(tmp_path: Path) -> None:
     made = json.loads(exported_record("a.png", [("nut", square(), 0.8)]).to_bytes())
     size = {"width": 60_000, "height": 60_000}
     made["detections"][0]["segmentation"] = {"size": [60_000, 60_000], "counts": "0" + "P" * 4}
-    with pytest.raises(UsageError, match="no image is of"):
-        exports.write(tmp_path, [made | size], exports.Options(("coco",)))
     save(tmp_path).mkdir(exist_ok=True)
     (tmp_path / "records").mkdir()
     (tmp_path / "records/a.json").write_text(json.dumps(made | size))
-    assert list(read_records(tmp_path)) == []
+    with pytest.raises(UsageError, match=r"a\.json: is damaged"):
+        list(read_records(tmp_path))
 
 
 def test_a_bank_of_an_unknown_backbone_and_names_of_no_file(tmp_path: Path) -> None:
     path = tmp_path / "bank"
     bankfile.save(memories.bank(), path)
-    arrays, facts = tensors.read(path)
+    arrays, fields = tensors.read(path)
+    facts = json.loads(json.dumps(fields.values))
     facts["space"]["backbone"] = "other"
     path.write_bytes(tensors.pack(arrays, facts))
+    loaded = bankfile.load(path)
+    assert audit(loaded)
     with pytest.raises(UsageError, match="no backbone 'other'"):
-        loaded = bankfile.load(path)
-        audit(loaded), thresholds_of(loaded)
+        thresholds_of(loaded)
     for change in ({"classes": ["a", "\ud800"]}, {"classes": 3}, {"space": {"dim": "x"}}):
         path.write_bytes(tensors.pack(arrays, facts | change))
         with pytest.raises(ExemplarError, match="--bank"):

@@ -167,7 +167,7 @@ def test_the_bound_never_hides_a_detection(tmp_path: Path, how: str, seed: int, 
     assert best == sorted(best, reverse=True)
     bounds = searching.image_bounds(whole, chief.bank, chief.rule.scoring)
     for record, bound in zip(every, bounds, strict=True):
-        assert all(item.raw is None or item.raw <= bound for item in record.candidates)
+        assert all((item.score_before_suppression or -9) <= bound for item in record.candidates)
 
 
 def test_a_rule_without_a_bound_is_refused(tmp_path: Path) -> None:

@@ -219,12 +219,12 @@ def test_sam_asks_only_chosen_points_of_the_same_grid(
     image = make_scene(3).image
     everything = proposer.propose(image)
     every, seen[:] = {tuple(point) for point in seen}, []
-    assert everything.facts["points_asked"] == 64 * (1 + 4 * layers)
+    assert everything.details["points_asked"] == 64 * (1 + 4 * layers)
     promise = np.zeros((16, 16), np.float32)
     promise[4:8, 4:8] = 1
     guided = proposer.propose(image, promise)
     assert {tuple(point) for point in seen} <= every
-    assert len(seen) == guided.facts["points_asked"]
+    assert len(seen) == guided.details["points_asked"]
     assert 4 * (1 + 4 * layers) <= len(seen) <= 13 * (1 + 4 * layers)
     assert len(guided) <= len(everything)
 

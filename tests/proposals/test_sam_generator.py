@@ -130,7 +130,7 @@ def test_crops_are_segment_anything_s_and_points_are_asked_in_each(sam: Any) -> 
     assert len(crops((200, 300), 1)) == 5
     assert len(crops((200, 300), 2)) == 21
     few = replace(OPTIONS, points_per_side=2, crop_layers=1)
-    assert ours(sam, few).propose(scene(1, 80, 90)).facts["points_asked"] == 5 * 4
+    assert ours(sam, few).propose(scene(1, 80, 90)).details["points_asked"] == 5 * 4
 
 
 def test_crops_find_what_the_whole_image_is_too_coarse_for(sam: Any) -> None:
@@ -150,7 +150,7 @@ def test_crops_find_what_the_whole_image_is_too_coarse_for(sam: Any) -> None:
 def test_every_mask_that_is_asked_for_is_kept_or_counted(sam: Any) -> None:
     options = replace(COARSE, min_area=0.5, max_area=30, max_masks=2)
     found = ours(sam, options).propose(scene(1, 200, 300))
-    assert found.facts["points_asked"] == 64
+    assert found.details["points_asked"] == 64
     assert sum(found.removed.values()) + len(found) == 64 * 3
     assert found.removed["limit"] > 0
 
@@ -253,11 +253,11 @@ def test_a_lack_of_memory_halves_the_batch_and_loses_nothing(
     found = proposer.propose(image)
     halved = sum(size > room for size in tried)
     assert memory.tried == tried
-    assert found.facts == {"points_asked": 100, "memory_retries": halved}
-    assert plain.facts["memory_retries"] == 0
+    assert found.details == {"points_asked": 100, "memory_retries": halved}
+    assert plain.details["memory_retries"] == 0
     assert same(found, plain)
     memory.tried.clear()
-    assert proposer.propose(image).facts["memory_retries"] == 0, "the batch that fits was forgotten"
+    assert proposer.propose(image).details["memory_retries"] == 0, "the batch that fits was forgotten"
     assert max(memory.tried) == tried[halved]
 
 
@@ -276,4 +276,4 @@ def test_crops_share_the_batch_that_fits(sam: Any, monkeypatch: pytest.MonkeyPat
     Memory(monkeypatch, 16, torch.OutOfMemoryError)
     options = replace(OPTIONS, points_per_side=5, crop_layers=1)
     found = ours(sam, options).propose(scene(1, 90, 120))
-    assert found.facts == {"points_asked": 5 * 25, "memory_retries": 2}
+    assert found.details == {"points_asked": 5 * 25, "memory_retries": 2}

@@ -99,7 +99,10 @@ def without(name: str) -> Change:
         (set_at("detections", 0, "segmentation", "size", value=[1, 2]), "of another image"),
         (set_at("rejected", 1, "evidence", value=[]), r"rejected\[1\].evidence is \[\], not an object"),
         (set_at("rejected", value={}), "rejected is {}, not a list"),
-        (set_at("schema", value="searchdet.record/2"), "run `searchdet detect` again"),
+        (
+            set_at("schema", value="searchdet.record/2"),
+            "is a searchdet.record/2, which this version does not read",
+        ),
         (set_at("schema", value="other/1"), "its schema is 'other/1'"),
     ],
 )

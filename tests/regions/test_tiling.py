@@ -35,9 +35,9 @@ class Blobs:
         count, labels = cv2.connectedComponents((image.max(2) > 150).astype(np.uint8))
         masks = [labels == i for i in range(1, count)]
         masks = [mask for mask in masks if mask.mean() >= self.least]
-        facts = {"points_asked": 7, "memory_retries": 1}
+        details = {"points_asked": 7, "memory_retries": 1}
         found = from_masks(masks, [float(mask.mean()) for mask in masks], size)
-        return replace(found, removed={"area": 2}, facts=facts)
+        return replace(found, removed={"area": 2}, details=details)
 
 
 def picture(*boxes: tuple[int, int, int, int]) -> np.ndarray:
@@ -111,7 +111,7 @@ def test_joined_rows_say_where_they_come_from() -> None:
         (View(0, 0, 100, 100), left),
         (View(100, 0, 200, 100), right),
     ]
-    parts = [(v, replace(p, removed={"area": 1}, facts={"points_asked": 4})) for v, p in parts]
+    parts = [(v, replace(p, removed={"area": 1}, details={"points_asked": 4})) for v, p in parts]
     found, rows = join(parts, (100, 200))
     stacked = [(part, i) for part in range(3) for i in range(len(parts[part][1]))]
     assert [stacked[row] for row in rows] == [(1, 0), (2, 0), (0, 1), (2, 1)]
@@ -123,7 +123,7 @@ def test_joined_rows_say_where_they_come_from() -> None:
         wanted[y0:y1, x0:x1] = True
         assert (mask == wanted).all()
     assert found.removed == {"area": 3, "duplicate": 1}
-    assert found.facts == {"points_asked": 12, "views": 3}
+    assert found.details == {"points_asked": 12, "views": 3}
 
 
 @pytest.mark.parametrize("x", [*range(88, 140, 3)])
@@ -151,12 +151,12 @@ def test_counts_and_views_are_in_the_facts() -> None:
     image = picture((40, 30, 390, 270), (2, 2, 12, 12))
     found = described(image).proposals
     count = len(views(SIZE, TILES.tile, TILES.tile_overlap))
-    assert found.facts == {"points_asked": 7 * count, "memory_retries": count, "views": count}
+    assert found.details == {"points_asked": 7 * count, "memory_retries": count, "views": count}
     assert found.removed["area"] == 2 * count
     assert found.removed["tile_edge"] >= 8
     assert found.removed["duplicate"] >= 1
     one = described(image, replace(TILES, tile=0)).proposals
-    assert one.facts == {"points_asked": 7, "memory_retries": 1}
+    assert one.details == {"points_asked": 7, "memory_retries": 1}
     assert one.removed == {"area": 2}
 
 
