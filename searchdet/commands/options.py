@@ -45,7 +45,8 @@ def with_options(*, without: Without = (), verbose: bool = False) -> Callable[[C
     def wrap(body: Command) -> Command:
         hints = get_type_hints(body, include_extras=True)
         hints.pop("return", None)
-        kinds: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
+        parts = ((name, hint) for name, hint in hints.items() if isinstance(hint, type))
+        kinds = {name: hint for name, hint in parts if is_dataclass(hint)}
         _require_known(without, kinds)
         options = {name: tuple(declared(kind, without)) for name, kind in kinds.items()}
         log = tuple(declared(LogOptions, () if verbose else ("verbose",)))
@@ -70,7 +71,7 @@ def _made(kind: Any, options: tuple[Declared, ...], given: Mapping[str, object])
     return from_values(kind, {item.key: given[item.key] for item in options})
 
 
-def _require_known(without: Without, kinds: Mapping[str, Any]) -> None:
+def _require_known(without: Without, kinds: Mapping[str, type]) -> None:
     """Raise ValueError for what no parameter has."""
     for name in without:
         alone = {name}
@@ -80,7 +81,7 @@ def _require_known(without: Without, kinds: Mapping[str, Any]) -> None:
 
 def _flat(
     body: Command,
-    hints: Mapping[str, Any],
+    hints: Mapping[str, object],
     options: Mapping[str, tuple[Declared, ...]],
     log: tuple[Declared, ...],
 ) -> dict[str, inspect.Parameter]:
