@@ -43,7 +43,7 @@ class Truth:
         self.image_ids = dict.fromkeys(self.labels, every)
         for label, names in (parts or {}).items():
             if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
-                raise UsageError(f"the images of class {label!r} are no list of names.")
+                raise UsageError(f"the images of class {label!r} are not a list of names.")
             missing = [name for name in names if name not in by_name]
             if label not in self._category or missing:
                 what = f"image {missing[0]!r}" if missing else f"class {label!r}"
@@ -177,13 +177,13 @@ def _annotation(item: Mapping[str, Any]) -> dict[str, Any]:
 
 def _whole(value: Any) -> int:
     if isinstance(value, bool) or int(value) != float(value):
-        raise ValueError(f"{value!r} is no whole number")
+        raise ValueError(f"{value!r} is not a whole number")
     return int(value)
 
 
 def _finite(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{value!r} is no number")
+        raise ValueError(f"{value!r} is not a number")
     return value
 
 

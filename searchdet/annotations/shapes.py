@@ -75,7 +75,7 @@ def paint(drawn: Drawn, size: tuple[int, int]) -> BoolArray:
 
 
 def circle(centre: Sequence[float], edge: Sequence[float]) -> Points:
-    """A circle as a polygon of 64 corners. Raises ValueError for numbers that are none."""
+    """A circle as a polygon of 64 corners. Raises ValueError for numbers that are not finite."""
     if not np.isfinite([*centre, *edge]).all():
         raise ValueError("a circle has no centre or no edge")
     turn = np.linspace(0, 2 * np.pi, 64, endpoint=False)

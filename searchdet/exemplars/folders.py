@@ -67,7 +67,7 @@ def _collect(root: Path, folder: Path, label: str | None) -> list[Found]:
         )
     if others:
         shown = ", ".join(others[:3])
-        log.warning("%s: %d files are no images and are not used (%s).", folder, len(others), shown)
+        log.warning("%s: %d files are not images and are not used (%s).", folder, len(others), shown)
     top = Path(root.resolve().name)  # links to files and folders elsewhere keep their place here
     found = []
     for path in images:

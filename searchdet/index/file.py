@@ -152,7 +152,7 @@ def check(path: Path, queries: Iterable[Query]) -> None:
     Raises UsageError."""
     whole = files.real(path)
     if whole.exists() and not _is_index(whole) and not (whole.is_dir() and not any(whole.iterdir())):
-        raise UsageError(f"{path}: is there already and is no index.", "Name another folder with -o.")
+        raise UsageError(f"{path}: exists and is not an index.", "Name another folder with -o.")
     for query in queries:
         if files.real(query.path).is_relative_to(whole):
             raise UsageError(f"{query.path}: lies in the folder of the index {path}.")

@@ -20,7 +20,7 @@ IntArray = npt.NDArray[np.int64]
 
 _MOST_DIGITS = 12
 """Characters of one number; more do not fit in 64 bits."""
-_UNFIT = "its run lengths are none of an image of that size"
+_UNFIT = "its run lengths do not fill an image of that size"
 
 
 class Rle(TypedDict):
@@ -167,12 +167,12 @@ def _differences(text: npt.NDArray[np.uint8], begins: IntArray) -> tuple[IntArra
         return codes, codes
     more = (codes & 32) != 0
     if codes.min() < 0 or codes.max() > 63 or more[begins - 1].any():  # each text ends where one begins
-        raise ValueError("its run lengths are no numbers")
+        raise ValueError("its run lengths are not numbers")
     first = np.concatenate([[True], ~more[:-1]])
     at = np.flatnonzero(first)
     position = np.arange(len(codes)) - at[np.cumsum(first) - 1]
     if position.max() >= _MOST_DIGITS:
-        raise ValueError("its run lengths are no numbers")
+        raise ValueError("its run lengths are not numbers")
     values = np.add.reduceat((codes & 31) << (5 * position), at)
     last = np.flatnonzero(~more)
     negative = (codes[last] & 16) != 0
@@ -193,7 +193,7 @@ def window(rle: Rle) -> tuple[BoolArray, tuple[int, int]]:
 
 
 def decode(rles: Iterable[Rle], size: tuple[int, int]) -> BoolArray:
-    """Encodings -> (N, H, W) bool. Raises ValueError where one is none of a mask of that size."""
+    """Encodings -> (N, H, W) bool. Raises ValueError where one is not of a mask of that size."""
     from pycocotools import mask as coco
 
     rles = list(rles)

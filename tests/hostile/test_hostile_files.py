@@ -181,7 +181,7 @@ def test_a_truth_that_is_too_deep_and_classes_that_are_no_lists(tmp_path: Path) 
     parts = tmp_path / "parts.json"
     for value in ({"bolt": 3}, {"bolt": [3]}, {"bolt": "a.png"}):
         parts.write_text(json.dumps(value))
-        with pytest.raises(UsageError, match="no list of names"):
+        with pytest.raises(UsageError, match="not a list of names"):
             read_truth(path, parts)
     path.write_text("[" * 100_000)
     with pytest.raises(UsageError, match="not JSON"):

@@ -40,7 +40,7 @@ def test_an_index_takes_the_place_of_nothing_but_an_index(world: Path) -> None:
     before = tree_hash(world)
     for target in ("docs", "note.txt", "out", "in/images", "."):
         result = run("index", "in/images/a.png", "-o", target, code=2)
-        assert "is no index" in result.stderr
+        assert "is not an index" in result.stderr
     assert tree_hash(world) == before
     (world / "idx").mkdir()
     run("index", "in/images/a.png", "-o", "idx")
