@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
 
-.PHONY: demo test lint check docs site fuzz clean
+.PHONY: demo test test-fast test-all lint check docs site fuzz clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -18,8 +18,16 @@ $(VENV)/installed-dev: $(VENV)/installed
 demo: $(VENV)/installed
 	$(BIN)/searchdet demo -o demo
 
+# make test ARGS="-k name": what pytest takes.
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-fast: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -m "not slow and not browser and not process" $(ARGS)
+
+# The slow ones too, and more examples of each property.
+test-all: $(VENV)/installed-dev
+	$(BIN)/python -m pytest --hypothesis-profile=ci $(ARGS)
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from places import Figure
+from profiles import examples
 from scipy import ndimage
 from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.spatial.distance import cdist
@@ -33,7 +34,7 @@ def sampled(ring: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return mask
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(MASKS)
 def test_exact_outlines_draw_the_mask_and_have_one_part_for_each_of_it(mask: np.ndarray) -> None:
     loops = list(_loops(mask))

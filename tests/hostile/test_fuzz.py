@@ -27,6 +27,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from places import ROOT
+from profiles import examples
 from pycocotools import mask as coco
 
 from searchdet import exports, report
@@ -48,8 +49,8 @@ from states import restated
 from targets import outcome
 from watch import case_of
 
-few = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-many = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+few = settings(max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck))
+many = settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 numbers = st.integers(0, 2**32)
 
 
