@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
 
-.PHONY: demo test test-fast test-all lint check docs site fuzz clean
+.PHONY: demo test test-fast test-all lint lint-js check docs site fuzz clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -33,6 +33,15 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@if command -v npm > /dev/null; then $(MAKE) --no-print-directory lint-js; \
+	else echo "npm is missing: the JavaScript of the report is not linted"; fi
+
+node_modules/installed: package.json package-lock.json .npmrc
+	npm ci --silent
+	touch $@
+
+lint-js: node_modules/installed eslint.config.mjs
+	npm run --silent lint
 
 check: lint test
 
@@ -55,4 +64,4 @@ site: $(VENV)/installed-docs docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q
 
 clean:
-	rm -rf $(VENV) demo site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) demo site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache node_modules

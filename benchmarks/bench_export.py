@@ -20,11 +20,11 @@ from runs import models, run_info
 from scipy import ndimage
 
 from searchdet import exports
+from searchdet.config import Limits
 from searchdet.masks import rle
 from searchdet.output.folder import read_records
 from searchdet.records.candidate import Candidate, Evidence
 from searchdet.records.record import ImageRecord
-from searchdet.records.thresholds import Limits
 
 SIZE = (1200, 1800)
 ACCEPTED = 12

@@ -25,7 +25,7 @@ from searchdet.bank.edit import facts
 from searchdet.calibration import thresholds_of
 from searchdet.cli import app
 from searchdet.commands.settings import file as settingsfile
-from searchdet.config import ExemplarOptions
+from searchdet.config import ExemplarOptions, Limits
 from searchdet.doctor.canary import spread_of_proposer
 from searchdet.errors import SearchdetError
 from searchdet.evaluation.scorecard import scorecard
@@ -38,7 +38,6 @@ from searchdet.output.folder import Output, read_records
 from searchdet.proposals import weights_of
 from searchdet.proposals.sam.weights import load_sam
 from searchdet.records.record import read_record
-from searchdet.records.thresholds import Limits
 from searchdet.weights.devices import Compute
 
 FP32 = Compute("cpu", "fp32")

@@ -10,17 +10,18 @@ from typing import Annotated, Optional
 
 import typer
 
-from .commands import options as opt
 from .commands.bank import bank_app
 from .commands.cache import cache_app
-from .commands.config import ConfigFile, NoConfig, SettingsGroup, config_app
-from .commands.console import EXIT_SOME_FAILED, guarded, say
+from .commands.config import config_app
+from .commands.console import EXIT_SOME_FAILED, say
 from .commands.detect import detect
 from .commands.doctor import doctor
 from .commands.export import export
 from .commands.index import index, search
 from .commands.models import models_app
+from .commands.options import AsJson, with_options
 from .commands.report import report
+from .commands.settings.group import ConfigFile, NoConfig, SettingsGroup
 from .version import __version__
 
 app = typer.Typer(
@@ -61,6 +62,7 @@ def _root(
 
 
 @app.command("eval", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@with_options()
 def evaluate(
     context: typer.Context,
     truth: Annotated[Path, typer.Argument(help="COCO file with the annotated objects.")],
@@ -73,44 +75,41 @@ def evaluate(
         Optional[Path],
         typer.Option("--images-by-class", help="JSON: class to the file names it is annotated on."),
     ] = None,
-    json_lines: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
-    debug: opt.Debug = False,
+    json_lines: AsJson = False,
 ) -> None:
     """Compare records with annotated images: AP, recall, false alarms, best thresholds."""
     code = 0
     if images is not None:
         words = ["detect", str(images), "--root", str(images), "--output", str(output), *context.args]
-        words += ["--debug"] if debug else []
+        words += ["--debug"] if context.params["debug"] else []
         code = int(app(words, standalone_mode=False, obj=context.obj) or 0)
         if code not in (0, EXIT_SOME_FAILED):
             raise typer.Exit(code)
-    with guarded(debug, False):
-        from .annotations import read_truth
-        from .errors import UsageError
-        from .evaluation.scorecard import scorecard
-        from .output import read_records
+    from .annotations import read_truth
+    from .errors import UsageError
+    from .evaluation.scorecard import scorecard
+    from .output import read_records
 
-        if images is None and context.args:
-            raise UsageError(f"{context.args[0]} is an option of `detect`; give --images DIR with it.")
-        card = scorecard(read_truth(truth, parts), list(read_records(output)))
-        print(json.dumps(card.to_json()) if json_lines else "\n".join(card.lines()))
-        if code:
-            raise typer.Exit(code)
+    if images is None and context.args:
+        raise UsageError(f"{context.args[0]} is an option of `detect`; give --images DIR with it.")
+    card = scorecard(read_truth(truth, parts), list(read_records(output)))
+    print(json.dumps(card.to_json()) if json_lines else "\n".join(card.lines()))
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command()
+@with_options()
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for pictures.")] = Path("demo"),
-    debug: opt.Debug = False,
 ) -> None:
     """Run on photographs that come with scikit-image and compare with what is in them."""
-    with guarded(debug, False):
-        from .commands import demo as scenes
+    from .commands import demo as scenes
 
-        for name in scenes.SCENES:
-            outcome = scenes.run(name, output)
-            say(outcome.sentence())
-        say(f"Exemplars, records and pictures are in {output}.")
+    for name in scenes.SCENES:
+        outcome = scenes.run(name, output)
+        say(outcome.sentence())
+    say(f"Exemplars, records and pictures are in {output}.")
 
 
 def main() -> None:

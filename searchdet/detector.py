@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from .backbones import FeatureMap
-from .bank import Bank, Enrolment, Examples, Gathered, gather, read
+from .bank import Bank, Enrolment, Gathered, gather, read
 from .config import (
-    MAX_PIXELS,
-    BackboneOptions,
-    EmbeddingOptions,
-    ExemplarOptions,
-    ProposalOptions,
+    DEFAULT_BACKBONE,
+    Examples,
     ScoringOptions,
     Settings,
-    SuppressionOptions,
+    settings_from,
 )
+from .config.option import from_values
 from .decision import RuleDefaults, make_judge
 from .embeddings import cell_vectors
-from .errors import UsageError
 from .images import LoadedImage, from_array, from_pil, read_image
 from .records import ImageInfo, ImageRecord, RunInfo, SourceInfo
 from .regions import Models, Remembered, load_models
@@ -38,38 +34,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from .output import Heat
-
-
-def settings_from(values: Mapping[str, Any]) -> Settings:
-    """Settings from flat names, as on the command line. Raises UsageError for an unknown name."""
-    given = dict(values)
-
-    def take(kind: type[Any], **renamed: str) -> Any:
-        names = [name for name in kind.__dataclass_fields__ if name not in renamed]
-        chosen = {name: given.pop(name) for name in names if name in given}
-        for name, theirs in renamed.items():
-            if theirs in given:
-                chosen[name] = given[theirs]
-        return kind(**chosen)
-
-    for name in ("backbone_ckpt", "sam_checkpoint"):
-        given[name] = None if given.get(name) is None else str(given[name])
-    allow = {"allow_unverified": "allow_unverified"}
-    settings = Settings(
-        backbone=take(BackboneOptions, name="backbone", checkpoint="backbone_ckpt", **allow),
-        proposals=take(ProposalOptions, name="proposals", checkpoint="sam_checkpoint", **allow),
-        embedding=take(EmbeddingOptions),
-        scoring=take(ScoringOptions),
-        suppression=take(SuppressionOptions),
-        exemplars=take(ExemplarOptions),
-        max_pixels=given.pop("max_pixels", MAX_PIXELS),
-        cache=None if given.get("cache") is None else Path(given["cache"]),
-    )
-    known = {"cache", "backbone", "backbone_ckpt", "proposals", "sam_checkpoint", "allow_unverified"}
-    unknown = sorted(given.keys() - known)
-    if unknown:
-        raise UsageError(f"unknown option {unknown[0]!r}.")
-    return settings
 
 
 class Detector:
@@ -114,18 +78,18 @@ class Detector:
         negative: str | Path | None = None,
         *,
         bank: str | Path | None = None,
-        backbone: str = BackboneOptions().name,
+        backbone: str = DEFAULT_BACKBONE,
         backbone_checkpoint: str | Path | None = None,
         proposals: str = "auto",
         sam_checkpoint: str | Path | None = None,
         device: str = "auto",
         precision: str = "auto",
-        **options: Any,
+        **options: object,
     ) -> Detector:
         """Detector from example folders, or from a saved bank.
 
         options: ``cache``, a folder that remembers descriptions and regions by content (default: none),
-        and fields of the options in config.py by their names (``feat_short_side``, ``points_per_side``,
+        and fields of the options in config by their names (``feat_short_side``, ``points_per_side``,
         ``pooling``, ``min_score``, ...). Raises UsageError for an unknown one.
         """
         settings = settings_from(
@@ -139,9 +103,8 @@ class Detector:
                 "precision": precision,
             }
         )
-        paths = (None if path is None else Path(path) for path in (positive, negative, bank))
-        given = dict(zip(("positive", "negative", "bank"), paths, strict=True))
-        return cls.build(Examples(**given), settings)
+        given = {"positive": positive, "negative": negative, "bank": bank}
+        return cls.build(from_values(Examples, given), settings)
 
     @property
     def gathered(self) -> Gathered:

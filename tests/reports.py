@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from runs import run_info
@@ -13,10 +11,12 @@ from runs import run_info
 from searchdet.config import ScoringOptions
 from searchdet.errors import ImageError
 from searchdet.masks import rle
-from searchdet.output import read_records, render
+from searchdet.output import render
 from searchdet.records.candidate import Candidate, Evidence
 from searchdet.records.models import RunInfo
 from searchdet.records.record import ImageRecord, failed
+from searchdet.records.rule import Standing, reason_of
+from searchdet.records.thresholds import limits_of
 
 SIZE = (90, 120)
 LEAST = {"score": 0.45, "margin": 0.05}
@@ -48,18 +48,12 @@ def candidate(
     neg = round(float(rng.uniform(-0.1, 0.9)), 6)
     margin = None if number % 7 == 3 else round(float(rng.normal(0.1, 0.15)), 6)
     gap = round(float(rng.uniform(0, 0.3)), 6) if len(classes) > 1 else None
-    lead = rule.scoring.class_margin
-    reason = "accepted"
-    if kept == 0 or score < rule.thresholds[label].min_score:
-        reason = "suppressed" if raw >= rule.thresholds[label].min_score else "score"
-    elif margin is not None and margin < rule.scoring.min_margin:
-        reason = "margin"
-    elif gap is not None and gap < lead:
-        reason = "class_margin"
+    standing = Standing(raw, score, kept, margin, gap)
+    limits = limits_of(classes, rule.scoring, rule.thresholds)
     return Candidate(
         id=number,
         label=label,
-        reason=reason,
+        reason=reason_of(standing, limits[label]),
         bbox=(x, y, x + width, y + height),
         area=width * height,
         quality=0.9,
@@ -155,8 +149,3 @@ def _named(folder: Path, image: str, label: str, exemplar: str) -> Path:
     error = ImageError(label, f"{image}: {exemplar}")
     write(folder, failed(f"z{image}", error), picture=False)
     return folder
-
-
-def rows(folder: Path) -> list[dict[str, Any]]:
-    """The records of an output folder as JSON values."""
-    return [json.loads(item.to_line()) for item in read_records(folder)]

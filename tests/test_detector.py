@@ -269,7 +269,7 @@ def test_flat_options_reach_their_parts_and_unknown_ones_are_refused() -> None:
         }
     )
     assert got.backbone.name == "dinov2_s"
-    assert got.backbone.checkpoint == "x.pth"
+    assert got.backbone.checkpoint == Path("x.pth")
     assert got.backbone.feat_short_side == 300
     assert got.backbone.allow_unverified
     assert got.proposals.allow_unverified
@@ -279,8 +279,9 @@ def test_flat_options_reach_their_parts_and_unknown_ones_are_refused() -> None:
     assert got.suppression.suppression == "nms"
     assert got.exemplars.exemplar_mask == "whole"
     assert got.max_pixels == 9
-    with pytest.raises(UsageError, match="min_scor"):
+    with pytest.raises(UsageError, match="min_scor") as refused:
         settings_from({"min_scor": 1})
+    assert refused.value.hint == "Did you mean 'min_score'?"
 
 
 def test_from_folders_is_the_documented_way(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from places import ROOT
 
 from searchdet import config
 from searchdet.cli import app
-from searchdet.commands.settings.file import RESERVED, Settings, load
+from searchdet.commands.settings.file import RESERVED, FileSettings, load
 from searchdet.detector import Detector
 
 GUIDES = sorted((ROOT / "docs").glob("*.md"))
@@ -151,7 +151,7 @@ def check(words: list[str]) -> None:
     if getattr(command, "commands", None):
         pytest.fail(f"{' '.join(path)} is a group")
     try:
-        context = command.make_context(" ".join(path), list(rest), obj=Settings({}))
+        context = command.make_context(" ".join(path), list(rest), obj=FileSettings({}))
     except typer.Exit:  # --help
         return
     if path == ("eval",) and context.args:

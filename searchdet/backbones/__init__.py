@@ -41,7 +41,7 @@ def load_backbone(
     """
     options = BackboneOptions(
         name,
-        str(checkpoint) if checkpoint else None,
+        Path(checkpoint) if checkpoint else None,
         device,
         precision,
         feat_short_side,

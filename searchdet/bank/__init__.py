@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .audit import SAME, Finding
-from .build import Enrolment, Examples, Gathered, gather, read, settle
+from .build import Enrolment, Gathered, gather, read, settle
 from .edit import Additions, add, facts, remove
 from .types import Bank, Rows, join
 
@@ -12,7 +12,6 @@ __all__ = [
     "Additions",
     "Bank",
     "Enrolment",
-    "Examples",
     "Finding",
     "Gathered",
     "Rows",

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from .. import backbones, exemplars
 from ..backbones import Backbone
-from ..config import EmbeddingOptions, ExemplarOptions, ProposalOptions, Settings
-from ..errors import UsageError
+from ..config import EmbeddingOptions, Examples, ExemplarOptions, ProposalOptions, Settings
 from ..exemplars import Exemplar, automask
 from ..output import Picture, exemplar_picture
 from ..proposals.regions import RegionProposer
@@ -24,30 +23,6 @@ from .describe import build_bank, compute_of
 from .types import Bank
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Examples:
-    """Where examples come from: folders, a COCO file with the folder of its images, or a saved bank."""
-
-    positive: Path | None = None
-    negative: Path | None = None
-    coco: Path | None = None
-    coco_images: Path | None = None
-    bank: Path | None = None
-
-    def __post_init__(self) -> None:
-        given = [name for name in ("positive", "coco", "bank") if getattr(self, name) is not None]
-        if not given:
-            raise UsageError(
-                "no examples are given.", "Name a folder: --positive DIR (or --positive-coco, --bank)."
-            )
-        if self.bank is not None and (len(given) > 1 or self.negative is not None):
-            raise UsageError(
-                "--bank goes with no other examples.", "Add them to it: `searchdet bank add`."
-            )
-        if self.coco_images is not None and self.coco is None:
-            raise UsageError("--positive-images is for --positive-coco, which is not given.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +76,8 @@ def read(examples: Examples, max_pixels: int, skip_bad: bool = False) -> Read:
     if examples.bank is not None:
         return Read([], bankfile.load(examples.bank))
     found = exemplars.find_positives(examples.positive) if examples.positive else []
-    found += exemplars.find_coco(examples.coco, examples.coco_images) if examples.coco else []
+    if examples.positive_coco:
+        found += exemplars.find_coco(examples.positive_coco, examples.positive_images)
     found += exemplars.find_negatives(examples.negative) if examples.negative else []
     skipped: list[str] = []
     items = exemplars.load(found, max_pixels, skipped if skip_bad else None)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from .. import exemplars
-from ..config import Settings
+from ..config import Examples, Settings
 from ..errors import DAMAGE, ExemplarError, UsageError
 from ..exemplars import Exemplar
 from ..images import read_image
@@ -17,7 +17,7 @@ from ..regions import settings_in
 from ..storage import kinds
 from ..storage.cache import Store
 from ..storage.values import JsonObject
-from .build import Enrolment, Examples, enrol, find_masks, read
+from .build import Enrolment, enrol, find_masks, read
 from .describe import describe
 from .file import require_space
 from .types import Bank, extended, indexed

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-from ..bank import Examples
-from ..config import Settings
+from ..config import Examples, Settings
 from ..detector import Detector
 from ..errors import ResourceError, SearchdetError, UsageError
 from ..images import Query

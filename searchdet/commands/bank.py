@@ -4,88 +4,85 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from .. import config
-from . import options as opt
-from .console import guarded, say
+from ..config import (
+    BackboneOptions,
+    CacheOptions,
+    Examples,
+    ExemplarOptions,
+    ProposalOptions,
+    ScoringOptions,
+    Settings,
+    SuppressionOptions,
+)
+from .console import say
+from .options import AsJson, cache_of, with_options
 
 if TYPE_CHECKING:
     from ..bank import Bank, Finding
     from ..records import ClassThreshold, Interval
 
 _BankArgument = Annotated[Path, typer.Argument(help="A file that `bank build` made.")]
-_Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
-_EXEMPLARS = config.ExemplarOptions()
 
 bank_app = typer.Typer(help="Examples kept in one file, and their audit.", no_args_is_help=True)
 
 
 @bank_app.command("build")
+@with_options(without=("bank", ProposalOptions, ScoringOptions, SuppressionOptions, "keep_conflicts"))
 def bank_build(
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")],
-    positive: opt.Positive = None,
-    negative: opt.Negative = None,
-    positive_coco: opt.PositiveCoco = None,
-    positive_images: opt.PositiveImages = None,
-    exemplar_mask: opt.ExemplarMask = _EXEMPLARS.exemplar_mask,
-    skip_bad_exemplars: opt.SkipBad = _EXEMPLARS.skip_bad_exemplars,
-    backbone: opt.BackboneName = config.DEFAULT_BACKBONE,
-    backbone_ckpt: opt.BackboneCkpt = None,
-    allow_unverified: opt.AllowUnverified = False,
-    device: opt.Device = "auto",
-    precision: opt.Precision = "auto",
-    feat_short_side: opt.FeatShortSide = None,
-    pooling: opt.Pooling = "mean",
-    max_pixels: opt.MaxPixels = config.MAX_PIXELS,
-    cache_dir: opt.CacheDir = None,
-    no_cache: opt.NoCache = False,
-    debug: opt.Debug = False,
+    examples: Examples,
+    settings: Settings,
+    cache: CacheOptions,
 ) -> None:
     """Describe examples once and keep them in one file."""
-    given = dict(locals())
-    with guarded(debug, False):
-        from ..bank import Examples
-        from ..bank import file as bankfile
-        from ..bank.edit import build
-        from ..detector import settings_from
+    from ..bank import file as bankfile
+    from ..bank.edit import build
 
-        examples = Examples(positive, negative, positive_coco, positive_images)
-        made = build(examples, settings_from(opt.values(given)))
-        bankfile.save(made, output)
-        say(f"{output}: {_counts(made)}.")
+    made = build(examples, replace(settings, cache=cache_of(cache)))
+    bankfile.save(made, output)
+    say(f"{output}: {_counts(made)}.")
 
 
 @bank_app.command("show")
+@with_options()
 def bank_show(
     bank: _BankArgument,
-    json_lines: _Json = False,
-    debug: opt.Debug = False,
+    json_lines: AsJson = False,
 ) -> None:
     """What a bank holds: models, classes, exemplars."""
-    with guarded(debug, False):
-        from ..bank import facts
-        from ..bank import file as bankfile
+    from ..bank import facts
+    from ..bank import file as bankfile
 
-        loaded = bankfile.load(bank)
-        if json_lines:
-            print(json.dumps(facts(loaded), indent=1))
-            return
-        for name, value in (asdict(loaded.space) if loaded.space else {}).items():
-            print(f"{name:14} {'-' if value is None else value}")
-        for c, origin in zip(loaded.labels, loaded.positives.origins, strict=True):
-            print(f"{loaded.classes[c]:24} {origin.mask_source:8} {origin.name}")
-        for origin in loaded.negatives.origins:
-            print(f"{'(negative)':24} {origin.mask_source:8} {origin.name}")
+    loaded = bankfile.load(bank)
+    if json_lines:
+        print(json.dumps(facts(loaded), indent=1))
+        return
+    for name, value in (asdict(loaded.space) if loaded.space else {}).items():
+        print(f"{name:14} {'-' if value is None else value}")
+    for c, origin in zip(loaded.labels, loaded.positives.origins, strict=True):
+        print(f"{loaded.classes[c]:24} {origin.mask_source:8} {origin.name}")
+    for origin in loaded.negatives.origins:
+        print(f"{'(negative)':24} {origin.mask_source:8} {origin.name}")
 
 
 @bank_app.command("add")
+@with_options(
+    without=(
+        *("keep_conflicts", "skip_bad_exemplars"),
+        *("backbone", "feat_short_side", "allow_unverified"),
+    )
+)
 def bank_add(
     bank: _BankArgument,
+    exemplars: ExemplarOptions,
+    backbone: BackboneOptions,
+    cache: CacheOptions,
     positive: Annotated[
         Optional[tuple[str, Path]],
         typer.Option("--positive", help="Class and image file."),
@@ -104,66 +101,55 @@ def bank_add(
         Optional[Path],
         typer.Option("--image", help="The record's image, if it is not found by its name."),
     ] = None,
-    exemplar_mask: opt.ExemplarMask = _EXEMPLARS.exemplar_mask,
-    backbone_ckpt: opt.BackboneCkpt = None,
-    device: opt.Device = "auto",
-    precision: opt.Precision = "auto",
-    cache_dir: opt.CacheDir = None,
-    no_cache: opt.NoCache = False,
-    debug: opt.Debug = False,
 ) -> None:
     """Add examples to a bank; only these are described."""
-    given = dict(locals())
-    with guarded(debug, False):
-        from ..bank import Additions, add
-        from ..bank import file as bankfile
-        from ..detector import settings_from
+    from ..bank import Additions, add
+    from ..bank import file as bankfile
 
-        more = Additions(positive, tuple(negative or ()), from_record, label, image)
-        made = add(bankfile.load(bank), more, settings_from(opt.values(given)))
-        bankfile.save(made, bank)
-        say(f"{bank}: {_counts(made)}.")
+    given = Additions(positive, tuple(negative or ()), from_record, label, image)
+    settings = Settings(backbone=backbone, exemplars=exemplars, cache=cache_of(cache))
+    made = add(bankfile.load(bank), given, settings)
+    bankfile.save(made, bank)
+    say(f"{bank}: {_counts(made)}.")
 
 
 @bank_app.command("remove")
+@with_options()
 def bank_remove(
     bank: _BankArgument,
     names: Annotated[list[str], typer.Argument(help="Names as `bank show` prints them.")],
-    debug: opt.Debug = False,
 ) -> None:
     """Take examples out of a bank."""
-    with guarded(debug, False):
-        from ..bank import file as bankfile
-        from ..bank import remove
+    from ..bank import file as bankfile
+    from ..bank import remove
 
-        made = remove(bankfile.load(bank), names)
-        bankfile.save(made, bank)
-        say(f"{bank}: {_counts(made)}.")
+    made = remove(bankfile.load(bank), names)
+    bankfile.save(made, bank)
+    say(f"{bank}: {_counts(made)}.")
 
 
 @bank_app.command("audit")
+@with_options()
 def bank_audit(
     bank: _BankArgument,
-    json_lines: _Json = False,
-    debug: opt.Debug = False,
+    json_lines: AsJson = False,
 ) -> None:
     """Which examples help, which hurt, and whether the classes separate."""
-    with guarded(debug, False):
-        from ..bank import file as bankfile
-        from ..bank.audit import audit
-        from ..calibration import thresholds_of
+    from ..bank import file as bankfile
+    from ..bank.audit import audit
+    from ..calibration import thresholds_of
 
-        loaded = bankfile.load(bank)
-        findings, thresholds = audit(loaded), thresholds_of(loaded)
-        if json_lines:
-            rows = {
-                "exemplars": [item.to_json() for item in findings],
-                "classes": [item.to_json() for item in thresholds],
-            }
-            print(json.dumps(rows, indent=1))
-            return
-        for line in (*_finding_lines(findings), "", *_threshold_lines(thresholds), "", *_LEGEND):
-            print(line)
+    loaded = bankfile.load(bank)
+    findings, thresholds = audit(loaded), thresholds_of(loaded)
+    if json_lines:
+        rows = {
+            "exemplars": [item.to_json() for item in findings],
+            "classes": [item.to_json() for item in thresholds],
+        }
+        print(json.dumps(rows, indent=1))
+        return
+    for line in (*_finding_lines(findings), "", *_threshold_lines(thresholds), "", *_LEGEND):
+        print(line)
 
 
 _LEGEND = (

@@ -9,58 +9,57 @@ from typing import Annotated, Optional
 
 import typer
 
+from ..config import CacheOptions
 from ..errors import UsageError
-from . import options as opt
-from .console import guarded, say
+from .console import say
+from .options import AsJson, cache_of, with_options
 
-_Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 cache_app = typer.Typer(help="What is remembered between runs.", no_args_is_help=True)
 
 
 @cache_app.command("info")
-def cache_info(
-    cache_dir: opt.CacheDir = None, json_lines: _Json = False, debug: opt.Debug = False
-) -> None:
+@with_options(without=("no_cache",))
+def cache_info(cache: CacheOptions, json_lines: AsJson = False) -> None:
     """Where the cache lies and what it holds."""
-    with guarded(debug, False):
-        from ..storage.cachefolder import usage
+    from ..storage.cachefolder import usage
 
-        folder = opt.cache_of(cache_dir, False)
-        rows = usage(_existing(folder))
-        total = sum(row.size for row in rows)
-        if json_lines:
-            kinds = {row.kind: {"entries": row.entries, "bytes": row.size} for row in rows}
-            print(json.dumps({"folder": str(folder), "bytes": total, "kinds": kinds}, indent=1))
-            return
-        print(f"{folder}: {_size(total)}")
-        for row in rows:
-            print(f"{row.kind:12} {row.entries:8} entries {_size(row.size):>10}")
+    folder = cache_of(cache)
+    rows = usage(_existing(folder))
+    total = sum(row.size for row in rows)
+    if json_lines:
+        kinds = {row.kind: {"entries": row.entries, "bytes": row.size} for row in rows}
+        print(json.dumps({"folder": str(folder), "bytes": total, "kinds": kinds}, indent=1))
+        return
+    print(f"{folder}: {_size(total)}")
+    for row in rows:
+        print(f"{row.kind:12} {row.entries:8} entries {_size(row.size):>10}")
 
 
 @cache_app.command("clear")
+@with_options(without=("no_cache",))
 def cache_clear(
+    cache: CacheOptions,
     kind: Annotated[
         Optional[list[str]], typer.Option("--kind", help="Only this kind; may be repeated.")
     ] = None,
-    cache_dir: opt.CacheDir = None,
-    debug: opt.Debug = False,
 ) -> None:
     """Remove everything that is remembered; it is computed again when it is needed."""
-    with guarded(debug, False):
-        from ..storage.cachefolder import clear
-        from ..storage.kinds import KINDS
+    from ..storage.cachefolder import clear
+    from ..storage.kinds import KINDS
 
-        for name in kind or ():
-            if name not in KINDS:
-                raise UsageError(f"--kind {name!r} is unknown; choose {', '.join(KINDS)}.")
-        gone = clear(_existing(opt.cache_of(cache_dir, False)), tuple(kind or KINDS))
-        say(f"{gone.entries} entries removed, {_size(gone.size)}.")
+    for name in kind or ():
+        if name not in KINDS:
+            raise UsageError(f"--kind {name!r} is unknown; choose {', '.join(KINDS)}.")
+    gone = clear(_existing(cache_of(cache)), tuple(kind or KINDS))
+    say(f"{gone.entries} entries removed, {_size(gone.size)}.")
 
 
 @cache_app.command("prune")
+@with_options(without=("no_cache",))
 def cache_prune(
+    cache: CacheOptions,
     max_size: Annotated[
         Optional[str], typer.Option("--max-size", help="Keep at most this much: 500M, 20G.")
     ] = None,
@@ -68,18 +67,15 @@ def cache_prune(
         Optional[float],
         typer.Option("--older-than", help="Remove what was not used for so many days.", min=0),
     ] = None,
-    cache_dir: opt.CacheDir = None,
-    debug: opt.Debug = False,
 ) -> None:
     """Remove what was used longest ago."""
-    with guarded(debug, False):
-        from ..storage.cachefolder import prune
+    from ..storage.cachefolder import prune
 
-        if max_size is None and older_than is None:
-            raise UsageError("nothing to go by.", "Name --max-size or --older-than.")
-        limit = None if max_size is None else _bytes(max_size)
-        gone = prune(_existing(opt.cache_of(cache_dir, False)), limit, older_than)
-        say(f"{gone.entries} entries removed, {_size(gone.size)}.")
+    if max_size is None and older_than is None:
+        raise UsageError("nothing to go by.", "Name --max-size or --older-than.")
+    limit = None if max_size is None else _bytes(max_size)
+    gone = prune(_existing(cache_of(cache)), limit, older_than)
+    say(f"{gone.entries} entries removed, {_size(gone.size)}.")
 
 
 def _existing(folder: Path | None) -> Path:

@@ -78,6 +78,8 @@ def guarded(debug: bool, verbose: bool) -> Iterator[None]:
     except (typer.Exit, typer.Abort, KeyboardInterrupt):
         raise
     except Exception as error:
+        if callable(getattr(error, "show", None)):
+            raise  # Click's own: it tells of itself
         if debug:
             traceback.print_exc()
         if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:

@@ -13,9 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ..bank import Examples
 from ..batch import runner as batch
-from ..config import ProposalOptions, ScoringOptions, Settings
+from ..config import Examples, ProposalOptions, ScoringOptions, Settings
 from ..detector import Detector
 from ..images import Scan, discover
 from ..masks.rle import decode

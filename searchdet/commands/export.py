@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from ..config import Limits
 from ..exports import FORMATS
-from ..records import Limits, pairs
-from . import options as opt
-from .console import guarded, progress, say
+from .console import progress, say
+from .options import AsJson, with_options
 
 if TYPE_CHECKING:
     from ..exports import Options, Summary
     from ..records import ImageRecord
 
-_D, _F = "Decision", "Formats"
+
+def _option(flag: str, text: str) -> Any:
+    return typer.Option(flag, help=text, rich_help_panel="Formats")
 
 
-def _option(*flags: str, text: str, panel: str) -> Any:
-    return typer.Option(*flags, help=text, rich_help_panel=panel)
-
-
+@with_options()
 def export(
     records: Annotated[Path, typer.Argument(metavar="OUT", help="Output folder of `detect`.")],
+    limits: Limits,
     to: Annotated[str, typer.Option("--to", help=f"{', '.join(FORMATS)}; with commas.")] = "coco",
     output: Annotated[
         Optional[Path], typer.Option("--output", "-o", help="Where to write; OUT itself.")
@@ -35,59 +35,29 @@ def export(
         Optional[Path],
         typer.Option("--images", help="Folder of the images: they are copied (yolo, labelme)."),
     ] = None,
-    min_score: Annotated[Optional[float], _option("--min-score", text="Least score.", panel=_D)] = None,
-    min_margin: Annotated[
-        Optional[float], _option("--min-margin", text="Least pos - neg.", panel=_D)
-    ] = None,
-    class_margin: Annotated[
-        Optional[float], _option("--class-margin", text="Least lead over the second class.", panel=_D)
-    ] = None,
-    class_min_score: Annotated[
-        Optional[list[str]],
-        _option("--class-min-score", text="Least score of a class, NAME=VALUE; repeatable.", panel=_D),
-    ] = None,
-    class_min_margin: Annotated[
-        Optional[list[str]],
-        _option(
-            "--class-min-margin", text="Least margin of a class, NAME=VALUE; repeatable.", panel=_D
-        ),
-    ] = None,
     polygons: Annotated[
-        bool, _option("--polygons", text="COCO: polygons instead of run-length encoding.", panel=_F)
+        bool, _option("--polygons", "COCO: polygons instead of run-length encoding.")
     ] = False,
     yolo_parts: Annotated[
-        bool, _option("--yolo-parts", text="YOLO: a line for each part of a mask.", panel=_F)
+        bool, _option("--yolo-parts", "YOLO: a line for each part of a mask.")
     ] = False,
-    split: Annotated[
-        str, _option("--split", text="YOLO, VOC: name of this subset.", panel=_F)
-    ] = "train",
+    split: Annotated[str, _option("--split", "YOLO, VOC: name of this subset.")] = "train",
     image_root: Annotated[
         Optional[str],
-        _option("--image-root", text="Label Studio: what stands before image names.", panel=_F),
+        _option("--image-root", "Label Studio: what stands before image names."),
     ] = None,
-    json_lines: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
-    debug: opt.Debug = False,
+    json_lines: AsJson = False,
 ) -> None:
     """Write datasets from the records of `detect`, also under other limits. No model is needed."""
-    with guarded(debug, False):
-        from .. import exports
+    from .. import exports
 
-        limits = Limits(
-            min_score,
-            min_margin,
-            class_margin,
-            pairs(class_min_score or (), "--class-min-score"),
-            pairs(class_min_margin or (), "--class-min-margin"),
-        )
-        root = exports.LOCAL_FILES if image_root is None else image_root
-        options = exports.Options(
-            exports.formats(to), limits, images, polygons, yolo_parts, split, root
-        )
-        target = output or records
-        summary = _export(records, target, options)
-        if json_lines:
-            print(json.dumps(summary.to_json(), indent=1))
-        _tell(summary, target)
+    root = exports.LOCAL_FILES if image_root is None else image_root
+    options = exports.Options(exports.formats(to), limits, images, polygons, yolo_parts, split, root)
+    target = output or records
+    summary = _export(records, target, options)
+    if json_lines:
+        print(json.dumps(summary.to_json(), indent=1))
+    _tell(summary, target)
 
 
 def _export(folder: Path, target: Path, options: Options) -> Summary:

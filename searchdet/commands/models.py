@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from . import options as opt
-from .console import guarded, say
+from .console import say
+from .options import AsJson, with_options
 
 if TYPE_CHECKING:
     from ..storage.values import JsonObject
-
-_Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 models_app = typer.Typer(
     help="Which backbones and weights there are; downloads and checks them.", no_args_is_help=True
@@ -23,28 +21,29 @@ models_app = typer.Typer(
 
 
 @models_app.command("list")
-def models_list(json_lines: _Json = False, debug: opt.Debug = False) -> None:
+@with_options()
+def models_list(json_lines: AsJson = False) -> None:
     """Backbones and proposers: file, where it is published, licence, and whether it is here."""
-    with guarded(debug, False):
-        from ..models import entries, entry_json, is_here, kind_of
-        from ..weights import models_folder
+    from ..models import entries, entry_json, is_here, kind_of
+    from ..weights import models_folder
 
-        folder = models_folder()
-        if json_lines:
-            print(json.dumps([entry_json(item, folder) for item in entries()], indent=1))
-            return
-        for item in entries():
-            here = is_here(item, folder)
-            state = "built in" if not item.filename else "here" if here else "not here"
-            print(f"{item.model:24} {state:9} {item.licence:16} {item.filename or '-'}")
-            if not here:
-                name = item.model if kind_of(item) == "backbone" else item.filename
-                print(f"{'':24} from {item.source}")
-                if item.repo:
-                    print(f"{'':24} `searchdet models pull {name}` downloads it")
+    folder = models_folder()
+    if json_lines:
+        print(json.dumps([entry_json(item, folder) for item in entries()], indent=1))
+        return
+    for item in entries():
+        here = is_here(item, folder)
+        state = "built in" if not item.filename else "here" if here else "not here"
+        print(f"{item.model:24} {state:9} {item.licence:16} {item.filename or '-'}")
+        if not here:
+            name = item.model if kind_of(item) == "backbone" else item.filename
+            print(f"{'':24} from {item.source}")
+            if item.repo:
+                print(f"{'':24} `searchdet models pull {name}` downloads it")
 
 
 @models_app.command("pull")
+@with_options()
 def models_pull(
     name: Annotated[str, typer.Argument(help="A model or a file, as `models list` prints them.")],
     yes: Annotated[
@@ -53,28 +52,26 @@ def models_pull(
     folder: Annotated[
         Optional[Path], typer.Option("--dir", help="Where to put it; SEARCHDET_MODELS or models/.")
     ] = None,
-    debug: opt.Debug = False,
 ) -> None:
     """Download a weight file from the Hugging Face Hub, once its licence is agreed to.
 
     An interrupted download goes on when run again. The file appears only after its SHA-256 was
     verified. HF_TOKEN, HF_HOME, HF_ENDPOINT and HF_HUB_OFFLINE are respected.
     """
-    with guarded(debug, False):
-        from ..models import download as pull
-        from ..weights import models_folder
+    from ..models import download as pull
+    from ..weights import models_folder
 
-        into = folder or models_folder()
-        item = pull.find(name, into)
-        target = into / item.filename
-        if pull.is_fetched(item, target):
-            say(f"{target} is here already.")
-            return
-        for line in pull.terms(item, target):
-            say(line)
-        _require_consent(yes)
-        pull.fetch(item, target)
-        say(f"{target} is here and verified.")
+    into = folder or models_folder()
+    item = pull.find(name, into)
+    target = into / item.filename
+    if pull.is_fetched(item, target):
+        say(f"{target} is here already.")
+        return
+    for line in pull.terms(item, target):
+        say(line)
+    _require_consent(yes)
+    pull.fetch(item, target)
+    say(f"{target} is here and verified.")
 
 
 def _require_consent(given: bool) -> None:
@@ -94,30 +91,29 @@ def _interactive() -> bool:
 
 
 @models_app.command("verify")
+@with_options()
 def models_verify(
     weight_files: Annotated[
         Optional[list[Path]],
         typer.Argument(metavar="[FILE]...", help="Weight files; all published ones that are here."),
     ] = None,
-    json_lines: _Json = False,
-    debug: opt.Debug = False,
+    json_lines: AsJson = False,
 ) -> None:
     """Hash weight files and load them completely. Exit 4 if one is not what it should be."""
-    with guarded(debug, False):
-        from ..errors import CheckpointError
-        from ..models import published
-        from ..models import weight_files as found_in
-        from ..weights import models_folder
+    from ..errors import CheckpointError
+    from ..models import published
+    from ..models import weight_files as found_in
+    from ..weights import models_folder
 
-        chosen = weight_files or [p for p in found_in(models_folder()) if p.name in published()]
-        rows = [_verified(path, silent=json_lines) for path in chosen]
-        if json_lines:
-            print(json.dumps(rows, indent=1))
-        if not chosen:
-            say(f"No published weight file is in {models_folder()}; name others as arguments.")
-        bad = [path.name for path, row in zip(chosen, rows, strict=True) if row["bad"]]
-        if bad:
-            raise CheckpointError(f"{', '.join(bad)}: must not be used.")
+    chosen = weight_files or [p for p in found_in(models_folder()) if p.name in published()]
+    rows = [_verified(path, silent=json_lines) for path in chosen]
+    if json_lines:
+        print(json.dumps(rows, indent=1))
+    if not chosen:
+        say(f"No published weight file is in {models_folder()}; name others as arguments.")
+    bad = [path.name for path, row in zip(chosen, rows, strict=True) if row["bad"]]
+    if bad:
+        raise CheckpointError(f"{', '.join(bad)}: must not be used.")
 
 
 def _verified(path: Path, silent: bool) -> JsonObject:

@@ -1,260 +1,155 @@
-"""The command line's options, each once: its flags, its help, and its ``SEARCHDET_*`` variable.
+"""The parameters of commands, made from the declarations in config.
 
-Defaults are those of the dataclasses in config.py and stand in the signatures of the commands.
+A command is a function whose parameters are dataclasses of options, beside plain ones of its own:
+
+    @with_options(without=("prompting",))
+    def index(images: Images, settings: Settings, scan: ScanOptions) -> None: ...
+
+Typer sees a flat function with one parameter for each option; the command gets the dataclasses.
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional, get_type_hints
 
 import typer
 
-from .. import config, proposals
+from .. import proposals
+from ..config import CacheOptions, LogOptions, OutputOptions, ScanOptions
+from ..config.option import Declared, declared, from_values
 from ..exports import FORMATS
-from ..records import pairs
+from .console import guarded
 
 if TYPE_CHECKING:
     from ..images import Scan
-
-
-def option(*flags: str, text: str, panel: str | None = None) -> Any:
-    """An option that can also be set as ``SEARCHDET_<NAME>``."""
-    name = next(flag for flag in flags if flag.startswith("--")).split("/")[0]
-    variable = "SEARCHDET_" + name.removeprefix("--").replace("-", "_").upper()
-    return typer.Option(*flags, help=text, envvar=variable, rich_help_panel=panel)
-
-
-_E, _M, _P, _S, _O = "Examples", "Models", "Proposals", "Scores and decision", "Output"
+    from ..output import Output
 
 Images = Annotated[list[str], typer.Argument(help="Images, folders, quoted globs, @list, - (stdin).")]
-Positive = Annotated[
-    Optional[Path],
-    option("--positive", text="Folder of examples; sub-folders are classes.", panel=_E),
-]
-Negative = Annotated[
-    Optional[Path], option("--negative", text="Folder of counter-examples, any depth.", panel=_E)
-]
-PositiveCoco = Annotated[
-    Optional[Path],
-    option("--positive-coco", text="COCO file; its annotations are the examples.", panel=_E),
-]
-PositiveImages = Annotated[
-    Optional[Path],
-    option("--positive-images", text="Folder of the images of --positive-coco.", panel=_E),
-]
-BankFile = Annotated[
-    Optional[Path], option("--bank", text="Saved bank instead of example folders.", panel=_E)
-]
-ExemplarMask = Annotated[
-    str,
-    option(
-        "--exemplar-mask",
-        text="Of photos without one: whole, or auto (the region they share).",
-        panel=_E,
-    ),
-]
-KeepConflicts = Annotated[
-    bool,
-    option(
-        "--keep-conflicts",
-        text="Use negatives that are nearer to positives than those are to each other.",
-        panel=_E,
-    ),
-]
-
-SkipBad = Annotated[
-    bool,
-    option("--skip-bad-exemplars", text="Leave out examples that cannot be read.", panel=_E),
-]
-
-BackboneName = Annotated[str, option("--backbone", text="See `searchdet models list`.", panel=_M)]
-BackboneCkpt = Annotated[
-    Optional[Path],
-    option("--backbone-ckpt", "--dinov3-ckpt", text="Weight file of the backbone.", panel=_M),
-]
-SamCheckpoint = Annotated[
-    Optional[Path], option("--sam-checkpoint", text="Weight file of SAM.", panel=_M)
-]
-AllowUnverified = Annotated[
-    bool,
-    option(
-        "--allow-unverified-weights",
-        text="Accept an official name with another content.",
-        panel=_M,
-    ),
-]
-Device = Annotated[str, option("--device", text="auto, cpu or cuda.", panel=_M)]
-Precision = Annotated[str, option("--precision", text="auto, fp32, bf16 or fp16.", panel=_M)]
-FeatShortSide = Annotated[
-    Optional[int],
-    option("--feat-short-side", text="Short side the backbone sees, pixels.", panel=_M),
-]
-Pooling = Annotated[str, option("--pooling", text="mean, or topk: most typical cells.", panel=_M)]
-ProposalsName = Annotated[
-    str,
-    option("--proposals", text=proposals.help_text(), panel=_P),
-]
-PointsPerSide = Annotated[int, option("--points-per-side", text="SAM's grid of points.", panel=_P)]
-Prompting = Annotated[
-    str, option("--prompting", text="everything, or guided: promising points first.", panel=_P)
-]
-GuidedShare = Annotated[
-    float, option("--guided-share", text="Share of the points that guided asks.", panel=_P)
-]
-CropLayers = Annotated[int, option("--crop-layers", text="SAM's layers of image crops.", panel=_P)]
-Tile = Annotated[
-    int, option("--tile", text="Side of tiles for large images, pixels; 0: none.", panel=_P)
-]
-TileOverlap = Annotated[float, option("--tile-overlap", text="Share that tiles overlap.", panel=_P)]
-PredIou = Annotated[float, option("--pred-iou-thresh", text="SAM's least predicted IoU.", panel=_P)]
-Stability = Annotated[
-    float, option("--stability-score-thresh", text="SAM's least stability.", panel=_P)
-]
-MinArea = Annotated[float, option("--min-area", text="Smallest mask, percent of the image.", panel=_P)]
-MaxArea = Annotated[float, option("--max-area", text="Largest mask, percent of the image.", panel=_P)]
-DropBorder = Annotated[bool, option("--drop-border", text="Drop masks that touch the frame.", panel=_P)]
-BorderWidth = Annotated[int, option("--border-width", text="Width of that frame, pixels.", panel=_P)]
-DropRectangles = Annotated[
-    Optional[float],
-    option("--drop-rectangles", text="Drop masks this near (IoU) to a rectangle.", panel=_P),
-]
-MaxContainment = Annotated[
-    float,
-    option("--max-containment", text="Drop masks more inside a better one; 1: none.", panel=_P),
-]
-Smooth = Annotated[int, option("--smooth", text="Open and close masks, radius in cells.", panel=_P)]
-MaxMasks = Annotated[int, option("--max-masks", text="Proposals kept an image or tile.", panel=_P)]
-
-PosAgg = Annotated[str, option("--pos-agg", text="prototype, max, mean_topk or attention.", panel=_S)]
-Topk = Annotated[int, option("--topk", text="Exemplars that mean_topk averages.", panel=_S)]
-NegativeWeight = Annotated[
-    float,
-    option("--negative-weight", text="score = pos - weight * max(neg, 0).", panel=_S),
-]
-ShapeWeight = Annotated[
-    Optional[float],
-    option("--shape-weight", text="What an unlike outline costs; the backbone's own.", panel=_S),
-]
-ContextWeight = Annotated[
-    Optional[float],
-    option(
-        "--context-weight",
-        text="What surroundings that look like the class cost; the backbone's own.",
-        panel=_S,
-    ),
-]
-Centring = Annotated[
-    str,
-    option("--centring", text="none, or mean: take the mean off all vectors first.", panel=_S),
-]
-Threshold = Annotated[
-    str,
-    option("--threshold", text="auto: from the examples; default: the backbone's own.", panel=_S),
-]
-MinScore = Annotated[
-    Optional[float],
-    option("--min-score", text="Least score; overrides --threshold.", panel=_S),
-]
-MinMargin = Annotated[
-    float,
-    option("--min-margin", text="Least pos - neg (with negatives).", panel=_S),
-]
-ClassMargin = Annotated[
-    float, option("--class-margin", text="Least lead over the second class.", panel=_S)
-]
-ClassMinScore = Annotated[
-    Optional[list[str]],
-    option("--class-min-score", text="Least score of one class, NAME=VALUE; repeatable.", panel=_S),
-]
-ClassMinMargin = Annotated[
-    Optional[list[str]],
-    option("--class-min-margin", text="Least margin of one class, NAME=VALUE; repeatable.", panel=_S),
-]
-Suppression = Annotated[str, option("--suppression", text="nms, merge or diffusion.", panel=_S)]
-NmsIou = Annotated[
-    float, option("--nms-iou", text="Overlap from which on the lower score goes.", panel=_S)
-]
-MaxCovered = Annotated[
-    float,
-    option("--max-covered", text="Share covered by better masks: a fragment.", panel=_S),
-]
-
-OutputFolder = Annotated[
-    Path, option("--output", "-o", text="Folder for records and pictures.", panel=_O)
-]
-Save = Annotated[
-    str,
-    option("--save", text="Pictures: overlay, masks, crops, heatmap (with commas), or none.", panel=_O),
-]
-NoSave = Annotated[bool, option("--no-save", text="Write no file at all.", panel=_O)]
-Format = Annotated[
-    str,
-    option(
-        "--format",
-        text=f"Dataset files: {', '.join(FORMATS)} (with commas), or none.",
-        panel=_O,
-    ),
-]
-Overwrite = Annotated[bool, option("--overwrite", text="Do again what is done; replace.", panel=_O)]
-Root = Annotated[Optional[Path], option("--root", text="Record names are relative to it.", panel=_O)]
-Recursive = Annotated[bool, option("--recursive", "-r", text="Look into sub-folders.", panel=_O)]
-FollowSymlinks = Annotated[
-    bool, option("--follow-symlinks", text="Look into linked folders, each once.", panel=_O)
-]
-Null = Annotated[bool, option("--null", "-0", text="Lists of paths are separated by NUL.", panel=_O)]
-Shard = Annotated[str, option("--shard", text="Only part i of n, by name: i/n, from 1.", panel=_O)]
-Strict = Annotated[bool, option("--strict", text="Stop at the first image that fails.", panel=_O)]
-Timeout = Annotated[
-    Optional[float],
-    option("--timeout", text="Seconds an image may take; searched in a process of its own.", panel=_O),
-]
-MaxPixels = Annotated[int, option("--max-pixels", text="Refuse larger images.", panel=_O)]
-CacheDir = Annotated[
-    Optional[Path],
-    option("--cache-dir", text="Where regions and exemplars are remembered.", panel=_O),
-]
-NoCache = Annotated[bool, option("--no-cache", text="Remember nothing, compute all.", panel=_O)]
-JsonLines = Annotated[bool, option("--json", text="One JSON record a line on stdout.", panel=_O)]
-FailIfEmpty = Annotated[bool, option("--fail-if-empty", text="Exit 6 if nothing is found.", panel=_O)]
-Verbose = Annotated[bool, option("--verbose", "-v", text="Tell more.", panel=_O)]
-Debug = Annotated[bool, option("--debug", text="Show tracebacks.", panel=_O)]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
+Command = Callable[..., None]
+Without = Collection[str | type[Any]]
 
 
-def values(given: dict[str, Any]) -> dict[str, Any]:
-    """Of a command's arguments those that are settings of a detector, by their flat names."""
-    parts = (
-        config.BackboneOptions,
-        config.ProposalOptions,
-        config.EmbeddingOptions,
-        config.ScoringOptions,
-        config.SuppressionOptions,
-        config.ExemplarOptions,
+def with_options(*, without: Without = (), verbose: bool = False) -> Callable[[Command], Command]:
+    """A command of a function whose parameters are dataclasses of options; all of it is ``guarded``.
+
+    without: keys of options, and whole dataclasses in those of the parameters, that the command does
+    not have. verbose: whether it has --verbose; --debug it always has.
+    """
+
+    def wrap(body: Command) -> Command:
+        hints = get_type_hints(body, include_extras=True)
+        hints.pop("return", None)
+        parts = ((name, hint) for name, hint in hints.items() if isinstance(hint, type))
+        kinds = {name: hint for name, hint in parts if is_dataclass(hint)}
+        _require_known(without, kinds)
+        options = {name: tuple(declared(kind, without)) for name, kind in kinds.items()}
+        log = tuple(declared(LogOptions, () if verbose else ("verbose",)))
+
+        @functools.wraps(body)
+        def command(**given: object) -> None:
+            told = _made(LogOptions, log, given)
+            with guarded(told.debug, told.verbose):
+                parts = {name: _made(kinds[name], mine, given) for name, mine in options.items()}
+                body(**{name: parts[name] if name in parts else given[name] for name in hints})
+
+        parameters = _flat(body, hints, options, log)
+        command.__dict__["__signature__"] = inspect.Signature(list(parameters.values()))
+        command.__annotations__ = {name: one.annotation for name, one in parameters.items()}
+        return command
+
+    return wrap
+
+
+def _made(kind: Any, options: tuple[Declared, ...], given: Mapping[str, object]) -> Any:
+    """A dataclass of those of the values that are its own."""
+    return from_values(kind, {item.key: given[item.key] for item in options})
+
+
+def _require_known(without: Without, kinds: Mapping[str, type]) -> None:
+    """Raise ValueError for what no parameter has."""
+    for name in without:
+        alone = {name}
+        if all(list(declared(kind)) == list(declared(kind, alone)) for kind in kinds.values()):
+            raise ValueError(f"without={name!r}: no parameter has it")
+
+
+def _flat(
+    body: Command,
+    hints: Mapping[str, object],
+    options: Mapping[str, tuple[Declared, ...]],
+    log: tuple[Declared, ...],
+) -> dict[str, inspect.Parameter]:
+    """The parameters that Typer sees. An option that two parts share is there once. Raises ValueError
+    for two different options of one name."""
+    seen: dict[str, object] = {}
+    made: dict[str, inspect.Parameter] = {}
+
+    def add(parameter: inspect.Parameter, source: object) -> None:
+        if seen.setdefault(parameter.name, source) != source:
+            raise ValueError(f"{body.__name__}: two options are called {parameter.name!r}")
+        made.setdefault(parameter.name, parameter)
+
+    for own in inspect.signature(body).parameters.values():
+        if own.name in options:
+            for item in options[own.name]:
+                add(_parameter(item), (item.hint, item.option))
+        else:
+            add(own.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[own.name]), own)
+    for item in log:
+        add(_parameter(item), item)
+    return made
+
+
+def _parameter(item: Declared) -> inspect.Parameter:
+    """The declaration as Typer's; words are taken apart when the dataclass is made."""
+    hint, default = (Optional[list[str]], None) if item.repeats else (item.hint, item.default)
+    told = item.option
+    shown = typer.Option(
+        default, *item.flags, help=_help(told.text), envvar=item.variable, rich_help_panel=told.panel
     )
-    names = [field for kind in parts for field in kind.__dataclass_fields__]
-    names += ["backbone", "backbone_ckpt", "proposals", "sam_checkpoint", "max_pixels"]
-    chosen = {name: given[name] for name in names if name in given}
-    for name in ("class_min_score", "class_min_margin"):
-        if name in chosen:
-            chosen[name] = pairs(chosen[name] or (), "--" + name.replace("_", "-"))
-    if "no_cache" in given:
-        chosen["cache"] = cache_of(given["cache_dir"], given["no_cache"])
-    return chosen
+    return inspect.Parameter(item.key, inspect.Parameter.KEYWORD_ONLY, default=shown, annotation=hint)
 
 
-def cache_of(folder: Path | None, none: bool) -> Path | None:
+def _help(text: str) -> str:
+    """A help text with the names that other rooms register."""
+    return text.format(formats=", ".join(FORMATS), proposals=proposals.help_text())
+
+
+def cache_of(options: CacheOptions) -> Path | None:
     """The cache folder that the options mean; None for none."""
     from ..storage.hashes import cache_folder
 
-    return None if none else folder or cache_folder()
+    return None if options.no_cache else options.cache_dir or cache_folder()
 
 
-def scan_of(given: dict[str, Any], outputs: tuple[Path, ...]) -> Scan:
-    """How a command reads its inputs. outputs: folders that it writes to, not to be looked into."""
+def output_of(options: OutputOptions, cache: Path | None) -> Output | None:
+    """The output folder that the options mean; None where nothing is to be written."""
+    from ..exports import formats
+    from ..output import Output
+    from ..output.folder import pictures
+
+    drawn, datasets = pictures(options.save), formats(options.dataset)
+    target = Output(options.output, drawn, options.overwrite, datasets, cache)
+    return None if options.no_save else target
+
+
+def scan_of(options: ScanOptions, output: Path, cache: CacheOptions) -> Scan:
+    """How a command reads its inputs: it looks into neither its output nor the cache, used or not."""
     from ..images import Scan, parse_shard
     from ..storage import files
 
-    cache = cache_of(given["cache_dir"], False)
-    never = tuple(files.real(path) for path in (*outputs, cache) if path is not None)
-    names = ("root", "recursive", "follow_symlinks", "null")
-    return Scan(**{name: given[name] for name in names}, never=never, shard=parse_shard(given["shard"]))
+    never = (output, cache_of(CacheOptions(cache.cache_dir)))
+    return Scan(
+        root=options.root,
+        recursive=options.recursive,
+        follow_symlinks=options.follow_symlinks,
+        never=tuple(files.real(path) for path in never if path is not None),
+        null=options.null,
+        shard=parse_shard(options.shard),
+    )

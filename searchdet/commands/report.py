@@ -7,10 +7,11 @@ from typing import Annotated, Optional
 
 import typer
 
-from . import options as opt
-from .console import guarded, say
+from .console import say
+from .options import with_options
 
 
+@with_options(verbose=True)
 def report(
     folder: Annotated[Path, typer.Argument(metavar="OUT", help="Output folder of `detect`.")],
     images: Annotated[
@@ -23,17 +24,14 @@ def report(
     max_images: Annotated[
         Optional[int], typer.Option("--max-images", min=1, help="Show no more images than that.")
     ] = None,
-    verbose: opt.Verbose = False,
-    debug: opt.Debug = False,
 ) -> None:
     """Write one HTML page to look through: masks, evidence, and sliders for the thresholds."""
-    with guarded(debug, verbose):
-        from ..report import write
+    from ..report import write
 
-        made = write(folder, output, images, max_images)
-        parts = [f"{made.images} images", f"{made.size / 1e6:.1f} MB"]
-        if made.left_out:
-            parts.append(f"{made.left_out} left out")
-        if made.without_picture:
-            parts.append(f"{made.without_picture} without a picture (--images DIR)")
-        say(f"{made.path}: {', '.join(parts)}.")
+    made = write(folder, output, images, max_images)
+    parts = [f"{made.images} images", f"{made.size / 1e6:.1f} MB"]
+    if made.left_out:
+        parts.append(f"{made.left_out} left out")
+    if made.without_picture:
+        parts.append(f"{made.without_picture} without a picture (--images DIR)")
+    say(f"{made.path}: {', '.join(parts)}.")

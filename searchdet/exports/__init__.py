@@ -11,9 +11,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ..config import names_of
+from ..config import Limits, names_of
 from ..errors import DAMAGE, UsageError
-from ..records import ImageRecord, Limits, damaged, require_classes
+from ..records import ImageRecord, damaged, require_classes
 from ..storage.values import JsonObject
 from .coco import Coco
 from .job import LOCAL_FILES, Job, Options, Writer, claim

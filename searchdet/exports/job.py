@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Protocol
 
+from ..config import Limits
 from ..errors import UsageError
-from ..records import Limits
 from ..storage import files
 from .labelled import Classes, Labelled
 

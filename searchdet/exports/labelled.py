@@ -8,8 +8,9 @@ from functools import cached_property
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
+from ..config import Limits
 from ..errors import UsageError
-from ..records import Candidate, ImageRecord, Limits, detections
+from ..records import Candidate, ImageRecord, detections
 
 if TYPE_CHECKING:
     import numpy as np

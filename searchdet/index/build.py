@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from .. import backbones
-from ..acting import acting, warn
-from ..bank import Enrolment, Examples, gather, read, settle
+from ..bank import Enrolment, gather, read, settle
 from ..bank import file as bankfile
-from ..config import Settings
+from ..config import Examples, Settings
+from ..config.acting import acting, warn
 from ..decision import Judge, RuleDefaults, make_judge
 from ..detector import image_info
 from ..errors import (

@@ -16,11 +16,12 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..config import Limits
 from ..errors import DAMAGE, OutputError
 from ..exports.labelled import Detection, Labelled, labelled
 from ..images.inputs import natural_text
 from ..masks.rle import Rle
-from ..records import ImageRecord, Limits, RecordError, damaged, read_record, unusable
+from ..records import ImageRecord, RecordError, damaged, read_record, unusable
 from ..storage import kinds
 from ..storage.files import Stream, real
 from ..storage.values import JsonValue

@@ -82,8 +82,9 @@ def load_proposer(
     options: fields of ProposalOptions (points_per_side, pred_iou_thresh, ...). Raises UsageError for
     an unknown name or option, CheckpointError for missing or refused weights.
     """
+    path = Path(checkpoint) if checkpoint else None
     try:
-        made = ProposalOptions(name=name, checkpoint=str(checkpoint) if checkpoint else None, **options)
+        made = ProposalOptions(name=name, checkpoint=path, **options)
     except TypeError as error:
         raise UsageError(f"load_proposer: {error}.") from error
     return load(choose(made), device, precision)
@@ -122,7 +123,7 @@ def _with_weights(options: ProposalOptions) -> ProposalOptions:
     if not found.is_file():
         source = weights.published[0].source
         raise CheckpointError(f"{found}: no such weight file.", f"It is published at {source}.")
-    return replace(options, checkpoint=str(found))
+    return replace(options, checkpoint=found)
 
 
 def load(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..config import Limits
 from .candidate import Candidate, Evidence
 from .image import ImageInfo, ProposalCounts, SourceInfo, SpreadInfo
 from .models import (
@@ -20,11 +21,9 @@ from .rule import ACCEPTED, INVALID, SUPPRESSED, ClassLimits, Standing, reason_o
 from .thresholds import (
     ClassThreshold,
     Interval,
-    Limits,
     detections,
     limits_for,
     limits_of,
-    pairs,
     require_classes,
 )
 
@@ -59,7 +58,6 @@ __all__ = [
     "failed",
     "limits_for",
     "limits_of",
-    "pairs",
     "proposal_settings",
     "read_record",
     "reason_of",

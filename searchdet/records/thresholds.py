@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..config import LIMITS, ScoringOptions, require_limits
+from ..config import Limits, ScoringOptions
 from ..errors import UsageError, meant
 from ..storage.values import Fields, JsonObject
 from .rule import ACCEPTED, ClassLimits, reason_of
@@ -87,32 +87,6 @@ class ClassThreshold:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Least values of a detection; None and classes that are not named: as in the record.
-
-    class_min_score, class_min_margin: for single classes, before the general one. Raises UsageError for
-    what `detect` would refuse.
-    """
-
-    min_score: float | None = None
-    min_margin: float | None = None
-    class_margin: float | None = None
-    class_min_score: tuple[tuple[str, float], ...] = ()
-    class_min_margin: tuple[tuple[str, float], ...] = ()
-
-    def __post_init__(self) -> None:
-        require_limits(
-            {name: getattr(self, name) for name in LIMITS},
-            {"min_score": self.class_min_score, "min_margin": self.class_min_margin},
-        )
-
-    @property
-    def given(self) -> bool:
-        """Whether anything differs from what the records say."""
-        return self != Limits()
-
-
 def limits_of(
     classes: Sequence[str], scoring: ScoringOptions, thresholds: Mapping[str, ClassThreshold]
 ) -> dict[str, ClassLimits]:
@@ -182,17 +156,3 @@ def require_classes(limits: Iterable[tuple[str, float]], classes: Iterable[str])
         if name not in known:
             hint = meant(name, known) or f"There are {', '.join(known)}."
             raise UsageError(f"there is no class {name!r}.", hint)
-
-
-def pairs(given: Iterable[str], flag: str) -> tuple[tuple[str, float], ...]:
-    """``NAME=VALUE`` words as (name, value). Raises UsageError for another form."""
-    found = []
-    for text in given:
-        name, equals, value = text.rpartition("=")
-        try:
-            found.append((name, float(value)))
-        except ValueError:
-            equals = ""
-        if not equals or not name:
-            raise UsageError(f"{flag} {text!r} is not NAME=VALUE.", f"For example {flag} bolt=0.4.")
-    return tuple(found)

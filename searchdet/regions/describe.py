@@ -14,7 +14,7 @@ from ..embeddings import Descriptors, describe, runs_coverage, stack
 from ..masks import rle
 from ..masks.shape import outlines
 from ..proposals import Proposals, Proposer
-from .tiling import join, uncut, views
+from ..proposals.tiling import join, uncut, views
 
 FloatArray = npt.NDArray[np.float32]
 UInt8Array = npt.NDArray[np.uint8]

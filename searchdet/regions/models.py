@@ -6,9 +6,9 @@ import logging
 from dataclasses import dataclass, replace
 
 from .. import backbones, proposals
-from ..acting import CHOOSING, acting, warn
 from ..backbones import Backbone
 from ..config import ProposalOptions, Settings
+from ..config.acting import CHOOSING, acting, warn
 from ..proposals import Proposer
 from ..records import BackboneInfo, ModelInfo, ProposerInfo
 from ..weights import LoadedBefore

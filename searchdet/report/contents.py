@@ -1,7 +1,7 @@
 """Records to what the page holds: a head with all that decisions need, and details of each image. Pure.
 
 Numbers of candidates become whole millionths, which is what records hold; divided by a million in the
-browser they are the same numbers again, so decisions there are those of limits.py.
+browser they are the same numbers again, so decisions there are those of records/rule.py.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..records import Candidate, Evidence, ImageRecord, Limits, RunInfo, limits_for
+from ..config import Limits
+from ..records import Candidate, Evidence, ImageRecord, RunInfo, limits_for
 from ..storage.values import JsonObject, JsonValue
 from .outlines import UNITS, scale_of, text_of
 
@@ -20,11 +21,11 @@ MOST_OUTLINED = 100
 """Rejected candidates of an image that are drawn with their outline; the best."""
 DIGITS = 1_000_000
 _NUMBERS = {
-    "raw": "score_before_suppression",
-    "kept": "suppression_factor",
+    "beforeSuppression": "score_before_suppression",
+    "suppressionFactor": "suppression_factor",
     "probability": "probability",
-    "pos": "positive_similarity",
-    "neg": "negative_similarity",
+    "positive": "positive_similarity",
+    "negative": "negative_similarity",
     "shape": "shape_similarity",
     "context": "context_similarity",
     "quality": "quality",
@@ -70,7 +71,7 @@ class Contents:
                 "label": [self._classes[item.label or ""] for item in items],
                 "score": [_whole(item.score) for item in items],
                 "margin": [_whole(item.margin) for item in items],
-                "gap": [_whole(item.class_margin) for item in items],
+                "classMargin": [_whole(item.class_margin) for item in items],
                 "lost": [i for i, item in enumerate(items) if item.suppression_factor <= 0],
             }
         )

@@ -13,18 +13,10 @@ from collections.abc import Iterable, Iterator
 from importlib import resources
 
 from ..storage.values import JsonObject, JsonValue
+from .script import joined
 
 STYLES = ("page.css", "controls.css", "viewer.css")
-SCRIPTS = (
-    "base.js",
-    "rule.js",
-    "picture.js",
-    "controls.js",
-    "gallery.js",
-    "evidence.js",
-    "viewer.js",
-    "start.js",
-)
+SCRIPT = "start.js"
 _POLICY = (
     "default-src 'none'; img-src data:; style-src {style}; script-src {script}; base-uri 'none'; "
     "form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
@@ -34,7 +26,7 @@ _POLICY = (
 def page(head: JsonObject, blocks: Iterable[tuple[str, str]]) -> str:
     """The HTML text. blocks: ids and texts that the script reads one by one when it needs them: JSON
     from ``json_text``, or base64."""
-    style, script = _joined(STYLES), _wrapped(_joined(SCRIPTS))
+    style, script = "\n".join(map(_read, STYLES)), _wrapped(joined(SCRIPT, _read))
     policy = _POLICY.format(style=_hash(style), script=_hash(script))
     parts = {
         "policy": policy,
@@ -65,10 +57,6 @@ def _filled(template: str, parts: dict[str, str]) -> Iterator[str]:
         name, _, after = piece.partition("}}")
         yield parts[name]
         yield after
-
-
-def _joined(names: Iterable[str]) -> str:
-    return "\n".join(_read(name) for name in names)
 
 
 def _wrapped(script: str) -> str:

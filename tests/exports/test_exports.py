@@ -28,6 +28,7 @@ from searchdet import exports
 from searchdet.annotations.coco import Truth
 from searchdet.annotations.labelme import read_labelme
 from searchdet.annotations.shapes import paint
+from searchdet.config import Limits
 from searchdet.errors import OutputError, UsageError
 from searchdet.evaluation.scorecard import scorecard
 from searchdet.exports import markup
@@ -35,7 +36,7 @@ from searchdet.exports.yolo import _quoted
 from searchdet.masks import rle
 from searchdet.output.folder import read_records
 from searchdet.records.record import failed
-from searchdet.records.thresholds import Limits, detections
+from searchdet.records.thresholds import detections
 from searchdet.storage.files import Stream
 
 SIZE = (48, 64)

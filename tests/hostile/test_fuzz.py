@@ -32,6 +32,7 @@ from pycocotools import mask as coco
 
 from searchdet import exports, report
 from searchdet.annotations.coco import Truth
+from searchdet.config import Limits
 from searchdet.errors import CheckpointError, ImageError, SearchdetError, UsageError
 from searchdet.evaluation.scorecard import scorecard
 from searchdet.images.inputs import Scan, discover
@@ -39,7 +40,6 @@ from searchdet.images.read import decode
 from searchdet.masks import rle
 from searchdet.output.folder import Output, read_records
 from searchdet.records import RecordError, failed, read_record
-from searchdet.records.thresholds import Limits
 from searchdet.weights.loader import read_state_dict
 
 sys.path.insert(0, str(ROOT / "fuzz"))

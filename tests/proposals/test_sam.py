@@ -12,8 +12,7 @@ from PIL import Image
 from places import ASSETS, Figure
 from scenes import COLOURS, Scene, make_scene
 
-from searchdet.bank.build import Examples
-from searchdet.config import ProposalOptions, Settings
+from searchdet.config import Examples, ProposalOptions, Settings
 from searchdet.detector import Detector
 from searchdet.errors import CheckpointError, UsageError
 from searchdet.masks.rle import decode

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from searchdet.config import SUPPRESSIONS, ScoringOptions
+from searchdet.config import SUPPRESSIONS, Limits, ScoringOptions
+from searchdet.config.option import pairs
 from searchdet.detector import Detector
 from searchdet.errors import UsageError
 from searchdet.records import ImageRecord, read_record
-from searchdet.records.thresholds import Limits, detections, pairs
+from searchdet.records.thresholds import detections
 
 
 def record_of(world: Path, **options: object) -> ImageRecord:

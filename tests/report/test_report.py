@@ -21,13 +21,25 @@ from worlds import RED, draw
 
 from searchdet import report
 from searchdet.cli import app
+from searchdet.config import Limits
 from searchdet.errors import UsageError
 from searchdet.masks import rle
 from searchdet.output.folder import read_records
 from searchdet.output.render import encode_jpeg, exemplar_picture, thumbnail
-from searchdet.records.thresholds import Limits, detections
+from searchdet.records.thresholds import detections
 from searchdet.report import outlines, pictures
 from searchdet.report.page import json_text
+
+DETAILS = {
+    "beforeSuppression": "score_before_suppression",
+    "suppressionFactor": "suppression_factor",
+    "positive": "positive_similarity",
+    "negative": "negative_similarity",
+    "shape": "shape_similarity",
+    "context": "context_similarity",
+    "quality": "quality",
+    "probability": "probability",
+}
 
 
 class Page(HTMLParser):
@@ -158,24 +170,21 @@ def test_numbers_arrive_as_they_are_stored_and_the_hopeless_stay_out(tmp_path: P
         if record.failed:
             assert images[i]["error"] == ["decode", "broken.png: cut short."]
             continue
-        every = record.candidates
         loose = detections(record, Limits(min_score=-2, min_margin=-2, class_margin=0))
         stored = page.json(f"d{i}")
         assert sorted(stored["id"]) == sorted(item.id for item in loose)
-        assert images[i]["left"] == len(every) - len(loose) > 0
-        known = {item.id: item for item in every}
+        assert images[i]["left"] == len(record.candidates) - len(loose) > 0
+        known = {item.id: item for item in record.candidates}
         for k, number in enumerate(stored["id"]):
             item = known[number]
-            for name, column in (
-                ("score_before_suppression", "raw"),
-                ("suppression_factor", "kept"),
-                ("positive_similarity", "pos"),
-                ("shape_similarity", "shape"),
-                ("probability", "probability"),
-            ):
+            for column, name in DETAILS.items():
                 value = stored[column][k]
                 assert (None if value is None else value / 1_000_000) == getattr(item, name)
-            for name, column in (("score", "score"), ("margin", "margin"), ("class_margin", "gap")):
+            for column, name in (
+                ("score", "score"),
+                ("margin", "margin"),
+                ("classMargin", "class_margin"),
+            ):
                 value = images[i][column][k]
                 assert (None if value is None else value / 1_000_000) == getattr(item, name)
             assert stored["box"][4 * k : 4 * k + 4] == list(item.bbox)

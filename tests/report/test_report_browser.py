@@ -6,15 +6,19 @@ import re
 import shlex
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import reports
+import rulecases
 from conftest import REQUIRE_BROWSER
 
 from searchdet import report
+from searchdet.config import Limits
+from searchdet.config.option import pairs
 from searchdet.output.folder import read_records
-from searchdet.records.thresholds import Limits, detections, pairs
+from searchdet.records.thresholds import detections
 
 if REQUIRE_BROWSER:
     import playwright.sync_api as sync_api
@@ -48,6 +52,23 @@ DRAWN = """() => [...document.querySelectorAll(".card")].every((card) => {
   const { top, bottom } = card.getBoundingClientRect();
   return bottom < -499 || top > innerHeight + 499 || card.querySelector(".pic").childElementCount > 0;
 })"""
+
+TOLD = (
+    "score_before_suppression",
+    "suppression_factor",
+    "score",
+    "positive_similarity",
+    "margin",
+    "class_margin",
+)
+
+VERDICTS = {
+    "accepted": r"^Accepted, [\d.]+ above its least score",
+    "score": r"^Rejected, [\d.]+ below its least score",
+    "margin": r"^Rejected, below its least margin",
+    "class_margin": r"^Rejected, too close to another class",
+    "suppressed": r"^Rejected, suppressed: [\d.]+ below its least score",
+}
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +155,7 @@ def test_sliders_decide_as_export_does(opened: object, tmp_path: Path) -> None:
     assert value > -0.2
     limits = Limits(class_min_score=(("bolt", value),), class_min_margin=(("nut", -0.05),))
     assert view.counts() == expected(tmp_path, limits)
-    tight = min(item["score"] for record in reports.rows(tmp_path) for item in record["detections"])
+    tight = min(item.score for record in read_records(tmp_path) for item in record.detections)
     at_it_and_above = []
     for text in (f"{tight:.6f}", f"{tight + 1e-6:.6f}"):
         view.number("score", 0).fill(text)
@@ -146,20 +167,66 @@ def test_sliders_decide_as_export_does(opened: object, tmp_path: Path) -> None:
     assert at_it_and_above[0] == at_it_and_above[1] + 1
     view.page.get_by_role("button", name="Reset all").click()
     assert view.counts() == expected(tmp_path, Limits())
-    view.number("lead").fill("0.1")
+    view.number("classMargin").fill("0.1")
     assert view.counts() == expected(tmp_path, Limits(class_margin=0.1))
     assert view.counts() != expected(tmp_path, Limits())
-    view.number("lead").fill("-1")  # not a lead: detect refuses it
+    view.number("classMargin").fill("-1")  # not a lead: detect refuses it
     assert view.counts() == expected(tmp_path, Limits(class_margin=0.1))
     for which, text in (("score", "1.5"), ("margin", "-2.5")):
         view.number(which).fill(text)
         assert view.counts() == expected(tmp_path, Limits(class_margin=0.1)), "nor does export take it"
         view.number(which).blur()
         assert view.number(which).input_value() == str(reports.LEAST[which])
-    view.number("lead").blur()
-    assert view.number("lead").input_value() == "0.1"
+    view.number("classMargin").blur()
+    assert view.number("classMargin").input_value() == "0.1"
     view.page.get_by_role("button", name="Reset all").click()
     assert view.counts() == expected(tmp_path, Limits())
+    assert view.quiet(), view.events
+
+
+def verdicts(view: Opened) -> dict[str, str]:
+    """What the page says of the first candidate of each image, by the image's name."""
+    return view.page.evaluate(
+        """() => {
+          const text = (query) => document.querySelector(query)?.textContent ?? "";
+          const found = {}, next = document.querySelector("#after");
+          document.querySelector(".card .open").click();
+          for (let more = true; more; next.click()) {
+            found[text("#viewer-name")] = text("#evidence .why");
+            more = !next.disabled;
+          }
+          document.querySelector("#close").click();
+          return found;
+        }"""
+    )
+
+
+def test_the_page_follows_the_cases_of_the_rule(opened: object, tmp_path: Path) -> None:
+    """Each case is an image with one candidate, of a class of its own."""
+    table = {f"bolt{i:02d}": case for i, case in enumerate(rulecases.cases())}
+    for label, case in table.items():
+        reports.write(tmp_path, replace(case.record(label), image=f"{label}.png"))
+    view = opened(report.write(tmp_path).path)
+    view.page.locator("#rejected").select_option("all")
+    numbers = {
+        name: i for i, name in enumerate(view.page.locator("#classes .title").all_text_contents())
+    }
+    view.number("score", numbers["nut"]).fill("0.123")  # now the page decides anew, for all classes
+    for label, case in table.items():
+        if case.given:
+            view.number("score", numbers[label]).fill(str(case.limits.min_score))
+            view.number("margin", numbers[label]).fill(str(case.limits.min_margin))
+    for lead in {case.given.get("class_margin") for case in table.values()}:
+        view.number("classMargin").fill("" if lead is None else str(lead))
+        said = verdicts(view)
+        for label, case in table.items():
+            if case.given.get("class_margin") != lead:
+                continue
+            count = view.page.locator(f'.count[data-class="{numbers[label]}"]').text_content()
+            assert count == str(int(case.reason == "accepted")), case.name
+            if case.standing.suppression_factor > 0:  # the page lists none of which nothing is left
+                why = said[f"{label}.png"]
+                assert re.search(VERDICTS[case.reason], why), (case.name, why)
     assert view.quiet(), view.events
 
 
@@ -171,10 +238,10 @@ def test_records_of_several_runs_keep_their_own_limits(opened: object, tmp_path:
     assert view.counts() == expected(tmp_path, Limits())
     assert view.number("score").input_value() == ""
     assert view.number("score").get_attribute("placeholder") == "varies"
-    assert view.number("lead").input_value() == ""
-    view.number("lead").fill("0")
+    assert view.number("classMargin").input_value() == ""
+    view.number("classMargin").fill("0")
     assert view.counts() == expected(tmp_path, Limits(class_margin=0.0))
-    view.number("lead").fill("")
+    view.number("classMargin").fill("")
     view.number("score", 1).fill("0.5")
     assert view.counts() == expected(tmp_path, Limits(class_min_score=(("nut", 0.5),)))
     view.number("score", 1).fill("")
@@ -193,7 +260,7 @@ def test_the_flags_mean_what_is_shown(opened: object, tmp_path: Path) -> None:
     view.number("score").fill("0.425001")
     view.number("margin").fill("-0.1")
     view.number("margin", 1).fill(str(reports.LEAST["margin"]))  # as in the records: no flag
-    view.number("lead").fill("0.05")
+    view.number("classMargin").fill("0.05")
     words = shlex.split(flags.text_content())
     assert words == [
         *("--class-min-score", f"{label}=0.425001"),
@@ -258,15 +325,15 @@ def test_evidence_by_mouse_and_by_keyboard(opened: object, tmp_path: Path) -> No
     folder = reports.make_output(tmp_path)
     view = opened(report.write(folder).path)
     page = view.page
-    record = next(item for item in reports.rows(folder) if item["image"] == "deep/0.png")
-    best = record["detections"][0]
+    record = next(item for item in read_records(folder) if item.image == "deep/0.png")
+    best = record.detections[0]
     view.drawn()
     card = page.locator(".card", has_text="0.png")
-    x0, y0, x1, y1 = best["bbox"]
+    x0, y0, x1, y1 = best.bbox
     box = card.locator("svg").bounding_box()
-    scale = min(box["width"] / record["width"], box["height"] / record["height"])
-    left = box["x"] + (box["width"] - scale * record["width"]) / 2
-    top = box["y"] + (box["height"] - scale * record["height"]) / 2
+    scale = min(box["width"] / record.width, box["height"] / record.height)
+    left = box["x"] + (box["width"] - scale * record.width) / 2
+    top = box["y"] + (box["height"] - scale * record.height) / 2
     page.mouse.click(left + scale * (x0 + x1) / 2, top + scale * (y0 + y1) / 2)
     dialog = page.get_by_role("dialog")
     expect(dialog).to_be_visible()
@@ -274,16 +341,16 @@ def test_evidence_by_mouse_and_by_keyboard(opened: object, tmp_path: Path) -> No
     evidence = page.locator("#evidence")
     number = int(re.search(r"id (\d+)", evidence.text_content()).group(1))
     x, y = (x0 + x1) / 2, (y0 + y1) / 2
-    boxes = {item["id"]: item["bbox"] for item in record["detections"]}
+    boxes = {item.id: item.bbox for item in record.detections}
     assert number in boxes
     assert boxes[number][0] <= x < boxes[number][2]
     assert boxes[number][1] <= y < boxes[number][3]
     expect(evidence.locator("img")).to_have_count(2)
     page.keyboard.press("Home")
-    expect(evidence).to_contain_text(f"{best['score']:.6f}")
+    expect(evidence).to_contain_text(f"{best.score:.6f}")
     page.keyboard.press("ArrowDown")
-    expect(evidence).to_contain_text(f"{record['detections'][1]['score']:.6f}")
-    expect(evidence).not_to_contain_text(f"{best['score']:.6f}")
+    expect(evidence).to_contain_text(f"{record.detections[1].score:.6f}")
+    expect(evidence).not_to_contain_text(f"{best.score:.6f}")
     page.keyboard.press("ArrowRight")
     expect(page.locator("#viewer-name")).to_have_text("deep/1.png")
     page.keyboard.press("Escape")
@@ -302,33 +369,24 @@ def test_the_sum_and_the_suppression_are_told(opened: object, tmp_path: Path) ->
     page = view.page
     page.locator("#rejected").select_option("all")
     page.locator(".card .open").last.click()
-    record = next(item for item in reports.rows(folder) if item["status"] != "failed")
+    record = next(item for item in read_records(folder) if item.status != "failed")
     weak = next(
-        item
-        for item in record["rejected"]
-        if 0 < item["suppression_factor"] < 1 and (item["score"] or 0) > 0.1
+        item for item in record.rejected if 0 < item.suppression_factor < 1 and (item.score or 0) > 0.1
     )
-    shown = page.locator(f"#list li:has-text('{weak['score']:.3f}')")
+    shown = page.locator(f"#list li:has-text('{weak.score:.3f}')")
     shown.first.click()
     text = page.locator("#evidence").text_content().replace("\u2212", "-")
-    for name in (
-        "score_before_suppression",
-        "suppression_factor",
-        "score",
-        "positive_similarity",
-        "margin",
-        "class_margin",
-    ):
-        assert f"{weak[name]:.6f}" in text, name
-    assert f"{-0.3 * max(weak['negative_similarity'], 0):.6f}" in text
-    assert f"Loses {round(100 * (1 - weak['suppression_factor']))}\u202f%" in text
+    for name in TOLD:
+        assert f"{getattr(weak, name):.6f}" in text, name
+    assert f"{-0.3 * max(weak.negative_similarity, 0):.6f}" in text
+    assert f"Loses {round(100 * (1 - weak.suppression_factor))}\u202f%" in text
     assert "candidate 0" in text
     before = view.counts()[0]
     page.get_by_role("button", name="from here").click()
-    limits = Limits(class_min_score=((weak["label"], weak["score"]),))
+    limits = Limits(class_min_score=((weak.label, weak.score),))
     assert view.counts() == expected(folder, limits) != [before]
     page.get_by_role("button", name="Reject up to here").click()
-    limits = Limits(class_min_score=((weak["label"], round(weak["score"] + 1e-6, 6)),))
+    limits = Limits(class_min_score=((weak.label, round(weak.score + 1e-6, 6)),))
     assert view.counts() == expected(folder, limits)
     expect(page.locator("#evidence .why")).to_have_text(re.compile("^Rejected"))
 
@@ -337,9 +395,7 @@ def test_evidence_follows_the_sliders(opened: object, tmp_path: Path) -> None:
     view = opened(report.write(reports.make_output(tmp_path, count=1)).path)
     page = view.page
     rules = page.locator("#evidence table", has_text="must reach").locator("tbody")
-    gap = next(item for item in reports.rows(tmp_path) if item["detections"])["detections"][0][
-        "class_margin"
-    ]
+    gap = next(item for item in read_records(tmp_path) if item.detections).detections[0].class_margin
     page.locator("#rejected").select_option("all")
 
     def look(*words: str) -> None:
@@ -352,16 +408,21 @@ def test_evidence_follows_the_sliders(opened: object, tmp_path: Path) -> None:
 
     def close(lead: str, least: str) -> None:
         page.keyboard.press("Escape")
-        for which, value in (("lead", lead), ("score", least), ("margin", "-0.5")):
-            for label in range(1 if which == "lead" else 2):
+        for which, value in (("classMargin", lead), ("score", least), ("margin", "-0.5")):
+            for label in range(1 if which == "classMargin" else 2):
                 view.number(which, label).fill(value)
 
     look("Score", "\u2265 0.45\u2713Margin", "\u2265 0.05\u2713")
     assert gap > 0.001
     close("0.001", "-1")
-    look("Score", "\u2265 \u22121\u2713Margin", "\u2265 \u22120.5\u2713Lead", "\u2265 0.001\u2713")
+    look(
+        "Score",
+        "\u2265 \u22121\u2713Margin",
+        "\u2265 \u22120.5\u2713Class margin",
+        "\u2265 0.001\u2713",
+    )
     close("2", "-1")
-    look("Score", "\u2713Margin", "\u2713Lead", "< 2\u2717")
+    look("Score", "\u2713Margin", "\u2713Class margin", "< 2\u2717")
     why = page.locator("#evidence .why")
     expect(why).to_have_text(re.compile("^Rejected, too close to another class"))
 
@@ -373,7 +434,7 @@ def test_evidence_follows_a_lead_taken_away(opened: object, tmp_path: Path) -> N
     view = opened(report.write(tmp_path).path)
     rules = view.page.locator("#evidence table", has_text="must reach")
     for limit, count in (("", 3), ("0", 2)):
-        view.number("lead").fill(limit)
+        view.number("classMargin").fill(limit)
         view.drawn()
         view.page.locator(".card .open").first.click()
         expect(rules.locator("tbody tr")).to_have_count(count)
@@ -396,23 +457,23 @@ def test_filters_search_and_the_review_queue(opened: object, tmp_path: Path) -> 
     expect(page.locator("#nothing")).to_be_visible()
     page.locator("#find").fill("")
     expect(cards).to_have_count(6)
-    records = [item for item in reports.rows(folder) if item["status"] != "failed"]
+    records = [item for item in read_records(folder) if item.status != "failed"]
     page.locator("#order").select_option("best")
-    best = max(records, key=lambda item: max((d["score"] for d in item["detections"]), default=-9))
-    expect(cards.first).to_contain_text(best["image"].split("/")[1])
+    best = max(records, key=lambda item: max((d.score for d in item.detections), default=-9))
+    expect(cards.first).to_contain_text(best.image.split("/")[1])
     page.locator("input[value=single]").check(force=True)
     page.locator("#rejected").select_option("near")
     page.locator("#order").select_option("doubt")
-    every = [item for record in records for item in (*record["detections"], *record["rejected"])]
+    every = [item for record in records for item in (*record.detections, *record.rejected)]
     doubt = [
-        abs(min(item["score"] - 0.45, (9 if item["margin"] is None else item["margin"]) - 0.05))
+        abs(min(item.score - 0.45, (9 if item.margin is None else item.margin) - 0.05))
         for item in every
-        if item["score"] is not None and item["suppression_factor"] > 0
+        if item.score is not None and item.suppression_factor > 0
     ]
-    nearest = [item for item in every if item["score"] is not None and item["suppression_factor"] > 0][
+    nearest = [item for item in every if item.score is not None and item.suppression_factor > 0][
         int(min(range(len(doubt)), key=doubt.__getitem__))
     ]
-    expect(cards.first).to_contain_text(f"{nearest['label']} {nearest['score']:.3f}")
+    expect(cards.first).to_contain_text(f"{nearest.label} {nearest.score:.3f}")
     page.locator("#class").select_option(label="nut")
     view.drawn()
     expect(page.locator(".gallery")).not_to_contain_text("bolt")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import enum
 import json
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from typing import Any
 
-from .option_tree import MAIN, Node, Option, sample
+from .keys import MAIN, Key, keys_of, sample
 
 HEAD = """\
 # Settings of searchdet. Take the # off a line to set it; `searchdet config show` tells what holds.
@@ -18,50 +17,38 @@ HEAD = """\
 """
 
 
-def example(root: Node) -> str:
+def example(root: Any) -> str:
     """The text of the file."""
-    lines = [HEAD]
-    main = next(node for node in root.commands() if node.path == MAIN)
+    every = list(keys_of(root))
     # a key that is also a command cannot stand beside the command's table
-    shared = [option for option in main.options if option.name not in root.children]
-    lines += _lines(shared)
-    held = {
-        id(option)
-        for own in shared
-        for option in root.sharing(own.name)
-        if option.param.default == own.param.default
-    }
-    for node in root.commands():
-        own = [option for option in node.options if id(option) not in held]
+    tables = {key.path[0] for key in every}
+    shared = [key for key in every if key.path == MAIN and key.names[0] not in tables]
+    held = [(key.names, key.hint, key.param.default) for key in shared]
+    lines = [HEAD, *_lines(shared)]
+    for path, keys in groupby(every, lambda key: key.path):
+        own = [k for k in keys if k.param.required or (k.names, k.hint, k.param.default) not in held]
         if own:
-            lines += [f"[{'.'.join(node.path)}]", *_lines(own)]
+            lines += [f"[{'.'.join(path)}]", *_lines(own)]
     return "\n".join(lines)
 
 
-def _lines(options: list[Option]) -> Iterator[str]:
+def _lines(keys: Iterable[Key]) -> Iterator[str]:
     panel = None
-    for option in options:
-        named = getattr(option.param, "rich_help_panel", None)
+    for key in keys:
+        named = getattr(key.param, "rich_help_panel", None)
         if isinstance(named, str) and named != panel:
             panel = named
             yield f"## {panel}\n"
-        if not option.param.hidden:
-            text = " ".join((option.param.help or "").split())
-            yield f"# {text}\n#{option.name} = {_literal(_value(option))}\n"
+        if not key.param.hidden:
+            default = key.param.default
+            value = sample(key.hint) if default is None or callable(default) else default
+            text = " ".join((key.param.help or "").split())
+            yield f"# {text}\n#{key.names[0]} = {_literal(value)}\n"
 
 
-def _value(option: Option) -> Any:
-    """The default, or what could be written where there is none."""
-    default = option.param.default
-    return sample(option.shape) if default is None or callable(default) else default
-
-
-def _literal(value: Any) -> str:
+def _literal(value: object) -> str:
     """A TOML value."""
-    if isinstance(value, enum.Enum):
-        return _literal(value.value)
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, list | tuple):
         return f"[{', '.join(map(_literal, value))}]"
-    if isinstance(value, (str, Path)):
-        return json.dumps(str(value), ensure_ascii=False)
-    return str(value).lower() if isinstance(value, bool) else repr(value)
+    plain = value if isinstance(value, bool | int | float) else str(value)
+    return json.dumps(plain, ensure_ascii=False)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from typing import Any
 import typer
 
 from ...errors import UsageError, meant
-from .option_tree import Node, Option, leaves, spelled, tree, variables
+from .keys import MAIN, Key, keys_of, leaves, spelled, taken, words
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -31,27 +30,28 @@ NAME, PROJECT = "searchdet.toml", "pyproject.toml"
 _OURS = "SEARCHDET_"
 VARIABLE = "SEARCHDET_CONFIG"
 RESERVED = (VARIABLE, "SEARCHDET_CACHE", "SEARCHDET_MODELS")
+Tables = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
     """A value as the option takes it, and the ``file:key`` it comes from."""
 
-    value: Any
+    value: object
     origin: str
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class FileSettings:
     """What the files say: by command, then by parameter."""
 
-    values: Mapping[tuple[str, ...], Mapping[str, Setting]]
+    values: Mapping[Tables, Mapping[str, Setting]]
 
-    def of(self, path: tuple[str, ...]) -> Mapping[str, Setting]:
+    def of(self, path: Tables) -> Mapping[str, Setting]:
         """The settings of a command, by the names of its parameters."""
         return self.values.get(path, {})
 
-    def defaults(self, path: tuple[str, ...]) -> dict[str, Any]:
+    def defaults(self, path: Tables) -> dict[str, object]:
         """The values of a command as Click's ``default_map``."""
         return {name: setting.value for name, setting in self.of(path).items()}
 
@@ -61,28 +61,8 @@ class TomlFile:
     """A file and what it says about searchdet, below the tables ``prefix``."""
 
     path: Path
-    text: str
-    prefix: tuple[str, ...]
+    prefix: Tables
     table: Mapping[str, Any]
-
-    def origin(self, tables: tuple[str, ...], key: str) -> str:
-        """``file:key``"""
-        return f"{self.path}:{'.'.join((*self.prefix, *tables, key))}"
-
-    def place(self, tables: tuple[str, ...], key: str) -> str:
-        """``file:line``, or the file alone where the key is not written plainly."""
-        wanted = ".".join((*self.prefix, *tables))
-        whole = f"{wanted}.{key}".lstrip(".")
-        current = ""
-        for number, line in enumerate(self.text.splitlines(), 1):
-            header = re.match(r"\s*\[+([^\[\]]+)\]", line)
-            if header:
-                current = re.sub(r"[\s\"']", "", header[1])
-                if f"{current}.".startswith(f"{whole}."):
-                    return f"{self.path}:{number}"
-            elif current == wanted and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line):
-                return f"{self.path}:{number}"
-        return str(self.path)
 
 
 def places(named: str | None = None, none: bool = False) -> tuple[Path, ...]:
@@ -95,17 +75,13 @@ def places(named: str | None = None, none: bool = False) -> tuple[Path, ...]:
     flag = "--config" if named is not None else VARIABLE
     named = os.environ.get(VARIABLE) if named is None else named
     if named is None:
-        return (Path(NAME), Path(PROJECT), user_file())
+        import platformdirs
+
+        user = platformdirs.user_config_dir("searchdet", appauthor=False)
+        return (Path(NAME), Path(PROJECT), Path(user) / NAME)
     if named and not os.access(named, os.F_OK):
         raise UsageError(f"{flag}: {named}: no such file.", "Name a settings file, or use --no-config.")
     return (Path(named),) if named else ()
-
-
-def user_file() -> Path:
-    """The user's own file, there or not."""
-    import platformdirs
-
-    return Path(platformdirs.user_config_dir("searchdet", appauthor=False)) / NAME
 
 
 def read(path: Path) -> TomlFile | None:
@@ -123,19 +99,18 @@ def read(path: Path) -> TomlFile | None:
     if shared and b"searchdet" not in data:
         return None  # not ours, sound or not
     try:
-        text = data.decode("utf-8-sig")
-        table = tomllib.loads(text)
+        table = tomllib.loads(data.decode("utf-8-sig"))
     except ValueError as error:  # of the decoder or the parser
         raise UsageError(f"{path}: not a TOML file: {error}.") from error
     if not shared:
-        return TomlFile(path, text, (), table)
+        return TomlFile(path, (), table)
     table = table.get("tool", {}).get("searchdet")
     if table is not None and not isinstance(table, dict):
         raise UsageError(f"{path}: tool.searchdet must be a table.", "Write [tool.searchdet].")
-    return None if table is None else TomlFile(path, text, ("tool", "searchdet"), table)
+    return None if table is None else TomlFile(path, ("tool", "searchdet"), table)
 
 
-def load(paths: Iterable[Path], root: Any) -> Settings:
+def load(paths: Iterable[Path], root: Any) -> FileSettings:
     """What files, the strongest first, say to the commands of the Click group ``root``.
 
     Raises UsageError for a file, table, key or value that cannot be used.
@@ -145,91 +120,69 @@ def load(paths: Iterable[Path], root: Any) -> Settings:
         raise UsageError(
             f"{NAME} and [tool.searchdet] of {PROJECT} are both here.", "Keep one of them."
         )
-    values: dict[tuple[str, ...], dict[str, Setting]] = {}
-    if files:
-        node = tree(root)
-        for file in reversed(files):
-            _read_table(file, (), file.table, node, values)
-    return Settings(values)
+    values: dict[Tables, dict[str, Setting]] = {}
+    every = list(keys_of(root)) if files else []
+    for file in reversed(files):
+        for key, setting in _settings(file, (), file.table, every):
+            values.setdefault(key.path, {})[str(key.param.name)] = setting
+    return FileSettings(values)
 
 
-def _read_table(
-    file: TomlFile,
-    tables: tuple[str, ...],
-    content: Mapping[str, Any],
-    node: Node,
-    values: dict[tuple[str, ...], dict[str, Setting]],
-) -> None:
-    """Note what a table says; its own tables, which are about less, go over it."""
-    seen: dict[str, str] = {}
-    for key, value in content.items():
-        if isinstance(value, dict):
-            continue
-        options = node.sharing(spelled(key))
-        if not options:
-            raise _unknown_key(file, tables, key, node)
-        first = seen.setdefault(options[0].name, key)
-        if first != key:
-            raise UsageError(f"{file.place(tables, key)}: {key!r} and {first!r} are the same option.")
-        for option in options:
-            setting = _setting(file, tables, (key, value), option)
-            values.setdefault(option.path, {})[option.param.name] = setting
-    for key, value in content.items():
-        if isinstance(value, dict):
-            child = node.children.get(spelled(key))
-            if child is None:
-                raise _unknown_table(file, tables, key, node)
-            _read_table(file, (*tables, key), value, child, values)
+def _settings(
+    file: TomlFile, tables: Tables, content: Mapping[str, Any], below: list[Key]
+) -> Iterator[tuple[Key, Setting]]:
+    """What a table says of the options of its commands, ``below``; what its own tables say comes later,
+    so it goes before."""
+    inner = {name: value for name, value in content.items() if isinstance(value, dict)}
+    seen: dict[tuple[str, ...], str] = {}
+    for name in [name for name in content if name not in inner]:
+        keys = _sharing(below, tables, spelled(name))
+        if not keys:
+            raise _unknown(file, tables, name, below)
+        if seen.setdefault(keys[0].names, name) != name:
+            both = f"{name!r} and {seen[keys[0].names]!r}"
+            raise UsageError(f"{file.path}: {both} are the same option.")
+        for key in keys:
+            yield key, _setting(file, (*tables, name), content[name], key)
+    for name, table in inner.items():
+        own = [key for key in below if key.path[: len(tables) + 1] == (*tables, spelled(name))]
+        if not own:
+            children = {key.path[len(tables)] for key in below if len(key.path) > len(tables)}
+            raise UsageError(
+                f"{file.path}: [{'.'.join((*tables, name))}] is not a command.",
+                meant(spelled(name), children) or f"There are {', '.join(sorted(children))}.",
+            )
+        yield from _settings(file, (*tables, spelled(name)), table, own)
 
 
-def _setting(
-    file: TomlFile, tables: tuple[str, ...], entry: tuple[str, Any], option: Option
-) -> Setting:
+def _sharing(below: list[Key], tables: Tables, name: str) -> list[Key]:
+    """The options that a key sets. Outside the table of a command not those that a command requires,
+    and only those of the type that `detect` gives the option, or else the first command that has it."""
+    found = [key for key in below if name in key.names]
+    if all(key.path == tables for key in found):
+        return found
+    found = sorted((k for k in found if not k.param.required), key=lambda k: k.path != MAIN)
+    return [key for key in found if key.hint == found[0].hint]
+
+
+def _setting(file: TomlFile, place: Tables, value: object, key: Key) -> Setting:
     """A value that passed the type of the option and what Click checks in flags."""
-    key, value = entry
+    shown = str(value).lower() if isinstance(value, bool) else repr(value)
+    what = f"{file.path}: {'.'.join(place)} is {shown}"
     try:
-        taken = option.shape.taken(value, file.path.parent)
+        made = taken(value, key.hint, file.path.parent)
+        key.param.process_value(key.command.context_class(key.command), made)
     except ValueError as error:
-        raise UsageError(
-            f"{file.place(tables, key)}: {key!r} is {_shown(value)}; it must be {option.shape.wanted}."
-        ) from error
-    try:
-        context = option.command.context_class(option.command, info_name=option.path[-1])
-        option.param.process_value(context, taken)
+        raise UsageError(f"{what}; it must be {words(key.hint)}.") from error
     except typer.BadParameter as error:
-        raise UsageError(
-            f"{file.place(tables, key)}: {key!r} is {_shown(value)}; {error.message}"
-        ) from error
-    return Setting(taken, file.origin(tables, key))
+        raise UsageError(f"{what}; {error.message}") from error
+    return Setting(made, f"{file.path}:{'.'.join((*file.prefix, *place))}")
 
 
-def _shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"the text {value!r}" if isinstance(value, str) else str(value)
-
-
-def _unknown_key(file: TomlFile, tables: tuple[str, ...], key: str, node: Node) -> UsageError:
-    name = spelled(key)
-    options = [option for command in node.commands() for option in command.options]
-    holder = f"[{'.'.join(tables)}] has" if tables else "no command has"
-    message = f"{file.place(tables, key)}: {holder} {'no' if tables else 'an'} option {key!r}."
-    for option in options:
-        if name in option.names:  # required, so not shared
-            return UsageError(message, f"Write it in [{'.'.join(option.path)}].")
-    if name in node.children:
-        return UsageError(message, f"It is a command; its table is [{'.'.join((*tables, key))}].")
-    return UsageError(message, meant(name, (each for option in options for each in option.names)))
-
-
-def _unknown_table(file: TomlFile, tables: tuple[str, ...], key: str, node: Node) -> UsageError:
-    place = file.place(tables, key)
-    if node.sharing(spelled(key)):
-        return UsageError(f"{place}: {key!r} is an option, not a table.", f"Write {key} = VALUE.")
-    hint = meant(spelled(key), node.children)
-    if not hint and node.children:
-        hint = f"There are {', '.join(sorted(node.children))}."
-    return UsageError(f"{place}: [{'.'.join((*tables, key))}] is not a command.", hint)
+def _unknown(file: TomlFile, tables: Tables, name: str, below: list[Key]) -> UsageError:
+    holder = f"[{'.'.join(tables)}] has no" if tables else "no command has an"
+    known = {each for key in below for each in key.names} - {spelled(name)}
+    return UsageError(f"{file.path}: {holder} option {name!r}.", meant(spelled(name), known))
 
 
 def strange_variables(root: Any, environment: Mapping[str, str]) -> Iterator[str]:
@@ -237,11 +190,11 @@ def strange_variables(root: Any, environment: Mapping[str, str]) -> Iterator[str
 
     Not an error as in a file, since variables may be another program's.
     """
-    params = [param for _, command in leaves(root) for param in command.params]
-    known = {*RESERVED, *(name for param in params for name in variables(param))}
-    ends = {name.removeprefix(_OURS): name for name in known}
+    named = {param.envvar for _, command in leaves(root) for param in command.params}
+    ends = sorted(name.removeprefix(_OURS) for name in {*RESERVED, *filter(None, named)})
     for name in sorted(environment):
-        if name.startswith(_OURS) and name not in known:
-            near = difflib.get_close_matches(name.removeprefix(_OURS), sorted(ends), 1)
-            hint = f" Did you mean {ends[near[0]]}?" if near else ""
+        end = name.removeprefix(_OURS)
+        if name.startswith(_OURS) and end not in ends:
+            near = difflib.get_close_matches(end, ends, 1)
+            hint = f" Did you mean {_OURS}{near[0]}?" if near else ""
             yield f"the variable {name} sets nothing.{hint}"

@@ -1,8 +1,8 @@
 // What all parts share: elements made without HTML text, numbers as text, colours.
 
-const $ = (id) => document.getElementById(id);
+export const $ = (id) => document.getElementById(id);
 
-function make(tag, properties, ...children) {
+export function make(tag, properties, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties || {})) {
     if (name === "text") element.textContent = value;
@@ -13,42 +13,42 @@ function make(tag, properties, ...children) {
   return element;
 }
 
-function draw(tag, attributes, ...children) {
+export function draw(tag, attributes, ...children) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes || {})) element.setAttribute(name, value);
   element.append(...children);
   return element;
 }
 
-function block(name) {
+export function block(name) {
   const found = $(name);
   return found === null ? null : found.textContent;
 }
 
-const minus = (text) => text.replace("-", "\u2212");
+export const minus = (text) => text.replace("-", "\u2212");
 const fixed = (value, digits) => (Number.isNaN(value) || value === null ? "\u2013" : minus(value.toFixed(digits)));
-const short = (value) => fixed(value, 3);
-const exact = (value) => fixed(value, 6);
-const percent = (value) => `${Math.round(100 * value)}\u202f%`;
-const counted = (count, one, many) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+export const short = (value) => fixed(value, 3);
+export const exact = (value) => fixed(value, 6);
+export const percent = (value) => `${Math.round(100 * value)}\u202f%`;
+export const counted = (count, one, many) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 
 // Far apart in hue and lightness, and bright on most photographs.
 const PALETTE = [
   "#ff5a3c", "#2bb8ff", "#ffc21a", "#2fd08a", "#d26bff", "#ff7ab8", "#a4d82a", "#7d8cff", "#ff9440", "#33d1cf",
 ];
-function colourOf(number) {
+export function colourOf(number) {
   if (number < PALETTE.length) return PALETTE[number];
   const hue = (number * 137.508) % 360;
   return `hsl(${hue.toFixed(0)} 85% ${number % 2 ? 58 : 68}%)`;
 }
 
-function dot(number) {
+export function dot(number) {
   const element = make("i", { class: "dot", "aria-hidden": "true" });
   element.style.setProperty("--own", colourOf(number));
   return element;
 }
 
-function after(milliseconds, call) {
+export function after(milliseconds, call) {
   let waiting = 0;
   return () => {
     clearTimeout(waiting);
@@ -56,7 +56,7 @@ function after(milliseconds, call) {
   };
 }
 
-function oncePerFrame(call) {
+export function oncePerFrame(call) {
   let asked = false;
   return () => {
     if (asked) return;

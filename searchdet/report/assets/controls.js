@@ -1,6 +1,9 @@
 // The side: least values of each class, histograms, and what to type for them.
 
-const BINS = 64;
+import { $, colourOf, counted, dot, make, percent } from "./base.js";
+import { chart, rangeOf } from "./chart.js";
+import { changed, classes, flags, head, images, ofRecords, quoted, set, totals } from "./state.js";
+
 const panels = [];
 
 function columnOf(label, name) {
@@ -13,68 +16,16 @@ function columnOf(label, name) {
   return found;
 }
 
-function rangeOf(values, marks) {
-  let low = Math.min(...marks);
-  let high = Math.max(...marks);
-  for (const value of values) {
-    if (value < low) low = value;
-    if (value > high) high = value;
-  }
-  return [Math.floor(low * 20 - 0.2) / 20, Math.ceil(high * 20 + 0.2) / 20];
-}
-
-function barsOf(values, low, high) {
-  const counts = new Array(BINS).fill(0);
-  for (const value of values) counts[Math.min(BINS - 1, Math.floor((BINS * (value - low)) / (high - low)))]++;
-  const most = Math.sqrt(Math.max(...counts, 1)); // the root, so that single ones show beside hundreds
-  let path = "";
-  counts.forEach((count, i) => {
-    if (!count) return;
-    const height = Math.max(1.5, (48 * Math.sqrt(count)) / most);
-    const left = (100 * (i + 0.1)) / BINS;
-    path += `M${left.toFixed(2)} 50v${-height.toFixed(2)}h${(80 / BINS).toFixed(2)}V50z`;
-  });
-  return path;
-}
-
-function chart(label, values, low, high, own) {
-  const place = (value) => Math.min(100, Math.max(0, (100 * (value - low)) / (high - low)));
-  const path = barsOf(values, low, high);
-  const clip = draw("rect", { y: -4, height: 60 });
-  const now = draw("path", { class: "now" });
-  const parts = [
-    draw("clipPath", { id: `clip${label}` }, clip),
-    draw("path", { class: "bars", d: path }),
-    draw("path", { class: "bars above", d: path, "clip-path": `url(#clip${label})` }),
-    draw("path", { class: "base", d: "M0 50.5H100" }),
-  ];
-  if (own !== null) parts.push(draw("path", { class: "first", d: `M${place(own)} -2V50` }));
-  const title = `Scores of ${counted(values.length, "candidate", "candidates")}, from ${low} to ${high}`;
-  const drawn = draw(
-    "svg",
-    { class: "chart", viewBox: "0 0 100 52", preserveAspectRatio: "none", role: "img", "aria-label": title },
-    ...parts,
-    now,
-  );
-  const move = (value) => {
-    const x = place(value);
-    clip.setAttribute("x", x);
-    clip.setAttribute("width", 100 - x);
-    now.setAttribute("d", `M${x} -4V50`);
-  };
-  return { drawn, move };
-}
-
-// A slider and a number field for one least value, of one class or (the lead) of all
+// A slider and a number field for one least value, of one class or (the class margin) of all
 function limitOf(label, which, values, usual) {
   const own = ofRecords(label, which);
-  const lead = which === "lead";
-  const bounds = { min: lead ? 0 : -2, max: which === "score" ? 1 : 2 }; // what `detect` and `export` take
+  const shared = which === "classMargin";
+  const bounds = { min: shared ? 0 : -2, max: which === "score" ? 1 : 2 }; // what `detect` and `export` take
   const [least, most] = rangeOf(values, [usual, ...(which === "margin" ? [0] : [])]);
-  const low = lead ? 0 : Math.max(least, bounds.min);
+  const low = shared ? 0 : Math.max(least, bounds.min);
   const high = Math.min(most, bounds.max);
-  const words = lead ? "Least lead" : `Least ${which}`;
-  const of = lead ? "over the second class" : `of ${classes[label]}`;
+  const words = shared ? "Least class margin" : `Least ${which}`;
+  const of = shared ? "over the second class" : `of ${classes[label]}`;
   const slider = make("input", { type: "range", min: low, max: high, step: 0.001, "aria-label": `${words} ${of}` });
   const number = make("input", {
     type: "number", step: 0.001, inputmode: "decimal", id: `${which}${label}`, placeholder: "varies",
@@ -148,15 +99,15 @@ function panelOf(label) {
   return { panel, refresh };
 }
 
-// The lead over the second class, where there are two
-function leadPanel() {
-  const gaps = images.flatMap((image) => Array.from(image.gap).filter((value) => !Number.isNaN(value)));
-  if (!gaps.length) return null;
-  const lead = limitOf(0, "lead", gaps, head.rules[0].classMargin);
-  const row = make("div", { class: "slide margin" }, lead.label, lead.slider, lead.number);
+// The class margin, where there are two
+function classMarginPanel() {
+  const leads = images.flatMap((image) => Array.from(image.classMargin).filter((value) => !Number.isNaN(value)));
+  if (!leads.length) return null;
+  const limit = limitOf(0, "classMargin", leads, head.rules[0].classMargin);
+  const row = make("div", { class: "slide margin" }, limit.label, limit.slider, limit.number);
   const known = make("p", { class: "known", text: "Over the second class; 0 asks for none." });
   const panel = make("section", { class: "class" }, make("h3", { text: "Between classes" }), row, known);
-  return { panel, refresh: lead.refresh };
+  return { panel, refresh: limit.refresh };
 }
 
 function folderPath() {
@@ -175,7 +126,7 @@ function write(element, words) {
   element.replaceChildren(...words.flatMap((word, i) => (i ? [" ", make("span", { text: word })] : [make("span", { text: word })])));
 }
 
-function refreshSide(always) {
+export function refreshSide(always) {
   panels.forEach((panel) => panel.refresh(always));
   const words = flags();
   write($("flags"), words.length ? words : ["No flags: these are the records\u2019 own thresholds."]);
@@ -219,16 +170,16 @@ function about() {
   for (const [name, value] of rows) $("about").append(make("dt", { text: name }), make("dd", { text: value }));
 }
 
-function startSide() {
+export function startSide() {
   classes.forEach((name, label) => {
     panels.push(panelOf(label));
     $("classes").append(panels[label].panel);
     $("class").append(make("option", { value: label, text: name }));
   });
-  const lead = leadPanel();
-  if (lead) {
-    panels.push(lead);
-    $("classes").append(lead.panel);
+  const between = classMarginPanel();
+  if (between) {
+    panels.push(between);
+    $("classes").append(between.panel);
   }
   about();
   const path = folderPath();

@@ -1,26 +1,48 @@
 // Why a candidate has its score and its fate.
 
+import { block, dot, exact, make, minus, percent, short } from "./base.js";
+import { around, detail, pathOf, picture, strokes } from "./picture.js";
+import { ACCEPTED, reasonOf, SUPPRESSED } from "./rule.js";
+import { anySet, changed, classes, head, limitsOf, MILLION, ofRecords, set, standingOf } from "./state.js";
+
 const WHY = {
-  score: "below its least score",
   margin: "below its least margin",
   class_margin: "too close to another class",
-  lost: "nothing is left of its score",
-  suppressed: "suppressed",
 };
 const STEP = 1e-6; // the last digit of a record
 
-function verdict(image, j) {
-  const failed = image.shown[j] ? null : failing(image, j) || "score";
-  const line = make("p", { class: "why" });
-  line.append(make("b", { class: failed ? "no" : "yes", text: failed ? "Rejected" : "Accepted" }));
-  const distance = Math.abs(image.score[j] - least(image, image.label[j], "score"));
+// The reason of the record, or with other limits that of the rule
+function reasonHere(image, j) {
+  const known = detail(image.index);
+  if (!anySet()) return known.reason[j];
+  const standing = Object.assign(standingOf(image, j), {
+    scoreBeforeSuppression: known.beforeSuppression[j] / MILLION,
+    suppressionFactor: known.suppressionFactor[j] / MILLION,
+  });
+  return reasonOf(standing, limitsOf(image.rule, image.label[j]));
+}
+
+function why(image, j, reason) {
+  if (WHY[reason]) return WHY[reason];
+  if (reason === SUPPRESSED && image.lost.has(j)) return "suppressed: nothing is left of its score";
+  const known = detail(image.index);
+  const early = reason === "score" && known.suppressionFactor[j] < MILLION;
+  const score = early ? known.beforeSuppression[j] / MILLION : image.score[j];
+  const distance = Math.abs(score - limitsOf(image.rule, image.label[j]).minScore);
   const far = distance < 0.001 ? exact(distance) : short(distance);
-  if (failed === null) line.append(`, ${far} above its least score`);
-  else if (failed === "score") line.append(`, ${far} below its least score`);
-  else line.append(`, ${WHY[failed]}`);
-  const reason = detail(image.index).reason[j];
-  if ((reason === "accepted") !== (failed === null)) {
-    line.append(reason === "accepted" ? "; accepted in the record" : `; rejected in the record (${reason})`);
+  if (reason === ACCEPTED) return `${far} above its least score`;
+  const words = `${far} below its least score`;
+  return reason === SUPPRESSED ? `suppressed: ${words}` : `${words}${early ? " before suppression" : ""}`;
+}
+
+function verdict(image, j) {
+  const reason = reasonHere(image, j);
+  const good = reason === ACCEPTED;
+  const line = make("p", { class: "why" });
+  line.append(make("b", { class: good ? "yes" : "no", text: good ? "Accepted" : "Rejected" }), `, ${why(image, j, reason)}`);
+  const recorded = detail(image.index).reason[j];
+  if ((recorded === ACCEPTED) !== good) {
+    line.append(good ? `; rejected in the record (${recorded})` : "; accepted in the record");
   }
   const top = make("div", { class: "verdict" }, dot(image.label[j]),
     make("h3", { text: classes[image.label[j]], title: classes[image.label[j]] }),
@@ -61,22 +83,22 @@ function row(words, value, kind) {
   return make("tr", { class: kind || "" }, make("th", { scope: "row", text: words }), make("td", { text: value }));
 }
 
-// pos - negative weight * max(neg, 0) - shape weight * (1 - shape) - context weight * max(context, 0)
+// positive - negative weight * max(negative, 0) - shape weight * (1 - shape) - context weight * max(context, 0)
 function sum(image, j) {
   const known = detail(image.index);
   const at = (name) => (known[name][j] === null ? NaN : known[name][j] / MILLION);
   const [negative, shape, context] = image.rule.weights;
-  const rows = [row("Cosine to the class", exact(at("pos")))];
+  const rows = [row("Similarity to the class", exact(at("positive")))];
   const less = (words, weight, value) => {
     if (weight && !Number.isNaN(value)) rows.push(row(words, `\u2212${exact(weight * Math.max(value, 0))}`));
   };
-  less(`${negative} \u00d7 cosine to the nearest negative`, negative, at("neg"));
-  less(`${shape} \u00d7 (1 \u2212 likeness of outline, ${short(at("shape"))})`, shape, 1 - at("shape"));
-  less(`${context} \u00d7 cosine of the surroundings, ${short(at("context"))}`, context, at("context"));
-  const whole = at("kept") === 1;
-  rows.push(row(whole ? "Score" : "Raw score", exact(at("raw")), "result"));
+  less(`${negative} \u00d7 similarity to the nearest negative`, negative, at("negative"));
+  less(`${shape} \u00d7 (1 \u2212 shape similarity, ${short(at("shape"))})`, shape, 1 - at("shape"));
+  less(`${context} \u00d7 context similarity, ${short(at("context"))}`, context, at("context"));
+  const whole = at("suppressionFactor") === 1;
+  rows.push(row(whole ? "Score" : "Score before suppression", exact(at("beforeSuppression")), "result"));
   if (!whole) {
-    rows.push(row("\u00d7 kept beside other masks", exact(at("kept"))), row("Score", exact(image.score[j]), "result"));
+    rows.push(row("\u00d7 suppression factor", exact(at("suppressionFactor"))), row("Score", exact(image.score[j]), "result"));
   }
   return make("table", { class: "ledger" }, make("caption", { text: "How the score comes about" }), make("tbody", {}, ...rows));
 }
@@ -90,11 +112,10 @@ function rules(image, j) {
     mark.setAttribute("aria-label", good ? "met" : "not met");
     rows.push(make("tr", {}, make("th", { scope: "row", text: words }), make("td", { text: shown }), mark));
   };
-  const label = image.label[j];
-  add("Score", image.score[j], least(image, label, "score"));
-  add("Margin", image.margin[j], least(image, label, "margin"));
-  const lead = least(image, 0, "lead");
-  if (lead > 0) add("Lead over the next class", image.gap[j], lead);
+  const limits = limitsOf(image.rule, image.label[j]);
+  add("Score", image.score[j], limits.minScore);
+  add("Margin", image.margin[j], limits.minMargin);
+  if (limits.classMargin > 0) add("Class margin", image.classMargin[j], limits.classMargin);
   return make("table", { class: "ledger" }, make("caption", { text: "What it must reach" }), make("tbody", {}, ...rows));
 }
 
@@ -103,9 +124,10 @@ function suppression(image, j, choose) {
   const by = known.by[j];
   if (by === null) return [];
   const other = known.id.indexOf(by);
-  const gone = image.score[j] > 0 ? (1 - known.kept[j] / MILLION) * (known.raw[j] / MILLION) : 0;
+  const taken = 1 - known.suppressionFactor[j] / MILLION;
+  const gone = image.score[j] > 0 ? taken * (known.beforeSuppression[j] / MILLION) : 0;
   const share = image.rule.facts.suppression === "diffusion" ? "most of it " : "";
-  const words = `Loses ${percent(1 - known.kept[j] / MILLION)} of its score (${short(gone)}), ${share}to candidate ${by}`;
+  const words = `Loses ${percent(taken)} of its score (${short(gone)}), ${share}to candidate ${by}`;
   const line = make("p", { class: "took" });
   if (other < 0) {
     line.append(`${words}, which is not on this page.`);
@@ -140,8 +162,8 @@ function facts(image, j) {
   const probability = known.probability[j];
   const rows = [
     ["Probability, a guess", probability === null ? "\u2013" : short(probability / MILLION)],
-    ["Margin to the negative", exact(image.margin[j])],
-    ["Lead over the next class", exact(image.gap[j])],
+    ["Margin to the nearest negative", exact(image.margin[j])],
+    ["Class margin", exact(image.classMargin[j])],
     ["Mask quality", exact(known.quality[j] / MILLION)],
     ["Area", `${known.area[j].toLocaleString("en")} pixels`],
     ["Box (x, y, x, y)", box.join(", ")],
@@ -153,7 +175,7 @@ function facts(image, j) {
   return list;
 }
 
-function evidence(image, j, choose) {
+export function evidence(image, j, choose) {
   return [...verdict(image, j), shots(image, j), sum(image, j), ...suppression(image, j, choose), rules(image, j),
     actions(image, j), facts(image, j)];
 }

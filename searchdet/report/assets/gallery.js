@@ -1,10 +1,14 @@
 // The gallery: which images or single candidates, in which order; drawn only near the window.
 
+import { $, after, block, counted, dot, make, short } from "./base.js";
+import { around, detail, drawable, layer, pathOf, picture, visible } from "./picture.js";
+import { classes, images, slack } from "./state.js";
+
 const BATCH = 120;
-const gallery = { items: [], cards: [], made: 0, current: 0, shape: 1.25 };
+export const gallery = { items: [], cards: [], made: 0, current: 0, shape: 1.25 };
 const byCard = new WeakMap();
 
-function settings() {
+export function settings() {
   const only = $("class").value;
   return {
     text: $("find").value.trim().toLowerCase(),
@@ -60,9 +64,9 @@ function listed(chosen) {
   return items;
 }
 
-const keyOf = (item) => `${item.image.index}/${item.j}`;
+export const keyOf = (item) => `${item.image.index}/${item.j}`;
 
-function relist() {
+export function relist() {
   const chosen = settings();
   const items = listed(chosen);
   const same = items.length === gallery.items.length && items.every((item, i) => keyOf(item) === keyOf(gallery.items[i]));
@@ -185,7 +189,7 @@ const end = new IntersectionObserver(
 );
 
 // Cards near the window again; while a slider moves, those in it are enough
-function redraw(inWindow) {
+export function redraw(inWindow) {
   $("gallery").querySelectorAll("[data-near]").forEach((card) => {
     if (inWindow) {
       const place = card.getBoundingClientRect();
@@ -196,7 +200,7 @@ function redraw(inWindow) {
   });
 }
 
-function makeCurrent(i, focus) {
+export function makeCurrent(i, focus) {
   const before = gallery.cards[gallery.current];
   if (before) before.firstChild.tabIndex = -1;
   gallery.current = i;
@@ -230,7 +234,8 @@ function hit(image, svg, event, seen) {
   return under.length ? under.reduce((a, b) => (areas[b] < areas[a] ? b : a)) : -1;
 }
 
-function startGallery() {
+// open: shows one item large, and a candidate of it
+export function startGallery(open) {
   const shapes = images.filter((image) => !image.failed).map((image) => image.size[0] / image.size[1]).sort((a, b) => a - b);
   if (shapes.length) gallery.shape = Math.min(1.6, Math.max(0.8, shapes[shapes.length >> 1]));
   document.documentElement.style.setProperty("--tile", gallery.shape);
@@ -256,7 +261,7 @@ function startGallery() {
     const drawn = card.querySelector("svg");
     const chosen = settings();
     const pointed = j < 0 && drawn && event.detail > 0; // a click, not Enter
-    openViewer(i, pointed ? hit(image, drawn, event, visible(image, chosen.only, chosen.rejected)) : j);
+    open(i, pointed ? hit(image, drawn, event, visible(image, chosen.only, chosen.rejected)) : j);
   });
   end.observe($("end"));
   relist();

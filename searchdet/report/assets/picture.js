@@ -1,9 +1,12 @@
 // Pictures with what was found on them. Details of an image are read when it comes into view.
 
+import { block, colourOf, draw } from "./base.js";
+import { head, slack } from "./state.js";
+
 const KEPT_DETAILS = 120;
 const details = new Map();
 
-function detail(index) {
+export function detail(index) {
   let found = details.get(index);
   if (found === undefined) {
     found = JSON.parse(block(`d${index}`));
@@ -60,7 +63,7 @@ function boxOf(image, j) {
   return [x0 * scale, y0 * scale, (x1 - x0) * scale, (y1 - y0) * scale];
 }
 
-function pathOf(image, j) {
+export function pathOf(image, j) {
   const known = detail(image.index);
   if (known.path[j] === undefined) {
     const [x, y, width, height] = boxOf(image, j).map((value) => Math.round(value * 10) / 10);
@@ -78,7 +81,7 @@ function thumbnail(image) {
 }
 
 // An <svg> of the picture, or of a part of it: view is x, y, width, height in units.
-function picture(image, view, ...over) {
+export function picture(image, view, ...over) {
   const [width, height] = extent(image);
   const box = view || [0, 0, width, height];
   const data = thumbnail(image);
@@ -89,7 +92,7 @@ function picture(image, view, ...over) {
 }
 
 // The view around a candidate's box, of a certain shape, inside the picture where it fits
-function around(image, j, shape) {
+export function around(image, j, shape) {
   const [x, y, width, height] = boxOf(image, j);
   const [whole, tall] = extent(image);
   let wide = Math.max(width * 1.7, height * 1.7 * shape, 70);
@@ -102,7 +105,7 @@ function around(image, j, shape) {
 const NEAR_MISS = 0.1;
 
 // Candidates to list: accepted ones, and rejected ones as the page is set
-function visible(image, only, rejected) {
+export function visible(image, only, rejected) {
   const found = { hits: [], misses: [] };
   for (let j = 0; j < image.shown.length; j++) {
     if (only !== null && image.label[j] !== only) continue;
@@ -113,12 +116,12 @@ function visible(image, only, rejected) {
 }
 
 // Of the rejected ones only near misses are drawn: hundreds of frames would hide the picture
-const drawable = (image, seen) => ({ hits: seen.hits, misses: seen.misses.filter((j) => nearMiss(image, j)) });
+export const drawable = (image, seen) => ({ hits: seen.hits, misses: seen.misses.filter((j) => nearMiss(image, j)) });
 
-const nearMiss = (image, j) => !image.lost.has(j) && slack(image, j) >= -NEAR_MISS;
+export const nearMiss = (image, j) => !image.lost.has(j) && slack(image, j) >= -NEAR_MISS;
 
 // All masks of a picture as few paths: one a class and kind, with a dark rim below
-function layer(image, seen) {
+export function layer(image, seen) {
   const group = draw("g");
   const paths = new Map();
   const collect = (list, kind) => {
@@ -136,7 +139,7 @@ function layer(image, seen) {
   return group;
 }
 
-function strokes(kind, path, label) {
+export function strokes(kind, path, label) {
   const colour = colourOf(label);
   const rim = draw("path", { class: kind === "mask" ? "halo" : "miss under", d: path });
   const line = draw("path", { class: kind, d: path, stroke: colour });

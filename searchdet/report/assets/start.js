@@ -1,4 +1,10 @@
-// Decisions change here; everything else follows.
+// Everything is set up here, and follows the decisions.
+
+import { after, oncePerFrame, $ } from "./base.js";
+import { refreshSide, startSide } from "./controls.js";
+import { redraw, relist, startGallery } from "./gallery.js";
+import { decide, onChange } from "./state.js";
+import { openViewer, refreshViewer, startViewer } from "./viewer.js";
 
 const later = after(350, () => $("viewer").open || relist());
 const soon = oncePerFrame(() => {
@@ -6,16 +12,15 @@ const soon = oncePerFrame(() => {
   else redraw(true);
 });
 
-function changed(always) {
-  decide();
-  refreshSide(always === true);
+onChange((always) => {
+  refreshSide(always);
   soon();
   later();
-}
+});
 
 decide();
 startSide();
 refreshSide(true);
 startViewer();
-startGallery();
+startGallery(openViewer);
 document.documentElement.dataset.ready = "";

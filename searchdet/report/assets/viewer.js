@@ -1,8 +1,14 @@
 // One image large, its candidates, and the evidence of one of them.
 
+import { $, block, colourOf, dot, draw, make, short } from "./base.js";
+import { evidence } from "./evidence.js";
+import { gallery, keyOf, makeCurrent, relist, settings } from "./gallery.js";
+import { detail, nearMiss, pathOf, picture, strokes, visible } from "./picture.js";
+import { classes, slack } from "./state.js";
+
 const viewer = { items: [], at: 0, chosen: -1, order: [], opened: null };
 
-function openViewer(i, j) {
+export function openViewer(i, j) {
   viewer.items = gallery.items; // the order stays while the window is open, whatever is decided in it
   $("viewer").showModal();
   show(i, j);
@@ -109,7 +115,7 @@ function nothingChosen(image) {
   return [make("p", { class: "soft", text: words })];
 }
 
-function refreshViewer() {
+export function refreshViewer() {
   const { image } = viewer.items[viewer.at];
   const kept = $("evidence").scrollTop;
   const inside = $("evidence").contains(document.activeElement);
@@ -136,7 +142,7 @@ function bare() {
   $("bare").setAttribute("aria-pressed", String(now));
 }
 
-function startViewer() {
+export function startViewer() {
   const moves = {
     ArrowLeft: () => step(-1), ArrowRight: () => step(1), ArrowUp: () => stepInside(-1), ArrowDown: () => stepInside(1),
     m: bare,

@@ -12,9 +12,9 @@ from searchdet.config import EmbeddingOptions, ProposalOptions
 from searchdet.embeddings import embed_masks, mask_coverage, runs_coverage
 from searchdet.masks import rle
 from searchdet.proposals import Proposals, load_proposer
+from searchdet.proposals.tiling import View, join, uncut, views
 from searchdet.proposals.types import from_masks
 from searchdet.regions.describe import Describer, Regions
-from searchdet.regions.tiling import View, join, uncut, views
 
 SIZE = (300, 420)
 TILES = ProposalOptions(tile=128, tile_overlap=0.25)

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..masks import rle
-from ..proposals.nms import prefer_small_views
-from ..proposals.types import Proposals
+from .nms import prefer_small_views
+from .types import Proposals
 
 IntArray = npt.NDArray[np.int64]
 EDGE = 2

@@ -1,0 +1,75 @@
+"""The root of the command line, which lets settings files set the options of every command."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import os
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+from typer.core import TyperGroup
+
+from ..console import guarded, say
+from .file import FileSettings, load, places, strange_variables
+from .keys import CHOICE, leaves
+
+ConfigFile = Annotated[
+    Optional[str],
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="Read this settings file and no other; also SEARCHDET_CONFIG.",
+    ),
+]
+NoConfig = Annotated[bool, typer.Option("--no-config", help="Read no settings file.")]
+
+
+class SettingsGroup(TyperGroup):
+    """A root whose --config and --no-config every command has too, and whose files set its options."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        own = [param for param in self.params if param.name in CHOICE]
+        for path, command in leaves(self):
+            # First, since Click handles flags in the order they are given and then all other
+            # parameters in this order: before the files are read no parameter is looked up in them,
+            # and --help comes before that, so a broken file does not keep anyone from it.
+            command.params[:0] = [_asking(param, path) for param in own]
+
+
+def _asking(param: Any, path: tuple[str, ...]) -> Any:
+    twin = copy.copy(param)
+    twin.expose_value = False
+    twin.callback = functools.partial(_ask, path)
+    return twin
+
+
+def _ask(path: tuple[str, ...], context: Any, param: Any, value: Any) -> Any:
+    """Click's callback of both options: after the second of them the files are read."""
+    answers = context.meta.setdefault(__name__, {})
+    answers[param.name] = value
+    if len(answers) == len(CHOICE) and not context.resilient_parsing:
+        # a flag is known by now, since Click takes those that are given first
+        with guarded(bool(context.params.get("debug")), False):
+            # `eval` hands on to `detect` what it has read
+            if context.obj is None:
+                context.obj = settings_of(context, **answers)
+            context.default_map = context.obj.defaults(path)
+    return value
+
+
+def chosen(context: Any, config_file: str | None, no_config: bool) -> tuple[Path, ...]:
+    """The files to look at; what follows the command goes before what precedes it."""
+    if config_file is None and not no_config:
+        config_file, no_config = (context.find_root().params.get(name) for name in CHOICE)
+    return places(config_file, bool(no_config))
+
+
+def settings_of(context: Any, config_file: str | None, no_config: bool) -> FileSettings:
+    """What the files say. Names variables that set nothing."""
+    root = context.find_root().command
+    for line in strange_variables(root, os.environ):
+        say(f"WARNING: {line}")
+    return load(chosen(context, config_file, no_config), root)

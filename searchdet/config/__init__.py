@@ -1,0 +1,58 @@
+"""Every option and its default, once: frozen dataclasses that are validated when they are made.
+
+A new option is one field, see ``option.py``. No torch here.
+"""
+
+from __future__ import annotations
+
+from .models import (
+    DEFAULT_BACKBONE,
+    BackboneOptions,
+    EmbeddingOptions,
+    ProposalOptions,
+)
+from .option import Pairs
+from .run import (
+    CacheOptions,
+    Examples,
+    ExemplarOptions,
+    LogOptions,
+    OutputOptions,
+    RunOptions,
+    ScanOptions,
+)
+from .scoring import (
+    CENTRINGS,
+    POSITIVE_AGGREGATIONS,
+    SUPPRESSIONS,
+    Limits,
+    ScoringOptions,
+    SuppressionOptions,
+)
+from .settings import MAX_PIXELS, MOST_PIXELS, Settings, names_of, settings_from
+
+__all__ = [
+    "CENTRINGS",
+    "DEFAULT_BACKBONE",
+    "MAX_PIXELS",
+    "MOST_PIXELS",
+    "POSITIVE_AGGREGATIONS",
+    "SUPPRESSIONS",
+    "BackboneOptions",
+    "CacheOptions",
+    "EmbeddingOptions",
+    "Examples",
+    "ExemplarOptions",
+    "Limits",
+    "LogOptions",
+    "OutputOptions",
+    "Pairs",
+    "ProposalOptions",
+    "RunOptions",
+    "ScanOptions",
+    "ScoringOptions",
+    "Settings",
+    "SuppressionOptions",
+    "names_of",
+    "settings_from",
+]

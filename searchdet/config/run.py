@@ -1,0 +1,123 @@
+"""Options of a run: where examples come from, which images are meant, and where results go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import UsageError
+from .option import check_options, one_of, option
+
+EXAMPLES, OUTPUT = "Examples", "Output"
+EXEMPLAR_MASKS = ("auto", "whole")
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Where examples come from: folders, a COCO file with the folder of its images, or a saved bank."""
+
+    positive: Path | None = option(None, "Folder of examples; sub-folders are classes.", EXAMPLES)
+    negative: Path | None = option(None, "Folder of counter-examples, any depth.", EXAMPLES)
+    positive_coco: Path | None = option(None, "COCO file; its annotations are the examples.", EXAMPLES)
+    positive_images: Path | None = option(None, "Folder of the images of --positive-coco.", EXAMPLES)
+    bank: Path | None = option(None, "Saved bank instead of example folders.", EXAMPLES)
+
+    def __post_init__(self) -> None:
+        sources = (self.positive, self.positive_coco, self.bank)
+        given = sum(source is not None for source in sources)
+        if not given:
+            raise UsageError(
+                "no examples are given.", "Name a folder: --positive DIR (or --positive-coco, --bank)."
+            )
+        if self.bank is not None and (given > 1 or self.negative is not None):
+            raise UsageError(
+                "--bank goes with no other examples.", "Add them to it: `searchdet bank add`."
+            )
+        if self.positive_images is not None and self.positive_coco is None:
+            raise UsageError("--positive-images is for --positive-coco, which is not given.")
+
+
+@dataclass(frozen=True, slots=True)
+class ExemplarOptions:
+    """How examples are read. ``exemplar_mask`` is for photos without a mask: auto looks for the object
+    that the photos of a class share, whole takes the photo as it is. An example that cannot be read is
+    an error unless ``skip_bad_exemplars``."""
+
+    exemplar_mask: str = option(
+        "auto",
+        "Of photos without one: whole, or auto (the region they share).",
+        EXAMPLES,
+        check=one_of(*EXEMPLAR_MASKS),
+    )
+    keep_conflicts: bool = option(
+        False,
+        "Use negatives that are nearer to positives than those are to each other.",
+        EXAMPLES,
+    )
+    skip_bad_exemplars: bool = option(False, "Leave out examples that cannot be read.", EXAMPLES)
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+@dataclass(frozen=True, slots=True)
+class OutputOptions:
+    """Where results go, and which. ``save`` and ``dataset`` are names with commas."""
+
+    output: Path = option(
+        Path("searchdet-out"),
+        "Folder for records and pictures.",
+        OUTPUT,
+        flags=("--output", "-o"),
+    )
+    save: str = option(
+        "overlay", "Pictures: overlay, masks, crops, heatmap (with commas), or none.", OUTPUT
+    )
+    no_save: bool = option(False, "Write no file at all.", OUTPUT)
+    dataset: str = option(
+        "coco",
+        "Dataset files: {formats} (with commas), or none.",
+        OUTPUT,
+        flags=("--format",),
+    )
+    overwrite: bool = option(False, "Do again what is done; replace.", OUTPUT)
+
+
+@dataclass(frozen=True, slots=True)
+class ScanOptions:
+    """How the images that are named are read."""
+
+    root: Path | None = option(None, "Record names are relative to it.", OUTPUT)
+    recursive: bool = option(False, "Look into sub-folders.", OUTPUT, flags=("--recursive", "-r"))
+    follow_symlinks: bool = option(False, "Look into linked folders, each once.", OUTPUT)
+    null: bool = option(False, "Lists of paths are separated by NUL.", OUTPUT, flags=("--null", "-0"))
+    shard: str = option("1/1", "Only part i of n, by name: i/n, from 1.", OUTPUT)
+
+
+@dataclass(frozen=True, slots=True)
+class CacheOptions:
+    """Where what was computed is remembered; without a folder in the user's cache."""
+
+    cache_dir: Path | None = option(None, "Where regions and exemplars are remembered.", OUTPUT)
+    no_cache: bool = option(False, "Remember nothing, compute all.", OUTPUT)
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How a run goes on, and what it tells."""
+
+    strict: bool = option(False, "Stop at the first image that fails.", OUTPUT)
+    timeout: float | None = option(
+        None, "Seconds an image may take; searched in a process of its own.", OUTPUT
+    )
+    cache: CacheOptions = CacheOptions()
+    json_lines: bool = option(False, "One JSON record a line on stdout.", OUTPUT, flags=("--json",))
+    fail_if_empty: bool = option(False, "Exit 6 if nothing is found.", OUTPUT)
+
+
+@dataclass(frozen=True, slots=True)
+class LogOptions:
+    """What is told of the work itself."""
+
+    verbose: bool = option(False, "Tell more.", OUTPUT, flags=("--verbose", "-v"))
+    debug: bool = option(False, "Show tracebacks.", OUTPUT)

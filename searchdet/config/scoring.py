@@ -1,0 +1,138 @@
+"""Options of the score and the decision: what a region scores, what a detection must reach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .option import Need, Pairs, at_least, between, check_options, one_of, option
+
+SCORES, DECISION = "Scores and decision", "Decision"
+CENTRINGS = ("none", "mean")
+THRESHOLDS = ("auto", "default")
+SUPPRESSIONS = ("merge", "nms", "diffusion")
+POSITIVE_AGGREGATIONS = ("prototype", "max", "mean_topk", "attention")
+_WEIGHT, _SCORE, _MARGIN, _LEAD = between(0, 10), between(-2, 1), between(-2, 2), between(0, 2)
+_NMS = Need("--suppression nms", lambda given: given.suppression == "nms")
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringOptions:
+    """The score and the decision.
+
+    score = pos - negative_weight * max(neg, 0) - shape_weight * (1 - shape)
+    - context_weight * max(context, 0). Weights that are None are the backbone's own. ``threshold``
+    says where the least score comes from if ``min_score`` is None; ``class_min_score`` and
+    ``class_min_margin`` are (class, value) pairs that go before the general ones.
+    """
+
+    pos_agg: str = option(
+        "prototype",
+        "prototype, max, mean_topk or attention.",
+        SCORES,
+        check=one_of(*POSITIVE_AGGREGATIONS),
+    )
+    topk: int = option(
+        3,
+        "Exemplars that mean_topk averages.",
+        SCORES,
+        check=at_least(1),
+        needs=Need("--pos-agg mean_topk", lambda given: given.pos_agg == "mean_topk"),
+    )
+    negative_weight: float = option(0.3, "score = pos - weight * max(neg, 0).", SCORES, check=_WEIGHT)
+    shape_weight: float | None = option(
+        None, "What an unlike outline costs; the backbone's own.", SCORES, check=_WEIGHT
+    )
+    context_weight: float | None = option(
+        None,
+        "What surroundings that look like the class cost; the backbone's own.",
+        SCORES,
+        check=_WEIGHT,
+    )
+    centring: str = option(
+        "none",
+        "none, or mean: take the mean off all vectors first.",
+        SCORES,
+        check=one_of(*CENTRINGS),
+    )
+    threshold: str = option(
+        "auto",
+        "auto: from the examples; default: the backbone's own.",
+        SCORES,
+        check=one_of(*THRESHOLDS),
+        needs=Need("that there is no --min-score", lambda given: given.min_score is None),
+    )
+    min_score: float | None = option(None, "Least score; overrides --threshold.", SCORES, check=_SCORE)
+    min_margin: float = option(0.0, "Least pos - neg (with negatives).", SCORES, check=_MARGIN)
+    class_margin: float = option(0.0, "Least lead over the second class.", SCORES, check=_LEAD)
+    class_min_score: Pairs = option(
+        (), "Least score of one class, NAME=VALUE; repeatable.", SCORES, check=_SCORE
+    )
+    class_min_margin: Pairs = option(
+        (), "Least margin of one class, NAME=VALUE; repeatable.", SCORES, check=_MARGIN
+    )
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Least values of a detection over records; None and classes that are not named: as in the record.
+
+    class_min_score, class_min_margin: for single classes, before the general one. No variable sets
+    them: those of `detect` hold for the records already. Raises UsageError for what `detect` would
+    refuse.
+    """
+
+    min_score: float | None = option(None, "Least score.", DECISION, check=_SCORE, variable=False)
+    min_margin: float | None = option(None, "Least pos - neg.", DECISION, check=_MARGIN, variable=False)
+    class_margin: float | None = option(
+        None, "Least lead over the second class.", DECISION, check=_LEAD, variable=False
+    )
+    class_min_score: Pairs = option(
+        (),
+        "Least score of a class, NAME=VALUE; repeatable.",
+        DECISION,
+        check=_SCORE,
+        variable=False,
+    )
+    class_min_margin: Pairs = option(
+        (),
+        "Least margin of a class, NAME=VALUE; repeatable.",
+        DECISION,
+        check=_MARGIN,
+        variable=False,
+    )
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+    @property
+    def given(self) -> bool:
+        """Whether anything differs from what the records say."""
+        return self != Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class SuppressionOptions:
+    """What becomes of fragments and duplicates. ``nms_iou`` is a mask IoU, ``max_covered`` the share of
+    a mask that better detections of its class may cover; both are for ``nms``."""
+
+    suppression: str = option("merge", "nms, merge or diffusion.", SCORES, check=one_of(*SUPPRESSIONS))
+    nms_iou: float = option(
+        0.5,
+        "Overlap from which on the lower score goes.",
+        SCORES,
+        check=between(0, 1),
+        needs=_NMS,
+    )
+    max_covered: float = option(
+        0.5,
+        "Share covered by better masks: a fragment.",
+        SCORES,
+        check=between(0, 1),
+        needs=_NMS,
+    )
+
+    def __post_init__(self) -> None:
+        check_options(self)
