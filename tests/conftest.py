@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from places import TINY_SAM, Figure
-from worlds import make_world
+from worlds import make_template
 
 REQUIRE_BROWSER = os.environ.pop("SEARCHDET_REQUIRE_BROWSER", "") == "1"
 """Whether to fail without a browser. Taken away, for searchdet warns of what it does not know."""
@@ -80,9 +81,38 @@ def tiny_sam() -> Path:
     return TINY_SAM
 
 
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What ``world`` and ``made`` copy; nobody writes into it."""
+    root = tmp_path_factory.mktemp("template")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEARCHDET_CACHE", str(root / "cache"))
+        patch.setenv("SEARCHDET_MODELS", str(root / "models"))
+        patch.setenv("SEARCHDET_CONFIG", "")
+        patch.chdir(root)
+        make_template()
+    return root
+
+
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cold_world(tmp_path: Path, template: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """in/: images and exemplars. The working folder is the world."""
-    make_world(tmp_path / "in")
+    shutil.copytree(template / "in", tmp_path / "in")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def world(cold_world: Path, template: Path) -> Path:
+    """The cold world, after a run: the regions of its pictures are remembered."""
+    shutil.copytree(template / "cache/regions", Path(os.environ["SEARCHDET_CACHE"]) / "regions")
+    return cold_world
+
+
+@pytest.fixture
+def made(world: Path, template: Path) -> Path:
+    """The world with all that was made of it: out/, idx/ (subfolders left out) and bank.safetensors."""
+    for name in ("out", "idx"):
+        shutil.copytree(template / name, world / name)
+    shutil.copy2(template / "bank.safetensors", world)
+    return world

@@ -299,13 +299,13 @@ def test_a_signal_that_is_ignored_stays_ignored() -> None:
         signal.signal(signal.SIGINT, before)
 
 
-def test_nothing_is_remembered_of_weights_without_a_cache(world: Path, tiny_sam: Path) -> None:
+def test_nothing_is_remembered_of_weights_without_a_cache(cold_world: Path, tiny_sam: Path) -> None:
     cache = Path(os.environ["SEARCHDET_CACHE"])
     words = ["detect", "in/images/a.png", *EXAMPLES, "--sam-checkpoint", str(tiny_sam), "--no-save"]
     run(*words, "--points-per-side", "1", "--no-cache")
     run(*words, "--points-per-side", "1", "--cache-dir", "there")
     assert not list(cache.rglob("*"))
-    assert list((world / "there/sha256").iterdir())
+    assert list((cold_world / "there/sha256").iterdir())
 
 
 def half_written(folder: Path) -> None:

@@ -38,6 +38,12 @@ EXAMPLES = ["--positive", "in/positive", "--negative", "in/negative"]
 
 
 @pytest.fixture
+def world(cold_world: Path) -> Path:
+    """Nothing is remembered."""
+    return cold_world
+
+
+@pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Counts every pass of a model over an image or an exemplar."""
     seen: Counter[str] = Counter()
