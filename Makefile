@@ -18,16 +18,17 @@ $(VENV)/installed-dev: $(VENV)/installed
 demo: $(VENV)/installed
 	$(BIN)/searchdet demo -o demo
 
-# make test ARGS="-k name": what pytest takes.
+# make test ARGS="-k name": what pytest takes. Files of tests go to two processes; ARGS=-n0 for none.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(PYTEST) -m "not slow" $(ARGS)
 
 test-fast: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -m "not slow and not browser and not process" $(ARGS)
+	$(PYTEST) -m "not (slow or browser or model or process)" $(ARGS)
 
 # The slow ones too, and more examples of each property.
 test-all: $(VENV)/installed-dev
-	$(BIN)/python -m pytest --hypothesis-profile=ci $(ARGS)
+	$(PYTEST) --hypothesis-profile=ci $(ARGS)
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 # Before NumPy and torch: on pictures this small, threads that wait for each other are most of the work.
@@ -22,29 +23,30 @@ REQUIRE_BROWSER = os.environ.pop("SEARCHDET_REQUIRE_BROWSER", "") == "1"
 settings.register_profile("fast", max_examples=20)
 settings.register_profile("ci", max_examples=100)
 settings.load_profile("fast")
-FIGURES = pytest.StashKey[dict[str, float]]()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[FIGURES] = {}
 
 
 @pytest.fixture
-def figure(request: pytest.FixtureRequest) -> Figure:
+def figure(record_property: Callable[[str, object], None]) -> Figure:
     """Note a measured figure, for the table at the end of the run; the worst of equal names stays."""
 
     def note(name: str, value: float) -> float:
-        known = request.config.stash[FIGURES]
-        known[name] = max(value, known.get(name, value))
+        record_property(f"figure {name}", float(value))
         return value
 
     return note
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if config.stash[FIGURES]:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The figures, from reports: the tests may have run in other processes."""
+    figures: dict[str, float] = {}
+    for item in (item for group in terminalreporter.stats.values() for item in group):
+        for key, value in getattr(item, "user_properties", ()):
+            if key.startswith("figure "):
+                name = key.removeprefix("figure ")
+                figures[name] = max(value, figures.get(name, value))
+    if figures:
         terminalreporter.section("figures")
-        for name, value in sorted(config.stash[FIGURES].items()):
+        for name, value in sorted(figures.items()):
             terminalreporter.write_line(f"{name}: {value:.3g}")
 
 
@@ -63,7 +65,7 @@ def _closed_world(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Temp
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     if "torch" in sys.modules:
-        sys.modules["torch"].manual_seed(0)
+        sys.modules["torch"].default_generator.manual_seed(0)
 
 
 @pytest.fixture

@@ -79,6 +79,7 @@ def test_where_none_can_be_installed_only_a_person_may_go_without(tools: Path) -
     assert "root and apt-get are needed" in said
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("required", "code", "says"), [("1", 2, "no Chromium"), ("", 5, "skipped")])
 def test_the_tests_of_the_report_are_not_skipped_where_a_browser_is_required(
     tmp_path: Path, required: str, code: int, says: str

@@ -256,6 +256,7 @@ def hang(world: Path, body: str) -> list[str]:
     return [sys.executable, str(script), "detect", "in/images", "-r", *EXAMPLES, "-o", "out"]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("body", "code"), [("time.sleep(600)", "timeout"), ("os.kill(os.getpid(), 9)", "crash")]
 )
@@ -271,6 +272,7 @@ def test_an_image_over_time_or_that_kills_is_recorded_and_the_rest_goes_on(
     assert json.loads((cold_world / "out/run.json").read_text())["counts"]["failed"] == 1
 
 
+@pytest.mark.process
 def test_what_the_system_refuses_a_worker_is_said_as_without_one(cold_world: Path) -> None:
     words = hang(cold_world, "raise OSError(28, 'No space left on device', 'x')")
     plain, apart = (
@@ -294,6 +296,7 @@ def test_errors_pass_between_processes(kind: type[SearchdetError]) -> None:
     assert (got.code, got.message, got.hint, str(got)) == (error.code, "a", "b", "a")
 
 
+@pytest.mark.process
 def test_a_worker_gives_the_same_records(world: Path) -> None:
     detect("in/images", "-r", "-o", "plain", "--no-cache")
     words = [sys.executable, "-m", "searchdet", "detect", "in/images", "-r", *EXAMPLES]
@@ -314,6 +317,7 @@ def heeding() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_finishes_what_is_done(cold_world: Path, number: signal.Signals) -> None:
     words = hang(cold_world, "(open('hung', 'w').close(), time.sleep(600))")

@@ -168,6 +168,7 @@ def test_a_name_that_is_not_utf8_keeps_its_bytes(world: Path) -> None:
     assert run("report", "out").exit_code == 0
 
 
+@pytest.mark.process
 def test_bytes_do_not_depend_on_hash_seed_threads_or_order(world: Path) -> None:
     digests = set()
     for seed, threads, reverse in (("1", "1", False), ("2", "2", True)):
@@ -187,6 +188,7 @@ def test_bytes_do_not_depend_on_hash_seed_threads_or_order(world: Path) -> None:
     assert len(digests) == 1
 
 
+@pytest.mark.process
 def test_output_in_a_pipe_that_closes(world: Path) -> None:
     command = (
         f"{sys.executable} -m searchdet detect in/images -r {' '.join(EXAMPLES)} --json | head -c 10"

@@ -557,6 +557,7 @@ def umask() -> int:
     return mask
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_records(tmp_path: Path) -> None:
     row = record("x.jpg", [("nut", blob(1), 0.8)], [("nut", blob(n), 0.1, "score") for n in range(30)])
     assert len(row.to_line()) > 15_000

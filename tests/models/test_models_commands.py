@@ -117,6 +117,7 @@ def _umask() -> int:
     return mask
 
 
+@pytest.mark.process
 def test_a_killed_download_leaves_no_file_and_is_continued(
     serve: Serve, content: bytes, tiny_sam: Path
 ) -> None:
