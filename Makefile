@@ -19,7 +19,8 @@ demo: $(VENV)/installed
 	$(BIN)/searchdet demo -o demo
 
 # make test ARGS="-k name": what pytest takes. Files of tests go to two processes; ARGS=-n0 for none.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+# They start Python often: its bytecode is kept.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile
 test: $(VENV)/installed-dev
 	$(PYTEST) -m "not slow" $(ARGS)
 

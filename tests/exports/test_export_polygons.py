@@ -51,6 +51,7 @@ def test_exact_outlines_draw_the_mask_and_have_one_part_for_each_of_it(mask: np.
         assert (np.abs(np.diff(np.vstack([whole, whole[:1]]), axis=0)).sum(axis=1) > 0).all()
 
 
+@pytest.mark.model
 @pytest.mark.parametrize("grain", [0.0, 0.7, 2.0, 5.0])
 @pytest.mark.parametrize("share", [0.04, 0.3, 0.8])
 def test_polygons_draw_back_to_the_mask(grain: float, share: float, figure: Figure) -> None:

@@ -51,6 +51,7 @@ def outcome(path: Path) -> str:
     return "ok"
 
 
+@pytest.mark.model
 def test_names_are_distinct_and_a_seed_gives_the_same_files() -> None:
     assert len({made.name for made in EVERY}) == len(EVERY) > 140
     assert factory.every() == EVERY
@@ -94,6 +95,7 @@ def test_a_broken_mask_is_refused_by_name(tmp_path: Path, made: Made) -> None:
         load(find_positives(tmp_path / "pos"))
 
 
+@pytest.mark.model
 @pytest.mark.parametrize("step", [6, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_run_over_all_of_them_records_each(world: Path, step: int) -> None:
     folder = world / "in/odd"

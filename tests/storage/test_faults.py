@@ -53,6 +53,7 @@ STEPS = pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.sl
 """Every fifth call, so that all errors take turns; all calls where time does not matter."""
 
 
+@pytest.mark.model
 @STEPS
 def test_the_disk_fails_at_every_call_in_turn(world: Path, clean: str, step: int) -> None:
     with Faults() as counted:
@@ -77,6 +78,7 @@ def test_the_disk_fails_at_every_call_in_turn(world: Path, clean: str, step: int
     assert tree_hash(world / "in") == inputs
 
 
+@pytest.mark.model
 @STEPS
 def test_a_cache_that_fails_costs_a_warning_only(world: Path, clean: str, step: int) -> None:
     with Faults() as counted:
