@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
 
-.PHONY: demo test lint lint-js check docs site fuzz clean
+.PHONY: demo test test-fast test-all lint lint-js check docs site fuzz clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -18,8 +18,18 @@ $(VENV)/installed-dev: $(VENV)/installed
 demo: $(VENV)/installed
 	$(BIN)/searchdet demo -o demo
 
+# make test ARGS="-k name": what pytest takes. Files of tests go to two processes; ARGS=-n0 for none.
+# They start Python often: its bytecode is kept.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest
+	$(PYTEST) -m "not slow" $(ARGS)
+
+test-fast: $(VENV)/installed-dev
+	$(PYTEST) -m "not (slow or browser or model or process)" $(ARGS)
+
+# The slow ones too, and more examples of each property.
+test-all: $(VENV)/installed-dev
+	$(PYTEST) --hypothesis-profile=ci $(ARGS)
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

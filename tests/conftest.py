@@ -3,40 +3,50 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
+import sys
+from collections.abc import Callable
 from pathlib import Path
+
+# Before NumPy and torch: on pictures this small, threads that wait for each other are most of the work.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
-import torch
+from hypothesis import settings
 from places import TINY_SAM, Figure
-from worlds import make_world
+from worlds import make_template
 
 REQUIRE_BROWSER = os.environ.pop("SEARCHDET_REQUIRE_BROWSER", "") == "1"
 """Whether to fail without a browser. Taken away, for searchdet warns of what it does not know."""
-FIGURES = pytest.StashKey[dict[str, float]]()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[FIGURES] = {}
+settings.register_profile("fast", max_examples=20)
+settings.register_profile("ci", max_examples=100)
+settings.load_profile("fast")
 
 
 @pytest.fixture
-def figure(request: pytest.FixtureRequest) -> Figure:
+def figure(record_property: Callable[[str, object], None]) -> Figure:
     """Note a measured figure, for the table at the end of the run; the worst of equal names stays."""
 
     def note(name: str, value: float) -> float:
-        known = request.config.stash[FIGURES]
-        known[name] = max(value, known.get(name, value))
+        record_property(f"figure {name}", float(value))
         return value
 
     return note
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if config.stash[FIGURES]:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The figures, from reports: the tests may have run in other processes."""
+    figures: dict[str, float] = {}
+    for item in (item for group in terminalreporter.stats.values() for item in group):
+        for key, value in getattr(item, "user_properties", ()):
+            if key.startswith("figure "):
+                name = key.removeprefix("figure ")
+                figures[name] = max(value, figures.get(name, value))
+    if figures:
         terminalreporter.section("figures")
-        for name, value in sorted(config.stash[FIGURES].items()):
+        for name, value in sorted(figures.items()):
             terminalreporter.write_line(f"{name}: {value:.3g}")
 
 
@@ -54,7 +64,8 @@ def _closed_world(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Temp
 
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
-    torch.manual_seed(0)
+    if "torch" in sys.modules:
+        sys.modules["torch"].default_generator.manual_seed(0)
 
 
 @pytest.fixture
@@ -72,9 +83,38 @@ def tiny_sam() -> Path:
     return TINY_SAM
 
 
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What ``world`` and ``made`` copy; nobody writes into it."""
+    root = tmp_path_factory.mktemp("template")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEARCHDET_CACHE", str(root / "cache"))
+        patch.setenv("SEARCHDET_MODELS", str(root / "models"))
+        patch.setenv("SEARCHDET_CONFIG", "")
+        patch.chdir(root)
+        make_template()
+    return root
+
+
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cold_world(tmp_path: Path, template: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """in/: images and exemplars. The working folder is the world."""
-    make_world(tmp_path / "in")
+    shutil.copytree(template / "in", tmp_path / "in")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def world(cold_world: Path, template: Path) -> Path:
+    """The cold world, after a run: the regions of its pictures are remembered."""
+    shutil.copytree(template / "cache/regions", Path(os.environ["SEARCHDET_CACHE"]) / "regions")
+    return cold_world
+
+
+@pytest.fixture
+def made(world: Path, template: Path) -> Path:
+    """The world with all that was made of it: out/, idx/ (subfolders left out) and bank.safetensors."""
+    for name in ("out", "idx"):
+        shutil.copytree(template / name, world / name)
+    shutil.copy2(template / "bank.safetensors", world)
+    return world

@@ -48,13 +48,13 @@ def run(tools: Path, **more: str) -> tuple[int, str, list[str]]:
 
 def test_with_a_browser_its_tests_must_run(tools: Path) -> None:
     tool(tools, "google-chrome", "exit 0")
-    assert run(tools) == (0, "", ["lint 1", "test 1"])
+    assert run(tools) == (0, "", ["lint 1", "test-all 1"])
 
 
 def test_a_browser_is_installed(tools: Path) -> None:
     chmod, made = shutil.which("chmod"), tools / "chromium"
     tool(tools, "apt-get", f"[ $1 = update ] || {{ echo > {made}; {chmod} +x {made}; }}")
-    assert run(tools) == (0, "", ["lint 1", "test 1"])
+    assert run(tools) == (0, "", ["lint 1", "test-all 1"])
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_where_none_can_be_installed_only_a_person_may_go_without(tools: Path) -
     tool(tools, "id", "echo 1000")
     tool(tools, "apt-get", "exit 0")
     code, said, made = run(tools)
-    assert (code, made) == (0, ["lint 0", "test 0"])
+    assert (code, made) == (0, ["lint 0", "test-all 0"])
     assert "are skipped" in said
     (tools.parent / "made").unlink()
     code, said, made = run(tools, CI="true")
@@ -79,6 +79,7 @@ def test_where_none_can_be_installed_only_a_person_may_go_without(tools: Path) -
     assert "root and apt-get are needed" in said
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("required", "code", "says"), [("1", 2, "no Chromium"), ("", 5, "skipped")])
 def test_the_tests_of_the_report_are_not_skipped_where_a_browser_is_required(
     tmp_path: Path, required: str, code: int, says: str

@@ -9,6 +9,7 @@ from fakes import GivenProposer, GridBackbone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from profiles import examples
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -154,7 +155,7 @@ def test_records_hold_no_path_time_or_nan_and_repeat_byte_for_byte() -> None:
     assert str(Path.cwd()) not in text
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.integers(0, 10**6), st.integers(0, 6), st.sampled_from(["merge", "nms", "diffusion"]))
 def test_no_nan_reaches_a_record_and_permuted_masks_give_permuted_candidates(
     seed: int, count: int, how: str

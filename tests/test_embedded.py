@@ -20,6 +20,8 @@ from searchdet.embeddings import embed_masks
 from searchdet.proposals import load_proposer
 from searchdet.proposals.hierarchy import group, neighbours
 
+pytestmark = pytest.mark.model
+
 
 def iou(one: np.ndarray, two: np.ndarray) -> float:
     return float((one & two).sum() / max(1, (one | two).sum()))

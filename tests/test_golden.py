@@ -18,6 +18,8 @@ from worlds import make_world
 
 from searchdet.detector import Detector
 
+pytestmark = pytest.mark.model
+
 FILE = Path(__file__).with_name("golden.json")
 KINDS: dict[str, dict[str, Any]] = {
     "regions": {"proposals": "regions"},

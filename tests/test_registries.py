@@ -156,6 +156,7 @@ def test_every_writer_says_what_acts_on_it() -> None:
     }
 
 
+@pytest.mark.process
 def test_the_registries_cost_nothing() -> None:
     script = (
         "import sys; from searchdet import exports, proposals; proposals.help_text()\n"

@@ -103,6 +103,7 @@ def test_only_the_command_line_prints_and_nothing_is_asserted(path: Path) -> Non
             assert node.func.id != "print" or rooms.room_of(path) in PRINTING, f"{path}:{node.lineno}"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "words", [["--help"], ["--version"], ["detect", "--help"], ["models", "--help"]]
 )
@@ -129,6 +130,7 @@ def loaded_by_help() -> set[str]:
     return set(line.split()[1:])
 
 
+@pytest.mark.process
 def test_help_starts_quickly(figure: Figure) -> None:
     """By what it does not do: no other package is loaded than those that print the help."""
     loaded = loaded_by_help()

@@ -7,6 +7,7 @@ import pytest
 from banks import bank, options, rows, units
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import examples
 
 from searchdet.bank.types import Bank, Origin, extended
 from searchdet.config import POSITIVE_AGGREGATIONS, ScoringOptions, SuppressionOptions
@@ -164,7 +165,7 @@ def test_centring_takes_the_mean_of_bank_and_regions_off_both() -> None:
     assert centred(regions, known, options()) == (regions, known)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 5), st.sampled_from(POSITIVE_AGGREGATIONS))
 def test_adding_a_negative_never_raises_a_score(seed: int, count: int, how: str) -> None:
     regions, known = units(7, seed=seed), bank(seed=seed)
@@ -174,7 +175,7 @@ def test_adding_a_negative_never_raises_a_score(seed: int, count: int, how: str)
     ).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.integers(0, 10**6))
 def test_permuting_regions_permutes_scores(seed: int) -> None:
     regions = units(8, seed=seed)
@@ -184,7 +185,7 @@ def test_permuting_regions_permutes_scores(seed: int) -> None:
     assert (straight.label[order] == mixed.label).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from(POSITIVE_AGGREGATIONS))
 def test_a_copy_of_an_exemplar_changes_nothing(seed: int, how: str) -> None:
     regions, known = units(7, seed=seed), bank(seed=seed)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import examples
 
 from searchdet.embeddings import l2_normalize
 from searchdet.masks import rle
@@ -110,7 +111,7 @@ def test_merge_and_diffusion_are_their_formulas(seed: int) -> None:
     assert set(np.flatnonzero(got.by >= 0)) <= set(order)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.integers(0, 10), st.integers(0, 1000))
 def test_permuting_masks_permutes_what_is_left_of_them(count: int, seed: int) -> None:
     masks = discs(count, seed)

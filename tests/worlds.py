@@ -52,6 +52,22 @@ def make_world(root: Path) -> None:
         Image.fromarray(pixels).save(path)
 
 
+def make_template() -> None:
+    """in/, and what the commands make of it, in the working folder."""
+    from searchdet.cli import app
+
+    make_world(Path("in"))
+    examples = ["--positive", "in/positive", "--negative", "in/negative"]
+    for words in (
+        ["detect", "in/images", "-r", *examples, "--no-save"],
+        ["detect", "in/images", *examples, "-o", "out"],
+        ["index", "in/images", "-o", "idx"],
+        ["bank", "build", *examples, "-o", "bank.safetensors"],
+    ):
+        result = CliRunner().invoke(app, words)
+        assert result.exit_code == 0, result.stderr
+
+
 def call(*words: str, positive: str = "in/positive", negative: str | None = "in/negative") -> Result:
     """``searchdet detect`` with the exemplars of the world; no input may change."""
     more = ["--positive", positive] + (["--negative", negative] if negative else [])

@@ -22,6 +22,8 @@ from searchdet.embeddings import embed_masks
 from searchdet.errors import CheckpointError, UsageError
 from searchdet.weights.devices import Compute
 
+pytestmark = pytest.mark.model
+
 FP32 = Compute("cpu", "fp32")
 State = dict[str, Tensor]
 
@@ -241,6 +243,7 @@ def official_base(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, State
     return path, state
 
 
+@pytest.mark.slow
 def test_official_convnext_b_loads_completely(
     official_base: tuple[Path, State], photo: np.ndarray, figure: Figure
 ) -> None:

@@ -40,6 +40,7 @@ def lines(result: Result) -> dict[str, str]:
     return {name: text for name, text in found if name.endswith(".png")}
 
 
+@pytest.mark.model
 def test_a_second_run_searches_nothing_again(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = detect("in/images", "-r", "-o", "out", "--json")
     before = tree_hash(world / "out/records")
@@ -60,6 +61,7 @@ def redone(result: Result) -> set[str]:
     return {name for name, text in lines(result).items() if "done before" not in text}
 
 
+@pytest.mark.model
 def test_exactly_what_changed_is_searched_again(world: Path) -> None:
     detect("in/images", "-r", "-o", "out")
     os.utime(world / "in/images/a.png")
@@ -110,6 +112,7 @@ def test_two_images_of_one_name_never_replace_each_other(world: Path) -> None:
     detect("other", "-o", "out", "--overwrite")
 
 
+@pytest.mark.model
 def test_lists_of_paths(world: Path) -> None:
     names = ["in/images/a.png", "in/images/missing.png", "in/images/deep"]
     (world / "list.txt").write_text("\n".join(names) + "\n\n")
@@ -142,6 +145,7 @@ def test_shards_are_the_whole_and_depend_on_the_name_alone(world: Path) -> None:
         detect("in/images", "--shard", wrong, code=2)
 
 
+@pytest.mark.model
 def test_output_cache_and_hidden_folders_are_not_scanned(world: Path) -> None:
     detect("in", "-r", "-o", "in/out", "--cache-dir", "in/cache")
     (world / "in/cache/x").mkdir()
@@ -256,23 +260,25 @@ def hang(world: Path, body: str) -> list[str]:
     return [sys.executable, str(script), "detect", "in/images", "-r", *EXAMPLES, "-o", "out"]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("body", "code"), [("time.sleep(600)", "timeout"), ("os.kill(os.getpid(), 9)", "crash")]
 )
 def test_an_image_over_time_or_that_kills_is_recorded_and_the_rest_goes_on(
-    world: Path, body: str, code: str
+    cold_world: Path, body: str, code: str
 ) -> None:
-    words = [*hang(world, body), "--timeout", "9"]
+    words = [*hang(cold_world, body), "--timeout", "9"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 3, done.stderr
-    records = [json.loads(path.read_text()) for path in (world / "out/records").rglob("*.json")]
+    records = [json.loads(path.read_text()) for path in (cold_world / "out/records").rglob("*.json")]
     assert {r["image"]: r["error"]["code"] for r in records if r["error"]} == {"a.png": code}
     assert len(records) == 3
-    assert json.loads((world / "out/run.json").read_text())["counts"]["failed"] == 1
+    assert json.loads((cold_world / "out/run.json").read_text())["counts"]["failed"] == 1
 
 
-def test_what_the_system_refuses_a_worker_is_said_as_without_one(world: Path) -> None:
-    words = hang(world, "raise OSError(28, 'No space left on device', 'x')")
+@pytest.mark.process
+def test_what_the_system_refuses_a_worker_is_said_as_without_one(cold_world: Path) -> None:
+    words = hang(cold_world, "raise OSError(28, 'No space left on device', 'x')")
     plain, apart = (
         subprocess.run([*words, *more], capture_output=True, text=True, timeout=240, check=False)
         for more in ([], ["--timeout", "100"])
@@ -280,7 +286,7 @@ def test_what_the_system_refuses_a_worker_is_said_as_without_one(world: Path) ->
     assert "No space left on device" in apart.stderr
     assert apart.returncode == plain.returncode
     assert apart.stderr.splitlines()[-1] == plain.stderr.splitlines()[-1]
-    assert not list((world / "out/records").rglob("a.png.json")), "no crash is recorded"
+    assert not list((cold_world / "out/records").rglob("a.png.json")), "no crash is recorded"
 
 
 @pytest.mark.parametrize("kind", [OutputError, ResourceError, ExemplarError, Overdue, ImageError])
@@ -294,6 +300,7 @@ def test_errors_pass_between_processes(kind: type[SearchdetError]) -> None:
     assert (got.code, got.message, got.hint, str(got)) == (error.code, "a", "b", "a")
 
 
+@pytest.mark.process
 def test_a_worker_gives_the_same_records(world: Path) -> None:
     detect("in/images", "-r", "-o", "plain", "--no-cache")
     words = [sys.executable, "-m", "searchdet", "detect", "in/images", "-r", *EXAMPLES]
@@ -314,12 +321,13 @@ def heeding() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_finishes_what_is_done(world: Path, number: signal.Signals) -> None:
-    words = hang(world, "(open('hung', 'w').close(), time.sleep(600))")
+def test_a_signal_finishes_what_is_done(cold_world: Path, number: signal.Signals) -> None:
+    words = hang(cold_world, "(open('hung', 'w').close(), time.sleep(600))")
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, preexec_fn=heeding) as process:
         deadline = time.monotonic() + 100
-        while not (world / "hung").exists() and time.monotonic() < deadline:
+        while not (cold_world / "hung").exists() and time.monotonic() < deadline:
             time.sleep(0.1)
         process.send_signal(number)
         try:
@@ -328,10 +336,10 @@ def test_a_signal_finishes_what_is_done(world: Path, number: signal.Signals) -> 
             process.kill()
     assert process.returncode == 128 + number, said
     assert "Run again to go on" in said
-    assert (world / "out/run.json").exists()
-    assert not list((world / "out").rglob("*.tmp"))
+    assert (cold_world / "out/run.json").exists()
+    assert not list((cold_world / "out").rglob("*.tmp"))
     detect("in/images", "-r", "-o", "out")
-    assert len(list((world / "out/records").rglob("*.json"))) == 3
+    assert len(list((cold_world / "out/records").rglob("*.json"))) == 3
 
 
 def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:

@@ -211,6 +211,7 @@ def test_a_bug_is_one_line_and_exit_1(world: Path, monkeypatch: pytest.MonkeyPat
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.process
 def test_version_models_list_and_the_module_entry() -> None:
     assert CliRunner().invoke(app, ["--version"]).stdout.strip() == f"searchdet {__version__}"
     rows = json.loads(CliRunner().invoke(app, ["models", "list", "--json"]).stdout)

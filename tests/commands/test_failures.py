@@ -20,31 +20,25 @@ EXAMPLES = ["--positive", "in/positive", "--negative", "in/negative"]
 Prepare = Callable[[Path], None]
 
 
+def nothing(made: Path) -> None:
+    """The world as it was made."""
+
+
 def run(*words: str) -> object:
     return CliRunner().invoke(app, list(words))
 
 
-def made(world: Path) -> None:
-    """An output folder, an index and a bank."""
-    run("detect", "in/images", *EXAMPLES, "-o", "out")
-    run("index", "in/images", "-o", "idx")
-    run("bank", "build", *EXAMPLES, "-o", "bank.safetensors")
-
-
 def cut_bank(world: Path) -> None:
-    made(world)
     path = world / "bank.safetensors"
     path.write_bytes(path.read_bytes()[:-9])
 
 
 def cut_index(world: Path) -> None:
-    made(world)
     path = rows_of(world / "idx") / "vectors"
     path.write_bytes(path.read_bytes()[:-9])
 
 
 def blocked(world: Path) -> None:
-    made(world)
     (world / "file").write_text("no folder")
 
 
@@ -68,6 +62,8 @@ def bad_config(world: Path) -> None:
     (world / "searchdet.toml").write_text("min-scoer = 0.4\n")
 
 
+MADE = (nothing, cut_bank, cut_index, blocked)
+"""What needs an output folder, an index and a bank."""
 REDS = ["positive/red/1.png", "positive/red/2.png"]
 DETECT = ["detect", "in/images/a.png", *EXAMPLES, "-o", "out"]
 ROWS: list[tuple[Prepare | None, list[str], int, str]] = [
@@ -79,7 +75,12 @@ ROWS: list[tuple[Prepare | None, list[str], int, str]] = [
     (None, [*DETECT, "--bank", "b.safetensors"], 2, "bank add"),
     (None, ["detect", "in/images/a.png", "--bank", "no.safetensors"], 4, "bank build"),
     (cut_bank, ["detect", "in/images/a.png", "--bank", "bank.safetensors"], 4, "bank build"),
-    (made, ["detect", "in/images/a.png", "--bank", "bank.safetensors", "--pooling", "topk"], 4, "topk"),
+    (
+        nothing,
+        ["detect", "in/images/a.png", "--bank", "bank.safetensors", "--pooling", "topk"],
+        4,
+        "topk",
+    ),
     (bad_exemplar, DETECT, 4, "3.png"),
     (only_bad, [*DETECT, "--skip-bad-exemplars"], 4, "blue"),
     (linked, DETECT, 5, "a link leads out"),
@@ -88,34 +89,37 @@ ROWS: list[tuple[Prepare | None, list[str], int, str]] = [
     (blocked, ["index", "in/images", "-o", "file/idx"], 5, "file"),
     (None, ["search", "idx", *EXAMPLES], 2, "searchdet index"),
     (cut_index, ["search", "idx", *EXAMPLES], 2, "searchdet index"),
-    (made, ["search", "idx"], 2, "--positive"),
-    (made, ["search", "idx", *EXAMPLES, "--min-score", "0.99", "--fail-if-empty"], 6, ""),
+    (nothing, ["search", "idx"], 2, "--positive"),
+    (nothing, ["search", "idx", *EXAMPLES, "--min-score", "0.99", "--fail-if-empty"], 6, ""),
     (None, ["export", "out"], 2, "detect"),
-    (made, ["export", "out", "--to", "xml"], 2, "voc"),
-    (made, ["export", "out", "--class-min-score", "rde=0.5"], 2, "Did you mean 'red'"),
+    (nothing, ["export", "out", "--to", "xml"], 2, "voc"),
+    (nothing, ["export", "out", "--class-min-score", "rde=0.5"], 2, "Did you mean 'red'"),
     (blocked, ["export", "out", "-o", "file"], 5, "file"),
     (None, ["report", "out"], 2, "detect"),
     (blocked, ["report", "out", "-o", "file/r.html"], 5, "file"),
-    (made, ["eval", "in/none.json", "out"], 2, "none.json"),
+    (nothing, ["eval", "in/none.json", "out"], 2, "none.json"),
     (None, ["cache", "prune"], 2, "--max-size"),
     (None, ["cache", "prune", "--max-size", "x"], 2, "500M"),
     (None, ["models", "pull", "dinov9"], 2, "dinov9"),
     (None, ["models", "verify", "no.pth"], 4, "no.pth"),
     (None, ["bank", "show", "no.safetensors"], 4, "no.safetensors"),
-    (made, ["bank", "remove", "bank.safetensors", "x.png"], 2, "bank show"),
+    (nothing, ["bank", "remove", "bank.safetensors", "x.png"], 2, "bank show"),
     (
-        made,
+        nothing,
         ["bank", "remove", "bank.safetensors", "positive/red/1.png", "positive/red/2.png"],
         4,
         "left",
     ),
-    (made, ["bank", "add", "bank.safetensors"], 2, "--positive"),
+    (nothing, ["bank", "add", "bank.safetensors"], 2, "--positive"),
     (bad_config, ["config", "show"], 2, "Did you mean"),
 ]
 
 
 @pytest.mark.parametrize(("prepare", "words", "code", "says"), ROWS)
-def test_failures(world: Path, prepare: Prepare | None, words: list[str], code: int, says: str) -> None:
+def test_failures(
+    request: pytest.FixtureRequest, prepare: Prepare | None, words: list[str], code: int, says: str
+) -> None:
+    world: Path = request.getfixturevalue("made" if prepare in MADE else "world")
     if prepare is not None:
         prepare(world)
     inputs = tree_hash(world / "in")
@@ -164,6 +168,7 @@ def test_a_name_that_is_not_utf8_keeps_its_bytes(world: Path) -> None:
     assert run("report", "out").exit_code == 0
 
 
+@pytest.mark.process
 def test_bytes_do_not_depend_on_hash_seed_threads_or_order(world: Path) -> None:
     digests = set()
     for seed, threads, reverse in (("1", "1", False), ("2", "2", True)):
@@ -183,6 +188,7 @@ def test_bytes_do_not_depend_on_hash_seed_threads_or_order(world: Path) -> None:
     assert len(digests) == 1
 
 
+@pytest.mark.process
 def test_output_in_a_pipe_that_closes(world: Path) -> None:
     command = (
         f"{sys.executable} -m searchdet detect in/images -r {' '.join(EXAMPLES)} --json | head -c 10"

@@ -15,6 +15,8 @@ from typer.testing import CliRunner
 from searchdet.cli import app
 from searchdet.proposals.sam.decoder import PointDecoder
 
+pytestmark = pytest.mark.model
+
 RED, BLUE = (200, 40, 40), (40, 60, 200)
 SAM = ["--points-per-side", "8", "--pred-iou-thresh", "0.7", "--stability-score-thresh", "0.8"]
 

@@ -230,6 +230,7 @@ def test_show_tells_all_in_a_table_or_says_what_it_cannot_show(monkeypatch: pyte
     assert run("config", "show").exit_code == 2
 
 
+@pytest.mark.model
 def test_init_writes_what_can_be_used_and_never_overwrites() -> None:
     assert run("config", "init").exit_code == 0
     text = Path("searchdet.toml").read_text(encoding="utf-8")

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from places import Figure
+from profiles import examples
 from scipy import ndimage
 from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.spatial.distance import cdist
@@ -33,7 +34,7 @@ def sampled(ring: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return mask
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(MASKS)
 def test_exact_outlines_draw_the_mask_and_have_one_part_for_each_of_it(mask: np.ndarray) -> None:
     loops = list(_loops(mask))
@@ -50,6 +51,7 @@ def test_exact_outlines_draw_the_mask_and_have_one_part_for_each_of_it(mask: np.
         assert (np.abs(np.diff(np.vstack([whole, whole[:1]]), axis=0)).sum(axis=1) > 0).all()
 
 
+@pytest.mark.model
 @pytest.mark.parametrize("grain", [0.0, 0.7, 2.0, 5.0])
 @pytest.mark.parametrize("share", [0.04, 0.3, 0.8])
 def test_polygons_draw_back_to_the_mask(grain: float, share: float, figure: Figure) -> None:

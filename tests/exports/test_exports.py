@@ -18,6 +18,7 @@ from exported import ALL, blob, drawn, export, iou, read, record, ring, save, sq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from profiles import examples
 from pycocotools import mask as coco
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -355,7 +356,7 @@ def test_csv_is_safe_and_round_trips(tmp_path: Path) -> None:
     assert b",-0.5,0.0,8,5,12,12,144,0.25\n" in data
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.text())
 def test_any_text_stays_itself_in_yaml_and_xml(name: str) -> None:
     assert yaml.safe_load(f"names:\n  0: {_quoted(name)}\n") == {"names": {0: name}}
@@ -556,6 +557,7 @@ def umask() -> int:
     return mask
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_records(tmp_path: Path) -> None:
     row = record("x.jpg", [("nut", blob(1), 0.8)], [("nut", blob(n), 0.1, "score") for n in range(30)])
     assert len(row.to_line()) > 15_000

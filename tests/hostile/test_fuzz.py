@@ -27,6 +27,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from places import ROOT
+from profiles import examples
 from pycocotools import mask as coco
 
 from searchdet import exports, report
@@ -48,8 +49,8 @@ from states import restated
 from targets import outcome
 from watch import case_of
 
-few = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-many = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+few = settings(max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck))
+many = settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 numbers = st.integers(0, 2**32)
 
 
@@ -127,6 +128,7 @@ def test_weight_files_of_other_tensors(rng: Any, suffix: str) -> None:
             assert tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
 
 
+@pytest.mark.model
 @pytest.mark.parametrize("target", ["images", *TARGETS])
 def test_some_damage_is_refused_and_some_is_not_even_noticed(target: str) -> None:
     """Else the tests above would pass for nothing: the damage reaches the readers, and is not all."""

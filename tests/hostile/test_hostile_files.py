@@ -55,6 +55,7 @@ def test_weights_that_are_no_plain_numbers(tmp_path: Path, made: Any) -> None:
         read_state_dict(path)
 
 
+@pytest.mark.model
 @pytest.mark.parametrize("name", ["blocks.0.attn.qkv.bias", "blocks.0.attn.qkv.bias_mask"])
 @pytest.mark.parametrize("form", [(1,), (96,), (192, 1, 1)])
 def test_vit_tensors_that_do_not_fit_together(tmp_path: Path, name: str, form: tuple[int, ...]) -> None:

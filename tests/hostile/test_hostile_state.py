@@ -190,6 +190,7 @@ def test_loops_of_links_and_linked_exemplars(world: Path) -> None:
     assert names == ["positive/linked/other.png", "positive/red/1.png", "positive/red/2.png"]
 
 
+@pytest.mark.process
 def test_names_that_are_no_utf8_are_printed_as_their_bytes(world: Path) -> None:
     name = os.fsdecode(b"\xff.png")
     (world / "in/positive/red/2.png").rename(world / "in/positive/red" / name)

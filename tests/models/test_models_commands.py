@@ -117,6 +117,7 @@ def _umask() -> int:
     return mask
 
 
+@pytest.mark.process
 def test_a_killed_download_leaves_no_file_and_is_continued(
     serve: Serve, content: bytes, tiny_sam: Path
 ) -> None:
@@ -418,6 +419,7 @@ def test_each_file_is_hashed_once_and_loaded_once(
         assert reads.loaded == {backbone.name: 2, sam.name: 2}
 
 
+@pytest.mark.model
 def test_verify_holds_one_network_at_a_time(tiny_sam: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real, seen = weightfiles._load, []
 

@@ -121,6 +121,7 @@ def test_an_index_of_an_older_form_is_refused_and_made_again(world: Path) -> Non
     assert tree_hash(world / "idx") == before
 
 
+@pytest.mark.model
 def test_precision_of_sam_is_in_key_and_record(
     world: Path, tiny_sam: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -299,13 +300,13 @@ def test_a_signal_that_is_ignored_stays_ignored() -> None:
         signal.signal(signal.SIGINT, before)
 
 
-def test_nothing_is_remembered_of_weights_without_a_cache(world: Path, tiny_sam: Path) -> None:
+def test_nothing_is_remembered_of_weights_without_a_cache(cold_world: Path, tiny_sam: Path) -> None:
     cache = Path(os.environ["SEARCHDET_CACHE"])
     words = ["detect", "in/images/a.png", *EXAMPLES, "--sam-checkpoint", str(tiny_sam), "--no-save"]
     run(*words, "--points-per-side", "1", "--no-cache")
     run(*words, "--points-per-side", "1", "--cache-dir", "there")
     assert not list(cache.rglob("*"))
-    assert list((world / "there/sha256").iterdir())
+    assert list((cold_world / "there/sha256").iterdir())
 
 
 def half_written(folder: Path) -> None:

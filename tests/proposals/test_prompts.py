@@ -15,6 +15,8 @@ from searchdet.proposals.prompts import Everything, Guided, Prompts, at_points, 
 from searchdet.proposals.sam import crops
 from searchdet.proposals.sam.decoder import PointDecoder
 
+pytestmark = pytest.mark.model
+
 SIDES = (1, 2, 3, 5, 12, 32)
 
 

@@ -23,6 +23,8 @@ from searchdet.weights.devices import Compute
 sys.path.insert(0, str(ASSETS))
 from train_tiny_sam import build_tiny_sam
 
+pytestmark = pytest.mark.model
+
 HELD_OUT = range(10**6, 10**6 + 12)
 FP32 = Compute("cpu", "fp32")
 
@@ -240,15 +242,16 @@ def detector_with(checkpoint: Path, folder: Path) -> Detector:
     )
 
 
+@pytest.mark.parametrize("scenes", [5, pytest.param(20, marks=pytest.mark.slow)])
 def test_the_whole_path_finds_every_red_shape_and_nothing_else(
-    tiny_sam: Path, tmp_path: Path, figure: Figure
+    tiny_sam: Path, tmp_path: Path, figure: Figure, scenes: int
 ) -> None:
     write_exemplars(tmp_path)
-    there, found, false = hits(detector_with(tiny_sam, tmp_path), range(900, 920))
-    figure("red shapes on 20 scenes", there)
-    figure("red shapes found", found)
-    figure("false detections on 20 scenes", false)
-    assert there >= 15
+    there, found, false = hits(detector_with(tiny_sam, tmp_path), range(900, 900 + scenes))
+    figure(f"red shapes on {scenes} scenes", there)
+    figure(f"red shapes found on {scenes}", found)
+    figure(f"false detections on {scenes} scenes", false)
+    assert there >= scenes * 3 // 4
     assert (found, false) == (there, 0)
 
 

@@ -26,6 +26,8 @@ from searchdet.proposals.sam.encoder import ImageEncoder
 from searchdet.proposals.sam.weights import load_sam
 from searchdet.weights.devices import Compute
 
+pytestmark = pytest.mark.model
+
 FP32, BF16 = Compute("cpu", "fp32"), Compute("cpu", "bf16")
 GLOBAL_FORMS = {"blocks": encoders.attend_blocks, "folded": encoders.attend_folded}
 

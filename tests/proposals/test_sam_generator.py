@@ -25,6 +25,8 @@ from searchdet.proposals.sam.weights import load_sam
 from searchdet.records import WeightsInfo
 from searchdet.weights import Compute, Lazy
 
+pytestmark = pytest.mark.model
+
 FP32 = Compute("cpu", "fp32")
 OPTIONS = ProposalOptions(
     "sam",
@@ -92,7 +94,10 @@ def compare(sam: Any, options: ProposalOptions, image: np.ndarray, figure: Figur
         assert mine.quality[i] == pytest.approx(min(1.0, item["predicted_iou"]), abs=1e-4)
 
 
-@pytest.mark.parametrize(("seed", "size"), [(1, (200, 300)), (2, (400, 520)), (4, (131, 97))])
+@pytest.mark.parametrize(
+    ("seed", "size"),
+    [(1, (200, 300)), pytest.param(2, (400, 520), marks=pytest.mark.slow), (4, (131, 97))],
+)
 def test_masks_are_segment_anything_s(
     sam: Any, seed: int, size: tuple[int, int], figure: Figure
 ) -> None:

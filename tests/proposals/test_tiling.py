@@ -16,6 +16,8 @@ from searchdet.proposals.tiling import View, join, uncut, views
 from searchdet.proposals.types import from_masks
 from searchdet.regions.describe import Describer, Regions
 
+pytestmark = pytest.mark.model
+
 SIZE = (300, 420)
 TILES = ProposalOptions(tile=128, tile_overlap=0.25)
 

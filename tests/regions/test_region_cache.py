@@ -34,7 +34,15 @@ from searchdet.storage.cache import Store
 from searchdet.storage.cachefolder import clear, prune, usage
 from searchdet.weights.lazy import LoadedBefore
 
+pytestmark = pytest.mark.model
+
 EXAMPLES = ["--positive", "in/positive", "--negative", "in/negative"]
+
+
+@pytest.fixture
+def world(cold_world: Path) -> Path:
+    """Nothing is remembered."""
+    return cold_world
 
 
 @pytest.fixture
@@ -123,7 +131,7 @@ def test_a_setting_below_the_line_needs_no_model(world: Path, calls: Counter[str
     assert not calls
 
 
-@pytest.mark.parametrize("tiles", [[], ["--tile", "80"]])
+@pytest.mark.parametrize("tiles", [[], pytest.param(["--tile", "80"], marks=pytest.mark.slow)])
 def test_heat_maps_take_the_feature_map_that_is_there(
     world: Path, calls: Counter[str], tiles: list[str]
 ) -> None:

@@ -26,6 +26,7 @@ else:
     sync_api = pytest.importorskip(
         "playwright.sync_api", reason="playwright is not installed: pip install -e '.[test]'"
     )
+pytestmark = pytest.mark.browser
 expect = sync_api.expect
 PATIENCE = 30_000  # milliseconds: no time that a test should take, but one at which it is lost
 expect.set_options(timeout=PATIENCE)

@@ -44,13 +44,24 @@ def clean(world: Path) -> str:
     return results(world / "clean")
 
 
-def test_the_disk_fails_at_every_call_in_turn(world: Path, clean: str) -> None:
+def sample(count: int, step: int) -> list[int]:
+    """Every step-th of the calls 1 to ``count``, the last one always."""
+    return sorted({*range(1, count + 1, step), count})
+
+
+STEPS = pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.slow)])
+"""Every fifth call, so that all errors take turns; all calls where time does not matter."""
+
+
+@pytest.mark.model
+@STEPS
+def test_the_disk_fails_at_every_call_in_turn(world: Path, clean: str, step: int) -> None:
     with Faults() as counted:
         assert run("-o", "count")[0] == 0
     assert {"open", "write", "fsync", "rename"} == set(counted.calls)
     names = list(ERRORS)
     inputs = tree_hash(world / "in")
-    for at in range(1, len(counted.calls) + 1):
+    for at in sample(len(counted.calls), step):
         out = f"out{at}"
         with Faults(at, ERRORS[names[at % len(names)]], lasting=at % 3 == 0):
             code, said = run("-o", out)
@@ -67,11 +78,13 @@ def test_the_disk_fails_at_every_call_in_turn(world: Path, clean: str) -> None:
     assert tree_hash(world / "in") == inputs
 
 
-def test_a_cache_that_fails_costs_a_warning_only(world: Path, clean: str) -> None:
+@pytest.mark.model
+@STEPS
+def test_a_cache_that_fails_costs_a_warning_only(world: Path, clean: str, step: int) -> None:
     with Faults() as counted:
         assert run("--no-save", "--cache-dir", "c0")[0] == 0
     assert counted.calls
-    for at in range(1, len(counted.calls) + 1, 3):
+    for at in sample(len(counted.calls), 3 * step):
         with Faults(at, lasting=True) as met:
             code, said = run("--no-save", "--cache-dir", f"c{at}", "--json")
         assert code == 0, said
