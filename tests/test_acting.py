@@ -28,6 +28,8 @@ from searchdet.proposals import sam
 from searchdet.proposals.regions import RegionProposer
 from searchdet.regions import describe
 
+pytestmark = pytest.mark.model
+
 PARTS = (ProposalOptions, EmbeddingOptions, ScoringOptions, SuppressionOptions)
 CASES = [
     (ProposalOptions(guided_share=0.5), ProposalOptions(guided_share=0.5, prompting="guided")),

@@ -13,6 +13,8 @@ from places import ROOT
 
 from searchdet import exports, proposals
 
+pytestmark = pytest.mark.model
+
 EXAMPLES = ROOT / "examples"
 SCRIPTS = sorted(path.stem for path in EXAMPLES.glob("*.py") if path.stem != "pictures")
 SAID = {

@@ -19,6 +19,8 @@ from searchdet.cli import app
 from searchdet.storage.hashes import cache_folder
 from searchdet.weights.folder import models_folder
 
+pytestmark = pytest.mark.model
+
 FORBIDDEN = (
     "subprocess",
     "pickle",

@@ -25,6 +25,8 @@ from searchdet.errors import ExemplarError, ImageError, OutputError, ResourceErr
 from searchdet.images.inputs import Scan, discover, shard_of
 from searchdet.storage import files
 
+pytestmark = pytest.mark.model
+
 EXAMPLES = ["--positive", "in/positive", "--negative", "in/negative"]
 
 

@@ -14,6 +14,8 @@ from worlds import BLUE, RED, draw, tree_hash
 from searchdet.bank import file as bankfile
 from searchdet.cli import app
 
+pytestmark = pytest.mark.model
+
 GREEN = (40, 160, 60)
 
 

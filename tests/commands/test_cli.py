@@ -16,6 +16,8 @@ from searchdet.cli import app
 from searchdet.storage import files
 from searchdet.version import __version__
 
+pytestmark = pytest.mark.model
+
 
 def test_one_image_gives_a_record_a_picture_and_a_coco_file(world: Path) -> None:
     result = call("in/images/a.png", "-o", "out")

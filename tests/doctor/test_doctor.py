@@ -26,6 +26,8 @@ from searchdet.storage.hashes import FileHashes, cache_folder
 from searchdet.weights.devices import Compute
 from searchdet.weights.folder import models_folder
 
+pytestmark = pytest.mark.model
+
 
 def run(*words: str) -> object:
     return CliRunner().invoke(app, ["doctor", *words])

@@ -49,6 +49,8 @@ from states import restated
 from targets import outcome
 from watch import case_of
 
+pytestmark = pytest.mark.model
+
 few = settings(max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck))
 many = settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 numbers = st.integers(0, 2**32)

@@ -19,6 +19,8 @@ import targets
 import watch
 from seeds import Case
 
+pytestmark = pytest.mark.model
+
 
 @pytest.fixture(autouse=True)
 def _quiet() -> Iterator[None]:

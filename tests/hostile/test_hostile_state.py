@@ -38,6 +38,8 @@ sys.path.insert(0, str(ROOT / "fuzz"))
 import memories
 from forged import judged
 
+pytestmark = pytest.mark.model
+
 RECORD = {"schema": SCHEMA}
 
 

@@ -30,6 +30,8 @@ from searchdet.regions.cache import pack
 from searchdet.regions.describe import Regions
 from searchdet.regions.space import Space
 
+pytestmark = pytest.mark.model
+
 EXAMPLES = ["--positive", "in/positive", "--negative", "in/negative"]
 
 

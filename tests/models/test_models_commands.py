@@ -35,6 +35,8 @@ from searchdet.weights.devices import Compute
 from searchdet.weights.folder import find_published, models_folder
 from searchdet.weights.published import LICENCES
 
+pytestmark = pytest.mark.model
+
 Serve = Callable[..., Transfer]
 
 

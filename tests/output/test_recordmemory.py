@@ -19,6 +19,8 @@ from searchdet.records import failed
 from searchdet.storage.cachefolder import clear, usage
 from searchdet.storage.hashes import cache_folder
 
+pytestmark = pytest.mark.model
+
 WORDS = ["detect", "--positive", "in/positive", "--negative", "in/negative", "-o", "out"]
 WORDS += ["--root", "in/images"]
 FORMATS = ",".join(ALL)

@@ -23,6 +23,8 @@ from searchdet.output.folder import Output
 from searchdet.proposals.sam import SamProposer
 from searchdet.storage import files
 
+pytestmark = pytest.mark.model
+
 EXAMPLES = ["--positive", "in/positive", "--negative", "in/negative"]
 
 

@@ -13,6 +13,8 @@ from searchdet.errors import UsageError
 from searchdet.records import ImageRecord, read_record
 from searchdet.records.thresholds import detections
 
+pytestmark = pytest.mark.model
+
 
 def record_of(world: Path, **options: object) -> ImageRecord:
     detector = Detector.from_folders(

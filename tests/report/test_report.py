@@ -30,6 +30,8 @@ from searchdet.records.thresholds import detections
 from searchdet.report import outlines, pictures
 from searchdet.report.page import json_text
 
+pytestmark = pytest.mark.model
+
 DETAILS = {
     "beforeSuppression": "score_before_suppression",
     "suppressionFactor": "suppression_factor",
