@@ -96,7 +96,9 @@ def test_a_broken_mask_is_refused_by_name(tmp_path: Path, made: Made) -> None:
 
 
 @pytest.mark.model
-@pytest.mark.parametrize("step", [6, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "step", [pytest.param(6, marks=pytest.mark.sample), pytest.param(1, marks=pytest.mark.slow)]
+)
 def test_a_run_over_all_of_them_records_each(world: Path, step: int) -> None:
     folder = world / "in/odd"
     for made in EVERY[::step]:

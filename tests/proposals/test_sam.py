@@ -242,7 +242,9 @@ def detector_with(checkpoint: Path, folder: Path) -> Detector:
     )
 
 
-@pytest.mark.parametrize("scenes", [5, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "scenes", [pytest.param(5, marks=pytest.mark.sample), pytest.param(20, marks=pytest.mark.slow)]
+)
 def test_the_whole_path_finds_every_red_shape_and_nothing_else(
     tiny_sam: Path, tmp_path: Path, figure: Figure, scenes: int
 ) -> None:

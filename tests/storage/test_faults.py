@@ -49,7 +49,9 @@ def sample(count: int, step: int) -> list[int]:
     return sorted({*range(1, count + 1, step), count})
 
 
-STEPS = pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.slow)])
+STEPS = pytest.mark.parametrize(
+    "step", [pytest.param(5, marks=pytest.mark.sample), pytest.param(1, marks=pytest.mark.slow)]
+)
 """Every fifth call, so that all errors take turns; all calls where time does not matter."""
 
 
