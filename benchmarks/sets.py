@@ -32,7 +32,7 @@ from searchdet.storage import kinds
 from searchdet.storage.cache import Store
 
 CACHE = ROOT / "benchmarks" / ".cache"
-SOURCES = ("proposals", "backbones", "embeddings.py", "describe.py", "images.py")
+SOURCES = ("proposals", "backbones", "embeddings.py", "regions/describe.py", "images/read.py")
 USED = ("min_area", "max_area", "max_masks", "smooth")
 """Options that change what is kept."""
 
