@@ -116,7 +116,6 @@ def call(*words: str) -> str:
     return result.stderr
 
 
-@pytest.mark.model
 def test_what_cannot_act_is_told_once_and_changes_nothing(
     world: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,7 +42,6 @@ def lines(result: Result) -> dict[str, str]:
     return {name: text for name, text in found if name.endswith(".png")}
 
 
-@pytest.mark.model
 def test_a_second_run_searches_nothing_again(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = detect("in/images", "-r", "-o", "out", "--json")
     before = tree_hash(world / "out/records")
@@ -63,7 +62,6 @@ def redone(result: Result) -> set[str]:
     return {name for name, text in lines(result).items() if "done before" not in text}
 
 
-@pytest.mark.model
 def test_exactly_what_changed_is_searched_again(world: Path) -> None:
     detect("in/images", "-r", "-o", "out")
     os.utime(world / "in/images/a.png")
@@ -114,7 +112,6 @@ def test_two_images_of_one_name_never_replace_each_other(world: Path) -> None:
     detect("other", "-o", "out", "--overwrite")
 
 
-@pytest.mark.model
 def test_lists_of_paths(world: Path) -> None:
     names = ["in/images/a.png", "in/images/missing.png", "in/images/deep"]
     (world / "list.txt").write_text("\n".join(names) + "\n\n")
@@ -147,7 +144,6 @@ def test_shards_are_the_whole_and_depend_on_the_name_alone(world: Path) -> None:
         detect("in/images", "--shard", wrong, code=2)
 
 
-@pytest.mark.model
 def test_output_cache_and_hidden_folders_are_not_scanned(world: Path) -> None:
     detect("in", "-r", "-o", "in/out", "--cache-dir", "in/cache")
     (world / "in/cache/x").mkdir()

@@ -122,7 +122,6 @@ def photograph(path: Path, colour: tuple[int, int, int], seed: int) -> None:
 COLOURS = (BLUE, GREEN, (220, 200, 40), (40, 40, 40))
 
 
-@pytest.mark.model
 @pytest.mark.parametrize("how", ["auto", "whole"])
 def test_a_photo_that_is_added_is_described_as_one_that_is_built(world: Path, how: str) -> None:
     for number, colour in enumerate(COLOURS, start=1):

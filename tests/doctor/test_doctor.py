@@ -165,7 +165,6 @@ def test_places_that_cannot_be_used_are_exit_5(
     assert "not there" in doctor.models().fact
 
 
-@pytest.mark.model
 def test_every_state_of_a_weight_file(monkeypatch: pytest.MonkeyPatch, tiny_sam: Path) -> None:
     monkeypatch.setitem(SPECS, "dinov3_convnext_tiny", small_spec("dinov3_convnext_tiny"))
     hubfake.offer(tiny_sam.read_bytes(), monkeypatch.setattr)

@@ -130,7 +130,6 @@ def test_weight_files_of_other_tensors(rng: Any, suffix: str) -> None:
             assert tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
 
 
-@pytest.mark.model
 @pytest.mark.parametrize("target", ["images", *TARGETS])
 def test_some_damage_is_refused_and_some_is_not_even_noticed(target: str) -> None:
     """Else the tests above would pass for nothing: the damage reaches the readers, and is not all."""

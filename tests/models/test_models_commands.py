@@ -421,7 +421,6 @@ def test_each_file_is_hashed_once_and_loaded_once(
         assert reads.loaded == {backbone.name: 2, sam.name: 2}
 
 
-@pytest.mark.model
 def test_verify_holds_one_network_at_a_time(tiny_sam: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real, seen = weightfiles._load, []
 

@@ -73,7 +73,6 @@ def same_as_export(world: Path) -> bool:
     )
 
 
-@pytest.mark.model
 @pytest.mark.parametrize("count", [3, 40])
 def test_a_run_of_one_image_reads_no_other_record(world: Path, opened: list[str], count: int) -> None:
     filled(world, count)

@@ -123,7 +123,6 @@ def test_an_index_of_an_older_form_is_refused_and_made_again(world: Path) -> Non
     assert tree_hash(world / "idx") == before
 
 
-@pytest.mark.model
 def test_precision_of_sam_is_in_key_and_record(
     world: Path, tiny_sam: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

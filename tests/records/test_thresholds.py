@@ -53,7 +53,6 @@ def test_limits_move_the_decision(world: Path) -> None:
     assert not detections(record, Limits(class_min_margin=(("red", best.margin + 0.1),)))
 
 
-@pytest.mark.model
 def test_limits_of_classes_decide_in_detect_too(world: Path) -> None:
     record = record_of(world, class_min_score=(("red", 0.9999),))
     assert not record.detections
