@@ -7,7 +7,7 @@ from pathlib import Path
 from ..config import BackboneOptions
 from ..errors import CheckpointError, UsageError
 from ..weights import LoadedBefore, find_published
-from . import dinov3_convnext, resnet, vit
+from . import dinov3_convnext, efficientnet_lite, resnet, vit
 from .types import Backbone, BackboneSpec, FeatureMap
 
 EMBEDDED = "filterbank"
@@ -22,7 +22,7 @@ def _register(*specs: BackboneSpec) -> dict[str, BackboneSpec]:
     return table
 
 
-SPECS = _register(*dinov3_convnext.SPECS, *vit.SPECS, resnet.SPEC)
+SPECS = _register(*dinov3_convnext.SPECS, *vit.SPECS, resnet.SPEC, *efficientnet_lite.SPECS)
 NAMES = (EMBEDDED, *SPECS)
 
 

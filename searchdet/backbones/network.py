@@ -32,13 +32,13 @@ MAX_ASPECT = 4
 """The long side is capped at this many short sides; a longer image is scaled down as a whole."""
 
 
-def working_size(height: int, width: int, short_side: int, stride: int) -> tuple[int, int]:
-    """(height, width) that the network sees: aspect kept, sides whole multiples of the stride."""
+def working_size(height: int, width: int, short_side: int, multiple: int) -> tuple[int, int]:
+    """(height, width) that the network sees: aspect kept, sides whole multiples of ``multiple``."""
     scale = short_side / min(height, width)
     scale = min(scale, MAX_ASPECT * short_side / max(height, width))
     return (
-        max(stride, round(height * scale / stride) * stride),
-        max(stride, round(width * scale / stride) * stride),
+        max(multiple, round(height * scale / multiple) * multiple),
+        max(multiple, round(width * scale / multiple) * multiple),
     )
 
 
@@ -81,7 +81,8 @@ class NetworkBackbone:
         """(H, W, 3) uint8 RGB -> (1, 3, h, w) float32, normalised."""
         import torch
 
-        height, width = working_size(image.shape[0], image.shape[1], self.short_side, self.stride)
+        multiple = self._spec.multiple or self.stride
+        height, width = working_size(image.shape[0], image.shape[1], self.short_side, multiple)
         pixels = torch.from_numpy(np.ascontiguousarray(resize(image, height, width)))
         batch = pixels.permute(2, 0, 1)[None].float().div_(255)
         mean = torch.tensor(self._spec.mean)[:, None, None]

@@ -43,6 +43,7 @@ class BackboneSpec:
     (C, h, w). finish(network) returns the function of FeatureMap.finish. arch: keyword arguments for
     the builder. published: files of its weights, the authors' own first. short_side: default size,
     pixels.
+    multiple: the network's input sides are whole multiples of it (0: of the stride).
     min_score, shape_weight, context_weight: of the decision, where the user gives none; for networks
     not measured with real weights.
     """
@@ -56,6 +57,7 @@ class BackboneSpec:
     run: Callable[[Network, Tensor], Tensor]
     finish: Callable[[Network], Callable[[Tensor], Tensor]]
     short_side: int
+    multiple: int = 0
     min_score: float = 0.5
     shape_weight: float = 0.0
     context_weight: float = 0.0
