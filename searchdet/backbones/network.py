@@ -97,12 +97,12 @@ class NetworkBackbone:
         network = self.network  # loaded outside of the modes below
         with torch.inference_mode(), self.compute.autocast():
             batch = self.prepare(image).to(self.compute.device)
-            features = self._spec.run(network, batch).float().cpu()
-        if not bool(features.isfinite().all()):
+            features, *rest = (layer.float().cpu() for layer in self._spec.run(network, batch))
+        if not all(bool(layer.isfinite().all()) for layer in (features, *rest)):
             raise EmbeddingError(
                 f"{self.name} gave NaN or infinity.", "Try --precision fp32 for this image."
             )
-        return FeatureMap(features, self._finish)
+        return FeatureMap(features, self._finish, tuple(rest))
 
 
 def load_network(

@@ -1,4 +1,4 @@
-"""Where weight files are looked for: ``SEARCHDET_MODELS`` or ``models/`` in the working folder, then the
+"""Where weight files are looked for: ``SEARCHDET_MODELS`` or ``models/`` in the working folder, then
 installed packages that carry some."""
 
 from __future__ import annotations
