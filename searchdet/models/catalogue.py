@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..backbones import EMBEDDED, SPECS
+from ..backbones import FILTERBANK, SPECS
 from ..proposals import PROPOSERS, weights_of
 from ..storage.values import JsonObject
 from ..weights import Published
@@ -21,7 +21,7 @@ def published() -> dict[str, Published]:
 
 def entries() -> list[Published]:
     """All backbones and proposers; the embedded ones, which have no file, first."""
-    rows = [Published("", model=EMBEDDED, licence="Apache-2.0")]
+    rows = [Published("", model=FILTERBANK, licence="Apache-2.0")]
     plans = {name: spec.plan() for name, spec in PROPOSERS.items()}
     for name, plan in plans.items():
         if plan.weights is None:
