@@ -127,7 +127,7 @@ def _spec(size: int, sha256: str, dim: int, depths: tuple[int, ...]) -> Backbone
                 sha256=sha256,
                 model=name,
                 licence="Apache-2.0",
-                source=f"https://pypi.org/project/{package.replace('_', '-')}",
+                source=f"https://github.com/ml-illustrated/{package}",
                 package=package,
             ),
         ),

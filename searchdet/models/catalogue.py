@@ -7,7 +7,7 @@ from pathlib import Path
 from ..backbones import FILTERBANK, SPECS
 from ..proposals import PROPOSERS, weights_of
 from ..storage.values import JsonObject
-from ..weights import Published
+from ..weights import Published, carried
 
 
 def published() -> dict[str, Published]:
@@ -36,7 +36,12 @@ def kind_of(item: Published) -> str:
 
 def is_here(item: Published, folder: Path) -> bool:
     """Whether nothing is left to be fetched for it; the content is not looked at."""
-    return not item.filename or (folder / item.filename).is_file()
+    there = carried(item)
+    return (
+        not item.filename
+        or (folder / item.filename).is_file()
+        or (there is not None and there.is_file())
+    )
 
 
 def entry_json(item: Published, folder: Path) -> JsonObject:

