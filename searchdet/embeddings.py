@@ -144,23 +144,37 @@ def pool(feature_map: FeatureMap, coverage: Tensor, options: EmbeddingOptions) -
     """
     import torch
 
-    features = feature_map.features.flatten(1).T.contiguous()  # (h*w, C)
-    if not bool(torch.isfinite(features).all()):
+    if not all(bool(torch.isfinite(layer).all()) for layer in feature_map.layers):
         raise EmbeddingError("the feature map holds NaN or infinity.")
-    weights = coverage.flatten(1)
-    area = weights.sum(1)
+    area = coverage.flatten(1).sum(1)
     valid = area > 0
-    if options.pooling == "topk":
-        weights = _typical(features, weights, options.topk_share)
-    total = weights.sum(1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
-    pooled = (weights / total) @ features
-    finished = feature_map.finish(pooled)
+    pooled = [_under(layer, coarser(coverage, layer), options) for layer in feature_map.layers]
+    finished = feature_map.finish(torch.cat(pooled, dim=1))
     finished[~valid] = 0
     vectors = l2_normalize(finished.numpy())
     if not np.isfinite(vectors).all():
         raise EmbeddingError("a descriptor holds NaN or infinity.")
     usable = valid.numpy() & (np.abs(vectors).max(axis=1, initial=0) > 0)
     return MaskEmbeddings(vectors, usable, (valid & (area < 1)).numpy())
+
+
+def _under(layer: Tensor, coverage: Tensor, options: EmbeddingOptions) -> Tensor:
+    """Mean feature (M, C) of one map (C, h, w) under coverage (M, h, w)."""
+    import torch
+
+    features, weights = layer.flatten(1).T.contiguous(), coverage.flatten(1)
+    if options.pooling == "topk":
+        weights = _typical(features, weights, options.topk_share)
+    total = weights.sum(1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
+    return (weights / total) @ features
+
+
+def coarser(coverage: Tensor, layer: Tensor) -> Tensor:
+    """Coverage (M, h, w) on the grid of a map (C, h', w') whose sides divide h and w."""
+    from torch.nn import functional as F
+
+    times = coverage.shape[1] // layer.shape[1]
+    return coverage if times == 1 else F.avg_pool2d(coverage[:, None], times)[:, 0]
 
 
 def describe(
@@ -226,14 +240,19 @@ def embed_masks(
             "Masks must be (M, H, W) at image size.",
         )
     feature_map = backbone.feature_map(image)
-    rows, columns = feature_map.features.shape[1:]
-    return pool(feature_map, mask_coverage(masks, rows, columns), options or EmbeddingOptions())
+    return pool(feature_map, mask_coverage(masks, *feature_map.grid), options or EmbeddingOptions())
 
 
 def cell_vectors(feature_map: FeatureMap) -> FloatArray:
     """Descriptor of every cell alone, (h, w, D) float32, unit length: a mask of exactly that cell."""
-    channels, rows, columns = feature_map.features.shape
-    cells = feature_map.finish(feature_map.features.reshape(channels, -1).T.contiguous())
+    import torch
+
+    rows, columns = feature_map.grid
+    repeated = []
+    for layer in feature_map.layers:
+        times = rows // layer.shape[1]
+        repeated.append(layer.repeat_interleave(times, 1).repeat_interleave(times, 2).flatten(1))
+    cells = feature_map.finish(torch.cat(repeated).T.contiguous())
     return l2_normalize(cells.numpy()).reshape(rows, columns, -1)
 
 

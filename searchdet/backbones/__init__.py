@@ -7,10 +7,10 @@ from pathlib import Path
 from ..config import BackboneOptions
 from ..errors import CheckpointError, UsageError
 from ..weights import LoadedBefore, find_published
-from . import dinov3_convnext, resnet, vit
+from . import dinov3_convnext, efficientnet_lite, resnet, vit
 from .types import Backbone, BackboneSpec, FeatureMap
 
-EMBEDDED = "filterbank"
+FILTERBANK, EMBEDDED = "filterbank", "embedded"
 
 
 def _register(*specs: BackboneSpec) -> dict[str, BackboneSpec]:
@@ -22,8 +22,10 @@ def _register(*specs: BackboneSpec) -> dict[str, BackboneSpec]:
     return table
 
 
-SPECS = _register(*dinov3_convnext.SPECS, *vit.SPECS, resnet.SPEC)
-NAMES = (EMBEDDED, *SPECS)
+SPECS = _register(*dinov3_convnext.SPECS, *vit.SPECS, resnet.SPEC, *efficientnet_lite.SPECS)
+CARRIED = "efficientnet_lite2"
+"""The network of the embedded backbone."""
+NAMES = (FILTERBANK, EMBEDDED, *SPECS)
 
 
 def load_backbone(
@@ -52,14 +54,14 @@ def load_backbone(
 
 def check(options: BackboneOptions) -> Path | None:
     """The weight file that ``load`` will read, found without loading; None if none is needed."""
-    if options.name == EMBEDDED:
-        if options.checkpoint:
-            raise UsageError(
-                f"{options.checkpoint}: the filterbank backbone takes no weights.",
-                "Name the network with --backbone.",
-            )
+    if options.name in (FILTERBANK, EMBEDDED) and options.checkpoint:
+        raise UsageError(
+            f"{options.checkpoint}: the {options.name} backbone takes no weights.",
+            "Name the network with --backbone.",
+        )
+    if options.name == FILTERBANK:
         return None
-    spec = SPECS.get(options.name)
+    spec = SPECS.get(CARRIED if options.name == EMBEDDED else options.name)
     if spec is None:
         raise UsageError(f"--backbone {options.name!r} is unknown; choose {', '.join(NAMES)}.")
     own = spec.published[0]
@@ -70,6 +72,8 @@ def check(options: BackboneOptions) -> Path | None:
         return path
     found = find_published(spec.published)
     if found is None:
+        if own.package:
+            raise CheckpointError(f"--backbone {options.name} needs {own.filename}.", own.by_hand())
         raise CheckpointError(
             f"--backbone {spec.name} needs weights.",
             f"Pass --backbone-ckpt FILE, or put {own.filename} (from {own.source}) in models/; "
@@ -81,7 +85,7 @@ def check(options: BackboneOptions) -> Path | None:
 def rule_of(name: str) -> tuple[float, float, float]:
     """(shape weight, context weight, least score) of a backbone, without loading it. Raises UsageError
     for an unknown name."""
-    if name == EMBEDDED:
+    if name in (FILTERBANK, EMBEDDED):
         from .filterbank import FilterbankBackbone as Own
 
         return Own.shape_weight, Own.context_weight, Own.min_score
@@ -102,9 +106,14 @@ def load(options: BackboneOptions, before: LoadedBefore | None = None) -> Backbo
     from ..weights import resolve
     from .network import load_network
 
-    compute, spec = resolve(options.device, options.precision), SPECS[options.name]
+    compute = resolve(options.device, options.precision)
     side, allow = options.feat_short_side, options.allow_unverified
-    return load_network(spec, path, compute, side, allow, before)
+    if options.name == EMBEDDED:
+        from .embedded import EmbeddedBackbone
+
+        network = load_network(SPECS[CARRIED], path, compute, side, allow, before)
+        return EmbeddedBackbone(network)
+    return load_network(SPECS[options.name], path, compute, side, allow, before)
 
 
 __all__ = ["NAMES", "SPECS", "Backbone", "BackboneSpec", "FeatureMap", "check", "load", "load_backbone"]

@@ -64,12 +64,12 @@ def build(spec: BackboneSpec, state: StateDict) -> Network:
     return timm.create_model(num_classes=0, **spec.arch)
 
 
-def run(network: Network, batch: Tensor) -> Tensor:
+def run(network: Network, batch: Tensor) -> tuple[Tensor, ...]:
     """Last map (C, h, w) before pooling and norm."""
     import torch
 
-    features: Tensor = network.forward_features(batch.contiguous(memory_format=torch.channels_last))[0]
-    return features
+    features = network.forward_features(batch.contiguous(memory_format=torch.channels_last))
+    return (features[0],)
 
 
 def finish(network: Network) -> Callable[[Tensor], Tensor]:

@@ -67,14 +67,17 @@ class FilterbankBackbone:
 
     def feature_map(self, image: UInt8Array) -> FeatureMap:
         """Histogram maps (C, h, w) of an (H, W, 3) uint8 RGB image, one block a feature."""
+        return FeatureMap(self.cells(self._resize(image)), self.finish)
+
+    def cells(self, small: UInt8Array) -> Tensor:
+        """Histograms of each cell (C, h, w) of an image (h * STRIDE, w * STRIDE, 3) as it is."""
         import torch
 
-        small = self._resize(image)
         lab = np.asarray(cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float32)
         grey = np.ascontiguousarray(lab[..., 0])
         blocks = [self._colour(lab), _texture(grey), _energy(grey), _orientation(grey)]
         cells = np.concatenate([_to_cells(block) for block in blocks], axis=2)
-        return FeatureMap(torch.from_numpy(np.ascontiguousarray(cells.transpose(2, 0, 1))), self.finish)
+        return torch.from_numpy(np.ascontiguousarray(cells.transpose(2, 0, 1)))
 
     def finish(self, pooled: Tensor) -> Tensor:
         """Pooled histograms (M, C) -> descriptors: roots, centred, weighted by block."""

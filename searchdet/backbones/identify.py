@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 Shapes = dict[str, tuple[int, ...]]
 _CONVNEXT = {(96, 9): "tiny", (96, 27): "small", (128, 27): "base", (192, 27): "large"}
 _V3 = {384: "vits16", 768: "vitb16", 1024: "vitl16", 1280: "vith16plus"}
@@ -18,6 +20,8 @@ def identify(shapes: Shapes) -> Guess | None:
     if "layer4.0.conv1.weight" in shapes and "layer3.0.conv3.weight" in shapes:
         deep = "layer3.22.conv1.weight" in shapes and "layer3.23.conv1.weight" not in shapes
         return ("a ResNet-101", "resnet101") if deep else ("another ResNet", "")
+    if {"_conv_stem.weight", "conv_stem.weight"} & shapes.keys():
+        return _efficientnet(shapes)
     stem = next((shapes[k] for k in _stems() if k in shapes), None)
     if stem is not None and len(stem) == 4:
         return _convnext(stem[0], shapes)
@@ -32,6 +36,14 @@ def _stems() -> tuple[str, ...]:
         "stages.0.downsample_layers.0.weight",
         "model.stages.0.downsample_layers.0.weight",
     )
+
+
+def _efficientnet(shapes: Shapes) -> Guess:
+    found = (re.match(r"_blocks\.\d+\.|blocks\.\d+\.\d+\.", name) for name in shapes)
+    size = {16: 0, 23: 2}.get(len({part[0] for part in found if part is not None}))
+    if size is None:
+        return "another EfficientNet", ""
+    return f"an EfficientNet-Lite{size}", f"efficientnet_lite{size}"
 
 
 def _convnext(width: int, shapes: Shapes) -> Guess:

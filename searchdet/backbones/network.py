@@ -32,13 +32,13 @@ MAX_ASPECT = 4
 """The long side is capped at this many short sides; a longer image is scaled down as a whole."""
 
 
-def working_size(height: int, width: int, short_side: int, stride: int) -> tuple[int, int]:
-    """(height, width) that the network sees: aspect kept, sides whole multiples of the stride."""
+def working_size(height: int, width: int, short_side: int, multiple: int) -> tuple[int, int]:
+    """(height, width) that the network sees: aspect kept, sides whole multiples of ``multiple``."""
     scale = short_side / min(height, width)
     scale = min(scale, MAX_ASPECT * short_side / max(height, width))
     return (
-        max(stride, round(height * scale / stride) * stride),
-        max(stride, round(width * scale / stride) * stride),
+        max(multiple, round(height * scale / multiple) * multiple),
+        max(multiple, round(width * scale / multiple) * multiple),
     )
 
 
@@ -77,12 +77,20 @@ class NetworkBackbone:
     def _finish(self) -> Callable[[Tensor], Tensor]:
         return self._spec.finish(self.network)
 
+    def resized(self, image: UInt8Array) -> UInt8Array:
+        """(H, W, 3) uint8 RGB at the size that the network sees."""
+        multiple = self._spec.multiple or self.stride
+        height, width = working_size(image.shape[0], image.shape[1], self.short_side, multiple)
+        return resize(image, height, width)
+
     def prepare(self, image: UInt8Array) -> Tensor:
-        """(H, W, 3) uint8 RGB -> (1, 3, h, w) float32, normalised."""
+        """(H, W, 3) uint8 RGB -> (1, 3, h, w) float32, resized and normalised."""
+        return self._normalised(self.resized(image))
+
+    def _normalised(self, seen: UInt8Array) -> Tensor:
         import torch
 
-        height, width = working_size(image.shape[0], image.shape[1], self.short_side, self.stride)
-        pixels = torch.from_numpy(np.ascontiguousarray(resize(image, height, width)))
+        pixels = torch.from_numpy(np.ascontiguousarray(seen))
         batch = pixels.permute(2, 0, 1)[None].float().div_(255)
         mean = torch.tensor(self._spec.mean)[:, None, None]
         std = torch.tensor(self._spec.std)[:, None, None]
@@ -91,17 +99,21 @@ class NetworkBackbone:
     def feature_map(self, image: UInt8Array) -> FeatureMap:
         """Feature map of an (H, W, 3) uint8 RGB image. Raises EmbeddingError on NaN or infinity,
         CheckpointError as ``network``."""
+        return self.map_of(self.resized(image))
+
+    def map_of(self, seen: UInt8Array) -> FeatureMap:
+        """Feature map of an (h, w, 3) image that is resized already. Raises as ``feature_map``."""
         import torch
 
         network = self.network  # loaded outside of the modes below
         with torch.inference_mode(), self.compute.autocast():
-            batch = self.prepare(image).to(self.compute.device)
-            features = self._spec.run(network, batch).float().cpu()
-        if not bool(features.isfinite().all()):
+            batch = self._normalised(seen).to(self.compute.device)
+            features, *rest = (layer.float().cpu() for layer in self._spec.run(network, batch))
+        if not all(bool(layer.isfinite().all()) for layer in (features, *rest)):
             raise EmbeddingError(
                 f"{self.name} gave NaN or infinity.", "Try --precision fp32 for this image."
             )
-        return FeatureMap(features, self._finish)
+        return FeatureMap(features, self._finish, tuple(rest))
 
 
 def load_network(

@@ -21,14 +21,14 @@ def build(spec: BackboneSpec, state: StateDict) -> Network:
     return network
 
 
-def run(network: Network, batch: Tensor) -> Tensor:
+def run(network: Network, batch: Tensor) -> tuple[Tensor, ...]:
     """Output of layer4 (C, h, w)."""
     x = batch
     for name, module in network.named_children():
         if name in ("avgpool", "fc"):
             break
         x = module(x)
-    return x[0]
+    return (x[0],)
 
 
 def _published(prefix: str) -> Published:

@@ -27,22 +27,35 @@ class FeatureMap:
     """One spatial feature map of one whole image.
 
     features (C, h, w) float32 on the CPU; cell (i, j) sees the share [i/h, (i+1)/h) x [j/w, (j+1)/w)
-    of the image. finish maps pooled features (M, C) to descriptors (M, D) before L2: the final norm
-    of networks whose global vector is norm(mean of the map), the identity otherwise.
+    of the image. coarser: further maps (C', h', w') of the same image, whose sides divide h and w.
+    finish maps what is pooled of all of them, side by side (M, sum of C), to descriptors (M, D) before
+    L2: the final norm of networks whose global vector is norm(mean of the map), the identity otherwise.
     """
 
     features: Tensor
     finish: Callable[[Tensor], Tensor]
+    coarser: tuple[Tensor, ...] = ()
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """(h, w), cells of the finest map."""
+        return int(self.features.shape[1]), int(self.features.shape[2])
+
+    @property
+    def layers(self) -> tuple[Tensor, ...]:
+        """All maps, the finest first."""
+        return (self.features, *self.coarser)
 
 
 @dataclass(frozen=True, slots=True)
 class BackboneSpec:
     """Facts of one backbone, data only.
 
-    build(spec, state) makes the network on the meta device. run(network, batch) returns the map
-    (C, h, w). finish(network) returns the function of FeatureMap.finish. arch: keyword arguments for
-    the builder. published: files of its weights, the authors' own first. short_side: default size,
-    pixels.
+    build(spec, state) makes the network on the meta device. run(network, batch) returns the maps
+    (C, h, w), the finest first. finish(network) returns the function of FeatureMap.finish. arch:
+    keyword arguments for the builder. published: files of its weights, the authors' own first.
+    short_side: default size, pixels.
+    multiple: the network's input sides are whole multiples of it (0: of the stride).
     min_score, shape_weight, context_weight: of the decision, where the user gives none; for networks
     not measured with real weights.
     """
@@ -53,9 +66,10 @@ class BackboneSpec:
     published: tuple[Published, ...]
     layouts: tuple[Layout, ...]
     build: Callable[[BackboneSpec, StateDict], Network]
-    run: Callable[[Network, Tensor], Tensor]
+    run: Callable[[Network, Tensor], tuple[Tensor, ...]]
     finish: Callable[[Network], Callable[[Tensor], Tensor]]
     short_side: int
+    multiple: int = 0
     min_score: float = 0.5
     shape_weight: float = 0.0
     context_weight: float = 0.0

@@ -130,18 +130,18 @@ def _settle_buffers(network: Network, periods: Tensor | None) -> None:
             block.attn.register_buffer("k_bias", zeros, persistent=False)
 
 
-def run_v3(network: Network, batch: Tensor) -> Tensor:
+def run_v3(network: Network, batch: Tensor) -> tuple[Tensor, ...]:
     """Normed patch tokens as a map (C, h, w)."""
     tokens = network.forward_features(batch)[0, network.num_prefix_tokens :]
     return _as_map(network, batch, tokens)
 
 
-def _as_map(network: Network, batch: Tensor, tokens: Tensor) -> Tensor:
+def _as_map(network: Network, batch: Tensor, tokens: Tensor) -> tuple[Tensor, ...]:
     rows, columns = (
         size // patch
         for size, patch in zip(batch.shape[-2:], network.patch_embed.patch_size, strict=True)
     )
-    return tokens.T.reshape(-1, rows, columns)
+    return (tokens.T.reshape(-1, rows, columns),)
 
 
 def build_v2(spec: BackboneSpec, state: StateDict) -> Network:
@@ -151,7 +151,7 @@ def build_v2(spec: BackboneSpec, state: StateDict) -> Network:
     return timm.create_model(num_classes=0, dynamic_img_size=True, **spec.arch)
 
 
-def run_v2(network: Network, batch: Tensor) -> Tensor:
+def run_v2(network: Network, batch: Tensor) -> tuple[Tensor, ...]:
     """Normed patch tokens as a map (C, h, w), with the official position interpolation."""
     import torch
 

@@ -84,11 +84,10 @@ def _mask_digest(item: Exemplar) -> str:
 
 
 def _describe(feature_map: FeatureMap, item: Exemplar, options: EmbeddingOptions) -> Rows:
-    rows, columns = (int(n) for n in feature_map.features.shape[1:])
     shape = outlines([rle.encode(item.mask)])
     if item.mask_source in SHAPELESS:
         shape[:] = np.nan
-    coverage = mask_coverage(item.mask[None], rows, columns)
+    coverage = mask_coverage(item.mask[None], *feature_map.grid)
     described = describe_masks(feature_map, coverage, shape, options)
     if not described.embedded.valid[0]:
         raise ExemplarError(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..backbones import EMBEDDED, SPECS
+from ..backbones import FILTERBANK, SPECS
 from ..proposals import PROPOSERS, weights_of
 from ..storage.values import JsonObject
-from ..weights import Published
+from ..weights import Published, carried
 
 
 def published() -> dict[str, Published]:
@@ -21,7 +21,7 @@ def published() -> dict[str, Published]:
 
 def entries() -> list[Published]:
     """All backbones and proposers; the embedded ones, which have no file, first."""
-    rows = [Published("", model=EMBEDDED, licence="Apache-2.0")]
+    rows = [Published("", model=FILTERBANK, licence="Apache-2.0")]
     plans = {name: spec.plan() for name, spec in PROPOSERS.items()}
     for name, plan in plans.items():
         if plan.weights is None:
@@ -36,7 +36,12 @@ def kind_of(item: Published) -> str:
 
 def is_here(item: Published, folder: Path) -> bool:
     """Whether nothing is left to be fetched for it; the content is not looked at."""
-    return not item.filename or (folder / item.filename).is_file()
+    there = carried(item)
+    return (
+        not item.filename
+        or (folder / item.filename).is_file()
+        or (there is not None and there.is_file())
+    )
 
 
 def entry_json(item: Published, folder: Path) -> JsonObject:

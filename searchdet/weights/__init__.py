@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .devices import Compute, resolve
-from .folder import find_published, models_folder
+from .folder import carried, find_published, models_folder
 from .lazy import Lazy, LoadedBefore, load_or_wait
 from .loader import (
     Layout,
@@ -25,6 +25,7 @@ __all__ = [
     "LoadedBefore",
     "Published",
     "StateDict",
+    "carried",
     "convert",
     "fill",
     "find_published",

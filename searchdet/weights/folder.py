@@ -1,7 +1,9 @@
-"""Where weight files are looked for: ``SEARCHDET_MODELS`` or ``models/`` in the working folder."""
+"""Where weight files are looked for: ``SEARCHDET_MODELS`` or ``models/`` in the working folder, then
+installed packages that carry some."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -14,7 +16,16 @@ def models_folder() -> Path:
 
 
 def find_published(published: tuple[Published, ...]) -> Path | None:
-    """The first of the published files that lies in the models folder, or None."""
+    """The first of the published files that lies in the models folder or in a package, or None."""
     folder = models_folder()
-    paths = (folder / item.filename for item in published)
+    paths = [folder / item.filename for item in published]
+    paths += [path for item in published if (path := carried(item)) is not None]
     return next((path for path in paths if path.is_file()), None)
+
+
+def carried(item: Published) -> Path | None:
+    """Where an installed package has the file; None without that package, which is not imported."""
+    spec = importlib.util.find_spec(item.package) if item.package else None
+    if spec is None or spec.origin is None:
+        return None
+    return Path(spec.origin).parent / "models" / item.filename

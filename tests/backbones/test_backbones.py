@@ -374,8 +374,13 @@ def test_every_registered_network_builds_on_meta_with_its_dim_and_a_published_fi
     spec = SPECS[name]
     with torch.device("meta"):
         network = spec.build(spec, {})
-    sizes = {t.shape[0] for t in network.state_dict().values() if t.ndim}
-    assert spec.dim in sizes
+    widths = {t.shape[0] for t in network.state_dict().values() if t.ndim}
+    if spec.multiple:  # several maps side by side
+        with torch.device("meta"):
+            maps = spec.run(network.eval(), torch.zeros(1, 3, 224, 224))
+        widths = {sum(layer.shape[0] for layer in maps)}
+        assert maps[0].shape[1] * spec.stride == 224
+    assert spec.dim in widths
     assert spec.published[0].filename
     assert {item.model for item in spec.published} == {name}
     assert all(item.licence and item.source for item in spec.published)

@@ -311,7 +311,7 @@ def test_the_beginning_of_one_file_name_will_do(serve: Serve) -> None:
 
 def test_the_table_of_the_hub_is_complete() -> None:
     known = catalogue.published()
-    assert len(known) == 28
+    assert len(known) == 30
     for name, item in known.items():
         assert name == item.filename
         assert item.model in {*SPECS, "sam"}
