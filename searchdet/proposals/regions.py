@@ -1,4 +1,5 @@
-"""``regions``: the embedded proposer. No weights; recall first, at most ``max_masks`` proposals.
+"""``regions``: the embedded proposer. No weights; recall first, at most ``SCORED`` proposals,
+drawn at working size.
 
 Three sources on a small copy of the image: a merge tree over Felzenszwalb superpixels, components of
 Otsu thresholds (with watershed for objects that touch), and MSER. All are ranked by how well their
@@ -25,10 +26,11 @@ from ..weights import Compute, LoadedBefore
 from . import hierarchy
 from .filters import READS as FILTERS
 from .filters import finish, smooth
-from .frame import Frame, crop, make_stretch, render
 from .types import BoolArray, FloatArray, Plan, Proposals, Proposer, UInt8Array, from_rles
 
 NAME = "regions"
+SCORED = 2500
+"""Masks an image that are kept, to be described and scored."""
 WORKING_SIDE = 480
 """Long side of the copy that is segmented; smaller images are not enlarged."""
 SUPERPIXEL_SCALES = (40.0, 160.0)
@@ -77,21 +79,14 @@ class RegionProposer:
         patches = [patch for patch in every if low <= patch.area <= high]
         quality = [_quality(scene, patch) for patch in patches]
         order = sorted(range(len(patches)), key=lambda i: -quality[i])
-        kept = _unique([patches[i] for i in order], _room(options))
+        kept = _unique([patches[i] for i in order], 2 * SCORED)
         size = (image.shape[0], image.shape[1])
         working = (scene.rgb.shape[0], scene.rgb.shape[1])
-        frame = make_stretch(working, size)
-        codes = [_encode(patches[order[k]], frame, working, options.smooth) for k in kept]
+        codes = [_encode(patches[order[k]], working, options.smooth) for k in kept]
         chosen = [(c, quality[order[k]]) for c, k in zip(codes, kept, strict=True) if c is not None]
-        found = from_rles([code for code, _ in chosen], [value for _, value in chosen], size)
+        found = from_rles([code for code, _ in chosen], [value for _, value in chosen], size, working)
         removed = {"area": len(every) - len(patches), "duplicate": len(patches) - len(kept)}
-        return finish(replace(found, removed=removed), options)
-
-
-def _room(options: ProposalOptions) -> int:
-    """How many to keep before the filters that follow, so that these do not empty the list."""
-    active = options.drop_border or options.drop_rectangles is not None or options.max_containment < 1
-    return options.max_masks * (3 if active else 1)
+        return finish(replace(found, removed=removed), options, SCORED)
 
 
 def _prepare(image: UInt8Array) -> _Scene:
@@ -277,17 +272,14 @@ def _iou(one: Patch, two: Patch) -> float:
     return shared / (one.area + two.area - shared)
 
 
-def _encode(patch: Patch, frame: Frame, working: tuple[int, int], radius: int) -> Rle | None:
-    """The patch as an encoding at image size; None where nothing of it is left."""
+def _encode(patch: Patch, working: tuple[int, int], radius: int) -> Rle | None:
+    """The patch as an encoding at working size; None where smoothing leaves nothing of it."""
+    if not radius:
+        return rle.encode_window(patch.mask, (patch.y, patch.x), working)
     small = np.zeros(working, np.float32)
     small[patch.y :, patch.x :][: patch.mask.shape[0], : patch.mask.shape[1]] = patch.mask
-    if radius:
-        small = smooth(small, radius)
-    part = crop(small, 0.5, frame)
-    if part is None:
-        return None
-    mask, corner = render(part, 0.5, frame)
-    return rle.encode_window(mask, corner, frame.size) if mask.any() else None
+    mask = smooth(small, radius) > 0.5
+    return rle.encode(mask) if mask.any() else None
 
 
 def _make(

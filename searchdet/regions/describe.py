@@ -73,5 +73,5 @@ class Describer:
         promise = self.promise(feature_map) if self.promise is not None else None
         found = self.proposer.propose(image, promise)
         grid = (int(feature_map.features.shape[1]), int(feature_map.features.shape[2]))
-        coverage = runs_coverage([rle.runs(code) for code in found.rles], found.size, grid)
+        coverage = runs_coverage([rle.runs(code) for code in found.rles], found.mask_size, grid)
         return Regions(found, describe(feature_map, coverage, outlines(found.rles), self.embedding))
