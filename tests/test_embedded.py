@@ -18,7 +18,6 @@ from searchdet.commands import demo
 from searchdet.config import ProposalOptions
 from searchdet.embeddings import embed_masks
 from searchdet.proposals import load_proposer
-from searchdet.proposals.hierarchy import group, neighbours
 from searchdet.proposals.regions import SCORED
 
 pytestmark = pytest.mark.model
@@ -129,18 +128,6 @@ def test_regions_are_given_at_the_size_of_a_large_image() -> None:
     assert found.drawn is not None
     assert max(found.drawn) < 1280
     assert found.dense()[:20].shape[1:] == (1280, 1280)
-
-
-def test_the_merge_tree_has_every_segment_once() -> None:
-    labels = np.repeat(np.repeat(np.arange(16).reshape(4, 4), 5, 0), 5, 1).astype(np.int64)
-    lab = np.random.default_rng(0).normal(50, 10, (20, 20, 3)).astype(np.float32)
-    assert len(neighbours(labels)) == 24
-    segments = list(group(lab, labels))
-    assert len(segments) == 16 + 14  # all leaves and merges, without the whole image
-    assert len({tuple(sorted(members)) for members, _ in segments}) == 30
-    for members, (x0, y0, x1, y1) in segments:
-        rows, columns = np.nonzero(np.isin(labels, members))
-        assert (x0, y0, x1, y1) == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
 
 
 def test_proposal_options_are_checked() -> None:

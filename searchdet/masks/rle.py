@@ -130,40 +130,39 @@ def from_runs(found: AllRuns, count: int, size: tuple[int, int]) -> list[Rle]:
     fresh[1:] = (start[1:] != end[:-1]) | (found.owner[1:] != found.owner[:-1])
     heads = np.flatnonzero(fresh)
     start, end = start[heads], end[np.append(heads[1:], len(end)) - 1] if len(heads) else end
-    zeros = np.arange(count) * whole
-    edges = np.concatenate([start, end, zeros + whole])
-    owner = np.concatenate([found.owner[heads], found.owner[heads], np.arange(count)])
-    order = np.lexsort((edges, owner))
-    edges, owner = edges[order], owner[order]
-    before = np.concatenate([[0], edges[:-1]])
-    first = np.concatenate([[True], owner[1:] != owner[:-1]])[: len(owner)]
-    lengths = edges - np.where(first, zeros[owner], before)
-    last = np.concatenate([owner[1:] != owner[:-1], [True]])[: len(owner)]
-    used = first | ~last | (lengths > 0)  # no empty last run
-    lengths, owner = lengths[used], owner[used]
-    begins = np.searchsorted(owner, np.arange(count + 1))
-    place = np.arange(len(lengths)) - begins[owner]
+    owner = found.owner[heads]
+    last = np.searchsorted(owner, np.arange(1, count + 1))  # one behind the last run of each mask
+    at = 2 * np.arange(len(owner)) + owner  # each mask before has a tail
+    tail = 2 * last + np.arange(count)
+    edges = np.empty(2 * len(owner) + count, np.int64)
+    edges[at], edges[at + 1], edges[tail] = start, end, np.arange(1, count + 1) * whole
+    lengths = np.diff(edges, prepend=0)
+    used = np.ones(len(lengths), bool)
+    used[tail] = (lengths[tail] > 0) | (np.diff(last, prepend=0) == 0)
+    begins = np.append(0, np.cumsum(used)[tail])
+    lengths = lengths[used]
+    place = np.arange(len(lengths)) - np.repeat(begins[:-1], np.diff(begins))
     steps = lengths.copy()
     far = np.flatnonzero(place > 2)
     steps[far] -= lengths[far - 2]
     text, ends = _letters(steps)
-    at = np.append(ends, len(text))[begins].tolist()
-    return [{"size": list(size), "counts": text[a:b]} for a, b in pairwise(at)]
+    cuts = pairwise(ends[begins].tolist())
+    return [{"size": list(size), "counts": text[a:b]} for a, b in cuts]
 
 
 def _letters(values: IntArray) -> tuple[str, IntArray]:
-    """Numbers as text, five bits a character, and where each starts."""
+    """Numbers as text, five bits a character, and where each starts, and the end."""
     rest, digits = values, []
     going = np.ones(len(values), bool)
     while going.any():
         low, rest = rest & 31, rest >> 5
         more = going & np.where(low & 16, rest != -1, rest != 0)
-        digits.append(np.where(going, low + 48 + 32 * more, 0))
+        digits.append(np.where(going, low + 48 + 32 * more, 0).astype(np.uint8))
         going = more
-    table = np.stack(digits, axis=1) if digits else np.zeros((0, 1), np.int64)
+    table = np.stack(digits, axis=1) if digits else np.zeros((0, 1), np.uint8)
     used = table > 0
-    ends = np.cumsum(used.sum(axis=1)) - used.sum(axis=1)
-    return table[used].astype(np.uint8).tobytes().decode("ascii"), ends
+    ends = np.cumsum(np.count_nonzero(used, axis=1))
+    return table[used].tobytes().decode("ascii"), np.append(0, ends)
 
 
 def require_size(size: Sequence[int]) -> tuple[int, int]:
