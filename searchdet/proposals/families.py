@@ -143,3 +143,28 @@ def chosen_runs(runs: AllRuns, rows: IntArray, count: int) -> AllRuns:
     owner = np.repeat(np.arange(len(rows)), spans)
     at = np.arange(len(owner)) + np.repeat(first[rows] - (np.cumsum(spans) - spans), spans)
     return AllRuns(owner, runs.column[at], runs.top[at], runs.bottom[at])
+
+
+def windows_of(runs: AllRuns, count: int) -> list[tuple[npt.NDArray[np.bool_], tuple[int, int]]]:
+    """``count`` masks (h, w) cut to their boxes, with their corners (y, x); (0, 0)-sized for an empty
+    one."""
+    first = np.searchsorted(runs.owner, np.arange(count + 1))
+    some = np.flatnonzero(np.diff(first))
+    heads, owner = first[some], np.searchsorted(some, runs.owner)
+    if not len(some):
+        return [(np.zeros((0, 0), bool), (0, 0))] * count
+    x, y = runs.column[heads], np.minimum.reduceat(runs.top, heads)
+    widths = np.maximum.reduceat(runs.column, heads) + 1 - x
+    heights = np.maximum.reduceat(runs.bottom, heads) - y
+    sizes = widths * (heights + 1)  # a zero behind each column
+    begins = np.cumsum(sizes) - sizes
+    base = begins[owner] + (runs.column - x[owner]) * (heights[owner] + 1) - y[owner]
+    step = np.zeros(int(sizes.sum()), np.int8)
+    np.add.at(step, base + runs.top, 1)
+    np.add.at(step, base + runs.bottom, -1)
+    inside = np.cumsum(step, dtype=np.int8) > 0
+    found = [(np.zeros((0, 0), bool), (0, 0))] * count
+    for i, at in enumerate(some.tolist()):
+        part = inside[begins[i] : begins[i] + sizes[i]].reshape(widths[i], heights[i] + 1)
+        found[at] = (part[:, :-1].T, (int(y[i]), int(x[i])))
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,16 @@ import numpy.typing as npt
 
 from ..masks import rle
 from ..masks.rle import Rle
-from .types import Proposals
+from .families import runs_of_windows, windows_of
+from .types import BoolArray, Proposals
 
 if TYPE_CHECKING:
     from .frame import Frame
+
+Placed = tuple[BoolArray, tuple[int, int]]
+"""A mask (h, w) and its corner (y, x)."""
+_TOGETHER = 256
+"""Masks whose pixels are held at once."""
 
 
 def rendered(found: Proposals, rows: npt.NDArray[np.int64] | None = None) -> Proposals:
@@ -28,23 +35,33 @@ def rendered(found: Proposals, rows: npt.NDArray[np.int64] | None = None) -> Pro
     if chosen.drawn is None or chosen.drawn == chosen.size:
         return replace(chosen, drawn=None)
     frame = make_stretch(chosen.drawn, chosen.size)
-    rles = tuple(_stretched(code, chosen.drawn, frame) for code in chosen.rles)
-    return replace(chosen, boxes=rle.boxes(rles), rles=rles, drawn=None)
+    rles: list[Rle] = []
+    for start in range(0, len(chosen), _TOGETHER):
+        rles += _stretched(chosen.rles[start : start + _TOGETHER], chosen.drawn, frame)
+    return replace(chosen, boxes=rle.boxes(rles), rles=tuple(rles), drawn=None)
 
 
-def _stretched(code: Rle, drawn: tuple[int, int], frame: Frame) -> Rle:
+def _stretched(codes: Sequence[Rle], drawn: tuple[int, int], frame: Frame) -> list[Rle]:
+    """Masks at the size of the frame's image."""
+    small = windows_of(rle.all_runs(codes), len(codes))
+    placed = [_place(window, corner, drawn, frame) for window, corner in small]
+    boxes = [(x, y, x + part.shape[1], y + part.shape[0]) for part, (y, x) in placed]
+    runs = runs_of_windows([part for part, _ in placed], np.asarray(boxes, np.int64))
+    return rle.from_runs(runs, len(codes), frame.size)
+
+
+def _place(window: BoolArray, corner: tuple[int, int], drawn: tuple[int, int], frame: Frame) -> Placed:
     """One mask at the size of the frame's image."""
     from .frame import crop_window, render
 
-    window, corner = rle.window(code)
     if not window.size:
-        return rle.encode_window(np.zeros((1, 1), bool), (0, 0), frame.size)
-    mask, corner_there = render(crop_window(window, corner, frame), 0.5, frame)
+        return np.zeros((1, 1), bool), (0, 0)
+    mask, there = render(crop_window(window, corner, frame), 0.5, frame)
     if mask.any():
-        return rle.encode_window(mask, corner_there, frame.size)
-    y, x = (int(n[len(n) // 2]) for n in np.nonzero(window))
+        return mask, there
+    cell = (int(n[len(n) // 2]) for n in np.nonzero(window))
     middle = [
-        int((2 * at + 1) * n // (2 * m))
-        for at, n, m in zip((corner[0] + y, corner[1] + x), frame.size, drawn, strict=True)
+        (2 * (first + at) + 1) * pixels // (2 * cells)
+        for first, at, pixels, cells in zip(corner, cell, frame.size, drawn, strict=True)
     ]
-    return rle.encode_window(np.ones((1, 1), bool), (middle[0], middle[1]), frame.size)
+    return np.ones((1, 1), bool), (middle[0], middle[1])

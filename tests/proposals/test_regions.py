@@ -124,6 +124,19 @@ def test_runs_of_windows_lie_where_the_windows_do() -> None:
     assert len(families.runs_of_windows([], np.zeros((0, 4), np.int64)).owner) == 0
 
 
+def test_windows_of_runs_are_those_of_each_mask() -> None:
+    rng = np.random.default_rng(9)
+    masks = rng.random((40, *SIZE)) > rng.choice([0.3, 0.97, 0.999, 1.0], (40, 1, 1))
+    codes = [rle.encode(mask) for mask in masks]
+    for got, code in zip(families.windows_of(rle.all_runs(codes), 40), codes, strict=True):
+        window, corner = rle.window(code)
+        assert got[0].shape == window.shape
+        assert (got[0] == window).all()
+        assert got[1] == corner
+    empty = rle.encode(np.zeros(SIZE, bool))
+    assert families.windows_of(rle.all_runs([empty]), 1)[0][0].shape == (0, 0)
+
+
 def test_near_copies_are_kept_once_the_first_of_each() -> None:
     boxes = np.asarray([[10, 10, 60, 60], [11, 10, 60, 61], [10, 10, 60, 60], [60, 10, 110, 60]])
     areas = np.asarray([2000, 2010, 700, 2000])
