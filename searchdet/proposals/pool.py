@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from ..masks.rle import AllRuns
 from .copies import distinct
-from .families import Family, chosen_runs, runs_of, runs_of_windows, stacked
-from .thresholds import Parts
+from .families import Family, chosen_runs, runs_of, runs_of_windows, stacked, windows_of
+from .thresholds import Parts, painted
 
 IntArray = npt.NDArray[np.int64]
 FROM_TREES = 2500
@@ -43,9 +43,18 @@ class Pool:
     def __len__(self) -> int:
         return len(self.areas)
 
-    def columns_of(self, rows: IntArray) -> AllRuns:
-        """Runs along columns of the chosen masks, in that order."""
-        return chosen_runs(self.columns, rows, len(self))
+    def filled(self, rows: IntArray) -> AllRuns:
+        """Runs along columns of the chosen masks, in that order, with their holes filled. A mask with a
+        hole has a column and a row with more than one run."""
+        runs = chosen_runs(self.columns, rows, len(self))
+        sides = self.boxes[:, 2:] - self.boxes[:, :2]
+        across, down = (np.bincount(r.owner, minlength=len(self)) for r in (self.columns, self.rows))
+        maybe = np.flatnonzero(((across > sides[:, 0]) & (down > sides[:, 1]))[rows])
+        windows = windows_of(chosen_runs(runs, maybe, len(rows)), len(maybe))
+        whole = runs_of_windows([painted(part) for part, _ in windows], self.boxes[rows[maybe]])
+        plain = np.setdiff1d(np.arange(len(rows)), maybe)
+        both = stacked([chosen_runs(runs, plain, len(rows)), whole], [len(plain), len(maybe)])
+        return chosen_runs(both, np.argsort(np.concatenate([plain, maybe])), len(rows))
 
 
 def gather(

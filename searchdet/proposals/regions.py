@@ -73,7 +73,7 @@ class RegionProposer:
         kept = unique[: _room(options)]
         removed["duplicate"] += len(pool) - len(unique)
         removed["limit"] += len(unique) - len(kept)
-        codes = rle.from_runs(pool.columns_of(kept), len(kept), scene.size)
+        codes = rle.from_runs(pool.filled(kept), len(kept), scene.size)
         found = _smoothed(codes, value[kept], scene.size, options.smooth)
         made = from_rles(*found, size, scene.size)
         return finish(replace(made, removed=removed), options, SCORED)

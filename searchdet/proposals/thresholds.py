@@ -119,6 +119,6 @@ def touching(mask: UInt8Array, least: int) -> Iterator[Parts]:
 
 def painted(part: BoolArray) -> BoolArray:
     """Fill what cannot be reached from outside the crop."""
-    padded = cv2.copyMakeBorder(part.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    padded = cv2.copyMakeBorder(part.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     cv2.floodFill(padded, None, (0, 0), 2)
     return np.asarray(padded[1:-1, 1:-1] != 2)
