@@ -80,7 +80,7 @@ def by_edge(segments: Segments, borders: Borders, total: float) -> Float64Array:
 
 
 def by_mean(segments: Segments, borders: Borders, total: float) -> Float64Array:
-    """What the spread of colour grows by (Ward 1963), in shares of the border's length."""
+    """Difference of mean colours, weighted by the sizes (after Ward 1963)."""
     one, two = borders.pairs.T
     mean = segments.lab / segments.size[:, None]
     apart = ((mean[one] - mean[two]) ** 2).sum(axis=1)

@@ -32,13 +32,15 @@ class Sources:
 @dataclass(frozen=True, slots=True)
 class Pool:
     """N masks of one picture: their runs along columns, and along rows (those of the transposed masks);
-    boxes (N, 4) xyxy, areas (N,); copies (N,): for how many near copies each stands."""
+    boxes (N, 4) xyxy, areas (N,); copies (N,): for how many near copies each stands; solid: so many,
+    the first, have no holes."""
 
     columns: AllRuns
     rows: AllRuns
     boxes: IntArray
     areas: IntArray
     copies: IntArray
+    solid: int
 
     def __len__(self) -> int:
         return len(self.areas)
@@ -49,7 +51,8 @@ class Pool:
         runs = chosen_runs(self.columns, rows, len(self))
         sides = self.boxes[:, 2:] - self.boxes[:, :2]
         across, down = (np.bincount(r.owner, minlength=len(self)) for r in (self.columns, self.rows))
-        maybe = np.flatnonzero(((across > sides[:, 0]) & (down > sides[:, 1]))[rows])
+        torn = (across > sides[:, 0]) & (down > sides[:, 1])
+        maybe = np.flatnonzero(torn[rows] & (rows >= self.solid))
         windows = windows_of(chosen_runs(runs, maybe, len(rows)), len(maybe))
         whole = runs_of_windows([painted(part) for part, _ in windows], self.boxes[rows[maybe]])
         plain = np.setdiff1d(np.arange(len(rows)), maybe)
@@ -104,4 +107,4 @@ def _drawn(
     columns, rows = workers.map(runs, (False, True))
     boxes = np.concatenate([corners, *(tree.boxes for tree in trees)])
     areas = np.bincount(columns.owner, columns.bottom - columns.top, len(boxes)).astype(np.int64)
-    return Pool(columns, rows, boxes, areas, copies)
+    return Pool(columns, rows, boxes, areas, copies, len(windows))
