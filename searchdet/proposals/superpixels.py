@@ -12,7 +12,7 @@ from .types import FloatArray
 IntArray = npt.NDArray[np.int64]
 APART = 5
 """Least distance between seeds, pixels."""
-SIGMA = 1.0
+SIGMA = 1.5
 
 
 def superpixels(scene: Scene) -> IntArray:
