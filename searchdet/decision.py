@@ -14,6 +14,7 @@ from .calibration import probability, thresholds
 from .config import ScoringOptions, SuppressionOptions
 from .embeddings import spread
 from .masks import rle
+from .proposals.rendering import rendered
 from .records import (
     ACCEPTED,
     SCHEMA,
@@ -173,6 +174,7 @@ def resolved(scoring: ScoringOptions, defaults: RuleDefaults) -> ScoringOptions:
 
 def candidates(regions: Regions, bank: Bank, rule: Rule) -> tuple[Candidate, ...]:
     """A candidate for each region: detections first, then by score. The id is the region's row."""
+    regions = replace(regions, proposals=rendered(regions.proposals))
     described, space = centred(regions.described, bank, rule.scoring)
     scores = score_regions(described, space, rule.scoring)
     by_class = limits_of(bank.classes, rule.scoring, {item.label: item for item in rule.thresholds})

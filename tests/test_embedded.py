@@ -18,7 +18,7 @@ from searchdet.commands import demo
 from searchdet.config import ProposalOptions
 from searchdet.embeddings import embed_masks
 from searchdet.proposals import load_proposer
-from searchdet.proposals.hierarchy import group, neighbours
+from searchdet.proposals.regions import SCORED
 
 pytestmark = pytest.mark.model
 
@@ -89,7 +89,7 @@ def test_regions_find_flat_shapes_and_keep_the_contract() -> None:
     for seed in range(40, 46):
         scene = make_scene(seed)
         found = proposer.propose(scene.image)
-        assert len(found) <= 300
+        assert len(found) <= SCORED
         assert (np.diff(found.quality) <= 0).all()
         masks = found.dense()
         assert masks.any(axis=(1, 2)).all()
@@ -108,16 +108,16 @@ def test_regions_of_coins_reach_every_coin() -> None:
 
 
 def test_regions_respect_limits_repeat_and_take_flat_pictures() -> None:
-    proposer = load_proposer("regions", max_masks=7, min_area=1, max_area=10)
+    proposer = load_proposer("regions", min_area=1, max_area=10)
     image = make_scene(9).image
     one, two = proposer.propose(image), proposer.propose(image)
     assert one.rles == two.rles
-    assert len(one) <= 7
+    assert one.drawn is None
     shares = one.dense().mean(axis=(1, 2))
     assert ((shares >= 0.009) & (shares <= 0.11)).all()
     for size in ((1, 1), (2, 300), (64, 64)):
         flat = np.full((*size, 3), 90, np.uint8)
-        assert len(load_proposer("regions").propose(flat)) <= 300
+        assert len(load_proposer("regions").propose(flat)) <= SCORED
 
 
 def test_regions_are_given_at_the_size_of_a_large_image() -> None:
@@ -125,19 +125,9 @@ def test_regions_are_given_at_the_size_of_a_large_image() -> None:
     large = np.repeat(np.repeat(small, 5, 0), 5, 1)
     found = load_proposer("regions").propose(large)
     assert found.size == (1280, 1280)
-    assert found.dense().shape[1:] == (1280, 1280)
-
-
-def test_the_merge_tree_has_every_segment_once() -> None:
-    labels = np.repeat(np.repeat(np.arange(16).reshape(4, 4), 5, 0), 5, 1).astype(np.int64)
-    lab = np.random.default_rng(0).normal(50, 10, (20, 20, 3)).astype(np.float32)
-    assert len(neighbours(labels)) == 24
-    segments = list(group(lab, labels))
-    assert len(segments) == 16 + 14  # all leaves and merges, without the whole image
-    assert len({tuple(sorted(members)) for members, _ in segments}) == 30
-    for members, (x0, y0, x1, y1) in segments:
-        rows, columns = np.nonzero(np.isin(labels, members))
-        assert (x0, y0, x1, y1) == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+    assert found.drawn is not None
+    assert max(found.drawn) < 1280
+    assert found.take(np.arange(20)).dense().shape == (20, 1280, 1280)
 
 
 def test_proposal_options_are_checked() -> None:

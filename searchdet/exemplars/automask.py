@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ..masks import rle
 from ..masks.rle import Rle
+from ..proposals.rendering import rendered
 from ..regions import Regions
 from ..storage.cache import Store, key_of
 from ..storage.values import Fields, JsonObject
@@ -69,7 +70,7 @@ def candidates(regions: Regions) -> Photo:
     found, embedded = regions.proposals, regions.described.embedded
     shares, frames, middles = (np.zeros(len(found)) for _ in range(3))
     for row, code in enumerate(found.rles):
-        mask = rle.decode([code], found.size)[0]
+        mask = rle.decode([code], found.mask_size)[0]
         shares[row] = mask.mean()
         frames[row] = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean()
         middles[row] = _middle(mask)
@@ -141,7 +142,7 @@ def _masks(
         regions = [regions_of(item) for item in items]
         chosen = choose([candidates(found) for found in regions], known)
         codes = [
-            None if row is None else found.proposals.rles[row]
+            None if row is None else rendered(found.proposals, np.asarray([row])).rles[0]
             for found, row in zip(regions, chosen, strict=True)
         ]
         store.write(key, {}, {"masks": [None if code is None else rle.to_json(code) for code in codes]})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, TypedDict
 
 import numpy as np
@@ -39,6 +40,17 @@ class Runs:
     bottom: IntArray
 
 
+@dataclass(frozen=True, slots=True)
+class AllRuns:
+    """Vertical runs of many masks of one size: run i is of mask owner[i] and covers rows top[i] to
+    bottom[i] (exclusive) of column[i]. By mask, column and row."""
+
+    owner: IntArray
+    column: IntArray
+    top: IntArray
+    bottom: IntArray
+
+
 def to_json(rle: Rle) -> JsonObject:
     """Plain JSON values."""
     return {"size": rle["size"], "counts": rle["counts"]}
@@ -65,36 +77,92 @@ def encode_window(window: BoolArray, corner: tuple[int, int], size: tuple[int, i
     return small if window.shape == size else moved(small, corner, size)
 
 
-def _pack(start: IntArray, end: IntArray, size: tuple[int, int]) -> Rle:
-    """Encoding of the intervals [start, end) of the flattened columns, in order; neighbours join."""
-    from pycocotools import mask as coco
-
-    first = np.ones(len(start), bool)
-    first[1:] = start[1:] != end[:-1]
-    last = np.roll(first, -1)
-    edges = np.stack([start[first], end[last]], axis=1).ravel()
-    whole = size[0] * size[1]
-    tail = [] if len(edges) and edges[-1] == whole else [whole]
-    counts = np.diff(np.concatenate([[0], edges, tail]).astype(np.int64))
-    rle = coco.frPyObjects({"size": list(size), "counts": counts.tolist()}, *size)
-    return {"size": [int(n) for n in size], "counts": rle["counts"].decode("ascii")}
-
-
 def runs(rle: Rle) -> Runs:
     """The vertical runs of an encoding, without decoding it to pixels. Raises ValueError where it is
     none of a mask of its size."""
     height, _ = require_size(rle["size"])
     edges = np.cumsum(_counts(rle))
-    start, end = edges[0:-1:2], edges[1::2]
-    some = end > start
+    _, column, top, bottom = _by_column(edges[0:-1:2], edges[1::2], height)
+    return Runs(column, top, bottom)
+
+
+def all_runs(rles: Sequence[Rle]) -> AllRuns:
+    """``runs`` of all encodings at once. Raises ValueError where one is none of a mask of its size, or
+    where sizes differ."""
+    sizes = {tuple(code["size"]) for code in rles}
+    if len(sizes) > 1:
+        raise ValueError(f"masks of {len(sizes)} sizes")
+    height, width = require_size(next(iter(sizes), (0, 0)))
+    texts = [code["counts"] for code in rles]
+    text = np.frombuffer("".join(texts).encode("ascii"), np.uint8)
+    ends = np.cumsum([0, *(len(part) for part in texts)], dtype=np.int64)
+    lengths, place = _all_lengths(text, ends, (height, width))
+    mask = np.cumsum(place == 0) - 1
+    edges = np.cumsum(lengths) - mask * height * width
+    ones = place % 2 == 1
+    run, column, top, bottom = _by_column((edges - lengths)[ones], edges[ones], height)
+    return AllRuns(mask[ones][run], column, top, bottom)
+
+
+def _by_column(
+    start: IntArray, end: IntArray, height: int
+) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+    """Intervals [start, end) of flattened columns, cut at the ends of columns: which interval, column,
+    top and bottom of each part."""
+    some = np.flatnonzero(end > start)
     start, end = start[some], end[some]
-    first, last = start // height, (end - 1) // height
+    first, last = start // max(height, 1), (end - 1) // max(height, 1)
     spans = last - first + 1
     owner = np.repeat(np.arange(len(start)), spans)
     column = first[owner] + np.arange(len(owner)) - np.repeat(np.cumsum(spans) - spans, spans)
     top = np.maximum(start[owner] - column * height, 0)
     bottom = np.minimum(end[owner] - column * height, height)
-    return Runs(column, top, bottom)
+    return some[owner], column, top, bottom
+
+
+def from_runs(found: AllRuns, count: int, size: tuple[int, int]) -> list[Rle]:
+    """``count`` encodings of masks of an image of ``size`` (H, W) from their runs, ordered by mask,
+    column and row, that do not overlap."""
+    whole = size[0] * size[1]
+    base = found.column * size[0] + found.owner * whole  # all masks one after another
+    start, end = base + found.top, base + found.bottom
+    fresh = np.ones(len(start), bool)
+    fresh[1:] = (start[1:] != end[:-1]) | (found.owner[1:] != found.owner[:-1])
+    heads = np.flatnonzero(fresh)
+    start, end = start[heads], end[np.append(heads[1:], len(end)) - 1] if len(heads) else end
+    owner = found.owner[heads]
+    last = np.searchsorted(owner, np.arange(1, count + 1))  # one behind the last run of each mask
+    at = 2 * np.arange(len(owner)) + owner  # each mask before has a tail
+    tail = 2 * last + np.arange(count)
+    edges = np.empty(2 * len(owner) + count, np.int64)
+    edges[at], edges[at + 1], edges[tail] = start, end, np.arange(1, count + 1) * whole
+    lengths = np.diff(edges, prepend=0)
+    used = np.ones(len(lengths), bool)
+    used[tail] = (lengths[tail] > 0) | (np.diff(last, prepend=0) == 0)
+    begins = np.append(0, np.cumsum(used)[tail])
+    lengths = lengths[used]
+    place = np.arange(len(lengths)) - np.repeat(begins[:-1], np.diff(begins))
+    steps = lengths.copy()
+    far = np.flatnonzero(place > 2)
+    steps[far] -= lengths[far - 2]
+    text, ends = _letters(steps)
+    cuts = pairwise(ends[begins].tolist())
+    return [{"size": list(size), "counts": text[a:b]} for a, b in cuts]
+
+
+def _letters(values: IntArray) -> tuple[str, IntArray]:
+    """Numbers as text, five bits a character, and where each starts, and the end."""
+    rest, digits = values, []
+    going = np.ones(len(values), bool)
+    while going.any():
+        low, rest = rest & 31, rest >> 5
+        more = going & np.where(low & 16, rest != -1, rest != 0)
+        digits.append(np.where(going, low + 48 + 32 * more, 0).astype(np.uint8))
+        going = more
+    table = np.stack(digits, axis=1) if digits else np.zeros((0, 1), np.uint8)
+    used = table > 0
+    ends = np.cumsum(np.count_nonzero(used, axis=1))
+    return table[used].tobytes().decode("ascii"), np.append(0, ends)
 
 
 def require_size(size: Sequence[int]) -> tuple[int, int]:
@@ -119,13 +187,21 @@ def require(rle: Rle | Mapping[str, Any], size: tuple[int, int]) -> None:
 def require_all(text: npt.NDArray[np.uint8], ends: IntArray, size: tuple[int, int]) -> None:
     """``require`` for many masks of one size at once: mask i is encoded by ``text`` from ends[i] to
     ends[i + 1]. Raises ValueError."""
+    _all_lengths(text, ends, size)
+
+
+def _all_lengths(
+    text: npt.NDArray[np.uint8], ends: IntArray, size: tuple[int, int]
+) -> tuple[IntArray, IntArray]:
+    """(lengths, places): the run lengths of many texts, checked, and how many of the same mask stand
+    before each."""
     whole = size[0] * size[1]
     begins = ends[:-1][np.diff(ends) > 0]
     values, at = _differences(text, begins)
     if len(begins) < (len(ends) - 1) * (whole > 0):
         raise ValueError(_UNFIT)
     if not len(values):
-        return
+        return values, values
     start = np.searchsorted(at, begins)
     place = np.arange(len(values)) - np.repeat(start, np.diff(np.append(start, len(values))))
     for chosen in (place % 2 == 1, (place % 2 == 0) & (place > 0)):
@@ -135,6 +211,7 @@ def require_all(text: npt.NDArray[np.uint8], ends: IntArray, size: tuple[int, in
         values[rows] = sums - (sums - values[rows])[np.maximum.accumulate(fresh)]
     if values.min() < 0 or values.max() > whole or (np.add.reduceat(values, start) != whole).any():
         raise ValueError(_UNFIT)
+    return values, place
 
 
 def _counts(rle: Rle) -> IntArray:
@@ -224,5 +301,5 @@ def boxes(rles: Sequence[Rle]) -> npt.NDArray[np.float32]:
 def moved(rle: Rle, corner: tuple[int, int], size: tuple[int, int]) -> Rle:
     """The mask of a crop that starts at ``corner`` (y, x), in an image of ``size`` (H, W)."""
     found = runs(rle)
-    base = (found.column + corner[1]) * size[0] + corner[0]
-    return _pack(base + found.top, base + found.bottom, size)
+    column, top, bottom = found.column + corner[1], found.top + corner[0], found.bottom + corner[0]
+    return from_runs(AllRuns(np.zeros_like(column), column, top, bottom), 1, size)[0]

@@ -1,7 +1,7 @@
 """Filters that every proposer shares, as pure functions on run-length masks; each is an option.
 
 A function returns keep (N,) bool. ``finish`` applies them in order, counts what each removed, and cuts
-the list to ``max_masks``.
+the list. Masks are judged as they are drawn, which may be on a small copy of the image.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ READS = frozenset(
 """The options of ``finish``."""
 
 
-def finish(found: Proposals, options: ProposalOptions) -> Proposals:
-    """Apply the filters of ``options``. Adds to ``found.removed``; equal keys add up."""
+def finish(found: Proposals, options: ProposalOptions, limit: int | None = None) -> Proposals:
+    """Apply the filters of ``options``. Adds to ``found.removed``; equal keys add up. limit: how many
+    are kept; None is ``max_masks``."""
     removed = dict(found.removed)
 
     def keep(name: str, chosen: BoolArray, now: Proposals) -> Proposals:
@@ -34,20 +35,22 @@ def finish(found: Proposals, options: ProposalOptions) -> Proposals:
         return now if chosen.all() else now.take(np.flatnonzero(chosen))
 
     limits = (options.min_area, options.max_area)
-    found = keep("area", area_within(found.rles, found.size, limits), found)
+    found = keep("area", area_within(found.rles, found.mask_size, limits), found)
     if options.drop_border:
         found = keep("border", off_border(found.boxes, found.size, options.border_width), found)
     if options.drop_rectangles is not None:
         found = keep("rectangle", ~is_rectangle(found.rles, options.drop_rectangles), found)
     if options.max_containment < 1:
         found = keep("contained", ~is_contained(found.rles, options.max_containment), found)
-    found = keep("limit", np.arange(len(found)) < options.max_masks, found)
+    most = options.max_masks if limit is None else limit
+    found = keep("limit", np.arange(len(found)) < most, found)
     return replace(found, removed=removed)
 
 
 def area_within(rles: Sequence[Rle], size: tuple[int, int], percent: tuple[float, float]) -> BoolArray:
     """Masks, not empty, whose area lies within a range in percent of the image."""
-    areas = np.asarray([rle.area(code) for code in rles], np.float64)
+    runs = rle.all_runs(rles)
+    areas = np.bincount(runs.owner, runs.bottom - runs.top, len(rles))
     low, high = (limit / 100 * size[0] * size[1] for limit in percent)
     return np.asarray((areas > 0) & (areas >= low) & (areas <= high))
 

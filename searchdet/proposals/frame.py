@@ -106,6 +106,17 @@ def crop(logits: FloatArray, level: float, frame: Frame) -> Crop | None:
     return Crop(logits[top:bottom, left:right].copy(), top, left)
 
 
+def crop_window(window: npt.NDArray[np.bool_], corner: tuple[int, int], frame: Frame) -> Crop:
+    """``crop`` of a field that is 1 on a mask and 0 elsewhere; the mask (h, w), cut to its box, lies at
+    ``corner`` (y, x)."""
+    (y, x), (height, width) = corner, window.shape
+    top, bottom = _cells(frame.rows, y, y + height - 1)
+    left, right = _cells(frame.columns, x, x + width - 1)
+    values = np.zeros((bottom - top, right - left), np.float32)
+    values[y - top :, x - left :][:height, :width] = window
+    return Crop(values, top, left)
+
+
 def _cells(axis: _Axis, first: int, last: int) -> tuple[int, int]:
     """Cells [from, to) that the pixels reached by cells first..last take from."""
     low, high = int(axis.reach[first, 0]), int(axis.reach[last, 1])

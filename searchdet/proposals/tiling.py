@@ -15,7 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..masks import rle
+from ..masks.rle import Rle
 from .nms import prefer_small_views
+from .rendering import rendered
 from .types import Proposals
 
 IntArray = npt.NDArray[np.int64]
@@ -72,21 +74,32 @@ def uncut(found: Proposals, view: View, size: tuple[int, int]) -> IntArray:
 
 def join(parts: Sequence[tuple[View, Proposals]], size: tuple[int, int]) -> tuple[Proposals, IntArray]:
     """One list in image coordinates, best first, and for each row its row in the stacked parts."""
-    rles, areas = [], []
-    removed: Counter[str] = Counter()
-    for view, found in parts:
-        for code in found.rles:
-            rles.append(rle.moved(code, (view.y0, view.x0), size))
-        areas += [view.area] * len(found)
-        removed.update(found.removed)
     quality = np.concatenate([found.quality for _, found in parts])
-    boxes = rle.boxes(rles)
-    kept = prefer_small_views(boxes, np.asarray(areas))
-    removed["duplicate"] += len(rles) - len(kept)
+    shifts = [np.tile(np.asarray([v.x0, v.y0], np.float32), 2) for v, _ in parts]
+    boxes = np.concatenate([f.boxes + shift for (_, f), shift in zip(parts, shifts, strict=True)])
+    areas = np.repeat([view.area for view, _ in parts], [len(found) for _, found in parts])
+    kept = prefer_small_views(boxes, areas)
+    removed: Counter[str] = Counter(duplicate=len(boxes) - len(kept))
+    for _, found in parts:
+        removed.update(found.removed)
     rows = kept[np.argsort(-quality[kept], kind="stable")]
-    chosen = tuple(rles[i] for i in rows)
+    chosen = _placed(parts, rows, size)
     details = dict(parts[0][1].details) | {"views": len(parts)}
     for name in ("points_asked", "memory_retries"):
         if name in details:
             details[name] = sum(found.details[name] for _, found in parts)
-    return Proposals(size, boxes[rows], quality[rows], chosen, removed, details), rows
+    return Proposals(size, rle.boxes(chosen), quality[rows], chosen, removed, details), rows
+
+
+def _placed(
+    parts: Sequence[tuple[View, Proposals]], rows: IntArray, size: tuple[int, int]
+) -> tuple[Rle, ...]:
+    """Masks at image size of rows of the stacked parts."""
+    codes: dict[int, Rle] = {}
+    start = 0
+    for view, found in parts:
+        mine = rows[(rows >= start) & (rows < start + len(found))]
+        for row, code in zip(mine, rendered(found, mine - start).rles, strict=True):
+            codes[int(row)] = rle.moved(code, (view.y0, view.x0), size)
+        start += len(found)
+    return tuple(codes[int(row)] for row in rows)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -29,8 +29,10 @@ class Proposals:
     """N masks, best first. size (H, W) of the image in pixels.
 
     boxes (N, 4) float32 xyxy in image pixels, exclusive maximum. quality (N,) float32, 0..1.
-    rles: N COCO encodings at image size. removed: how many masks each filter took away. details: what
-    else the record should say about this image's proposals.
+    rles: N COCO encodings. removed: how many masks each filter took away. details: what else the record
+    should say about this image's proposals. drawn (H', W'): the size that the encodings are drawn at,
+    where that is smaller than the image; ``rendering.rendered`` makes image-size masks of them, and
+    until then the boxes are scaled ones, within one pixel of the drawn mask.
     """
 
     size: tuple[int, int]
@@ -39,6 +41,7 @@ class Proposals:
     rles: tuple[Rle, ...]
     removed: Mapping[str, int] = field(default_factory=dict)
     details: Mapping[str, int] = field(default_factory=dict)
+    drawn: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.rles)
@@ -50,15 +53,21 @@ class Proposals:
     def __len__(self) -> int:
         return len(self.rles)
 
+    @property
+    def mask_size(self) -> tuple[int, int]:
+        """(H, W) that the encodings are drawn at."""
+        return self.size if self.drawn is None else self.drawn
+
     def dense(self) -> BoolArray:
         """All masks as (N, H, W) bool at image size; large for large images."""
-        return rle.decode(self.rles, self.size)
+        from .rendering import rendered
+
+        return rle.decode(rendered(self).rles, self.size)
 
     def take(self, rows: npt.NDArray[np.int64]) -> Proposals:
         """The chosen rows, in that order."""
         chosen = tuple(self.rles[int(i)] for i in rows)
-        boxes, quality = self.boxes[rows], self.quality[rows]
-        return Proposals(self.size, boxes, quality, chosen, self.removed, self.details)
+        return replace(self, boxes=self.boxes[rows], quality=self.quality[rows], rles=chosen)
 
 
 class Proposer(Protocol):
@@ -130,9 +139,20 @@ def from_masks(
     return from_rles([code for code, _ in pairs], [value for _, value in pairs], size)
 
 
-def from_rles(rles: list[Rle], quality: list[float], size: tuple[int, int]) -> Proposals:
-    """Sort encodings by quality (stable) and derive the boxes."""
+def from_rles(
+    rles: Sequence[Rle],
+    quality: Sequence[float],
+    size: tuple[int, int],
+    drawn: tuple[int, int] | None = None,
+) -> Proposals:
+    """Sort encodings by quality (stable) and derive the boxes. drawn: the size of the encodings, where
+    it is not that of the image."""
     order = sorted(range(len(rles)), key=lambda i: -quality[i])
     chosen = tuple(rles[i] for i in order)
     ranked = np.asarray([quality[i] for i in order], np.float32)
-    return Proposals(size, rle.boxes(chosen), ranked, chosen)
+    boxes = rle.boxes(chosen)
+    if drawn is None or drawn == size:
+        return Proposals(size, boxes, ranked, chosen)
+    (height, width), (rows, columns) = size, drawn
+    wide = boxes.astype(np.float64) * [width, height, width, height] / [columns, rows, columns, rows]
+    return Proposals(size, wide.astype(np.float32), ranked, chosen, drawn=drawn)

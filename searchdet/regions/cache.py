@@ -26,7 +26,7 @@ from ..version import __version__
 from .describe import Describer, Regions, Seen
 from .space import space_of
 
-FORM = 2
+FORM = 3
 UInt8Array = npt.NDArray[np.uint8]
 
 
@@ -55,20 +55,22 @@ def pack(regions: Regions) -> Packed:
         "offsets": np.cumsum([0, *(len(text) for text in counts)], dtype=np.int64),
     }
     said = {"size": list(found.size), "removed": dict(found.removed), "details": dict(found.details)}
+    if found.drawn is not None:
+        said["drawn"] = list(found.drawn)
     # through JSON, so that what was just made and what was read from disk are the same values
     return Packed(arrays, Fields(json.loads(json.dumps(said, sort_keys=True))))
 
 
 def unpack(packed: Packed) -> Regions:
     """The regions; vectors are unit length again. Raises one of DAMAGE for what ``pack`` never made."""
-    arrays, size = packed.arrays, _sound_size(packed)
+    arrays, (size, drawn) = packed.arrays, _sound_sizes(packed)
     text, ends = arrays["counts"].tobytes(), arrays["offsets"].tolist()
     rles: tuple[rle.Rle, ...] = tuple(
-        {"size": list(size), "counts": text[a:b].decode("ascii")} for a, b in pairwise(ends)
+        {"size": list(drawn or size), "counts": text[a:b].decode("ascii")} for a, b in pairwise(ends)
     )
     quality = np.asarray(arrays["quality"])
     removed, details = (packed.facts.counts(name) for name in ("removed", "details"))
-    found = Proposals(size, np.asarray(arrays["boxes"]), quality, rles, removed, details)
+    found = Proposals(size, np.asarray(arrays["boxes"]), quality, rles, removed, details, drawn)
     embedded = MaskEmbeddings(
         l2_normalize(arrays["vectors"]), np.asarray(arrays["valid"]), np.asarray(arrays["subcell"])
     )
@@ -95,14 +97,20 @@ def _of(image: UInt8Array, arrays: Arrays, facts: Fields) -> Packed:
 
 def _sound(packed: Packed) -> Packed:
     """The same. Raises one of DAMAGE for what ``pack`` never made."""
-    _sound_size(packed)
+    _sound_sizes(packed)
     return packed
 
 
-def _sound_size(packed: Packed) -> tuple[int, int]:
-    """(H, W) of the image. Raises one of DAMAGE unless all belongs together and masks can be drawn."""
+def _size(facts: Fields, name: str) -> tuple[int, int]:
+    return rle.require_size([int(value) for value in facts.numbers(name, 2)])
+
+
+def _sound_sizes(packed: Packed) -> tuple[tuple[int, int], tuple[int, int] | None]:
+    """(H, W) of the image, and that which masks are drawn at, None where it is the same. Raises one of
+    DAMAGE unless all belongs together and masks can be drawn."""
     arrays, facts = packed.arrays, packed.facts
-    size = rle.require_size([int(value) for value in facts.numbers("size", 2)])
+    size = _size(facts, "size")
+    drawn = _size(facts, "drawn") if "drawn" in facts else None
     facts.counts("removed"), facts.counts("details")
     text, ends = arrays["counts"], arrays["offsets"]
     long = (np.float16, arrays["vectors"].shape[-1:])
@@ -119,8 +127,8 @@ def _sound_size(packed: Packed) -> tuple[int, int]:
         raise ValueError(f"its masks are {text.dtype} {text.shape}")
     if ends[0] != 0 or ends[-1] != len(text) or (np.diff(ends) < 0).any():
         raise ValueError("its masks are not where they should be")
-    rle.require_all(text, ends, size)
-    return size
+    rle.require_all(text, ends, drawn or size)
+    return size, drawn
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,5 +72,6 @@ class Describer:
             seen(feature_map)
         promise = self.promise(feature_map) if self.promise is not None else None
         found = self.proposer.propose(image, promise)
-        coverage = runs_coverage([rle.runs(code) for code in found.rles], found.size, feature_map.grid)
+        masks = [rle.runs(code) for code in found.rles]
+        coverage = runs_coverage(masks, found.mask_size, feature_map.grid)
         return Regions(found, describe(feature_map, coverage, outlines(found.rles), self.embedding))

@@ -124,3 +124,45 @@ def test_many_masks_decode_in_order() -> None:
     rng = np.random.default_rng(1)
     masks = rng.random((9, 17, 13)) > 0.6
     assert (rle.decode([rle.encode(mask) for mask in masks], (17, 13)) == masks).all()
+
+
+def groups() -> dict[tuple[int, int], list[np.ndarray]]:
+    """Masks by their size, in random order, some of them twice."""
+    rng = np.random.default_rng(8)
+    found: dict[tuple[int, int], list[np.ndarray]] = {}
+    for mask in MASKS.values():
+        found.setdefault(mask.shape, []).append(mask)
+    for size, masks in found.items():
+        masks += [rng.random(size) < density for density in (0.1, 0.4, 0.6, 0.0, 1.0)]
+    return {size: [masks[i] for i in rng.integers(0, len(masks), 17)] for size, masks in found.items()}
+
+
+@pytest.mark.parametrize(("size", "masks"), groups().items(), ids=str)
+def test_all_runs_are_the_runs_of_each_and_encode_to_the_same(
+    size: tuple[int, int], masks: list[np.ndarray]
+) -> None:
+    codes = [rle.encode(mask) for mask in masks]
+    found = rle.all_runs(codes)
+    assert (np.diff(found.owner) >= 0).all()
+    for i, code in enumerate(codes):
+        wanted, mine = rle.runs(code), found.owner == i
+        for name in ("column", "top", "bottom"):
+            assert getattr(found, name)[mine].tolist() == getattr(wanted, name).tolist()
+    assert rle.from_runs(found, len(codes), size) == codes
+
+
+def test_all_runs_of_nothing_and_of_empty_masks() -> None:
+    assert len(rle.all_runs([]).owner) == 0
+    assert rle.from_runs(rle.all_runs([]), 0, (5, 7)) == []
+    blank = rle.encode(np.zeros((5, 7), bool))
+    assert len(rle.all_runs([blank, blank]).owner) == 0
+    assert rle.from_runs(rle.all_runs([blank]), 2, (5, 7)) == [blank, blank]
+
+
+def test_all_runs_refuse_what_is_no_mask_and_different_sizes() -> None:
+    good = rle.encode(np.ones((5, 7), bool))
+    for counts in ("", "0", "05", "0S2", "~"):
+        with pytest.raises(ValueError, match="run lengths"):
+            rle.all_runs([good, {"size": [5, 7], "counts": counts}])
+    with pytest.raises(ValueError, match="2 sizes"):
+        rle.all_runs([good, rle.encode(np.ones((7, 5), bool))])
