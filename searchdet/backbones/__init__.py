@@ -87,6 +87,10 @@ def load(options: BackboneOptions, before: LoadedBefore | None = None) -> Backbo
     completely before is loaded when its first feature map is asked for."""
     path = check(options)
     if path is None:
+        if options.position_rank:
+            raise UsageError(
+                f"--remove-position needs a network, which {options.name} is not.", "Leave it out."
+            )
         from .filterbank import FilterbankBackbone
 
         return FilterbankBackbone(options.feat_short_side)
@@ -98,9 +102,12 @@ def load(options: BackboneOptions, before: LoadedBefore | None = None) -> Backbo
     if options.name == EMBEDDED:
         from .embedded import EmbeddedBackbone
 
-        network = load_network(SPECS[CARRIED], path, compute, side, allow, before)
+        network = load_network(
+            SPECS[CARRIED], path, compute, side, allow, before, options.position_rank
+        )
         return EmbeddedBackbone(network)
-    return load_network(SPECS[options.name], path, compute, side, allow, before)
+    spec = SPECS[options.name]
+    return load_network(spec, path, compute, side, allow, before, options.position_rank)
 
 
 __all__ = [

@@ -23,6 +23,7 @@ from ..weights import (
     read_state_dict,
 )
 from .identify import identify
+from .position import Position
 from .types import BackboneSpec, FeatureMap, Network, UInt8Array
 
 if TYPE_CHECKING:
@@ -53,7 +54,12 @@ class NetworkBackbone:
     """A network with its preprocessing, loaded or not yet. Make it with ``load_network``."""
 
     def __init__(
-        self, spec: BackboneSpec, lazy: Lazy[Network], compute: Compute, short_side: int
+        self,
+        spec: BackboneSpec,
+        lazy: Lazy[Network],
+        compute: Compute,
+        short_side: int,
+        position: int = 0,
     ) -> None:
         self.name = spec.name
         self.dim = spec.dim
@@ -63,7 +69,8 @@ class NetworkBackbone:
         self.weights: WeightsInfo | None = lazy.weights
         self.compute = compute
         self.short_side = short_side
-        self.preprocessing = Preprocessing(short_side, spec.stride, "bicubic")
+        self.preprocessing = Preprocessing(short_side, spec.stride, "bicubic", position)
+        self._position = Position(position)
         self.lazy = lazy
         self._spec = spec
 
@@ -117,6 +124,10 @@ class NetworkBackbone:
 
     def _run(self, seen: UInt8Array) -> tuple[Tensor, ...]:
         """Maps (N, C, h, w) float32 on the CPU of (N, h, w, 3) images."""
+        size = (seen.shape[1], seen.shape[2])
+        return self._position.removed(self._forward(seen), size, self._forward)
+
+    def _forward(self, seen: UInt8Array) -> tuple[Tensor, ...]:
         import torch
 
         network = self.network  # loaded outside of the modes below
@@ -137,6 +148,7 @@ def load_network(
     short_side: int | None = None,
     allow_unverified: bool = False,
     before: LoadedBefore | None = None,
+    position: int = 0,
 ) -> NetworkBackbone:
     """The network filled completely from ``checkpoint``: now, or if that file has filled it before,
     with the first image.
@@ -151,7 +163,7 @@ def load_network(
         lambda: fill_network(spec, checkpoint, compute),
         before,
     )
-    return NetworkBackbone(spec, lazy, compute, short_side or spec.short_side)
+    return NetworkBackbone(spec, lazy, compute, short_side or spec.short_side, position)
 
 
 def fill_network(

@@ -42,6 +42,13 @@ class BackboneOptions:
     feat_short_side: int | None = option(
         None, "Short side the backbone sees, pixels.", MODELS, check=between(32, 4096)
     )
+    position_rank: int = option(
+        0,
+        "Directions of position that are taken off a network's features.",
+        MODELS,
+        flags=("--remove-position",),
+        check=between(0, 1024),
+    )
     allow_unverified: bool = _allow_unverified()
 
     def __post_init__(self) -> None:

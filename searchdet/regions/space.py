@@ -69,7 +69,8 @@ def space_of(backbone: Backbone, options: EmbeddingOptions) -> Space:
 def settings_in(space: Space, settings: Settings) -> Settings:
     """The settings with the backbone and the pooling that put vectors into ``space`` again."""
     side = space.preprocessing.short_side
-    backbone = replace(settings.backbone, name=space.backbone, feat_short_side=side)
+    rank = space.preprocessing.position_rank
+    backbone = replace(settings.backbone, name=space.backbone, feat_short_side=side, position_rank=rank)
     return replace(settings, backbone=backbone, embedding=space.embedding)
 
 
