@@ -9,7 +9,7 @@ from fakes import GridBackbone
 
 from searchdet.backbones import load_backbone
 from searchdet.config import EmbeddingOptions, ProposalOptions
-from searchdet.embeddings import embed_masks, mask_coverage, runs_coverage
+from searchdet.embeddings import Masks, embed_masks, mask_coverage, runs_coverage
 from searchdet.masks import rle
 from searchdet.proposals import Proposals, load_proposer
 from searchdet.proposals.tiling import View, join, uncut, views
@@ -217,10 +217,9 @@ def test_coverage_from_runs_is_the_dense_one(grid: tuple[int, int]) -> None:
     masks[1], masks[2, 49, 79], masks[3, :, -1] = True, True, True
     masks[4:6] = rng.random((2, 50, 80)) > 0.5
     masks[6, 10:40, 20:70] = True
-    runs = [rle.runs(rle.encode(mask)) for mask in masks]
-    got = runs_coverage(runs, (50, 80), grid)
+    got = runs_coverage(Masks.of([rle.encode(mask) for mask in masks], (50, 80)), grid)
     wanted = mask_coverage(masks, *grid)
     assert got.dtype == wanted.dtype
     assert got.shape == wanted.shape
     assert float((got - wanted).abs().max()) < 1e-6
-    assert runs_coverage([], (50, 80), grid).shape == (0, *grid)
+    assert runs_coverage(Masks.of([], (50, 80)), grid).shape == (0, *grid)
