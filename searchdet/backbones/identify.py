@@ -43,8 +43,8 @@ def _efficientnet(shapes: Shapes) -> Guess:
     found = (re.match(r"_blocks\.\d+\.|blocks\.\d+\.\d+\.", name) for name in shapes)
     blocks = len({part[0] for part in found if part is not None})
     ends = (".conv_pwl.weight", "._project_conv.weight")
-    width = max((shape[0] for name, shape in shapes.items() if shape and name.endswith(ends)), default=0)
-    size = _LITE.get((blocks, width))
+    widths = [shape[0] for name, shape in shapes.items() if shape and name.endswith(ends)]
+    size = _LITE.get((blocks, max(widths, default=0)))
     if size is None:
         return "another EfficientNet", ""
     return f"an EfficientNet-Lite{size}", f"efficientnet_lite{size}"

@@ -414,7 +414,7 @@ def test_unknown_names_and_missing_files_say_the_next_step(tmp_path: Path) -> No
         load_backbone("dinov3_convnext_base", tmp_path / "absent.pth")
     with pytest.raises(UsageError, match="takes no weights"):
         load_backbone("filterbank", tmp_path / "absent.pth")
-    assert backbones.check(BackboneOptions()) is None
+    assert backbones.check(BackboneOptions("filterbank")) is None
 
 
 @pytest.mark.parametrize("name", sorted(FAMILIES))
