@@ -24,9 +24,9 @@ class GridBackbone:
     weights: WeightsInfo | None = None
     compute = Compute("cpu", "fp32")
     preprocessing = Preprocessing(8, 8, "none")
-    min_score = 0.5
-    shape_weight = 0.0
-    context_weight = 0.0
+    parts: tuple[int, ...] = (4,)
+    closer = None
+    second_look = 0
 
     def __init__(self, rows: int = 8, columns: int = 8) -> None:
         self.rows, self.columns = rows, columns

@@ -133,6 +133,6 @@ def test_regions_are_given_at_the_size_of_a_large_image() -> None:
 def test_proposal_options_are_checked() -> None:
     from searchdet.errors import UsageError
 
-    for wrong in ({"min_area": 90}, {"max_area": 150}, {"max_masks": 0}, {"points_per_side": 0}):
+    for wrong in ({"min_area": 90}, {"max_area": 150}, {"scored_masks": 0}, {"points_per_side": 0}):
         with pytest.raises(UsageError):
             ProposalOptions(**wrong)

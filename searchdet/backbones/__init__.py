@@ -8,7 +8,7 @@ from ..config import BackboneOptions
 from ..errors import CheckpointError, UsageError
 from ..weights import LoadedBefore, Published, carried, find_published
 from . import dinov3_convnext, efficientnet_lite, resnet, vit
-from .types import Backbone, BackboneSpec, FeatureMap
+from .types import Backbone, BackboneSpec, Closer, FeatureMap
 
 FILTERBANK, EMBEDDED = "filterbank", "embedded"
 
@@ -91,19 +91,6 @@ def _absent(name: str, own: Published) -> CheckpointError:
     return CheckpointError(f"--backbone {name} needs {own.filename}.", own.by_hand() + otherwise)
 
 
-def rule_of(name: str) -> tuple[float, float, float]:
-    """(shape weight, context weight, least score) of a backbone, without loading it. Raises UsageError
-    for an unknown name."""
-    if name in (FILTERBANK, EMBEDDED):
-        from .filterbank import FilterbankBackbone as Own
-
-        return Own.shape_weight, Own.context_weight, Own.min_score
-    spec = SPECS.get(name)
-    if spec is None:
-        raise UsageError(f"there is no backbone {name!r}.", f"There are {', '.join(NAMES)}.")
-    return spec.shape_weight, spec.context_weight, spec.min_score
-
-
 def load(options: BackboneOptions, before: LoadedBefore | None = None) -> Backbone:
     """``load_backbone`` for options that are already made. before: a network whose file has loaded
     completely before is loaded when its first feature map is asked for."""
@@ -125,4 +112,14 @@ def load(options: BackboneOptions, before: LoadedBefore | None = None) -> Backbo
     return load_network(SPECS[options.name], path, compute, side, allow, before)
 
 
-__all__ = ["NAMES", "SPECS", "Backbone", "BackboneSpec", "FeatureMap", "check", "load", "load_backbone"]
+__all__ = [
+    "NAMES",
+    "SPECS",
+    "Backbone",
+    "BackboneSpec",
+    "Closer",
+    "FeatureMap",
+    "check",
+    "load",
+    "load_backbone",
+]

@@ -106,7 +106,9 @@ class ProposalOptions:
         1.0, "Drop masks more inside a better one; 1: none.", PROPOSALS, check=above_zero(1)
     )
     smooth: int = option(0, "Open and close masks, radius in cells.", PROPOSALS, check=between(0, 8))
-    max_masks: int = option(300, "Proposals kept an image or tile.", PROPOSALS, check=at_least(1))
+    scored_masks: int = option(
+        2500, "Proposals an image or tile that are described and scored.", PROPOSALS, check=at_least(1)
+    )
     allow_unverified: bool = _allow_unverified()
 
     def __post_init__(self) -> None:

@@ -6,12 +6,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from .. import backbones
 from ..bank import Enrolment, gather, read, settle
 from ..bank import file as bankfile
 from ..config import Examples, Settings
 from ..config.acting import acting, warn
-from ..decision import Judge, RuleDefaults, make_judge
+from ..decision import Judge, make_judge
 from ..detector import image_info
 from ..errors import (
     EmbeddingError,
@@ -78,8 +77,7 @@ def judge_for(found: Index, examples: Examples, settings: Settings) -> Judge:
         if differs:
             raise UsageError(f"the index was made with other models ({'; '.join(differs)}).")
         gathered = gather(given, by)
-    defaults = RuleDefaults(*backbones.rule_of(found.space.backbone))
-    scoring, unscored = acting(settings.scoring)
+    scoring, unscored = acting(replace(settings.scoring, second_look=0))
     suppression, unsuppressed = acting(settings.suppression)
     ignored = warn([*unscored, *unsuppressed])
-    return replace(make_judge(gathered, scoring, suppression, defaults, found.models), ignored=ignored)
+    return replace(make_judge(gathered, scoring, suppression, found.models), ignored=ignored)

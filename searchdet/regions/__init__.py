@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .cache import Packed, Remembered, unpack
+from .closeup import look_closer
 from .describe import Describer, Regions
 from .models import Models, load_models
 from .space import Space, settings_in, space_of
@@ -15,6 +16,7 @@ __all__ = [
     "Remembered",
     "Space",
     "load_models",
+    "look_closer",
     "settings_in",
     "space_of",
     "unpack",

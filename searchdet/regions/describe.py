@@ -10,9 +10,8 @@ import numpy.typing as npt
 
 from ..backbones import Backbone, FeatureMap
 from ..config import EmbeddingOptions, ProposalOptions
-from ..embeddings import Descriptors, describe, runs_coverage, stack
-from ..masks import rle
-from ..masks.shape import outlines
+from ..embeddings import Descriptors, Masks, describe, stack
+from ..masks.shape import outlines_of
 from ..proposals import Proposals, Proposer
 from ..proposals.tiling import join, uncut, views
 
@@ -72,6 +71,6 @@ class Describer:
             seen(feature_map)
         promise = self.promise(feature_map) if self.promise is not None else None
         found = self.proposer.propose(image, promise)
-        masks = [rle.runs(code) for code in found.rles]
-        coverage = runs_coverage(masks, found.mask_size, feature_map.grid)
-        return Regions(found, describe(feature_map, coverage, outlines(found.rles), self.embedding))
+        masks = Masks.of(found.rles, found.mask_size)
+        shapes = outlines_of(masks.runs, masks.count)
+        return Regions(found, describe(feature_map, masks, shapes, self.embedding))

@@ -238,10 +238,10 @@ def test_long_images_have_a_longer_working_copy_and_small_ones_are_not_enlarged(
     assert prepare(np.zeros((40, 60, 3), np.uint8)).size == (40, 60)
 
 
-def test_the_limit_is_not_max_masks_and_filters_come_before_it() -> None:
+def test_the_limit_is_not_scored_masks_and_filters_come_before_it() -> None:
     rng = np.random.default_rng(7)
     image = cv2.resize(rng.integers(0, 255, (90, 120, 3), np.uint8), (480, 360))
-    found = RegionProposer(ProposalOptions("regions", max_masks=5)).propose(image)
+    found = RegionProposer(ProposalOptions("regions", scored_masks=5)).propose(image)
     assert 5 < len(found) <= SCORED
     inner = RegionProposer(ProposalOptions("regions", drop_border=True)).propose(image)
     assert inner.removed["border"] > 0

@@ -167,7 +167,7 @@ def test_proposals_have_the_shapes_of_the_contract(tiny_sam: Path) -> None:
         "cpu",
         "fp32",
         points_per_side=12,
-        max_masks=5,
+        scored_masks=5,
         min_area=0.1,
         max_area=50,
         pred_iou_thresh=0.7,

@@ -193,7 +193,7 @@ def test_the_key_names_the_image_and_its_size(tmp_path: Path, photo: np.ndarray)
     one.regions(photo, "b")
     turned = np.ascontiguousarray(photo.transpose(1, 0, 2))
     remembered(tmp_path, masks.transpose(0, 2, 1)).regions(turned, "a")
-    remembered(tmp_path, masks, ProposalOptions(max_masks=7)).regions(photo, "a")
+    remembered(tmp_path, masks, ProposalOptions(scored_masks=7)).regions(photo, "a")
     assert len(list((tmp_path / "regions").rglob("*.safetensors"))) == 4
 
 
