@@ -56,12 +56,13 @@ def thresholds_of(bank: Bank) -> tuple[ClassThreshold, ...]:
 def usual_levels(bank: Bank, options: ScoringOptions) -> FloatArray:
     """(C,): what things that are not the class score for it by their features alone, the median; 0
     where the bank holds none. What stands for the regions of an image that has few."""
-    usual = []
-    for label in range(len(bank.classes)):
-        plain = [alike.plain(options)[:, 0] for alike in _impostors(bank, label, options)]
-        every = np.concatenate(plain)
-        usual.append(float(np.median(every)) if len(every) else 0.0)
-    return np.asarray(usual, np.float64)
+    return np.asarray([_usual_level(bank, c, options) for c in range(len(bank.classes))], np.float64)
+
+
+def _usual_level(bank: Bank, label: int, options: ScoringOptions) -> float:
+    plain = [alike.plain(options)[:, 0] for alike in _impostors(bank, label, options)]
+    every = np.concatenate(plain)
+    return float(np.median(every)) if len(every) else 0.0
 
 
 def probability(score: npt.NDArray[Any], least: npt.NDArray[Any]) -> FloatArray:
@@ -83,7 +84,7 @@ def wilson(hits: int, count: int) -> Interval | None:
 
 
 def _of_class(bank: Bank, label: int, options: ScoringOptions) -> ClassThreshold:
-    level = LEVEL_WEIGHT * usual_levels(bank, options)[label]
+    level = LEVEL_WEIGHT * _usual_level(bank, label, options)
     plain, own = left_out_scores(bank, label, options)
     own, others = own - level, impostor_scores(bank, label, options) - level
     source, least = "default", FLOOR + FOLLOWED * USUAL

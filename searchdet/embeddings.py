@@ -131,7 +131,7 @@ class Masks:
     def areas(self) -> npt.NDArray[np.float64]:
         """Pixels (N,)."""
         lengths = (self.runs.bottom - self.runs.top).astype(np.float64)
-        return np.bincount(self.runs.owner, lengths, self.count)
+        return np.asarray(np.bincount(self.runs.owner, lengths, self.count), np.float64)
 
     @property
     def starts(self) -> IntArray:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from profiles import examples
 
-from searchdet.embeddings import l2_normalize
+from searchdet.embeddings import Masks, l2_normalize
 from searchdet.masks import rle
 from searchdet.suppression import Overlaps, diffuse, merge, nms, overlaps, total_order
 
@@ -26,7 +26,7 @@ def discs(count: int, seed: int) -> np.ndarray:
 
 
 def measure(masks: np.ndarray) -> Overlaps:
-    return overlaps([rle.runs(rle.encode(mask)) for mask in masks], SIZE)
+    return overlaps(Masks.of([rle.encode(mask) for mask in masks], masks.shape[1:]))
 
 
 def shares(masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -47,14 +47,14 @@ def test_on_a_grid_as_fine_as_the_image_overlaps_are_exact() -> None:
 
 def test_on_a_coarse_grid_overlaps_are_close_and_a_tiny_mask_is_in_itself() -> None:
     large = discs(12, 1).repeat(10, axis=1).repeat(10, axis=2)
-    got = overlaps([rle.runs(rle.encode(mask)) for mask in large], large.shape[1:])
+    got = measure(large)
     inside, iou = shares(large)
     assert np.abs(got.inside - inside).max() < 0.06
     assert np.abs(got.iou - iou).max() < 0.06
     tiny = np.zeros((2, 600, 800), bool)
     tiny[0, 301, 402] = True
     tiny[1, 200:400, 300:500] = True
-    got = overlaps([rle.runs(rle.encode(mask)) for mask in tiny], (600, 800))
+    got = measure(tiny)
     assert got.inside[0, 0] == pytest.approx(1)
     assert got.inside[0, 1] == pytest.approx(1)
     assert got.inside[1, 0] < 0.01

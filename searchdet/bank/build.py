@@ -134,8 +134,8 @@ def settle(bank: Bank, options: ExemplarOptions, shown: tuple[Picture, ...] = ()
     names = tuple(distinct.negatives.names[i] for i in clash)
     if names:
         log.warning(
-            "%d of %d negatives are nearer to a positive example than positives are to each other, and "
-            "are ignored (%s). See `searchdet bank audit`; --keep-conflicts uses them.",
+            "%d of %d negatives look more like a class than half of its own examples do, and are "
+            "ignored (%s). See `searchdet bank audit`; --keep-conflicts uses them.",
             len(names),
             len(distinct.negatives),
             ", ".join(names[:3]),

@@ -99,7 +99,7 @@ def judge_regions(regions: Regions, bank: Bank, rule: Rule, look: Look | None = 
     levels = level_of(alike.plain(options), alike.valid, np.asarray(rule.usual))
     found = regions.proposals
     room = rule.suppression.max_masks * int(found.details.get("views", 1))
-    rows = best(scores_of(alike, space, options, levels).score, AHEAD * room)
+    rows = best(scores_of(alike, space, options, levels).score, AHEAD * room, every=True)
     chosen = Regions(found.take(rows), described.take(rows))
     lying = overlaps(Masks.of(chosen.proposals.rles, found.mask_size))
     contest = Contest(chosen, rows, alike.take(rows), lying, space, levels)

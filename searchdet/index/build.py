@@ -22,7 +22,7 @@ from ..errors import (
 )
 from ..images import Query, read_image
 from ..records import ImageInfo
-from ..regions import Packed, Remembered, load_models, settings_in, space_of
+from ..regions import Packed, Remembered, first, load_models, settings_in, space_of
 from ..storage import kinds
 from ..storage.cache import Store
 from . import file as index
@@ -32,7 +32,8 @@ from .file import Index
 class Indexer:
     """Models that describe images for an index. Make it once; it loads what is needed when needed."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, keep: int = 0) -> None:
+        """keep: best proposals an image or tile that are held, of all that are described; 0: all."""
         if settings.proposals.prompting == "guided":
             raise UsageError(
                 "--prompting guided needs exemplars, and an index is made without them.",
@@ -45,6 +46,7 @@ class Indexer:
         self._space = space_of(models.backbone, settings.embedding)
         self._models = models.info(settings)
         self._max_pixels = settings.max_pixels
+        self._keep = keep
 
     def write(self, path: Path, queries: Iterable[Query]) -> int:
         """Index images into a folder and return how many regions there are. An image that cannot be
@@ -60,7 +62,7 @@ class Indexer:
         except (ImageError, EmbeddingError, ResourceError) as error:
             self.failed.append((query.name, error))
             return None
-        return image_info(image, query.name), packed
+        return image_info(image, query.name), first(packed, self._keep) if self._keep else packed
 
 
 def judge_for(found: Index, examples: Examples, settings: Settings) -> Judge:

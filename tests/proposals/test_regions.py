@@ -12,7 +12,7 @@ from searchdet.masks import rle
 from searchdet.masks.rle import AllRuns
 from searchdet.proposals import copies, families, hierarchy, quality, thresholds
 from searchdet.proposals.families import Family
-from searchdet.proposals.regions import SCORED, RegionProposer
+from searchdet.proposals.regions import RegionProposer
 from searchdet.proposals.scene import WORKING_PIXELS, prepare
 from searchdet.proposals.superpixels import superpixels
 
@@ -242,7 +242,7 @@ def test_the_limit_is_not_scored_masks_and_filters_come_before_it() -> None:
     rng = np.random.default_rng(7)
     image = cv2.resize(rng.integers(0, 255, (90, 120, 3), np.uint8), (480, 360))
     found = RegionProposer(ProposalOptions("regions", scored_masks=5)).propose(image)
-    assert 5 < len(found) <= SCORED
+    assert 5 < len(found) <= ProposalOptions().scored_masks
     inner = RegionProposer(ProposalOptions("regions", drop_border=True)).propose(image)
     assert inner.removed["border"] > 0
     assert (inner.boxes[:, :2] >= 2).all()
