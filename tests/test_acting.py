@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from places import QUICK
 from typer.testing import CliRunner
 
 from searchdet import proposals
@@ -174,7 +175,11 @@ def test_index_and_search_tell_it_too(world: Path) -> None:
 def test_a_detector_from_python_is_told(world: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         made = Detector.from_folders(
-            world / "in/positive", proposals="regions", topk_share=0.2, min_score=0.4
+            world / "in/positive",
+            backbone=QUICK,
+            proposals="regions",
+            topk_share=0.2,
+            min_score=0.4,
         )
     assert "--topk-share 0.2 (needs --pooling topk)" in caplog.text
     assert made.settings.embedding == EmbeddingOptions()

@@ -290,7 +290,7 @@ def test_from_folders_is_the_documented_way(tmp_path: Path) -> None:
     for name, colour in (("pos/red", RED), ("neg", BLUE)):
         (tmp_path / name).mkdir(parents=True)
         Image.new("RGB", (32, 32), colour).save(tmp_path / name / "1.png")
-    one = Detector.from_folders(tmp_path / "pos", tmp_path / "neg", proposals="regions", min_score=0.4)
+    one = Detector.from_folders(tmp_path / "pos", tmp_path / "neg", proposals="regions", min_score=0.3)
     record = one.detect(scene()[0])
     assert {item.label for item in record.detections} == {"red"}
     assert record.run.models.proposer.fallback is False

@@ -1,4 +1,4 @@
-"""The embedded default: filterbank, regions, and the demonstration."""
+"""What needs no weights of the user's: filter bank, regions, and the demonstration."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..config import BackboneOptions
 from ..errors import CheckpointError, UsageError
-from ..weights import LoadedBefore, find_published
+from ..weights import LoadedBefore, Published, carried, find_published
 from . import dinov3_convnext, efficientnet_lite, resnet, vit
 from .types import Backbone, BackboneSpec, Closer, FeatureMap
 
@@ -72,14 +72,23 @@ def check(options: BackboneOptions) -> Path | None:
         return path
     found = find_published(spec.published)
     if found is None:
-        if own.package:
-            raise CheckpointError(f"--backbone {options.name} needs {own.filename}.", own.by_hand())
-        raise CheckpointError(
-            f"--backbone {spec.name} needs weights.",
-            f"Pass --backbone-ckpt FILE, or put {own.filename} (from {own.source}) in models/; "
-            f"see `searchdet models pull {spec.name}`.",
-        )
+        raise _absent(options.name, own)
     return found
+
+
+def _absent(name: str, own: Published) -> CheckpointError:
+    """What to say where the weights of a backbone are not found. own: the file of its authors."""
+    if not own.package:
+        return CheckpointError(
+            f"--backbone {name} needs weights.",
+            f"Pass --backbone-ckpt FILE, or put {own.filename} (from {own.source}) in models/; "
+            f"see `searchdet models pull {name}`.",
+        )
+    place = carried(own)
+    if place is not None:
+        return CheckpointError(f"{place}: is missing from its package.", own.reinstall)
+    otherwise = f" --backbone {FILTERBANK} needs none." if name == EMBEDDED else ""
+    return CheckpointError(f"--backbone {name} needs {own.filename}.", own.by_hand() + otherwise)
 
 
 def load(options: BackboneOptions, before: LoadedBefore | None = None) -> Backbone:

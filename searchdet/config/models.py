@@ -12,7 +12,7 @@ MODELS, PROPOSALS = "Models", "Proposals"
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 PROMPTINGS = ("everything", "guided")
 POOLINGS = ("mean", "topk")
-DEFAULT_BACKBONE = "filterbank"
+DEFAULT_BACKBONE = "embedded"
 _TILES = Check("it must be 0 (off) or at least 64 pixels.", lambda value: value == 0 or value >= 64)
 
 
