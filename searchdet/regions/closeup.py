@@ -88,8 +88,8 @@ def look_closer(
         pairs = zip(some, squares, strict=True)
         cover = torch.from_numpy(np.stack([coverage_in(*pair, scale, cells) for pair in pairs]))
         pooled = torch.cat([pool_under(layer, cover) for layer in maps], dim=1)
-        found.append(l2_normalize(finish(pooled).numpy()))
+        found.append(finish(pooled).numpy())
     vectors = np.concatenate(found)
     if not np.isfinite(vectors).all():
         raise EmbeddingError("a descriptor of a crop holds NaN or infinity.")
-    return vectors
+    return l2_normalize(vectors)
