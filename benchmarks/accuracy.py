@@ -187,13 +187,10 @@ def fit() -> None:
     for left in names:
         mean_of = np.mean([t for (_, name), t in share.items() if name != left], axis=0)
         i, j = np.unravel_index(mean_of.argmax(), mean_of.shape)
-        reached = {space: float(share[space, left][i, j]) for space in SPACES}
-        for space, value in reached.items():
+        got = {space: round(float(share[space, left][i, j]), 3) for space in SPACES}
+        for space, value in got.items():
             kept[space].append(value)
-        print(
-            f"without {left:12} {floors[i]} + {slopes[j]} E",
-            {k: round(v, 3) for k, v in reached.items()},
-        )
+        print(f"without {left:12} {floors[i]} + {slopes[j]} E", got)
     whole = np.mean(list(share.values()), axis=0)
     i, j = np.unravel_index(whole.argmax(), whole.shape)
     print(f"all sets: {floors[i]} + {slopes[j]} E reaches {whole[i, j]:.3f}")

@@ -377,8 +377,8 @@ class Spread:
 
 
 def spread(embeddings: MaskEmbeddings) -> Spread | None:
-    """Spread of the first valid rows, at most ``_SPREAD_ROWS``; None with fewer than five, where nothing
-    can be said."""
+    """Spread of the first valid rows, at most ``_SPREAD_ROWS``; None with fewer than five, where
+    nothing can be said."""
     vectors = embeddings.vectors[embeddings.valid][:_SPREAD_ROWS]
     if len(vectors) < 5:
         return None

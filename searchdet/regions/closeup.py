@@ -1,8 +1,8 @@
 """A second look: single masks seen once more, each in a crop of its own, by the backbone's network.
 
-On the map of a whole image a small object covers a few cells; in a crop it fills most of them. A crop is
-a square around the box of a mask, ``ENLARGE`` times its longer side, continued at the image's frame by
-its edge pixels.
+On the map of a whole image a small object covers a few cells; in a crop it fills most of them. A crop
+is a square around the box of a mask, ``ENLARGE`` times its longer side, continued at the image's frame
+by its edge pixels.
 """
 
 from __future__ import annotations

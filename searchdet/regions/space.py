@@ -14,9 +14,9 @@ from ..storage.values import Fields, JsonObject
 class Space:
     """What makes vectors comparable: two spaces whose fields differ have nothing to do with each other.
 
-    weights: SHA-256 of the weight file, None for the embedded backbone. parts: widths of the parts of a
-    vector that weigh the same. crop_side: pixels of the crops of a second look, whose vectors are in the
-    place of the last part; 0 where nothing looks again.
+    weights: SHA-256 of the weight file, None for a backbone without. parts: widths of the parts of a
+    vector that weigh the same. crop_side: pixels of the crops of a second look, whose vectors are in
+    the place of the last part; 0 where nothing looks again.
     """
 
     backbone: str
