@@ -1,8 +1,9 @@
 """What a map says of the place of a cell and not of what lies there, and maps without it.
 
 Networks tell where a cell is: by position embeddings, or by what they pad the frame with. Compared
-across images that is noise. On an image of noise all that cells have in common by place is position, and
-it lies in few directions of the feature space; these are projected out (after INSID3, arXiv 2603.28480).
+across images that is noise. On an image of noise all that cells have in common by place is position,
+and it lies in few directions of the feature space; these are projected out (after INSID3, arXiv
+2603.28480).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The shape of a mask in a few numbers that do not change with its place, size and rotation. Pure.
 
 Pooled features say nothing of shape; these say it: elongation, solidity, rectangularity, smoothness,
-and how the mask's pixels are spread around its centre. All masks are measured together, from their runs.
+and how the mask's pixels are spread around its centre. All masks are measured together, from their
+runs.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ class Blobs:
     least: float = 0.0
     name = "blobs"
     weights = None
+    compute = None
     reads = frozenset()
 
     def propose(self, image: np.ndarray, promise: np.ndarray | None = None) -> Proposals:
@@ -206,7 +207,9 @@ def test_tiles_with_the_embedded_proposer_and_backbone() -> None:
         truth = np.zeros(SIZE, bool)
         truth[y0:y1, x0:x1] = True
         overlaps = (masks & truth).sum((1, 2)) / (masks | truth).sum((1, 2))
-        assert (overlaps >= 0.9).sum() == 1
+        apart = np.abs(regions.proposals.boxes - [x0, y0, x1, y1]).max(axis=1)
+        # one with a stray pixel far off is another mask
+        assert ((overlaps >= 0.9) & (apart <= 2)).sum() == 1
     assert len(regions.described.embedded.vectors) == len(masks)
 
 
