@@ -103,20 +103,20 @@ def load(options: BackboneOptions, before: LoadedBefore | None = None) -> Backbo
         from .filterbank import FilterbankBackbone
 
         return FilterbankBackbone(options.feat_short_side)
-    from ..weights import resolve
+    from ..weights import Compute, resolve
     from .network import load_network
 
+    spec = SPECS[CARRIED if options.name == EMBEDDED else options.name]
     compute = resolve(options.device, options.precision)
+    if spec.fp32_on_cpu and options.precision == "auto" and compute.device == "cpu":
+        compute = Compute("cpu", "fp32")
     side, allow = options.feat_short_side, options.allow_unverified
+    network = load_network(spec, path, compute, side, allow, before, options.position_rank)
     if options.name == EMBEDDED:
         from .embedded import EmbeddedBackbone
 
-        network = load_network(
-            SPECS[CARRIED], path, compute, side, allow, before, options.position_rank
-        )
         return EmbeddedBackbone(network)
-    spec = SPECS[options.name]
-    return load_network(spec, path, compute, side, allow, before, options.position_rank)
+    return network
 
 
 __all__ = [

@@ -138,6 +138,7 @@ def _spec(size: int, sha256: str, dim: int, depths: tuple[int, ...]) -> Backbone
         short_side=384,
         crop_side=128,
         second_look=40,
+        fp32_on_cpu=True,
         mean=(0.5, 0.5, 0.5),
         std=(0.5, 0.5, 0.5),
         arch={"model_name": f"tf_efficientnet_lite{size}"},

@@ -57,7 +57,8 @@ class BackboneSpec:
     short_side: default size, pixels.
     multiple: the network's input sides are whole multiples of it (0: of the stride).
     crop_side: of the crops of a second look, pixels. second_look: how many candidates of an image get
-    one where the user does not say.
+    one where the user does not say. fp32_on_cpu: --precision auto is fp32 there: depthwise convolutions
+    are many times slower in bf16.
     """
 
     name: str
@@ -74,6 +75,7 @@ class BackboneSpec:
     second_look: int = 0
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    fp32_on_cpu: bool = False
     arch: Mapping[str, object] = field(default_factory=dict)
 
 
