@@ -88,6 +88,7 @@ class LookingBackbone(GridBackbone):
     name = "looking"
     dim = GridBackbone.dim + PatchNetwork.dim
     parts = (GridBackbone.dim, PatchNetwork.dim)
+    preprocessing = Preprocessing(64, 8, "none")
     second_look = 2
 
     def __init__(self, rows: int = 8, columns: int = 8) -> None:
