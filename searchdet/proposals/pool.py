@@ -79,7 +79,9 @@ def gather(
     kept, copies = kept[best], copies[best]
     ends = np.cumsum([0, *(len(item.areas) for item in every)])
     rows = [kept[(kept >= a) & (kept < b)] - a for a, b in pairwise(ends)]
-    parts = [part.take(mine) for part, mine in zip(sources.parts, rows[: len(sources.parts)], strict=True)]
+    parts = [
+        part.take(mine) for part, mine in zip(sources.parts, rows[: len(sources.parts)], strict=True)
+    ]
     trees = [tree.take(mine) for tree, mine in zip(sources.trees, rows[len(parts) :], strict=True)]
     return _drawn(parts, trees, copies, workers), removed
 
