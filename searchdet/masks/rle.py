@@ -152,17 +152,22 @@ def from_runs(found: AllRuns, count: int, size: tuple[int, int]) -> list[Rle]:
 
 def _letters(values: IntArray) -> tuple[str, IntArray]:
     """Numbers as text, five bits a character, and where each starts, and the end."""
-    rest, digits = values, []
-    going = np.ones(len(values), bool)
-    while going.any():
-        low, rest = rest & 31, rest >> 5
-        more = going & np.where(low & 16, rest != -1, rest != 0)
-        digits.append(np.where(going, low + 48 + 32 * more, 0).astype(np.uint8))
-        going = more
-    table = np.stack(digits, axis=1) if digits else np.zeros((0, 1), np.uint8)
-    used = table > 0
-    ends = np.cumsum(np.count_nonzero(used, axis=1))
-    return table[used].tobytes().decode("ascii"), np.append(0, ends)
+    digits = np.ones(len(values), np.int64)
+    rows, rest, low = np.arange(len(values)), values, values & 31
+    found = []
+    while len(rows):
+        found.append((rows, low))
+        above = rest >> 5
+        going = np.flatnonzero(above != -(low >> 4))  # what is left is not only the sign
+        rows, rest = rows[going], above[going]
+        low = rest & 31
+        digits[rows] += 1
+    ends = np.append(0, np.cumsum(digits))
+    text = np.full(ends[-1], 48 + 32, np.uint8)
+    text[ends[1:] - 1] = 48
+    for place, (rows, low) in enumerate(found):
+        text[ends[rows] + place] += low.astype(np.uint8)
+    return text.tobytes().decode("ascii"), ends
 
 
 def require_size(size: Sequence[int]) -> tuple[int, int]:
@@ -203,12 +208,16 @@ def _all_lengths(
     if not len(values):
         return values, values
     start = np.searchsorted(at, begins)
-    place = np.arange(len(values)) - np.repeat(start, np.diff(np.append(start, len(values))))
-    for chosen in (place % 2 == 1, (place % 2 == 0) & (place > 0)):
-        rows = np.flatnonzero(chosen)
-        sums = np.cumsum(values[rows])
-        fresh = np.where(place[rows] < 3, np.arange(len(rows)), 0)  # the first of its mask
-        values[rows] = sums - (sums - values[rows])[np.maximum.accumulate(fresh)]
+    counts = np.diff(start, append=len(values))
+    place = np.arange(len(values)) - np.repeat(start, counts)
+    odd = (place & 1).astype(bool)
+    for rows, many in (
+        (np.flatnonzero(odd), counts // 2),
+        (np.flatnonzero(~odd & (place > 0)), (counts - 1) // 2),
+    ):
+        sums = np.append(0, np.cumsum(values[rows]))
+        before = np.cumsum(many) - many
+        values[rows] = sums[1:] - np.repeat(sums[before], many)  # from the first of its mask on
     if values.min() < 0 or values.max() > whole or (np.add.reduceat(values, start) != whole).any():
         raise ValueError(_UNFIT)
     return values, place
@@ -239,21 +248,25 @@ def _numbers(text: str) -> IntArray:
 def _differences(text: npt.NDArray[np.uint8], begins: IntArray) -> tuple[IntArray, IntArray]:
     """The numbers of texts that begin there, and where each starts: five bits a character, low first,
     bit 5 continues. Raises ValueError for what is none."""
-    codes = text.astype(np.int64) - 48
+    codes = text - np.uint8(48)  # of what is before "0" a large number
     if not len(codes):
-        return codes, codes
+        return codes.astype(np.int64), codes.astype(np.int64)
     more = (codes & 32) != 0
-    if codes.min() < 0 or codes.max() > 63 or more[begins - 1].any():  # each text ends where one begins
+    if codes.max() > 63 or more[begins - 1].any():  # each text ends where one begins
         raise ValueError("its run lengths are not numbers")
-    first = np.concatenate([[True], ~more[:-1]])
-    at = np.flatnonzero(first)
-    position = np.arange(len(codes)) - at[np.cumsum(first) - 1]
-    if position.max() >= _MOST_DIGITS:
-        raise ValueError("its run lengths are not numbers")
-    values = np.add.reduceat((codes & 31) << (5 * position), at)
     last = np.flatnonzero(~more)
-    negative = (codes[last] & 16) != 0
-    return values - np.where(negative, 1 << (5 * (position[last] + 1)), 0), at
+    at = np.append(0, last[:-1] + 1)
+    rest = last - at
+    if rest.max() >= _MOST_DIGITS:
+        raise ValueError("its run lengths are not numbers")
+    top = codes[last].astype(np.int64)
+    values = (top ^ 16) - 16  # bit 4 of the last is the sign
+    rows = np.flatnonzero(rest)
+    while len(rows):
+        rest[rows] -= 1
+        values[rows] = (values[rows] << 5) | (codes[at[rows] + rest[rows]] & 31)
+        rows = rows[rest[rows] > 0]
+    return values, at
 
 
 def window(rle: Rle) -> tuple[BoolArray, tuple[int, int]]:
