@@ -205,7 +205,7 @@ def test_the_command_says_what_came_nearest(world: Path, words: list[str], said:
     base = ["--positive", "in/positive", "--negative", "in/negative", "--no-save", "--json"]
     result = CliRunner().invoke(app, ["detect", "in/images/a.png", *base, *words])
     assert result.exit_code == 0, result.stderr
-    (line,) = [line for line in result.stderr.splitlines() if line.startswith("a.png:")]
+    (line,) = [line for line in result.stderr.splitlines() if "a.png: " in line]
     assert re.search(said, line), line
     miss = json.loads(result.stdout)["nearest_miss"]
     assert f"{miss['label']} {miss['score']:.2f}" in line

@@ -2,7 +2,8 @@
 
 The filter bank knows colours, textures and parts, the network knows classes; side by side, each of unit
 length, they rank better than either (benchmarks/README.md). Both see the image at one size, so that
-their cells nest: those of the filter bank are the finest, those of the network multiples of them.
+their cells nest: those of the filter bank are the finest, those of the network multiples of them. Only
+the network sees a picture enlarged.
 """
 
 from __future__ import annotations
@@ -53,5 +54,16 @@ class EmbeddedBackbone:
             known = F.normalize(learned.finish(pooled[:, width:]), dim=1)
             return torch.cat([colours, known], dim=1) / math.sqrt(2)
 
-        cells = self._bank.cells(pixels)
+        cells = self._cells(image, pixels)
         return FeatureMap(cells, finish, learned.layers)
+
+    def _cells(self, image: UInt8Array, seen: UInt8Array) -> Tensor:
+        """The filter bank's cells on the grid of ``seen``, the image at the network's size. Textures of
+        a picture that was enlarged for the network are those of the picture itself."""
+        from torch.nn import functional as F
+
+        if seen.shape[0] <= image.shape[0]:
+            return self._bank.cells(seen)
+        own = self._bank.feature_map(image).features
+        grid = (seen.shape[0] // STRIDE, seen.shape[1] // STRIDE)
+        return F.interpolate(own[None], grid, mode="nearest-exact")[0]
