@@ -1,74 +1,97 @@
-"""Accuracy on the annotated sets of ../shared/data with the embedded backbone and proposer.
+"""Accuracy on the annotated sets of ../shared/data with the embedded proposer.
 
-    python benchmarks/accuracy.py [recall] [masks] [rules] [suppression] [negatives]
-                                  [thresholds] [chances] [shots]
+    python benchmarks/accuracy.py [spaces] [fit] [parts] [oracle] [recall] [masks] [rules]
+                                  [negatives] [chances] [shots]
 
 AP50 is of boxes, a mean over the classes of a set; "mean" is over the sets. Exemplars and negatives are
-drawn with fixed seeds. Nothing here has seen real network weights.
+drawn with fixed seeds. SEARCHDET_PHOTOS=24 looks at so many photographs a set. Nothing here has seen
+weights of DINOv3 or SAM.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from common import run_parts
+from common import SETS, run_parts
 from rules import PEERS
-from sets import Photo, Set, bank_of, describe, every
+from sets import SPACES, Photo, Set, every, gathered, load, regions_of
 
-from searchdet.backbones.filterbank import FilterbankBackbone
-from searchdet.bank.types import Bank
-from searchdet.calibration import thresholds
-from searchdet.config import ScoringOptions, SuppressionOptions
-from searchdet.decision import Rule, candidates
+from searchdet.bank import Bank
+from searchdet.calibration import left_out_scores, thresholds, usual_levels
+from searchdet.config import EmbeddingOptions, ScoringOptions, SuppressionOptions
+from searchdet.config.models import DEFAULT_BACKBONE
+from searchdet.decision import Judged, Rule, judge_regions
+from searchdet.embeddings import Masks, stack
+from searchdet.embeddings import describe as describe_masks
 from searchdet.evaluation.metrics import ClassFigures, Found, Region, evaluate, mean, proposal_recall
-from searchdet.records.candidate import Candidate
+from searchdet.masks import rle
+from searchdet.masks.shape import outlines
+from searchdet.proposals.rendering import rendered
+from searchdet.regions import Regions
 
 SEEDS = (0, 1)
-OWN = FilterbankBackbone
+GRID = np.round(np.arange(-0.1, 0.9, 0.02), 2)
 
 
-def scoring(**changes: Any) -> ScoringOptions:
-    own = {"shape_weight": OWN.shape_weight, "context_weight": OWN.context_weight}
-    return ScoringOptions(**(own | changes))
+@dataclass(frozen=True)
+class Case:
+    """A bank and how candidates are judged with it."""
+
+    bank: Bank
+    rule: Rule
 
 
-def rule_for(bank: Bank, suppression: str = "merge", **changes: Any) -> Rule:
-    chosen = scoring(**changes)
-    limits = thresholds(bank, chosen, OWN.min_score)
-    return Rule(chosen, SuppressionOptions(suppression), limits)
+@dataclass(frozen=True)
+class Outcome:
+    """What a case found in a set. seconds: of scoring alone, an image."""
+
+    figures: list[ClassFigures]
+    found: list[Found]
+    seconds: float
 
 
-def found_by(photo: Photo, made: Iterable[Candidate]) -> list[Found]:
+def case(one: Set, bank: Bank, suppression: str = "merge", **changes: Any) -> Case:
+    """A case with the defaults of a backbone."""
+    looks = one.backbone.second_look if changes.get("centring", "none") == "none" else 0
+    options = ScoringOptions(**({"second_look": looks} | changes))
+    bank = bank if options.second_look else bank.without_crops()
+    limits, usual = thresholds(bank, options), usual_levels(bank, options)
+    return Case(bank, Rule(options, SuppressionOptions(suppression), limits, tuple(usual.tolist())))
+
+
+def found_by(photo: Photo, judged: Judged) -> list[Found]:
     return [
         Found(photo.image_id, item.label, item.score, item.bbox, None, item.accepted)
-        for item in made
+        for item in judged.candidates
         if item.label is not None and item.score is not None and item.suppression_factor > 0
     ]
 
 
-def ours(one: Set, bank: Bank, rule: Rule) -> list[ClassFigures]:
-    found = [item for p in one.photos for item in found_by(p, candidates(p.regions, bank, rule))]
-    return evaluate(one.truth, found)
-
-
-def theirs(one: Set, bank: Bank, rule: Callable[..., Any]) -> list[ClassFigures]:
-    found = []
+def measure(
+    one: Set, cases: Mapping[str, Case], regions: Callable[[Photo], Regions] = Photo.regions
+) -> dict[str, Outcome]:
+    """Every case on every photograph; a photograph is read once."""
+    found: dict[str, list[Found]] = {name: [] for name in cases}
+    spent = dict.fromkeys(cases, 0.0)
     for photo in one.photos:
-        label, score, stays = rule(photo.regions, bank)
-        boxes = photo.regions.proposals.boxes
-        for i in np.flatnonzero(stays):
-            x0, y0, x1, y1 = (float(v) for v in boxes[i])
-            found.append(
-                Found(photo.image_id, bank.classes[label[i]], float(score[i]), (x0, y0, x1, y1))
-            )
-    return evaluate(one.truth, found)
+        seen = regions(photo)
+        for name, each in cases.items():
+            started = time.perf_counter()
+            judged = judge_regions(seen, each.bank, each.rule, photo.look(seen))
+            spent[name] += time.perf_counter() - started
+            found[name] += found_by(photo, judged)
+    return {
+        name: Outcome(evaluate(one.truth, items), items, spent[name] / len(one.photos))
+        for name, items in found.items()
+    }
 
 
-def line(title: str, values: dict[str, float], extra: str = "") -> None:
+def line(title: str, values: Mapping[str, float], extra: str = "") -> None:
     cells = " ".join(f"{value:.3f}" for value in values.values())
     print(f"{title:44} {cells}  mean {np.nanmean(list(values.values())):.4f}{extra}", flush=True)
 
@@ -79,71 +102,111 @@ def averaged(runs: list[list[ClassFigures]], name: str) -> float:
     return float(np.mean(found)) if found else float("nan")
 
 
-def header(sets: list[Set]) -> None:
-    print(f"{'':44} {' '.join(one.name[:5].ljust(5) for one in sets)}")
+def header(names: Sequence[str]) -> None:
+    print(f"{'':44} {' '.join(name[:5].ljust(5) for name in names)}")
 
 
-def shots() -> None:
-    """K = 1, 3, 5 exemplars, with and without negatives."""
-    sets = list(every())
-    header(sets)
-    for count in (1, 3, 5):
-        for negatives in (0, None):
-            made: dict[tuple[str, int], list[ClassFigures]] = {}
-            for one in sets:
-                for seed in SEEDS if count < 5 else SEEDS[:1]:
-                    bank = bank_of(one, count, seed, negatives)
-                    made[one.name, seed] = ours(one, bank, rule_for(bank))
-            side = "without" if negatives == 0 else "with"
-            for name in ("ap50", "ap", "f1", "false_per_absent"):
-                values = {
-                    one.name: averaged([v for (n, _), v in made.items() if n == one.name], name)
-                    for one in sets
-                }
-                line(f"K = {count}, {side} negatives: {name}", values)
+def at_least(one: Set, outcome: Outcome, score: float) -> list[ClassFigures]:
+    """Figures with one least score for all classes."""
+    moved = [replace(item, accepted=item.score >= score) for item in outcome.found]
+    return evaluate(one.truth, moved)
 
 
-def rules() -> None:
-    """Ours and the peers' on the same regions and vectors, K = 5 with negatives."""
-    sets = list(every())
-    header(sets)
-    for masks in ("auto", "whole"):
-        banks = {one.name: bank_of(one, 5, 0, None, masks) for one in sets}
-        every_rule: dict[str, Callable[[Set, Bank], list[ClassFigures]]] = {
-            name: functools.partial(theirs, rule=rule) for name, rule in PEERS.items()
-        }
-        every_rule["ours"] = lambda one, bank: ours(one, bank, rule_for(bank))
-        for name, make in every_rule.items():
-            figures = {one.name: make(one, banks[one.name]) for one in sets}
-            ap50 = {key: mean(rows, "ap50") or 0.0 for key, rows in figures.items()}
-            ap = np.mean([mean(rows, "ap") or 0.0 for rows in figures.values()])
-            absent = [mean(rows, "false_per_absent") for rows in figures.values()]
-            false = np.mean([v for v in absent if v is not None])
-            line(f"{masks}: {name}", ap50, f"  AP {ap:.4f}  false an absent image {false:.2f}")
+def best_single(one: Set, outcome: Outcome) -> float:
+    """F1 with the best one threshold of a set."""
+    return max(mean(at_least(one, outcome, float(t)), "f1") or 0.0 for t in GRID)
 
 
-def negatives() -> None:
-    """0, 1, 3, 5 and all negatives, K = 5, drawn with each seed."""
-    sets = list(every())
-    header(sets)
-    for count in (0, 1, 3, 5, None):
-        seeds = SEEDS if count else SEEDS[:1]
-        made = []
-        for one in sets:
-            banks = [bank_of(one, 5, seed, count) for seed in seeds]
-            made.append([ours(one, bank, rule_for(bank)) for bank in banks])
-        for name in ("ap50", "f1", "false_per_absent"):
-            values = {one.name: averaged(runs, name) for one, runs in zip(sets, made, strict=True)}
-            line(f"{'all' if count is None else count} negatives: {name}", values)
+def spaces() -> None:
+    """The four spaces with the same code: K = 5 with negatives."""
+    header(SETS)
+    for space in SPACES:
+        made: dict[str, dict[str, float]] = {}
+        for name in SETS:
+            if (one := load(name, space)) is None:
+                continue
+            given = gathered(one, 5, 0)
+            outcome = measure(one, {"": case(one, given.bank)})[""]
+            count = len(given.bank.negatives) + len(given.ignored)
+            single = best_single(one, outcome)
+            rows = {
+                "ap50": mean(outcome.figures, "ap50") or 0.0,
+                "F1, calibrated": mean(outcome.figures, "f1") or 0.0,
+                "F1, best one threshold": single,
+                "F1, best threshold a class": mean(outcome.figures, "best_f1") or 0.0,
+                "false an absent image": averaged([outcome.figures], "false_per_absent"),
+                "negatives ignored": len(given.ignored) / max(1, count),
+                "seconds of scoring": outcome.seconds,
+            }
+            for key, value in rows.items():
+                made.setdefault(key, {})[name] = value
+        for key, values in made.items():
+            line(f"{space}: {key}", values)
+        ratio = [
+            np.mean(list(made["F1, calibrated"].values())) / np.mean(list(made[key].values()))
+            for key in ("F1, best one threshold", "F1, best threshold a class")
+        ]
+        print(f"{space}: calibrated is {ratio[0]:.1%} of the best one, {ratio[1]:.1%} a class")
 
 
-def suppression() -> None:
-    """Each part of the score on and off, K = 5 with negatives."""
-    sets = list(every())
-    header(sets)
-    banks = {one.name: bank_of(one, 5, 0) for one in sets}
+def fit() -> None:
+    """FLOOR and FOLLOWED of the thresholds, with each set left out in turn, in all four spaces."""
+    share: dict[tuple[str, str], np.ndarray] = {}
+    floors, slopes = np.round(np.arange(0.0, 0.5, 0.02), 2), np.round(np.arange(0, 0.9, 0.1), 1)
+    for space in SPACES:
+        for name in SETS:
+            if (one := load(name, space)) is None:
+                continue
+            each = case(one, gathered(one, 5, 0).bank)
+            outcome = measure(one, {"": each})[""]
+            plain = [
+                float(np.median(left_out_scores(each.bank, c, each.rule.scoring)[0]))
+                for c in range(len(each.bank.classes))
+            ]
+            usual = dict(zip(each.bank.classes, plain, strict=True))
+            curve = {float(t): at_least(one, outcome, float(t)) for t in GRID}
+            by_class = {
+                label: np.asarray(
+                    [next(f.f1 or 0.0 for f in rows if f.label == label) for rows in curve.values()]
+                )
+                for label in usual
+                if any(f.label == label and f.f1 is not None for f in curve[float(GRID[0])])
+            }
+            best = max(np.mean(list(by_class.values()), axis=0).max(), 1e-9)
+            table = np.zeros((len(floors), len(slopes)))
+            for i, floor in enumerate(floors):
+                for j, slope in enumerate(slopes):
+                    reached = [
+                        np.interp(floor + slope * usual[label], GRID, values)
+                        for label, values in by_class.items()
+                    ]
+                    table[i, j] = np.mean(reached) / best
+            share[space, name] = table
+    names = sorted({name for _, name in share})
+    kept: dict[str, list[float]] = {space: [] for space in SPACES}
+    for left in names:
+        mean_of = np.mean([t for (_, name), t in share.items() if name != left], axis=0)
+        i, j = np.unravel_index(mean_of.argmax(), mean_of.shape)
+        got = {space: round(float(share[space, left][i, j]), 3) for space in SPACES}
+        for space, value in got.items():
+            kept[space].append(value)
+        print(f"without {left:12} {floors[i]} + {slopes[j]} E", got)
+    whole = np.mean(list(share.values()), axis=0)
+    i, j = np.unravel_index(whole.argmax(), whole.shape)
+    print(f"all sets: {floors[i]} + {slopes[j]} E reaches {whole[i, j]:.3f}")
+    print(
+        "left out, of the best one threshold:",
+        {k: round(float(np.mean(v)), 3) for k, v in kept.items()},
+    )
+
+
+def parts() -> None:
+    """What each part of the score gives in the embedded space: K = 5 with negatives."""
     changes: dict[str, dict[str, Any]] = {
         "as it is": {},
+        "without second look": {"second_look": 0},
+        "second look at 20": {"second_look": 20},
+        "second look at 80": {"second_look": 80},
         "nms": {"suppression": "nms"},
         "diffusion": {"suppression": "diffusion"},
         "without shape": {"shape_weight": 0.0},
@@ -151,75 +214,195 @@ def suppression() -> None:
         "without both": {"shape_weight": 0.0, "context_weight": 0.0},
         "without negatives' penalty": {"negative_weight": 0.0},
         "centring mean": {"centring": "mean"},
+        "pos-agg max": {"pos_agg": "max"},
         "pos-agg mean_topk": {"pos_agg": "mean_topk"},
     }
-    for name, change in changes.items():
-        values = {}
-        for one in sets:
-            bank = banks[one.name]
-            values[one.name] = mean(ours(one, bank, rule_for(bank, **change)), "ap50") or 0.0
+    compare(changes)
+
+
+def compare(changes: Mapping[str, dict[str, Any]], space: str = DEFAULT_BACKBONE) -> None:
+    made: dict[str, dict[str, float]] = {name: {} for name in changes}
+    header(SETS)
+    for one in every(space):
+        bank = gathered(one, 5, 0).bank
+        done = measure(one, {name: case(one, bank, **change) for name, change in changes.items()})
+        for name, outcome in done.items():
+            made[name][one.name] = mean(outcome.figures, "ap50") or 0.0
+    for name, values in made.items():
         line(f"ap50, {name}", values)
 
 
-def calibrated() -> None:
-    """F1 at the calibrated thresholds against thresholds chosen with the labels, K = 5."""
-    sets = list(every())
-    header(sets)
-    banks = {one.name: bank_of(one, 5, 0) for one in sets}
-    figures = {one.name: ours(one, banks[one.name], rule_for(banks[one.name])) for one in sets}
-    auto = {name: mean(rows, "f1") or 0.0 for name, rows in figures.items()}
-    best = {name: mean(rows, "best_f1") or 0.0 for name, rows in figures.items()}
-    grid = np.round(np.arange(0.28, 0.68, 0.04), 2)
-    fixed = {one.name: [at_least(one, banks[one.name], float(t)) for t in grid] for one in sets}
-    single = {name: max(values) for name, values in fixed.items()}
-    everywhere = np.mean(list(fixed.values()), axis=0)
-    line("F1, calibrated", auto)
-    line("F1, best one threshold a set", single)
-    line("F1, best threshold a class", best)
-    mine, set_best, class_best = (float(np.mean(list(v.values()))) for v in (auto, single, best))
-    print(
-        f"calibrated reaches {mine / set_best:.1%} of the best threshold of each set, "
-        f"{mine / class_best:.1%} of the best of each class, {mine / everywhere.max():.1%} of the best "
-        f"for all sets ({grid[everywhere.argmax()]})"
+def oracle() -> None:
+    """AP50 with the truth's masks among the proposals, for the sets that have masks."""
+    for one in every():
+        if not one.truth.has_masks:
+            continue
+        each = {"": case(one, gathered(one, 5, 0).bank)}
+        plain = measure(one, each)[""]
+        perfect = measure(one, each, functools.partial(_with_truth, one=one))[""]
+        line(
+            f"oracle {one.name}: ours, with the truth's masks",
+            {"ours": mean(plain.figures, "ap50") or 0.0, "truth": mean(perfect.figures, "ap50") or 0.0},
+        )
+
+
+def _with_truth(photo: Photo, one: Set) -> Regions:
+    """The regions of a photograph, and the annotated masks as further ones."""
+    seen = photo.regions()
+    truth = one.truth.coco()
+    items = truth.loadAnns(truth.getAnnIds(imgIds=[photo.image_id], iscrowd=0))
+    masks = np.asarray(
+        [truth.annToMask(item).astype(bool) for item in items if item.get("segmentation")]
     )
+    masks = masks[[bool(mask.any()) for mask in masks]] if len(masks) else masks
+    if not len(masks):
+        return seen
+    feature_map = one.backbone.feature_map(photo.image.pixels)
+    codes = [rle.encode(mask) for mask in masks]
+    each = Masks.of(codes, seen.proposals.size)
+    described = describe_masks(feature_map, each, outlines(codes), EmbeddingOptions())
+    whole = rendered(seen.proposals)
+    quality = [*whole.quality.tolist(), *[float(whole.quality.max())] * len(codes)]
+    boxes = np.concatenate([whole.boxes, rle.boxes(codes)])
+    found = replace(
+        whole, boxes=boxes, quality=np.asarray(quality, np.float32), rles=(*whole.rles, *codes)
+    )
+    return Regions(found, stack([seen.described, described]))
 
 
-def at_least(one: Set, bank: Bank, score: float) -> float:
-    """F1 with one least score for all classes."""
-    return mean(ours(one, bank, rule_for(bank, min_score=score)), "f1") or 0.0
+def recall() -> None:
+    """Proposal recall: of all that is scored, of the 300 best of the proposer, of the 300 best after
+    scoring with a bank (K = 5 with negatives)."""
+    shares: dict[str, list[tuple[float, float]]] = {}
+    for one in every():
+        each = case(one, gathered(one, 5, 0).bank)
+        every_one: dict[int, list[Region]] = {}
+        scored: dict[int, list[Region]] = {}
+        for photo in one.photos:
+            seen = photo.regions()
+            boxes = seen.proposals.boxes
+            every_one[photo.image_id] = [
+                Region(float(q), (float(a), float(b), float(c), float(d)))
+                for q, (a, b, c, d) in zip(seen.proposals.quality, boxes, strict=True)
+            ]
+            judged = judge_regions(seen, each.bank, each.rule, photo.look(seen))
+            scored[photo.image_id] = [Region(c.score or 0.0, c.bbox) for c in judged.candidates]
+        counts = np.mean([len(items) for items in every_one.values()])
+        rows = {
+            "all": proposal_recall(one.truth, every_one, limit=10**6),
+            "best 1000 of the proposer": proposal_recall(one.truth, every_one, limit=1000),
+            "best 300 of the proposer": proposal_recall(one.truth, every_one),
+            "300 after scoring": proposal_recall(one.truth, scored),
+        }
+        for name, found in rows.items():
+            shares.setdefault(name, []).append((found[0.5], found[0.75]))
+        text = "; ".join(f"{name} {found[0.5]:.3f} / {found[0.75]:.3f}" for name, found in rows.items())
+        print(f"recall {one.name:12} {counts:.0f} masks; {text}", flush=True)
+    for name, values in shares.items():
+        low, high = np.mean(values, axis=0)
+        print(f"recall at IoU 0.5 / 0.75, mean over sets, {name}: {low:.3f} / {high:.3f}")
+
+
+def shots() -> None:
+    """K = 1, 3, 5 exemplars, with and without negatives."""
+    header(SETS)
+    made: dict[tuple[int, int | None, str], dict[str, float]] = {}
+    for one in every():
+        cases, runs = {}, [(k, n) for k in (1, 3, 5) for n in (0, None)]
+        for count, negatives in runs:
+            for seed in SEEDS if count < 5 else SEEDS[:1]:
+                bank = gathered(one, count, seed, negatives).bank
+                cases[f"{count} {negatives} {seed}"] = case(one, bank)
+        done = measure(one, cases)
+        for count, negatives in runs:
+            mine = [o.figures for name, o in done.items() if name.startswith(f"{count} {negatives} ")]
+            for name in ("ap50", "ap", "f1", "false_per_absent"):
+                made.setdefault((count, negatives, name), {})[one.name] = averaged(mine, name)
+    for (count, negatives, name), values in made.items():
+        line(f"K = {count}, {'without' if negatives == 0 else 'with'} negatives: {name}", values)
+
+
+def negatives() -> None:
+    """0, 1, 3, 5 and all negatives, K = 5, drawn with each seed."""
+    header(SETS)
+    made: dict[tuple[int | None, str], dict[str, float]] = {}
+    for one in every():
+        counts: tuple[int | None, ...] = (0, 1, 3, 5, None)
+        cases = {
+            f"{count} {seed}": case(one, gathered(one, 5, seed, count).bank)
+            for count in counts
+            for seed in (SEEDS if count else SEEDS[:1])
+        }
+        done = measure(one, cases)
+        for count in counts:
+            mine = [o.figures for name, o in done.items() if name.startswith(f"{count} ")]
+            for name in ("ap50", "f1", "false_per_absent"):
+                made.setdefault((count, name), {})[one.name] = averaged(mine, name)
+    for (count, name), values in made.items():
+        line(f"{'all' if count is None else count} negatives: {name}", values)
+
+
+def rules() -> None:
+    """Ours and the peers' on the same regions (the proposer's 300 best for theirs) and vectors, K = 5
+    with negatives."""
+    header(SETS)
+    made: dict[str, dict[str, list[ClassFigures]]] = {}
+    for one in every():
+        bank = gathered(one, 5, 0).bank
+        made.setdefault("ours", {})[one.name] = measure(one, {"": case(one, bank)})[""].figures
+        theirs: dict[str, list[Found]] = {name: [] for name in PEERS}
+        for photo in one.photos:
+            seen = photo.regions()
+            first = np.arange(min(300, len(seen.proposals)))
+            part = Regions(rendered(seen.proposals, first), seen.described.take(first))
+            for name, rule in PEERS.items():
+                label, score, stays = rule(part, bank)
+                for i in np.flatnonzero(stays):
+                    x0, y0, x1, y1 = (float(v) for v in part.proposals.boxes[i])
+                    where = (x0, y0, x1, y1)
+                    theirs[name].append(
+                        Found(photo.image_id, bank.classes[label[i]], float(score[i]), where)
+                    )
+        for name, found in theirs.items():
+            made.setdefault(name, {})[one.name] = evaluate(one.truth, found)
+    for name, figures in made.items():
+        ap50 = {key: mean(rows, "ap50") or 0.0 for key, rows in figures.items()}
+        ap = np.mean([mean(rows, "ap") or 0.0 for rows in figures.values()])
+        false = averaged(list(figures.values()), "false_per_absent")
+        line(name, ap50, f"  AP {ap:.4f}  false an absent image {false:.2f}")
 
 
 def chances() -> None:
-    """How often candidates of each probability are right (IoU 0.5), K = 5."""
-    rows: list[tuple[float, bool]] = []
-    for one in every():
-        bank = bank_of(one, 5, 0)
-        rule = rule_for(bank)
-        truth = one.truth.coco()
-        for photo in one.photos:
-            items = truth.loadAnns(truth.getAnnIds(imgIds=[photo.image_id], iscrowd=0))
-            for item in candidates(photo.regions, bank, rule):
-                labels = one.truth.image_ids.get(item.label or "", [])
-                if (
-                    item.probability is None
-                    or item.suppression_factor == 0
-                    or photo.image_id not in labels
-                ):
-                    continue
-                wanted = one.truth.category(item.label or "")
-                hit = any(
-                    _iou(item.bbox, a["bbox"]) >= 0.5 for a in items if a["category_id"] == wanted
+    """How often candidates of each probability are right (IoU 0.5), K = 5, each space."""
+    for space in SPACES:
+        rows = [row for one in every(space) for row in _chances(one)]
+        values, hits = (np.asarray(column, float) for column in zip(*rows, strict=True))
+        for low in np.arange(0, 1, 0.1):
+            part = (values >= low) & (values < low + 0.1 + (low > 0.85))
+            if part.any():
+                print(
+                    f"{space}: probability {low:.1f} to {low + 0.1:.1f}: {int(part.sum()):6} "
+                    f"candidates, mean {values[part].mean():.3f}, right {hits[part].mean():.3f}"
                 )
-                rows.append((item.probability, hit))
-    values, hits = (np.asarray(column, float) for column in zip(*rows, strict=True))
-    for low in np.arange(0, 1, 0.1):
-        part = (values >= low) & (values < low + 0.1 + (low > 0.85))
-        if part.any():
-            print(
-                f"probability {low:.1f} to {low + 0.1:.1f}: {int(part.sum()):6} candidates, "
-                f"mean {values[part].mean():.3f}, right {hits[part].mean():.3f}"
-            )
-    print(f"Brier score {np.mean((values - hits) ** 2):.4f}; always the mean {hits.var():.4f}")
+        brier = np.mean((values - hits) ** 2)
+        print(f"{space}: Brier score {brier:.4f}; always the mean {hits.var():.4f}", flush=True)
+
+
+def _chances(one: Set) -> list[tuple[float, bool]]:
+    """Probability of each candidate that is not suppressed, and whether it lies on an object."""
+    each, truth = case(one, gathered(one, 5, 0).bank), one.truth.coco()
+    rows = []
+    for photo in one.photos:
+        items = truth.loadAnns(truth.getAnnIds(imgIds=[photo.image_id], iscrowd=0))
+        seen = photo.regions()
+        for item in judge_regions(seen, each.bank, each.rule, photo.look(seen)).candidates:
+            known = photo.image_id in one.truth.image_ids.get(item.label or "", [])
+            if item.probability is None or item.suppression_factor == 0 or not known:
+                continue
+            wanted = one.truth.category(item.label or "")
+            mine = [a["bbox"] for a in items if a["category_id"] == wanted]
+            rows.append((item.probability, any(_iou(item.bbox, box) >= 0.5 for box in mine)))
+    return rows
 
 
 def _iou(box: tuple[float, ...], xywh: list[float]) -> float:
@@ -230,36 +413,8 @@ def _iou(box: tuple[float, ...], xywh: list[float]) -> float:
     return shared / ((box[2] - box[0]) * (box[3] - box[1]) + w * h - shared)
 
 
-def recall() -> None:
-    """Proposal recall at 300 proposals, and the time of proposals and descriptors."""
-    shares: dict[float, list[float]] = {0.5: [], 0.75: []}
-    for one in every():
-        regions = {
-            p.image_id: [
-                Region(float(q), (float(x0), float(y0), float(x1), float(y1)))
-                for q, (x0, y0, x1, y1) in zip(
-                    p.regions.proposals.quality, p.regions.proposals.boxes, strict=True
-                )
-            ]
-            for p in one.photos
-        }
-        found = proposal_recall(one.truth, regions)
-        for level, value in found.items():
-            shares[level].append(value)
-        facts = describe(one.photos)
-        spent = f"{facts['seconds']:.2f} s (slowest {facts['slowest']:.2f} s)"
-        print(
-            f"recall {one.name:12} {found[0.5]:.3f} at IoU 0.5, {found[0.75]:.3f} at 0.75; "
-            f"{facts['masks']:.0f} proposals, with descriptors {spent}"
-        )
-    means = ", ".join(f"{np.mean(v):.3f} at {k}" for k, v in shares.items())
-    print(f"recall, mean over sets: {means}")
-
-
 def masks() -> None:
     """IoU of masks that --exemplar-mask auto finds with the drawn ones."""
-    from sets import of_exemplar
-
     from searchdet.exemplars import automask
     from searchdet.storage import kinds
     from searchdet.storage.cache import Store
@@ -269,8 +424,7 @@ def masks() -> None:
         if not drawn:
             continue
         bare = [replace(item, mask=np.ones_like(item.mask), mask_source="whole") for item in drawn]
-        look = functools.partial(of_exemplar, describer=one.describer)
-        found = automask.apply(bare, look, {}, Store(None, kinds.AUTOMASKS))
+        found = automask.apply(bare, regions_of(one), {}, Store(None, kinds.AUTOMASKS))
         overlap = [_mask_iou(a.mask, b.mask) for a, b in zip(found, drawn, strict=True)]
         whole = [float(item.mask.mean()) for item in drawn]
         print(f"masks {one.name:12} IoU {np.mean(overlap):.3f}, the whole photo {np.mean(whole):.3f}")
@@ -281,17 +435,8 @@ def _mask_iou(one: np.ndarray, two: np.ndarray) -> float:
 
 
 def main() -> None:
-    parts = {
-        "recall": recall,
-        "masks": masks,
-        "rules": rules,
-        "suppression": suppression,
-        "negatives": negatives,
-        "thresholds": calibrated,
-        "chances": chances,
-        "shots": shots,
-    }
-    run_parts(__doc__, parts)
+    every_part = (spaces, fit, parts, oracle, recall, masks, rules, negatives, chances, shots)
+    run_parts(__doc__, {part.__name__: part for part in every_part})
 
 
 if __name__ == "__main__":

@@ -20,8 +20,8 @@ from common import alternate, matrix_rates, run_parts, scene
 from searchdet.backbones import SPECS
 from searchdet.backbones.network import NetworkBackbone
 from searchdet.config import EmbeddingOptions, ProposalOptions
-from searchdet.embeddings import MaskEmbeddings, pool, runs_coverage
-from searchdet.masks import rle
+from searchdet.embeddings import MaskEmbeddings, Masks, describe
+from searchdet.masks.shape import outlines_of
 from searchdet.proposals import Proposals, load
 from searchdet.records.models import WeightsInfo
 from searchdet.weights import Lazy, resolve
@@ -55,9 +55,10 @@ def masks_of(image: np.ndarray, count: int) -> Proposals:
 def embed(backbone: NetworkBackbone, image: np.ndarray, found: Proposals) -> MaskEmbeddings:
     """What ``searchdet.regions.describe`` does with proposals."""
     feature_map = backbone.feature_map(image)
-    grid = (int(feature_map.features.shape[1]), int(feature_map.features.shape[2]))
-    coverage = runs_coverage([rle.runs(code) for code in found.rles], found.size, grid)
-    return pool(feature_map, coverage, EmbeddingOptions())
+    masks = Masks.of(found.rles, found.mask_size)
+    return describe(
+        feature_map, masks, outlines_of(masks.runs, masks.count), EmbeddingOptions()
+    ).embedded
 
 
 def crops(backbone: NetworkBackbone, image: np.ndarray, found: Proposals, side: int) -> None:

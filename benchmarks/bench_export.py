@@ -80,7 +80,8 @@ def record(name: str, sha: str, candidates: int) -> ImageRecord:
     rng = np.random.default_rng(0)
     made = tuple(candidate(i, rng) for i in range(candidates))
     run = run_info(("bolt", "nut"), 0.6, made_by=models("dinov3_convnext_base", "sam"))
-    return ImageRecord(name, "ok", SIZE[1], SIZE[0], sha, made, ("bolt", "nut"), run)
+    levels = {"bolt": 0.3, "nut": 0.2}
+    return ImageRecord(name, "ok", SIZE[1], SIZE[0], sha, made, tuple(levels), run, levels=levels)
 
 
 def candidate(number: int, rng: np.random.Generator) -> Candidate:

@@ -29,7 +29,7 @@ from PIL import Image
 from searchdet.bank.types import Bank, Origin, Rows, plain_rows
 from searchdet.config import ScoringOptions
 from searchdet.embeddings import l2_normalize
-from searchdet.index.search import row_bounds
+from searchdet.index.search import plain_scores
 
 
 def vectors(path: Path, rows: int, dim: int) -> np.ndarray:
@@ -61,7 +61,7 @@ def search(rows: int, dim: int) -> None:
             flat.sum()
             spent["read"].append(time.perf_counter() - started)
             started = time.perf_counter()
-            row_bounds(whole, bank, options)
+            plain_scores(whole, bank, options)
             spent["search"].append(time.perf_counter() - started)
     best = {name: min(times[1:]) for name, times in spent.items()}
     size = rows * dim * 2 / 1e9

@@ -44,7 +44,7 @@ SURVIVING = 0.3
 
 
 def options(**changes: Any) -> ProposalOptions:
-    plain: dict[str, Any] = {"name": "sam", "min_area": 0.0, "max_area": 100.0, "max_masks": 100_000}
+    plain: dict[str, Any] = {"name": "sam", "min_area": 0.0, "max_area": 100.0, "scored_masks": 100_000}
     return ProposalOptions(**(plain | changes))
 
 
@@ -199,7 +199,7 @@ def thresholds(sam: Any, image: np.ndarray, precision: str) -> dict[str, float]:
 def generator() -> None:
     sam = real_sized_sam()
     image = scene(1200, 1800)
-    chosen = options(**thresholds(sam, image, "auto"), max_masks=300)
+    chosen = options(**thresholds(sam, image, "auto"), scored_masks=300)
     print("thresholds", chosen.pred_iou_thresh, chosen.stability_score_thresh)
     everything = ours(sam, chosen, "auto")
     precise = ours(sam, chosen, "fp32")
@@ -234,7 +234,7 @@ def memory() -> None:
 def memory_of(name: str) -> None:
     sam = real_sized_sam()
     image = scene(3000, 4000)
-    chosen = options(**thresholds(sam, image, "fp32"), points_per_side=8, max_masks=300)
+    chosen = options(**thresholds(sam, image, "fp32"), points_per_side=8, scored_masks=300)
     if name == "ours":
         for precision in ("auto", "fp32"):
             proposer = ours(sam, chosen, precision)

@@ -19,8 +19,8 @@ from common import TINY_SAM, alternate, matrix_rates, run_parts, scene
 from searchdet import backbones
 from searchdet.bank.types import Bank, Origin, Rows, plain_rows
 from searchdet.config import BackboneOptions, EmbeddingOptions, ProposalOptions, ScoringOptions
-from searchdet.embeddings import Descriptors, MaskEmbeddings, l2_normalize, pool, runs_coverage
-from searchdet.masks import rle
+from searchdet.embeddings import Descriptors, MaskEmbeddings, Masks, describe, l2_normalize
+from searchdet.masks.shape import outlines_of
 from searchdet.proposals import load
 from searchdet.proposals.sam import SamProposer
 from searchdet.proposals.sam.weights import load_sam
@@ -56,15 +56,13 @@ def points() -> None:
 def masks() -> None:
     image = scene(1200, 1800)
     feature_map = backbones.load(BackboneOptions()).feature_map(image)
-    grid = (int(feature_map.features.shape[1]), int(feature_map.features.shape[2]))
     found = load(ProposalOptions("regions"), "cpu", "fp32").propose(image)
 
-    def describe(count: int) -> None:
-        rles = [found.rles[i % len(found)] for i in range(count)]
-        coverage = runs_coverage([rle.runs(code) for code in rles], found.size, grid)
-        pool(feature_map, coverage, EmbeddingOptions())
+    def described(count: int) -> None:
+        some = Masks.of([found.rles[i % len(found)] for i in range(count)], found.mask_size)
+        describe(feature_map, some, outlines_of(some.runs, some.count), EmbeddingOptions())
 
-    table("masks", {n: functools.partial(describe, n) for n in (1, 10, 100, 1000)})
+    table("masks", {n: functools.partial(described, n) for n in (1, 10, 100, 1000)})
 
 
 def exemplars() -> None:
@@ -97,16 +95,17 @@ def exemplars() -> None:
 
 def suppression() -> None:
     """300 proposals: how they lie on each other, and each of the three ways."""
-    found = load(ProposalOptions("regions"), "cpu", "fp32").propose(scene(1200, 1800))
+    options = ProposalOptions("regions", scored_masks=300)
+    found = load(options, "cpu", "fp32").propose(scene(1200, 1800))
     count = len(found)
     rng = np.random.default_rng(0)
     vectors = l2_normalize(rng.normal(size=(count, DIM)).astype(np.float32))
     labels, order = np.zeros(count, np.int64), np.arange(count)
-    runs = [rle.runs(code) for code in found.rles]
-    lying = overlaps(runs, found.size)
+    masks = Masks.of(found.rles, found.mask_size)
+    lying = overlaps(masks)
     ways: dict[str, Callable[[], Any]] = {
-        "runs of the masks": lambda: [rle.runs(code) for code in found.rles],
-        "overlaps": lambda: overlaps(runs, found.size),
+        "runs of the masks": lambda: Masks.of(found.rles, found.mask_size),
+        "overlaps": lambda: overlaps(masks),
         "merge": lambda: merge(lying, vectors, labels, order),
         "diffusion": lambda: diffuse(lying, labels, order, 0.3, 0.5),
         "nms": lambda: nms(lying, labels, order, 0.5, 0.5),

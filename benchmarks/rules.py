@@ -12,8 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from searchdet.bank.types import Bank
-from searchdet.embeddings import l2_normalize
-from searchdet.masks import rle
+from searchdet.embeddings import Masks, l2_normalize
 from searchdet.regions.describe import Regions
 from searchdet.suppression import Overlaps, diffuse, merge, nms, overlaps
 
@@ -23,7 +22,7 @@ NMS_IOU = 0.5
 
 def _lying(regions: Regions) -> Overlaps:
     found = regions.proposals
-    return overlaps([rle.runs(code) for code in found.rles], found.size)
+    return overlaps(Masks.of(found.rles, found.size))
 
 
 def _cosines(regions: Regions, bank: Bank) -> np.ndarray:

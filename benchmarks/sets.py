@@ -1,65 +1,120 @@
-"""The annotated sets of ``../shared/data`` as arrays: regions and exemplars, computed once.
+"""The annotated sets of ``../shared/data``: photographs with their regions, and banks of exemplars.
 
-Files are kept under ``benchmarks/.cache`` and made again when the code that they come from changes.
+What is computed is kept under ``benchmarks/.cache`` and made again when the code that it comes from
+changes. ``SEARCHDET_PHOTOS=24`` looks at that many photographs of each set.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import pickle
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from common import DATA, ROOT, SETS
 
 import searchdet
-from searchdet import backbones, exemplars, proposals
-from searchdet.annotations.coco import Truth, read_truth
+from searchdet import backbones, exemplars
+from searchdet.annotations import Truth
+from searchdet.annotations.coco import read_truth
 from searchdet.backbones import Backbone
+from searchdet.bank import Gathered
 from searchdet.bank.build import settle
 from searchdet.bank.describe import build_bank
-from searchdet.bank.types import Bank
 from searchdet.config import BackboneOptions, EmbeddingOptions, ExemplarOptions, ProposalOptions
+from searchdet.config.models import DEFAULT_BACKBONE
+from searchdet.decision import Look
 from searchdet.exemplars import Exemplar, automask
-from searchdet.images.read import read_image
-from searchdet.regions.describe import Describer, Regions
+from searchdet.images import LoadedImage, read_image
+from searchdet.proposals import Proposals
+from searchdet.proposals.regions import NAME, RegionProposer
+from searchdet.records import WeightsInfo
+from searchdet.regions import Describer, Regions, Remembered
 from searchdet.storage import kinds
 from searchdet.storage.cache import Store
+from searchdet.weights import Compute
 
 CACHE = ROOT / "benchmarks" / ".cache"
-SOURCES = ("proposals", "backbones", "embeddings.py", "regions/describe.py", "images/read.py")
-USED = ("min_area", "max_area", "max_masks", "smooth")
-"""Options that change what is kept."""
+SOURCES = ("proposals", "backbones", "embeddings.py", "regions", "images/read.py")
+SPACES = ("filterbank", "efficientnet_lite0", "efficientnet_lite2", "embedded")
+PHOTOS = int(os.environ.get("SEARCHDET_PHOTOS", "0"))
+"""Photographs of each set that are looked at, evenly spread; 0: all."""
 
 
 @dataclass(frozen=True)
 class Photo:
-    """One image of a set with its regions. seconds: for proposals and descriptors."""
+    """One image of a set, whose regions are remembered."""
 
     image_id: int
-    name: str
-    size: tuple[int, int]
-    regions: Regions
-    seconds: float
+    path: Path
+    remembered: Remembered
+
+    @functools.cached_property
+    def image(self) -> LoadedImage:
+        return read_image(self.path)
+
+    def regions(self) -> Regions:
+        return self.remembered.regions(self.image.pixels, self.image.sha256)
+
+    def look(self, regions: Regions) -> Look:
+        pixels, sha256 = self.image.pixels, self.image.sha256
+        return lambda rows: self.remembered.crops(pixels, sha256, regions.proposals, rows)
 
 
 @dataclass(frozen=True)
 class Set:
-    """A set, ready to be scored. examples: every exemplar of it, masks as they were drawn."""
+    """A set, ready to be scored. truth: of the photographs that are looked at; examples: every exemplar
+    of it, masks as they were drawn."""
 
     name: str
     truth: Truth
     examples: tuple[Exemplar, ...]
     photos: tuple[Photo, ...]
-    describer: Describer
+    remembered: Remembered
+
+    @property
+    def backbone(self) -> Backbone:
+        return self.remembered.describer.backbone
 
 
-def load(name: str) -> Set | None:
+class KeptProposer:
+    """The embedded proposer; what it made of an image is kept for all spaces."""
+
+    name = NAME
+    reads = RegionProposer.reads
+    weights: WeightsInfo | None = None
+    compute: Compute | None = None
+
+    def __init__(self, options: ProposalOptions) -> None:
+        self._proposer = RegionProposer(options)
+
+    def propose(self, image: np.ndarray, promise: np.ndarray | None = None) -> Proposals:
+        digest = hashlib.sha256(image.tobytes() + repr(image.shape).encode()).hexdigest()
+        path = CACHE / _code() / "proposals" / f"{digest}.pkl"
+        if path.is_file():
+            made: Proposals = pickle.loads(path.read_bytes())  # noqa: S301 - our own file
+            return made
+        made = self._proposer.propose(image, promise)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(pickle.dumps(made))
+        return made
+
+
+@functools.cache
+def remembered(space: str) -> Remembered:
+    """Regions by the embedded proposer in a space."""
+    options = ProposalOptions(NAME)
+    backbone = backbones.load(BackboneOptions(space))
+    describer = Describer(backbone, KeptProposer(options), options, EmbeddingOptions())
+    kept = CACHE / _code()
+    return Remembered(describer, Store(kept, kinds.REGIONS), "", Store(kept, kinds.CLOSEUPS))
+
+
+def load(name: str, space: str = DEFAULT_BACKBONE) -> Set | None:
     """A set; None, with a message, where the data is not here."""
     folder = DATA / name
     if not folder.is_dir():
@@ -69,32 +124,22 @@ def load(name: str) -> Set | None:
     truth = read_truth(folder / "annotations.json", parts if parts.is_file() else None)
     found = exemplars.find_positives(folder / "positive")
     found += exemplars.find_negatives(folder / "negative")
-    describer = embedded()
-    photos = tuple(
-        _photo(number, folder / "images" / file, describer) for number, file in truth.names.items()
-    )
-    return Set(name, truth, tuple(exemplars.load(found)), photos, describer)
+    names = list(truth.names.items())
+    if PHOTOS and len(names) > PHOTOS:
+        names = [names[i] for i in np.linspace(0, len(names) - 1, PHOTOS).round().astype(int)]
+    by = remembered(space)
+    photos = tuple(Photo(number, folder / "images" / file, by) for number, file in names)
+    return Set(name, truth.only({n for n, _ in names}), tuple(exemplars.load(found)), photos, by)
 
 
-def embedded() -> Describer:
-    """The embedded backbone and proposer."""
-    options = ProposalOptions("regions")
-    backbone: Backbone = backbones.load(BackboneOptions())
-    proposer = proposals.load(options, "cpu", "fp32")
-    return Describer(backbone, proposer, options, EmbeddingOptions())
-
-
-def every() -> Iterator[Set]:
+def every(space: str = DEFAULT_BACKBONE) -> list[Set]:
     """All sets that are here."""
-    for name in SETS:
-        made = load(name)
-        if made is not None:
-            yield made
+    return [made for name in SETS if (made := load(name, space)) is not None]
 
 
-def bank_of(
+def gathered(
     one: Set, per_class: int, seed: int, negatives: int | None = None, masks: str = "auto"
-) -> Bank:
+) -> Gathered:
     """A bank of ``per_class`` exemplars a class and negatives (None: all), drawn with a seed; masks
     as --exemplar-mask. Only the drawn exemplars are looked at."""
     rng = np.random.default_rng(seed)
@@ -104,44 +149,23 @@ def bank_of(
         chosen += [members[i] for i in sorted(rng.permutation(len(members))[:per_class])]
     against = [item for item in one.examples if item.label is None]
     chosen += [against[i] for i in np.sort(rng.permutation(len(against))[:negatives])]
-    backbone, options = one.describer.backbone, one.describer.embedding
     if masks == "auto":
-        regions = functools.partial(of_exemplar, describer=one.describer)
-        chosen = automask.apply(chosen, regions, {}, Store(None, kinds.AUTOMASKS))
-    bank = build_bank(backbone, chosen, options, Store(CACHE / _code(), "exemplars"))
-    return settle(bank, ExemplarOptions()).bank
+        kept = Store(CACHE / _code(), kinds.AUTOMASKS)
+        chosen = automask.apply(chosen, regions_of(one), {"space": one.backbone.name}, kept)
+    store = Store(CACHE / _code(), kinds.EXEMPLARS)
+    closer = one.backbone.closer is not None
+    bank = build_bank(one.backbone, chosen, EmbeddingOptions(), store, closer)
+    return settle(bank, ExemplarOptions())
 
 
-def of_exemplar(item: Exemplar, describer: Describer) -> Regions:
-    kept = CACHE / _code() / "photos" / f"{item.sha256}.pkl"
-    return _kept(kept, lambda: describer.regions(item.pixels))
-
-
-def _photo(image_id: int, path: Path, describer: Describer) -> Photo:
-    def make() -> Photo:
-        image = read_image(path)
-        started = time.perf_counter()
-        regions = describer.regions(image.pixels)
-        spent = time.perf_counter() - started
-        return Photo(image_id, path.name, (image.height, image.width), regions, spent)
-
-    return _kept(CACHE / _code() / path.parents[1].name / f"{path.name}.pkl", make)
-
-
-def _kept(path: Path, make: Callable[[], Any]) -> Any:
-    if path.is_file():
-        return pickle.loads(path.read_bytes())  # noqa: S301 - our own file
-    made = make()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(pickle.dumps(made))
-    return made
+def regions_of(one: Set) -> Callable[[Exemplar], Regions]:
+    return lambda item: one.remembered.regions(item.pixels, item.sha256)
 
 
 @functools.cache
 def _code() -> str:
-    """Hash of the code and the defaults that regions come from."""
-    defaults = ProposalOptions("regions")
-    digest = hashlib.sha256(repr([getattr(defaults, name) for name in USED]).encode())
+    """Hash of the code that regions come from."""
+    digest = hashlib.sha256()
     package = Path(searchdet.__file__).parent
     for source in SOURCES:
         path = package / source
@@ -149,14 +173,3 @@ def _code() -> str:
             if "sam" not in file.parts and file.stem != "prompts":
                 digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
-
-
-def describe(photos: tuple[Photo, ...]) -> dict[str, Any]:
-    """Counts and times of a set."""
-    seconds = [photo.seconds for photo in photos]
-    masks = [len(photo.regions.proposals) for photo in photos]
-    return {
-        "seconds": float(np.median(seconds)),
-        "slowest": max(seconds),
-        "masks": float(np.mean(masks)),
-    }

@@ -13,7 +13,7 @@ from searchdet.bank.build import Gathered
 from searchdet.bank.describe import build_bank
 from searchdet.bank.types import Bank, Origin, Rows
 from searchdet.config import EmbeddingOptions, ProposalOptions, ScoringOptions, SuppressionOptions
-from searchdet.decision import Judge, RuleDefaults, make_judge
+from searchdet.decision import Judge, make_judge
 from searchdet.embeddings import l2_normalize
 from searchdet.exemplars import Exemplar, automask
 from searchdet.masks import shape as outline
@@ -68,8 +68,8 @@ def bank() -> Bank:
 
 def judge() -> Judge:
     """The bank with the usual rule."""
-    defaults = RuleDefaults(0.6, 0.2, 0.3)
-    return make_judge(Gathered(bank()), ScoringOptions(), SuppressionOptions(), defaults, MODELS)
+    scoring = ScoringOptions(second_look=0)
+    return make_judge(Gathered(bank()), scoring, SuppressionOptions(), MODELS)
 
 
 IMAGE = ImageInfo("a.png", "0" * 64, SIZE[1], SIZE[0], SOURCE)

@@ -1,9 +1,10 @@
 """Thresholds from the exemplars themselves, without a labelled image.
 
 Every positive is scored against its class without it (leave one out), everything that is not the class
-(negatives, other classes, what surrounds the exemplars) is scored as an impostor. A few exemplars say
-little, so the threshold of a class is drawn towards the backbone's own as if that were the word of
-``PRIOR_COUNT`` exemplars more.
+(negatives, other classes, what surrounds the exemplars) is scored as an impostor. What the left-out
+exemplars have in common with their class moves the threshold a little, what any region of an image has
+in common with it is taken off each score (``scoring.level_of``): so one pair of constants holds in
+spaces where all things look alike and in spaces where nothing does (benchmarks/README.md).
 """
 
 from __future__ import annotations
@@ -15,22 +16,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import backbones
-from .bank import SAME, Bank, Rows, join
+from .bank import SAME, Bank, Rows
 from .config import ScoringOptions
-from .embeddings import Descriptors, MaskEmbeddings
-from .errors import UsageError
 from .records import ClassThreshold, Interval
-from .scoring import centred, nearest_others, score_regions
+from .scoring import LEVEL_WEIGHT, Likeness, as_regions, centred, likeness, nearest_others, scores_of
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-LEAST_EXEMPLARS = 3
-"""A class with fewer distinct exemplars keeps the backbone's threshold."""
-PRIOR_COUNT = 7
-BELOW_MEDIAN, DEVIATIONS = 0.06, 0.5
-"""How far below the median of the left-out scores a threshold lies: that much, and so many standard
-deviations. With PRIOR_COUNT chosen on photographs of seven kinds; benchmarks/README.md."""
+LEAST_EXEMPLARS = 2
+"""A class with fewer distinct exemplars has nothing to leave out."""
+ENOUGH = 3
+"""Scores on each side from which on folders are said to separate or not."""
+FLOOR, FOLLOWED, USUAL = 0.22, 0.2, 0.68
+"""The threshold is FLOOR + FOLLOWED * (median of what left-out exemplars score by features alone);
+USUAL stands for that where there is none. Fitted with one of seven kinds of photographs left out in
+turn, in four spaces at once."""
 AT_THRESHOLD, SLOPE = -1.5, 19.0
 """Logit of the probability at the threshold, and its rise by score; by how often candidates were right
 (benchmarks/accuracy.py chances). At the threshold itself one in five or six is right: it is where F1 is
@@ -43,19 +43,26 @@ SEPARATES = 0.75
 """Least probability that a positive outscores an impostor for the folders to count as separable."""
 
 
-def thresholds(bank: Bank, options: ScoringOptions, default: float) -> tuple[ClassThreshold, ...]:
-    """The least score of each class. options: weights resolved; default: the backbone's own."""
-    return tuple(_of_class(bank, label, options, default) for label in range(len(bank.classes)))
+def thresholds(bank: Bank, options: ScoringOptions) -> tuple[ClassThreshold, ...]:
+    """The least score of each class. A bank with crops is judged by a second look."""
+    return tuple(_of_class(bank, label, options) for label in range(len(bank.classes)))
 
 
 def thresholds_of(bank: Bank) -> tuple[ClassThreshold, ...]:
-    """What the thresholds of a bank are by the rule of its own backbone. Raises UsageError for a bank
-    without a space."""
-    if bank.space is None:
-        raise UsageError("the bank has no space.")
-    shape, context, default = backbones.rule_of(bank.space.backbone)
-    options = ScoringOptions(shape_weight=shape, context_weight=context)
-    return thresholds(bank.distinct(), options, default)
+    """What the thresholds of a bank are by default."""
+    return thresholds(bank.distinct(), ScoringOptions())
+
+
+def usual_levels(bank: Bank, options: ScoringOptions) -> FloatArray:
+    """(C,): what things that are not the class score for it by their features alone, the median; 0
+    where the bank holds none. What stands for the regions of an image that has few."""
+    return np.asarray([_usual_level(bank, c, options) for c in range(len(bank.classes))], np.float64)
+
+
+def _usual_level(bank: Bank, label: int, options: ScoringOptions) -> float:
+    plain = [alike.plain(options)[:, 0] for alike in _impostors(bank, label, options)]
+    every = np.concatenate(plain)
+    return float(np.median(every)) if len(every) else 0.0
 
 
 def probability(score: npt.NDArray[Any], least: npt.NDArray[Any]) -> FloatArray:
@@ -76,27 +83,25 @@ def wilson(hits: int, count: int) -> Interval | None:
     return Interval(share, max(0.0, middle - spread), min(1.0, middle + spread), count)
 
 
-def _of_class(bank: Bank, label: int, options: ScoringOptions, default: float) -> ClassThreshold:
-    own = left_out_scores(bank, label, options)
-    others = impostor_scores(bank, label, options)
-    count = int((bank.labels == label).sum())
-    source, least = "default", default
+def _of_class(bank: Bank, label: int, options: ScoringOptions) -> ClassThreshold:
+    level = LEVEL_WEIGHT * _usual_level(bank, label, options)
+    plain, own = left_out_scores(bank, label, options)
+    own, others = own - level, impostor_scores(bank, label, options) - level
+    source, least = "default", FLOOR + FOLLOWED * USUAL
     given = dict(options.class_min_score).get(bank.classes[label], options.min_score)
     if given is not None:
         source, least = "given", given
-    elif options.threshold == "auto" and count >= LEAST_EXEMPLARS:
-        found = float(np.median(own)) - BELOW_MEDIAN - DEVIATIONS * float(own.std())
-        source = "auto"
-        least = (len(own) * found + PRIOR_COUNT * default) / (len(own) + PRIOR_COUNT)
+    elif options.threshold == "auto" and len(plain) >= LEAST_EXEMPLARS:
+        source, least = "auto", FLOOR + FOLLOWED * float(np.median(plain))
     least = round(least, 6)
     right, wrong = int((own >= least).sum()), int((others >= least).sum())
     auc = _auc(own, others)
-    enough = len(own) >= LEAST_EXEMPLARS and len(others) >= LEAST_EXEMPLARS
+    enough = len(own) >= ENOUGH and len(others) >= ENOUGH
     return ClassThreshold(
         label=bank.classes[label],
         min_score=least,
         source=source,
-        exemplars=count,
+        exemplars=int((bank.labels == label).sum()),
         recall=wilson(right, len(own)),
         false_alarms=wilson(wrong, len(others)),
         precision=wilson(right, right + wrong),
@@ -105,72 +110,77 @@ def _of_class(bank: Bank, label: int, options: ScoringOptions, default: float) -
     )
 
 
-def left_out_scores(bank: Bank, label: int, options: ScoringOptions) -> FloatArray:
-    """Score of each exemplar of a class against the class without it and its copies; none for a class
-    with one distinct exemplar."""
+def left_out_scores(bank: Bank, label: int, options: ScoringOptions) -> tuple[FloatArray, FloatArray]:
+    """Each exemplar of a class against the class without it and its copies: what it scores by features
+    alone, and in all; none for a class with one distinct exemplar."""
     rows = np.flatnonzero(bank.labels == label)
     chosen = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MOST_LEFT_OUT)).round().astype(int))
-    cosines = bank.positives.vectors[rows[chosen]] @ bank.positives.vectors[rows].T
-    scores = []
-    for i, alike in zip(rows[chosen], cosines, strict=True):
-        fellows = rows[alike < SAME]
+    alike = bank.positives.vectors[rows[chosen]] @ bank.positives.vectors[rows].T
+    plain, scores = [], []
+    for i, close in zip(rows[chosen], alike, strict=True):
+        fellows = rows[close < SAME]
         if len(fellows):
             rest = _alone(bank, label, bank.positives.take(fellows), bank.negatives)
-            scores.append(_score(bank.positives.take([int(i)]), rest, options)[0])
-    return np.asarray(scores, np.float64)
+            for like in _compared(bank.positives.take([int(i)]), rest, options):
+                plain.append(like.plain(options)[0, 0])
+                scores.append(scores_of(like, rest, options).score[0])
+    return np.asarray(plain, np.float64), np.asarray(scores, np.float64)
 
 
 def impostor_scores(bank: Bank, label: int, options: ScoringOptions) -> FloatArray:
     """Score for a class of everything in the bank that is not it."""
-    mine = bank.positives.take(np.flatnonzero(bank.labels == label))
+    against = _alone(bank, label, _mine(bank, label), bank.negatives)
+    found = [scores_of(like, against, options).score for like in _impostors(bank, label, options)]
+    return np.concatenate(found).astype(np.float64)
+
+
+def _impostors(bank: Bank, label: int, options: ScoringOptions) -> list[Likeness]:
+    """What is not a class, compared with it: other classes and surroundings, then negatives."""
     others = bank.positives.take(np.flatnonzero(bank.labels != label))
     around = np.flatnonzero(np.abs(bank.positives.contexts).max(axis=1, initial=0) > 0)
-    surroundings = bank.positives.take(around)
-    surroundings = replace(
-        surroundings,
-        vectors=surroundings.contexts,
-        contexts=np.zeros_like(surroundings.contexts),
-        outlines=np.full_like(surroundings.outlines, np.nan),
-    )
-    against = _alone(bank, label, mine, bank.negatives)
-    return np.concatenate(
-        [
-            _score(join([others, surroundings]), against, options),
-            _score_negatives(
-                bank.negatives, _alone(bank, label, mine, bank.negatives.take([])), options
-            ),
-        ]
-    )
+    against = _alone(bank, label, _mine(bank, label), bank.negatives)
+    plain = _alone(bank, label, _mine(bank, label), bank.negatives.take([]))
+    return [
+        *_compared(others, against, options),
+        *_compared(_surroundings(bank.positives.take(around)), against, options),
+        *_compared_negatives(bank.negatives, plain, options),
+    ]
+
+
+def _surroundings(rows: Rows) -> Rows:
+    """What surrounds the exemplars in the place of these; there is no second look at it."""
+    unknown = np.full_like(rows.outlines, np.nan)
+    return Rows(rows.contexts, np.zeros_like(rows.contexts), unknown, rows.origins)
+
+
+def _mine(bank: Bank, label: int) -> Rows:
+    return bank.positives.take(np.flatnonzero(bank.labels == label))
 
 
 def _alone(bank: Bank, label: int, positives: Rows, negatives: Rows) -> Bank:
     """A bank of one class."""
-    return Bank((bank.classes[label],), positives, np.zeros(len(positives), np.int64), negatives)
+    labels = np.zeros(len(positives), np.int64)
+    return Bank((bank.classes[label],), positives, labels, negatives, bank.space)
 
 
-def _score(rows: Rows, bank: Bank, options: ScoringOptions) -> FloatArray:
-    """Rows scored as if they were regions."""
-    regions, space = centred(_regions(rows), bank, options)
-    found = [score_regions(regions.take(part), space, options).score for part in _parts(len(rows))]
-    return np.concatenate(found).astype(np.float64)
+def _compared(rows: Rows, bank: Bank, options: ScoringOptions) -> list[Likeness]:
+    """Rows compared as if they were regions, block by block."""
+    regions, space = centred(as_regions(rows), bank, options)
+    return [likeness(regions.take(part), space, options) for part in _parts(len(rows))]
 
 
-def _score_negatives(rows: Rows, bank: Bank, options: ScoringOptions) -> FloatArray:
-    """Negatives scored against a bank without any, each beside the other negatives: the nearest of them
-    is read off one product, where scoring each against the rest would describe N banks of N rows. Rows
+def _compared_negatives(rows: Rows, bank: Bank, options: ScoringOptions) -> list[Likeness]:
+    """Negatives compared with a bank without any, each beside the other negatives: the nearest of them
+    is read off one product, where comparing each with the rest would describe N banks of N rows. Rows
     and bank together are what the centre is the mean of, whichever row is left out."""
-    regions, space = centred(_regions(rows), bank, options)
+    regions, space = centred(as_regions(rows), bank, options)
+    moved = replace(rows, vectors=regions.embedded.vectors)
     found = []
     for part in _parts(len(rows)):
-        others = nearest_others(regions.embedded.vectors, part)
-        found.append(score_regions(regions.take(part), space, options, others).score)
-    return np.concatenate(found).astype(np.float64)
-
-
-def _regions(rows: Rows) -> Descriptors:
-    count = len(rows)
-    embedded = MaskEmbeddings(rows.vectors, np.ones(count, bool), np.zeros(count, bool))
-    return Descriptors(embedded, rows.contexts, rows.outlines)
+        some = regions.take(part)
+        others = nearest_others(some, part, moved, bank.share)
+        found.append(likeness(some, space, options, others))
+    return found
 
 
 def _parts(count: int) -> list[IntArray]:

@@ -20,11 +20,11 @@ from .config import (
     settings_from,
 )
 from .config.option import from_values
-from .decision import RuleDefaults, make_judge
+from .decision import Look, make_judge
 from .embeddings import cell_vectors
 from .images import LoadedImage, from_array, from_pil, read_image
 from .records import ImageInfo, ImageRecord, RunInfo, SourceInfo
-from .regions import Models, Remembered, load_models
+from .regions import Models, Regions, Remembered, load_models
 from .scoring import promise
 from .storage import kinds
 from .storage.cache import Store
@@ -42,15 +42,14 @@ class Detector:
     def __init__(self, models: Models, gathered: Gathered, settings: Settings) -> None:
         settings, ignored = models.effective(settings)
         self.settings = settings
-        own = models.backbone
-        defaults = RuleDefaults(own.shape_weight, own.context_weight, own.min_score)
         info = models.info(settings)
-        judge = make_judge(gathered, settings.scoring, settings.suppression, defaults, info)
+        judge = make_judge(gathered, settings.scoring, settings.suppression, info)
         self.judge = replace(judge, ignored=ignored)
         guided = settings.proposals.prompting == "guided"
         describer = models.describer(settings, self._promise if guided else None)
         guide = guide_of(self.bank, self.judge.rule.scoring) if guided else ""
-        self.regions = Remembered(describer, Store(settings.cache, kinds.REGIONS), guide)
+        kept = (Store(settings.cache, kind) for kind in (kinds.REGIONS, kinds.CLOSEUPS))
+        self.regions = Remembered(describer, next(kept), guide, next(kept))
 
     @property
     def bank(self) -> Bank:
@@ -124,7 +123,7 @@ class Detector:
     def detect_loaded(self, image: LoadedImage, name: str) -> ImageRecord:
         """``detect`` for an image that is already read."""
         regions = self.regions.regions(image.pixels, image.sha256)
-        return self.judge.record(image_info(image, name), regions)
+        return self.judge.record(image_info(image, name), regions, self._look(image, regions))
 
     def run_info(self) -> RunInfo:
         """What every record of this detector says about models, settings and exemplars."""
@@ -134,7 +133,7 @@ class Detector:
         """``detect_loaded``, and ``heat`` from the same feature map where one was computed for it."""
         maps: list[FeatureMap] = []
         regions = self.regions.regions(image.pixels, image.sha256, maps.append)
-        record = self.judge.record(image_info(image, name), regions)
+        record = self.judge.record(image_info(image, name), regions, self._look(image, regions))
         return record, self.heat(image.pixels, *maps)
 
     def heat(self, image: npt.NDArray[np.uint8], feature_map: FeatureMap | None = None) -> Heat:
@@ -166,6 +165,9 @@ class Detector:
         if isinstance(image, PillowImage.Image):
             return from_pil(image, name or "image"), name or "image"
         raise TypeError(f"detect takes a path, a PIL image or an array, not {type(image).__name__}")
+
+    def _look(self, image: LoadedImage, regions: Regions) -> Look:
+        return lambda rows: self.regions.crops(image.pixels, image.sha256, regions.proposals, rows)
 
     def _promise(self, feature_map: FeatureMap) -> npt.NDArray[np.float32]:
         return promise(cell_vectors(feature_map), self.bank, self.judge.rule.scoring)

@@ -5,9 +5,10 @@ The same functions embed exemplars and proposals, so both live in one space.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from .config import EmbeddingOptions
 from .errors import EmbeddingError
-from .masks.rle import Runs
+from .masks.rle import AllRuns, Rle, all_runs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,6 +29,9 @@ IntArray = npt.NDArray[np.int64]
 UInt8Array = npt.NDArray[np.uint8]
 COLLAPSE_COSINE = 0.985
 """Above this, the least alike masks of an image still look the same to the backbone."""
+FINE = 8192
+"""Cells of a map from which on masks are pooled by their runs."""
+_SPREAD_ROWS = 500
 _CHUNK_BYTES = 1 << 27
 
 
@@ -52,19 +56,22 @@ class Descriptors:
     """All that is compared of N masks; row i belongs to mask i.
 
     embedded: their vectors. contexts (N, D): unit vectors of what directly surrounds each, zero rows
-    where nothing does. outlines (N, S): shapes, NaN rows where they are unknown.
+    where nothing does. outlines (N, S): shapes, NaN rows where they are unknown. crops (N, C): unit
+    vectors of a second look, which take the place of the last C columns of ``embedded``; None without.
     """
 
     embedded: MaskEmbeddings
     contexts: FloatArray
     outlines: FloatArray
+    crops: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.contexts)
 
     def take(self, rows: IntArray) -> Descriptors:
         """The chosen rows, in that order."""
-        return Descriptors(self.embedded.take(rows), self.contexts[rows], self.outlines[rows])
+        crops = None if self.crops is None else self.crops[rows]
+        return Descriptors(self.embedded.take(rows), self.contexts[rows], self.outlines[rows], crops)
 
 
 def stack(parts: Sequence[Descriptors]) -> Descriptors:
@@ -81,7 +88,7 @@ def stack(parts: Sequence[Descriptors]) -> Descriptors:
     )
 
 
-def l2_normalize(vectors: FloatArray) -> FloatArray:
+def l2_normalize(vectors: npt.NDArray[np.floating[Any]]) -> FloatArray:
     """Rows of (M, D) scaled to unit length in float64 and returned as float32; zero rows stay zero."""
     wide = np.asarray(vectors, np.float64)
     length = np.linalg.norm(wide, axis=-1, keepdims=True)
@@ -107,9 +114,34 @@ def mask_coverage(masks: BoolArray, rows: int, columns: int) -> Tensor:
     return out
 
 
-def runs_coverage(masks: Sequence[Runs], size: tuple[int, int], grid: tuple[int, int]) -> Tensor:
-    """``mask_coverage`` from vertical runs, without making a mask: M masks of an image of ``size``
-    (H, W) -> (M, rows, columns) float32 on ``grid``.
+@dataclass(frozen=True, slots=True)
+class Masks:
+    """``count`` run-length masks of an image of ``size`` (H, W), row i is mask i."""
+
+    runs: AllRuns
+    count: int
+    size: tuple[int, int]
+
+    @classmethod
+    def of(cls, rles: Sequence[Rle], size: tuple[int, int]) -> Masks:
+        """From encodings. Raises ValueError where one is none of a mask."""
+        return cls(all_runs(rles), len(rles), size)
+
+    @property
+    def areas(self) -> npt.NDArray[np.float64]:
+        """Pixels (N,)."""
+        lengths = (self.runs.bottom - self.runs.top).astype(np.float64)
+        return np.asarray(np.bincount(self.runs.owner, lengths, self.count), np.float64)
+
+    @property
+    def starts(self) -> IntArray:
+        """First run of each mask (N,)."""
+        return np.searchsorted(self.runs.owner, np.arange(self.count))
+
+
+def runs_coverage(masks: Masks, grid: tuple[int, int]) -> Tensor:
+    """``mask_coverage`` from vertical runs, without making a mask: (N, rows, columns) float32 on
+    ``grid``.
 
     The pixels of a run above an edge are a clipped difference, so a run's share of each row of cells
     is exact, and columns of pixels add up by their overlap with columns of cells.
@@ -117,22 +149,57 @@ def runs_coverage(masks: Sequence[Runs], size: tuple[int, int], grid: tuple[int,
     import torch
 
     rows, columns = grid
-    edges = np.linspace(0, size[0], rows + 1)
-    across = _overlap(size[1], columns)
-    out = np.zeros((len(masks), rows, columns), np.float32)
-    for i, mask in enumerate(masks):
-        below = np.minimum(mask.bottom, edges[:, None]) - np.minimum(mask.top, edges[:, None])
-        lengths = np.diff(below, axis=0)
-        out[i] = (lengths * (rows / size[0])).astype(np.float32) @ across[:, mask.column].T
+    edges = np.linspace(0, masks.size[0], rows + 1)[:, None]
+    across = _overlap(masks.size[1], columns).T
+    out = np.zeros((masks.count, rows, columns), np.float32)
+    runs, ends = masks.runs, np.append(masks.starts, len(masks.runs.owner))
+    for i, (start, end) in enumerate(pairwise(ends.tolist())):
+        below = np.minimum(runs.bottom[start:end], edges) - np.minimum(runs.top[start:end], edges)
+        lengths = np.diff(below, axis=0) * (rows / masks.size[0])
+        out[i] = lengths.astype(np.float32) @ across[runs.column[start:end]]
     return torch.from_numpy(out)
+
+
+def under_runs(layer: Tensor, masks: Masks) -> Tensor:
+    """Mean feature (N, C) of a map (C, h, w) under masks, exact as with ``mask_coverage``, without any
+    coverage: sums down the columns of pixels are differences of running sums."""
+    import torch
+
+    channels, rows, columns = layer.shape
+    height, width = masks.size
+    share = _overlap(width, columns) * np.float32(width / columns)  # of each pixel's width, by cell
+    spread = layer.permute(2, 1, 0).reshape(columns, -1)
+    table = torch.from_numpy(share.T.copy()) @ spread
+    sums = torch.zeros(width, rows + 1, channels)
+    torch.cumsum(table.reshape(width, rows, channels), 1, out=sums[:, 1:])
+    runs = masks.runs
+    ends = np.stack([runs.top, runs.bottom], axis=1) * (rows / height)
+    cell = np.minimum(ends.astype(np.int64), rows - 1)
+    part = (ends - cell).astype(np.float32)
+    first = runs.column[:, None] * (rows + 1) + cell
+    sign = np.asarray([-1, 1], np.float32)
+    weights = np.stack([(1 - part) * sign, part * sign], axis=2).reshape(-1)
+    total = torch.nn.functional.embedding_bag(
+        torch.from_numpy(np.stack([first, first + 1], axis=2).reshape(-1)),
+        sums.reshape(-1, channels),
+        torch.from_numpy(4 * masks.starts),
+        mode="sum",
+        per_sample_weights=torch.from_numpy(weights),
+    )
+    areas = torch.from_numpy(masks.areas.astype(np.float32))[:, None] * (rows / height)
+    return total / areas.clamp(min=torch.finfo(torch.float32).tiny)
 
 
 def _overlap(pixels: int, cells: int) -> FloatArray:
     """(cells, pixels): share of cell i that pixel j makes up. Rows sum to 1."""
-    edges = np.linspace(0, pixels, cells + 1)
-    left = np.maximum(edges[:-1, None], np.arange(pixels)[None])
-    right = np.minimum(edges[1:, None], np.arange(1, pixels + 1)[None])
-    return np.asarray(np.clip(right - left, 0, None) * (cells / pixels), np.float32)
+    return overlap(np.linspace(0, pixels, cells + 1), np.arange(pixels))
+
+
+def overlap(edges: npt.NDArray[np.float64], pixels: IntArray) -> FloatArray:
+    """(cells, N): share that each of N pixels makes up of the cell between two edges (cells + 1)."""
+    left = np.maximum(edges[:-1, None], pixels[None])
+    right = np.minimum(edges[1:, None], pixels[None] + 1)
+    return np.asarray(np.clip(right - left, 0, None) / np.diff(edges)[:, None], np.float32)
 
 
 def pool(feature_map: FeatureMap, coverage: Tensor, options: EmbeddingOptions) -> MaskEmbeddings:
@@ -142,13 +209,18 @@ def pool(feature_map: FeatureMap, coverage: Tensor, options: EmbeddingOptions) -
     ``topk`` keeps the mask's own most typical cells (largest cosine to its mean) up to topk_share of
     its area. Raises EmbeddingError on non-finite features.
     """
+    area = coverage.flatten(1).sum(1)
+    pooled = [_under(layer, cover, options) for layer, cover in _nested(feature_map.layers, coverage)]
+    return _finished(feature_map, pooled, area)
+
+
+def _finished(feature_map: FeatureMap, pooled: list[Tensor], area: Tensor) -> MaskEmbeddings:
+    """Descriptors of what was pooled from each layer. area (M,): cells of the finest map."""
     import torch
 
     if not all(bool(torch.isfinite(layer).all()) for layer in feature_map.layers):
         raise EmbeddingError("the feature map holds NaN or infinity.")
-    area = coverage.flatten(1).sum(1)
     valid = area > 0
-    pooled = [_under(layer, coarser(coverage, layer), options) for layer in feature_map.layers]
     finished = feature_map.finish(torch.cat(pooled, dim=1))
     finished[~valid] = 0
     vectors = l2_normalize(finished.numpy())
@@ -166,7 +238,29 @@ def _under(layer: Tensor, coverage: Tensor, options: EmbeddingOptions) -> Tensor
     if options.pooling == "topk":
         weights = _typical(features, weights, options.topk_share)
     total = weights.sum(1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
-    return (weights / total) @ features
+    return (weights @ features) / total
+
+
+def _nested(layers: Sequence[Tensor], coverage: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Maps (C, h, w), the finest first, each with coverage on its own grid: a finer map is averaged to
+    the grid of ``coverage`` (M, h', w'), for a coarser one coverage is, step by step."""
+    from torch.nn import functional as F
+
+    for layer in layers:
+        times = layer.shape[1] // coverage.shape[1]
+        fitted = F.avg_pool2d(layer[None], times)[0] if times > 1 else layer
+        coverage = coarser(coverage, fitted)
+        yield fitted, coverage
+
+
+def pool_under(maps: Tensor, coverage: Tensor) -> Tensor:
+    """Mean feature (N, C) of maps (N, C, h', w') under coverage (N, h, w), whose sides h' and w'
+    divide; zero where nothing is covered."""
+    import torch
+
+    weights = coarser(coverage, maps[0])[:, None]
+    total = weights.sum((2, 3)).clamp(min=torch.finfo(torch.float32).tiny)
+    return (maps * weights).sum((2, 3)) / total
 
 
 def coarser(coverage: Tensor, layer: Tensor) -> Tensor:
@@ -178,13 +272,27 @@ def coarser(coverage: Tensor, layer: Tensor) -> Tensor:
 
 
 def describe(
-    feature_map: FeatureMap, coverage: Tensor, outlines: FloatArray, options: EmbeddingOptions
+    feature_map: FeatureMap, masks: Masks, outlines: FloatArray, options: EmbeddingOptions
 ) -> Descriptors:
-    """Vectors of M masks and of their surroundings, with their outlines (M, S).
+    """Vectors of N masks and of their surroundings, with their outlines (N, S).
 
-    coverage (M, h, w) on the map's grid. Raises EmbeddingError on non-finite features.
+    On a fine map (``FINE`` cells) coverage is taken at half its resolution for what surrounds a mask
+    and for coarser maps, and the mask itself is pooled from its runs. Raises EmbeddingError on
+    non-finite features.
     """
-    embedded = pool(feature_map, coverage, options)
+    import torch
+
+    rows, columns = feature_map.grid
+    fine = rows * columns >= FINE and not (rows % 2 or columns % 2) and options.pooling == "mean"
+    coverage = runs_coverage(masks, (rows // 2, columns // 2) if fine else (rows, columns))
+    if fine:
+        first, *rest = feature_map.layers
+        pooled = [under_runs(first, masks)]
+        pooled += [_under(layer, cover, options) for layer, cover in _nested(rest, coverage)]
+        area = torch.from_numpy(masks.areas * (rows * columns / (masks.size[0] * masks.size[1])))
+        embedded = _finished(feature_map, pooled, area)
+    else:
+        embedded = pool(feature_map, coverage, options)
     around = pool(feature_map, surroundings(coverage), EmbeddingOptions())
     return Descriptors(embedded, around.vectors, outlines)
 
@@ -269,8 +377,9 @@ class Spread:
 
 
 def spread(embeddings: MaskEmbeddings) -> Spread | None:
-    """Spread of the valid rows; None with fewer than five, where nothing can be said."""
-    vectors = embeddings.vectors[embeddings.valid]
+    """Spread of the first valid rows, at most ``_SPREAD_ROWS``; None with fewer than five, where
+    nothing can be said."""
+    vectors = embeddings.vectors[embeddings.valid][:_SPREAD_ROWS]
     if len(vectors) < 5:
         return None
     cosines = (vectors @ vectors.T)[np.triu_indices(len(vectors), 1)]

@@ -11,13 +11,17 @@ import numpy.typing as npt
 
 from .bank import Bank, Rows
 from .config import ScoringOptions
-from .embeddings import Descriptors, l2_normalize
+from .embeddings import Descriptors, MaskEmbeddings, l2_normalize
 from .masks.shape import similarity
 from .records import INVALID, ClassLimits, Standing, reason_of
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+LEVEL_WEIGHT = 0.2
+"""How much of an image's level, the median of what its regions score by their features, is taken off
+each score: how alike all things look differs between images and between spaces."""
+USUAL_COUNT = 20
 DIGITS = 6
 """Scores are rounded before any threshold, so that batch size cannot flip a decision."""
 
@@ -59,69 +63,143 @@ class Nearest:
     row: IntArray
 
 
-def score_regions(
-    regions: Descriptors, bank: Bank, options: ScoringOptions, known: Nearest | None = None
-) -> Scores:
-    """Score N regions against a bank; weights must be resolved. known: their nearest negatives, if
-    these are not to be looked for in the bank.
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """What N regions have in common with a bank, before any score; row i = mask i.
 
-    score = pos - negative_weight * max(neg, 0) - shape_weight * (1 - shape)
-    - context_weight * max(context, 0). The negatives' term is clamped, so a negative can only lower a
-    score (after T-Rex-Omni, arXiv 2511.08997). A fragment of an object has the object around it, and
-    so a context that looks like the class. Shapes count only if every class knows one.
+    valid (N,). cosines (N, P): to each positive. pos (N, C): cosine to each class. against: the nearest
+    negative. shape, context (N, C): as of ``Scores``.
     """
-    vectors, valid = regions.embedded.vectors, regions.embedded.valid
+
+    valid: BoolArray
+    cosines: FloatArray
+    pos: FloatArray
+    against: Nearest
+    shape: FloatArray
+    context: FloatArray
+
+    def plain(self, options: ScoringOptions) -> FloatArray:
+        """(N, C): pos - negative_weight * max(neg, 0), what is told from the features alone."""
+        return self.pos - _weighted(options.negative_weight, _rounded(self.against.cosine))[:, None]
+
+    def take(self, rows: IntArray) -> Likeness:
+        """The chosen rows, in that order."""
+        against = Nearest(self.against.cosine[rows], self.against.row[rows])
+        parts = (self.valid[rows], self.cosines[rows], self.pos[rows])
+        return Likeness(*parts, against, self.shape[rows], self.context[rows])
+
+    def replaced(self, rows: IntArray, other: Likeness) -> Likeness:
+        """The same with the cosines of some rows from ``other``, whose row i is rows[i]."""
+        cosines, pos = self.cosines.copy(), self.pos.copy()
+        near, row = self.against.cosine.copy(), self.against.row.copy()
+        cosines[rows], pos[rows] = other.cosines, other.pos
+        near[rows], row[rows] = other.against.cosine, other.against.row
+        return replace(self, cosines=cosines, pos=pos, against=Nearest(near, row))
+
+
+def likeness(
+    regions: Descriptors, bank: Bank, options: ScoringOptions, known: Nearest | None = None
+) -> Likeness:
+    """Compare N regions with a bank; where both have crops, these speak instead of the last part of the
+    vectors. known: the nearest negatives, if these are not to be looked for in the bank."""
+    vectors = regions.embedded.vectors
     if vectors.shape[1:] != (bank.dim,):
         raise ValueError(f"regions have shape {vectors.shape}, the bank has dimension {bank.dim}")
-    rows = np.arange(len(vectors))
-    cosines = vectors @ bank.positives.vectors.T
-    pos = class_cosines(vectors, cosines, bank, options)
-    against = known or nearest(vectors, bank.negatives.vectors)
-    neg = _rounded(against.cosine)
-    shape = _shapes(regions, bank, options)
-    context = _contexts(regions, bank, options)
-    scores = pos - _weighted(options.negative_weight, neg)[:, None]
-    scores = (
-        scores - _weighted(options.shape_weight, 1 - shape) - _weighted(options.context_weight, context)
+    alike = cosines(regions, bank.positives, bank.share)
+    return Likeness(
+        regions.embedded.valid,
+        alike,
+        _class_cosines(regions, alike, bank, options),
+        known or nearest(cosines(regions, bank.negatives, bank.share)),
+        _shapes(regions, bank, options),
+        _contexts(regions, bank, options),
     )
+
+
+def level_of(plain: FloatArray, valid: BoolArray, usual: FloatArray) -> FloatArray:
+    """(C,): what any region of an image scores for each class by its features alone (N, C): the
+    median, drawn to the ``usual`` (C,) of the bank as if that were the word of ``USUAL_COUNT`` regions,
+    for an image of few regions may hold nothing but objects."""
+    count = int(valid.sum())
+    own = np.median(plain[valid], axis=0) if count else np.zeros(plain.shape[1])
+    return np.asarray((count * own + USUAL_COUNT * usual) / (count + USUAL_COUNT), np.float64)
+
+
+def scores_of(
+    alike: Likeness, bank: Bank, options: ScoringOptions, level: FloatArray | None = None
+) -> Scores:
+    """Scores of N regions. level (C,): of the image, None for 0.
+
+    score = pos - negative_weight * max(neg, 0) - shape_weight * (1 - shape)
+    - context_weight * max(context, 0) - LEVEL_WEIGHT * level. The negatives' term is clamped, so a
+    negative can only lower a score (after T-Rex-Omni, arXiv 2511.08997). A fragment of an object has
+    the object around it, and so a context that looks like the class. Shapes count only if every class
+    knows one.
+    """
+    rows, valid = np.arange(len(alike.valid)), alike.valid
+    scores = alike.plain(options) - _weighted(options.shape_weight, 1 - alike.shape)
+    scores = scores - _weighted(options.context_weight, alike.context)
+    if level is not None:
+        scores = scores - LEVEL_WEIGHT * level[None]
     label = _argmax(scores)
-    own = np.where(bank.labels[None] == label[:, None], cosines, -np.inf)
+    own = np.where(bank.labels[None] == label[:, None], alike.cosines, -np.inf)
     nearest_own = _argmax(own)
-    chosen = _rounded(pos[rows, label])
+    chosen, neg = _rounded(alike.pos[rows, label]), _rounded(alike.against.cosine)
     return Scores(
         valid=valid,
         label=np.where(valid, label, -1),
         pos=_masked(chosen, valid),
         neg=_masked(neg, valid),
-        shape=_masked(_rounded(shape[rows, label]), valid),
-        context=_masked(_rounded(context[rows, label]), valid),
+        shape=_masked(_rounded(alike.shape[rows, label]), valid),
+        context=_masked(_rounded(alike.context[rows, label]), valid),
         score=_masked(_rounded(scores[rows, label]), valid),
         margin=_masked(_rounded(chosen - neg), valid),
         gap=_masked(_gap(scores), valid),
         nearest_positive=np.where(valid, nearest_own, -1),
-        nearest_positive_cosine=_masked(_rounded(cosines[rows, nearest_own]), valid),
-        nearest_negative=np.where(valid & ~np.isnan(neg), against.row, -1),
+        nearest_positive_cosine=_masked(_rounded(alike.cosines[rows, nearest_own]), valid),
+        nearest_negative=np.where(valid & ~np.isnan(neg), alike.against.row, -1),
     )
 
 
-def nearest(vectors: FloatArray, negatives: FloatArray) -> Nearest:
-    """The nearest of (M, D) negatives to each of (N, D) vectors."""
-    if not len(negatives):
-        return Nearest(_nans(len(vectors)), _argmax(vectors[:, :0]))
-    cosines = vectors @ negatives.T
-    row = _argmax(cosines)
-    return Nearest(cosines[np.arange(len(vectors)), row], row)
+def score_regions(regions: Descriptors, bank: Bank, options: ScoringOptions) -> Scores:
+    """``scores_of`` the ``likeness`` of N regions, whatever else is in their image."""
+    return scores_of(likeness(regions, bank, options), bank, options)
 
 
-def nearest_others(vectors: FloatArray, rows: IntArray) -> Nearest:
-    """For the chosen of (N, D) vectors the nearest of the others: all but itself, copies included."""
-    if len(vectors) < 2:
-        return nearest(vectors[rows], vectors[:0])
-    cosines = vectors[rows] @ vectors.T
-    place = np.arange(len(rows))
-    cosines[place, rows] = -np.inf
-    row = _argmax(cosines)
-    return Nearest(cosines[place, row], row)
+def as_regions(rows: Rows) -> Descriptors:
+    """Exemplars as if they were regions of an image."""
+    count = len(rows)
+    embedded = MaskEmbeddings(rows.vectors, np.ones(count, bool), np.zeros(count, bool))
+    return Descriptors(embedded, rows.contexts, rows.outlines, rows.crops)
+
+
+def cosines(regions: Descriptors, rows: Rows, share: float) -> FloatArray:
+    """(N, M): cosine of each region to each row. With crops on both sides these are compared in place
+    of the last columns of the vectors, and weigh ``share``."""
+    vectors = regions.embedded.vectors
+    if regions.crops is None or rows.crops is None:
+        return np.asarray(vectors @ rows.vectors.T, np.float32)
+    seen = vectors.shape[1] - rows.crops.shape[1]
+    crops = regions.crops @ rows.crops.T
+    return np.asarray(vectors[:, :seen] @ rows.vectors[:, :seen].T + share * crops, np.float32)
+
+
+def nearest(alike: FloatArray) -> Nearest:
+    """The nearest negative by cosines (N, M) to each."""
+    if not alike.shape[1]:
+        return Nearest(_nans(len(alike)), _argmax(alike))
+    row = _argmax(alike)
+    return Nearest(alike[np.arange(len(alike)), row], row)
+
+
+def nearest_others(regions: Descriptors, rows: IntArray, everyone: Rows, share: float) -> Nearest:
+    """For the chosen rows of ``everyone`` (as regions) the nearest of the others: all but itself,
+    copies included."""
+    if len(everyone) < 2:
+        return nearest(np.zeros((len(rows), 0), np.float32))
+    alike = cosines(regions, everyone, share)
+    alike[np.arange(len(rows)), rows] = -np.inf
+    return nearest(alike)
 
 
 def centred(regions: Descriptors, bank: Bank, options: ScoringOptions) -> tuple[Descriptors, Bank]:
@@ -182,33 +260,50 @@ def promise(cells: FloatArray, bank: Bank, options: ScoringOptions) -> npt.NDArr
     return np.asarray(best.reshape(cells.shape[:2]), np.float32)
 
 
-def class_cosines(
-    vectors: FloatArray, cosines: FloatArray, bank: Bank, options: ScoringOptions
+def _class_cosines(
+    regions: Descriptors, alike: FloatArray, bank: Bank, options: ScoringOptions
 ) -> FloatArray:
-    """Cosine of each region to each class, (N, C)."""
+    """(N, C): cosine of each region to each class. alike (N, P): to each exemplar. In a crop the
+    nearest exemplar of a class counts, not its prototype, which would mix views of the object."""
+    crops = bank.positives.crops
+    if options.pos_agg != "prototype" or regions.crops is None or crops is None:
+        return class_cosines(regions.embedded.vectors, alike, bank, options)
+    seen = bank.dim - crops.shape[1]
+    whole = regions.embedded.vectors[:, :seen] @ bank.prototypes()[:, :seen].T
+    each = regions.crops @ crops.T
+    classes = range(len(bank.classes))
+    closest = np.stack([each[:, bank.labels == c].max(axis=1) for c in classes], axis=1)
+    return np.asarray(whole + bank.share * closest, np.float32)
+
+
+def class_cosines(
+    vectors: FloatArray, alike: FloatArray, bank: Bank, options: ScoringOptions
+) -> FloatArray:
+    """Cosine of each region to each class, (N, C), on the map."""
     if options.pos_agg == "prototype":
         return np.asarray(vectors @ bank.prototypes().T, np.float32)
     columns = []
     for c in range(len(bank.classes)):
         members = bank.labels == c
-        own = cosines[:, members]
+        own = alike[:, members]
         if options.pos_agg == "max":
             columns.append(own.max(axis=1))
         elif options.pos_agg == "mean_topk":
             k = min(options.topk, own.shape[1])
             columns.append(np.sort(own, axis=1)[:, -k:].mean(axis=1))
         else:
-            columns.append(_attention(own, bank.positives.vectors[members]))
+            mine = bank.positives.take(np.flatnonzero(members))
+            columns.append(_attention(own, cosines(as_regions(mine), mine, bank.share)))
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def _attention(cosines: FloatArray, exemplars: FloatArray) -> FloatArray:
-    """Cosine to the softmax-weighted exemplar of each region (SearchDet, arXiv 2409.18733), (N,)."""
-    raised = np.exp(cosines - cosines.max(axis=1, keepdims=True))
+def _attention(alike: FloatArray, gram: FloatArray) -> FloatArray:
+    """Cosine to the softmax-weighted exemplar of each region (SearchDet, arXiv 2409.18733), (N,). alike
+    (N, K): to each exemplar; gram (K, K): of these to each other."""
+    raised = np.exp(alike - alike.max(axis=1, keepdims=True))
     weights = raised / raised.sum(axis=1, keepdims=True)
-    gram = exemplars @ exemplars.T
     length = np.sqrt(np.einsum("nk,kl,nl->n", weights, gram, weights))
-    return np.asarray((weights * cosines).sum(axis=1) / np.maximum(length, 1e-12), np.float32)
+    return np.asarray((weights * alike).sum(axis=1) / np.maximum(length, 1e-12), np.float32)
 
 
 def _shapes(regions: Descriptors, bank: Bank, options: ScoringOptions) -> FloatArray:
@@ -232,10 +327,8 @@ def _contexts(regions: Descriptors, bank: Bank, options: ScoringOptions) -> Floa
     return np.where(some[:, None], cosines, np.nan)
 
 
-def _weighted(weight: float | None, values: FloatArray) -> FloatArray:
+def _weighted(weight: float, values: FloatArray) -> FloatArray:
     """weight * max(values, 0); 0 where a value is not known."""
-    if weight is None:
-        raise ValueError("weights must be resolved before scoring")
     return weight * np.where(np.isnan(values), 0.0, np.clip(values, 0, None))
 
 

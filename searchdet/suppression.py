@@ -8,19 +8,19 @@ graph diffusion (FSOD-VFM, arXiv 2602.03137). All give each row a factor 0..1 an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .embeddings import runs_coverage
-from .masks.rle import Runs
+from .embeddings import Masks, runs_coverage
 
 FloatArray = npt.NDArray[np.floating[Any]]
 Float32Array = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
+SAME_OBJECT = 0.5
+"""IoU from which on two masks are of one object."""
 GRID = 128
 """Cells along the long side of the grid on which masks are compared."""
 
@@ -47,13 +47,13 @@ class Suppressed:
     by: IntArray
 
 
-def overlaps(masks: Sequence[Runs], size: tuple[int, int]) -> Overlaps:
-    """Overlaps of run-length masks of an image of ``size`` (H, W), on a grid of at most ``GRID`` cells
+def overlaps(masks: Masks) -> Overlaps:
+    """Overlaps of run-length masks on a grid of at most ``GRID`` cells
     a side. A mask's area is its product with itself, so a mask smaller than a cell lies fully in
     itself."""
-    scale = min(1.0, GRID / max(size))
-    grid = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
-    cover = runs_coverage(masks, size, grid).flatten(1).numpy()
+    scale = min(1.0, GRID / max(masks.size))
+    grid = (max(1, round(masks.size[0] * scale)), max(1, round(masks.size[1] * scale)))
+    cover = runs_coverage(masks, grid).flatten(1).numpy()
     shared = cover @ cover.T
     area = np.maximum(shared.diagonal(), 1e-12)
     union = area[:, None] + area[None] - shared
@@ -130,6 +130,25 @@ def diffuse(
     hit = covered > 0
     factor[hit] = np.clip(1 - decay[hit], 0, 1) ** power
     by[hit] = worst[hit]
+    return Suppressed(factor, by)
+
+
+def across_classes(
+    found: Overlaps, taken: Suppressed, labels: IntArray, above: FloatArray
+) -> Suppressed:
+    """One object is one detection: a row falls to 0 where its IoU with a better one of another class is
+    over ``SAME_OBJECT``. above (N,): how far over the threshold of its class a row is, -inf for what is
+    no detection."""
+    factor, by = taken.factor.copy(), taken.by.copy()
+    rows = np.flatnonzero(above > -np.inf)
+    rows = rows[np.argsort(-above[rows], kind="stable")]
+    kept: list[int] = []
+    for row in rows.tolist():
+        lying = [i for i in kept if labels[i] != labels[row] and found.iou[row, i] > SAME_OBJECT]
+        if lying:
+            factor[row], by[row] = 0.0, lying[0]
+        else:
+            kept.append(row)
     return Suppressed(factor, by)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import socket
@@ -15,7 +16,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pytest
 from hypothesis import settings
-from places import TINY_SAM, Figure
+from places import QUICK, TINY_SAM, Figure
 from worlds import make_template
 
 REQUIRE_BROWSER = os.environ.pop("SEARCHDET_REQUIRE_BROWSER", "") == "1"
@@ -60,6 +61,24 @@ def _closed_world(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Temp
     monkeypatch.setenv("SEARCHDET_MODELS", str(tmp_path_factory.mktemp("models")))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("SEARCHDET_CONFIG", "")
+    monkeypatch.setenv("SEARCHDET_BACKBONE", QUICK)
+
+
+@pytest.fixture
+def default_backbone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line as it comes, with the backbone that users have."""
+    monkeypatch.delenv("SEARCHDET_BACKBONE")
+
+
+@pytest.fixture
+def no_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if no package with weights were installed."""
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *more: None if name.endswith("_pytorch_model") else real(name, *more),
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -91,6 +110,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("SEARCHDET_CACHE", str(root / "cache"))
         patch.setenv("SEARCHDET_MODELS", str(root / "models"))
         patch.setenv("SEARCHDET_CONFIG", "")
+        patch.setenv("SEARCHDET_BACKBONE", QUICK)
         patch.chdir(root)
         make_template()
     return root

@@ -66,7 +66,8 @@ def record(
     run = run_info(names, scoring=ScoringOptions(), made_by=models("resnet101", "sam"))
     made = tuple(candidate(i, *item) for i, item in enumerate(items))
     status = "ok" if found else "empty"
-    return ImageRecord(name, status, size[1], size[0], sha256, made, names, run)
+    levels = dict.fromkeys(names, 0.25)
+    return ImageRecord(name, status, size[1], size[0], sha256, made, names, run, levels=levels)
 
 
 def save(folder: Path, *records: ImageRecord) -> Path:

@@ -1,6 +1,8 @@
-"""A backbone with features that can be written down, and a proposer that returns given masks."""
+"""Backbones with features that can be written down, and a proposer that returns given masks."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -9,6 +11,8 @@ from searchdet.backbones import FeatureMap
 from searchdet.proposals.types import Proposals, from_masks
 from searchdet.records.models import Preprocessing, WeightsInfo
 from searchdet.weights.devices import Compute
+
+Finish = Callable[[torch.Tensor], torch.Tensor]
 
 
 def same(vectors: torch.Tensor) -> torch.Tensor:
@@ -24,9 +28,9 @@ class GridBackbone:
     weights: WeightsInfo | None = None
     compute = Compute("cpu", "fp32")
     preprocessing = Preprocessing(8, 8, "none")
-    min_score = 0.5
-    shape_weight = 0.0
-    context_weight = 0.0
+    parts: tuple[int, ...] = (4,)
+    closer = None
+    second_look = 0
 
     def __init__(self, rows: int = 8, columns: int = 8) -> None:
         self.rows, self.columns = rows, columns
@@ -53,3 +57,50 @@ class GivenProposer:
     def propose(self, image: np.ndarray, promise: np.ndarray | None = None) -> Proposals:
         size = (image.shape[0], image.shape[1])
         return from_masks(list(self.masks), self.quality, size)
+
+
+class PatchNetwork:
+    """What looks again: means of the pixels of crops in 8 x 8 cells, and in 2 x 2 of their squares."""
+
+    dim = 6
+    crop_side = 32
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def crop_maps(self, crops: np.ndarray) -> tuple[tuple[torch.Tensor, ...], Finish]:
+        assert crops.shape[1:] == (self.crop_side, self.crop_side, 3)
+        assert crops.dtype == np.uint8
+        self.seen += len(crops)
+        pixels = torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255
+        means = torch.nn.functional.avg_pool2d(pixels, 4)
+        return (means, torch.nn.functional.avg_pool2d(means**2, 4)), curved
+
+
+def curved(pooled: torch.Tensor) -> torch.Tensor:
+    """Not linear, so what is done before and after pooling cannot be swapped."""
+    return pooled**3 - 0.1
+
+
+class LookingBackbone(GridBackbone):
+    """Colours of cells, and beside them what a network sees; a second look is taken by default."""
+
+    name = "looking"
+    dim = GridBackbone.dim + PatchNetwork.dim
+    parts = (GridBackbone.dim, PatchNetwork.dim)
+    preprocessing = Preprocessing(64, 8, "none")
+    second_look = 2
+
+    def __init__(self, rows: int = 8, columns: int = 8) -> None:
+        super().__init__(rows, columns)
+        self.closer = PatchNetwork()
+
+    def feature_map(self, image: np.ndarray) -> FeatureMap:
+        cells = super().feature_map(image).features
+        colours = cells[:3] + 0.5
+
+        def finish(pooled: torch.Tensor) -> torch.Tensor:
+            parts = (pooled[:, :4], curved(pooled[:, 4:]))
+            return torch.cat([torch.nn.functional.normalize(part) for part in parts], 1) / 2**0.5
+
+        return FeatureMap(torch.cat([cells, colours, colours**2]), finish)

@@ -13,3 +13,6 @@ TINY_SAM = ASSETS / "tiny_sam.pth"
 
 Figure = Callable[[str, float], float]
 """What the fixture ``figure`` is: name and value in, value out."""
+
+QUICK = "filterbank"
+"""The backbone of tests that are about something else: no network, and a feature map at once."""

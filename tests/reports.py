@@ -27,9 +27,7 @@ HOSTILE_EXEMPLAR = "positive/<svg onload=alert(1)>'&\u2028.png"
 
 def run(classes: tuple[str, ...], least: float = LEAST["score"], lead: float = 0.0) -> RunInfo:
     """What records of a run say of it."""
-    scoring = ScoringOptions(
-        min_margin=LEAST["margin"], class_margin=lead, shape_weight=0.6, context_weight=0.2
-    )
+    scoring = ScoringOptions(min_margin=LEAST["margin"], class_margin=lead, second_look=3)
     return run_info(classes, least, scoring)
 
 
@@ -97,7 +95,8 @@ def record(name: str, classes: tuple[str, ...], rule: RunInfo, seed: int) -> Ima
     made.append(Candidate(**{**plain, **nothing, **empty, "id": 40, "suppression_factor": 1.0}))
     made.sort(key=lambda item: (not item.accepted, -(item.score if item.score is not None else -9)))
     status = "ok" if made[0].accepted else "empty"
-    return ImageRecord(name, status, SIZE[1], SIZE[0], "ab" * 32, tuple(made), classes, rule)
+    said = {"levels": {label: 0.1 * i for i, label in enumerate(classes)}, "looked_at": 3}
+    return ImageRecord(name, status, SIZE[1], SIZE[0], "ab" * 32, tuple(made), classes, rule, **said)
 
 
 def write(folder: Path, item: ImageRecord, picture: bool = True) -> None:

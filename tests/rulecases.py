@@ -44,16 +44,17 @@ class Case:
         """A record with the one candidate, as a run with the limits of ``run`` writes it."""
         plain = {name: self.run[name] for name in ("min_margin", "class_margin")}
         margins = _pairs(self.run.get("class_min_margin", {}), label)
-        scoring = ScoringOptions(
-            **plain, class_min_margin=margins, shape_weight=0.6, context_weight=0.2
-        )
+        scoring = ScoringOptions(**plain, class_min_margin=margins, second_look=0)
         classes = (label, "nut")
         run = run_info(classes, self.run["min_score"], scoring)
         margin = dict(margins).get(label, plain["min_margin"])
         limits = ClassLimits(self.run["min_score"], margin, plain["class_margin"])
         item = replace(_candidate(self.standing, label), reason=reason_of(self.standing, limits))
         status = "ok" if item.accepted else "empty"
-        return ImageRecord(f"{self.name}.png", status, 60, 40, "ab" * 32, (item,), classes, run)
+        levels = dict.fromkeys(classes, 0.0)
+        return ImageRecord(
+            f"{self.name}.png", status, 60, 40, "ab" * 32, (item,), classes, run, levels=levels
+        )
 
 
 def cases() -> list[Case]:

@@ -37,7 +37,7 @@ def run_info(
 ) -> RunInfo:
     """A run with the same threshold for all classes."""
     share = Interval(0.8, 0.4, 0.96, 5)
-    plain = ScoringOptions(shape_weight=0.6, context_weight=0.2)
+    plain = ScoringOptions(second_look=0)
     return RunInfo(
         made_by or models(),
         scoring or plain,

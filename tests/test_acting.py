@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from places import QUICK
 from typer.testing import CliRunner
 
 from searchdet import proposals
@@ -38,6 +39,7 @@ CASES = [
     (EmbeddingOptions(topk_share=0.3), EmbeddingOptions("topk", topk_share=0.3)),
     (ScoringOptions(topk=5), ScoringOptions(topk=5, pos_agg="mean_topk")),
     (ScoringOptions(threshold="default", min_score=0.5), ScoringOptions(threshold="default")),
+    (ScoringOptions(second_look=5, centring="mean"), ScoringOptions(second_look=5)),
     (SuppressionOptions(nms_iou=0.4), SuppressionOptions("nms", nms_iou=0.4)),
     (SuppressionOptions(max_covered=0.4), SuppressionOptions("nms", max_covered=0.4)),
 ]
@@ -146,7 +148,10 @@ def test_what_acts_still_does(world: Path) -> None:
     assert "Not used" not in told
     assert "done before" not in told
     scoring = json.loads((world / "one/run.json").read_text())["settings"]["suppression"]
-    assert scoring == {"suppression": "nms", "nms_iou": 0.2, "max_covered": 0.5}
+    assert scoring == {
+        **{"suppression": "nms", "nms_iou": 0.2, "max_covered": 0.5},
+        **{"class_overlap": "best", "max_masks": 50},
+    }
 
 
 def test_index_and_search_tell_it_too(world: Path) -> None:
@@ -170,7 +175,11 @@ def test_index_and_search_tell_it_too(world: Path) -> None:
 def test_a_detector_from_python_is_told(world: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         made = Detector.from_folders(
-            world / "in/positive", proposals="regions", topk_share=0.2, min_score=0.4
+            world / "in/positive",
+            backbone=QUICK,
+            proposals="regions",
+            topk_share=0.2,
+            min_score=0.4,
         )
     assert "--topk-share 0.2 (needs --pooling topk)" in caplog.text
     assert made.settings.embedding == EmbeddingOptions()

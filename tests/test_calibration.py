@@ -9,13 +9,13 @@ import pytest
 from banks import bank, options, rows, units
 
 from searchdet import calibration
-from searchdet.bank.audit import audit, conflicts, left_out, without
-from searchdet.bank.types import Bank, Origin, Rows, extended, join
+from searchdet.bank.audit import SAME, audit, conflicts, left_out, without
+from searchdet.bank.types import Bank, Origin, Rows, extended
 from searchdet.calibration import probability, thresholds, wilson
 from searchdet.config import CENTRINGS, POSITIVE_AGGREGATIONS, ScoringOptions
 from searchdet.embeddings import Descriptors, MaskEmbeddings, l2_normalize
 from searchdet.masks import shape as outline
-from searchdet.scoring import centred, score_regions
+from searchdet.scoring import LEVEL_WEIGHT, centred, likeness, score_regions
 
 
 def around(centre: np.ndarray, count: int, noise: float, seed: int) -> np.ndarray:
@@ -33,20 +33,30 @@ def folders(noise: float, overlap: float = 0.0) -> Bank:
     )
 
 
-def test_left_out_scores_are_those_against_the_rest_of_the_class() -> None:
-    known = bank(7, 3)
+@pytest.mark.parametrize("weights", [(0.0, 0.0), (0.6, 0.2)])
+def test_left_out_scores_are_those_against_the_rest_of_the_class(weights: tuple[float, float]) -> None:
+    known = described(4, 3)
+    how = options(shape_weight=weights[0], context_weight=weights[1])
+    mine, shapes = known.positives.vectors.astype(float), known.positives.outlines
     for label in range(2):
-        got = calibration.left_out_scores(known, label, options())
+        plain, scores = calibration.left_out_scores(known, label, how)
         members = np.flatnonzero(known.labels == label)
-        wanted = []
+        wanted, lowered = [], []
         for i in members:
-            rest = [m for m in members if m != i]
-            prototype = known.positives.vectors[rest].astype(float).mean(0)
-            prototype /= np.linalg.norm(prototype)
-            vector = known.positives.vectors[i].astype(float)
-            against = max(0.0, (known.negatives.vectors @ vector).max())
-            wanted.append(vector @ prototype - 0.3 * against)
-        assert np.abs(got - wanted).max() < 3e-6
+            rest = [m for m in members if mine[m] @ mine[i] < SAME]
+            prototype = mine[rest].mean(0) / np.linalg.norm(mine[rest].mean(0))
+            against = max(0.0, (known.negatives.vectors @ mine[i]).max())
+            wanted.append(mine[i] @ prototype - 0.3 * against)
+            shape = outline.similarity(shapes[i : i + 1], shapes[rest]).max()
+            around = max(0.0, float(known.positives.contexts[i] @ prototype))
+            lowered.append(wanted[-1] - weights[0] * (1 - shape) - weights[1] * around)
+        assert np.abs(plain - wanted).max() < 3e-6
+        assert np.abs(scores - lowered).max() < 3e-6
+
+
+def test_a_class_of_one_picture_leaves_nothing_out() -> None:
+    known = bank(2, 3)
+    assert [len(part) for part in calibration.left_out_scores(known, 0, options())] == [0, 0]
 
 
 def test_impostors_are_other_classes_surroundings_and_negatives_without_themselves() -> None:
@@ -74,6 +84,7 @@ def described(seed: int, negatives: int) -> Bank:
     def full(side: Rows) -> Rows:
         count = len(side)
         outlines = rng.uniform(size=(count, outline.DIM)).astype(np.float32)
+        outlines[:, outline.MEASURES :] /= outlines[:, outline.MEASURES :].sum(axis=1, keepdims=True)
         contexts = l2_normalize(rng.normal(size=side.vectors.shape).astype(np.float32))
         contexts[::3] = 0
         vectors = side.vectors.copy()
@@ -97,7 +108,7 @@ def one_by_one(known: Bank, label: int, how: ScoringOptions) -> np.ndarray:
     around = known.positives.take(np.flatnonzero(np.abs(known.positives.contexts).max(axis=1) > 0))
     unknown = np.full_like(around.outlines, np.nan)
     around = Rows(around.contexts, np.zeros_like(around.contexts), unknown, around.origins)
-    found = [scored(join([others, around]), known.negatives)]
+    found = [scored(others, known.negatives), scored(around, known.negatives)]
     for i in range(len(known.negatives)):
         rest = [j for j in range(len(known.negatives)) if j != i]
         found.append(scored(known.negatives.take([i]), known.negatives.take(rest)))
@@ -121,61 +132,86 @@ def test_negatives_are_scored_as_if_each_were_left_out(
         assert np.allclose(got, one_by_one(known, label, given), rtol=0, atol=3e-6)
 
 
+def work(monkeypatch: pytest.MonkeyPatch, known: Bank) -> tuple[int, int]:
+    """Calls and rows that are compared or put into a bank for its thresholds."""
+    calls = handled = 0
+
+    def counted(regions: Descriptors, space: Bank, *rest: object) -> object:
+        nonlocal calls, handled
+        calls, handled = calls + 1, handled + len(regions) + len(space.negatives)
+        return likeness(regions, space, *rest)
+
+    monkeypatch.setattr(calibration, "likeness", counted)
+    thresholds(known, options())
+    return calls, handled
+
+
 def test_calibration_describes_no_bank_for_each_negative(monkeypatch: pytest.MonkeyPatch) -> None:
-    def work(negatives: int) -> tuple[int, int]:
-        """Calls and rows that are scored or put into a bank."""
-        calls = handled = 0
-
-        def counted(regions: Descriptors, space: Bank, *rest: object) -> object:
-            nonlocal calls, handled
-            calls, handled = calls + 1, handled + len(regions) + len(space.negatives)
-            return score_regions(regions, space, *rest)
-
-        monkeypatch.setattr(calibration, "score_regions", counted)
-        thresholds(bank(4, negatives), options(), 0.5)
-        return calls, handled
-
-    (few, small), (many, large) = work(100), work(200)
+    (few, small), (many, large) = (work(monkeypatch, bank(4, count)) for count in (100, 200))
     assert few == many, "one block of rows each"
     assert large <= 2.1 * small
-    assert work(4 * calibration.BLOCK)[0] <= few + 2 * 3, "a block more for each class"
+    more = work(monkeypatch, bank(4, 4 * calibration.BLOCK))[0]
+    assert more <= few + 2 * 2 * 3, "a block more for each class, for its level and its impostors"
 
 
-def test_the_threshold_lies_between_the_exemplars_and_the_backbone_s_own() -> None:
+def test_calibration_grows_with_the_classes_and_not_with_their_square(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    few, many = (work(monkeypatch, bank(4 * count, 3, count))[0] for count in (2, 8))
+    assert many <= 4 * few
+
+
+def test_the_usual_level_is_the_median_of_what_is_not_the_class() -> None:
+    known = described(3, 4)
+    got = calibration.usual_levels(known, options())
+    for label in range(2):
+        plain = one_by_one(known, label, options())  # without weights a score is what features say
+        assert got[label] == pytest.approx(np.median(plain), abs=3e-6)
+    alone = Bank(("a",), rows(units(3), "p"), np.zeros(3, int), rows(units(0), "n"))
+    assert calibration.usual_levels(alone, options()).tolist() == [0.0]
+
+
+def test_the_threshold_follows_what_left_out_exemplars_score_by_their_features() -> None:
     known = folders(0.1)
-    found = thresholds(known, options(), 0.5)
+    how = options(context_weight=0.2)
+    found = thresholds(known, how)
     assert [item.label for item in found] == list(known.classes)
-    for item in found:
-        own = calibration.left_out_scores(known, known.classes.index(item.label), options())
-        middle = np.median(own) - calibration.BELOW_MEDIAN - calibration.DEVIATIONS * own.std()
-        weight = len(own) / (len(own) + calibration.PRIOR_COUNT)
-        assert item.min_score == pytest.approx(weight * middle + (1 - weight) * 0.5, abs=2e-6)
+    for label, item in enumerate(found):
+        plain, own = calibration.left_out_scores(known, label, how)
+        least = calibration.FLOOR + calibration.FOLLOWED * np.median(plain)
+        assert item.min_score == pytest.approx(least, abs=2e-6)
         assert item.source == "auto"
         assert item.separates is True
+        level = LEVEL_WEIGHT * calibration.usual_levels(known, how)[label]
+        others = calibration.impostor_scores(known, label, how)
         assert item.recall is not None
-        assert item.recall.share == 1.0
+        assert item.recall.share == (own - level >= item.min_score).mean() == 1.0
         assert item.recall.low < 0.7, "six exemplars prove little, and it says so"
+        assert item.false_alarms is not None
+        assert item.false_alarms.share == (others - level >= item.min_score).mean()
 
 
 def test_few_exemplars_given_scores_and_the_default_keep_their_word() -> None:
-    few = bank(4, 2)
-    assert [item.source for item in thresholds(few, options(), 0.5)] == ["default"] * 2
-    assert {item.min_score for item in thresholds(few, options(), 0.5)} == {0.5}
+    few = bank(2, 2)
+    usual = round(calibration.FLOOR + calibration.FOLLOWED * calibration.USUAL, 6)
+    assert [item.source for item in thresholds(few, options())] == ["default"] * 2
+    assert {item.min_score for item in thresholds(few, options())} == {usual}
     known = folders(0.1)
-    given = thresholds(known, options(min_score=0.123), 0.5)
+    given = thresholds(known, options(min_score=0.123))
     assert {(item.source, item.min_score) for item in given} == {("given", 0.123)}
-    assert {item.source for item in thresholds(known, options(threshold="default"), 0.5)} == {"default"}
+    plain = thresholds(known, options(threshold="default"))
+    assert {(item.source, item.min_score) for item in plain} == {("default", usual)}
 
 
 def test_folders_that_do_not_separate_are_told() -> None:
     noise = np.random.default_rng(0).normal(size=(60, 12)).astype(np.float32)
     mixed = l2_normalize(noise + 3)
     known = Bank(("a", "b"), rows(mixed[:40], "p"), np.arange(40) % 2, rows(mixed[40:], "n"))
-    assert {item.separates for item in thresholds(known, options(), 0.5)} == {False}
+    assert {item.separates for item in thresholds(known, options())} == {False}
     alone = Bank(
         ("a",), rows(units(1), "p"), np.zeros(1, int), rows(np.zeros((0, 12), np.float32), "n")
     )
-    (only,) = thresholds(alone, options(), 0.5)
+    (only,) = thresholds(alone, options())
     assert only.separates is None
     assert only.recall is None
 
@@ -185,16 +221,17 @@ def test_a_copy_does_not_vouch_for_an_exemplar() -> None:
     copy = replace(known.positives.take([0]), origins=(Origin("copy"),))
     twice = extended(known, copy, ["class0"])
     assert left_out(twice)[0] == pytest.approx(left_out(known)[0], abs=1e-6)
-    assert calibration.left_out_scores(twice, 0, options())[0] == pytest.approx(
-        calibration.left_out_scores(known, 0, options())[0], abs=2e-6
-    )
+    one, two = (calibration.left_out_scores(each, 0, options()) for each in (known, twice))
+    assert (two[0][0], two[1][0]) == pytest.approx((one[0][0], one[1][0]), abs=2e-6)
 
 
 def test_probability_rises_with_the_score_from_that_at_the_threshold() -> None:
     score = np.asarray([-5.0, 0.3, 0.5, 0.7, 5.0, np.nan])
     got = probability(score, np.full(6, 0.5))
     assert (np.diff(got[:5]) >= 0).all()
-    assert got[2] == pytest.approx(1 / (1 + np.exp(1.5)), abs=1e-6)
+    assert got[2] == pytest.approx(1 / (1 + np.exp(-calibration.AT_THRESHOLD)), abs=1e-6)
+    logit = calibration.AT_THRESHOLD + 0.2 * calibration.SLOPE
+    assert got[3] == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-6)
     assert got[3] > 0.9
     assert ((got[:5] >= 0) & (got[:5] <= 1)).all()
     assert np.isnan(got[5])

@@ -26,6 +26,7 @@ from searchdet.exports import Options, write
 from searchdet.output.render import class_colour, overlay
 from searchdet.records.record import SCHEMA, ImageRecord
 from searchdet.regions import Models
+from searchdet.scoring import LEVEL_WEIGHT
 from searchdet.weights.devices import resolve
 
 RED, GREEN, BLUE = (220, 30, 30), (30, 200, 30), (30, 30, 220)
@@ -123,6 +124,7 @@ def test_a_record_explains_each_decision_from_its_numbers_alone(how: str) -> Non
             raw -= options["shape_weight"] * (1 - item["shape_similarity"])
         if item["context_similarity"] is not None:
             raw -= options["context_weight"] * max(item["context_similarity"], 0)
+        raw -= LEVEL_WEIGHT * record["levels"][item["label"]]
         assert abs(item["score_before_suppression"] - raw) < 5e-6
         assert abs(item["margin"] - (item["positive_similarity"] - item["negative_similarity"])) < 5e-6
         assert abs(item["score"] - (raw * item["suppression_factor"] if raw > 0 else raw)) < 5e-6
@@ -288,7 +290,7 @@ def test_from_folders_is_the_documented_way(tmp_path: Path) -> None:
     for name, colour in (("pos/red", RED), ("neg", BLUE)):
         (tmp_path / name).mkdir(parents=True)
         Image.new("RGB", (32, 32), colour).save(tmp_path / name / "1.png")
-    one = Detector.from_folders(tmp_path / "pos", tmp_path / "neg", proposals="regions", min_score=0.4)
+    one = Detector.from_folders(tmp_path / "pos", tmp_path / "neg", proposals="regions", min_score=0.3)
     record = one.detect(scene()[0])
     assert {item.label for item in record.detections} == {"red"}
     assert record.run.models.proposer.fallback is False

@@ -296,6 +296,7 @@ def place(world: Path) -> Iterator[Path]:
     logger.setLevel(level)
 
 
+@pytest.mark.model
 @pytest.mark.parametrize(
     "page", [page for page in GUIDES if any(b.run for b in fences(page, "python"))], ids=name_of
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import rooms
-from places import ROOT, TESTS
+from places import QUICK, ROOT, TESTS
 from test_docs import prose, script, spans
 from worlds import make_world
 
@@ -80,7 +80,8 @@ def test_the_steps_of_the_walks_are_in_the_code() -> None:
 def record(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     folder = tmp_path_factory.mktemp("record") / "in"
     make_world(folder)
-    detector = Detector.from_folders(folder / "positive", folder / "negative", proposals="regions")
+    folders = folder / "positive", folder / "negative"
+    detector = Detector.from_folders(*folders, backbone=QUICK, proposals="regions")
     return dict(detector.detect(folder / "images" / "a.png").to_json())
 
 

@@ -1,4 +1,4 @@
-"""The embedded default: filterbank, regions, and the demonstration."""
+"""What needs no weights of the user's: filter bank, regions, and the demonstration."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from searchdet.commands import demo
 from searchdet.config import ProposalOptions
 from searchdet.embeddings import embed_masks
 from searchdet.proposals import load_proposer
-from searchdet.proposals.regions import SCORED
 
 pytestmark = pytest.mark.model
 
@@ -89,7 +88,7 @@ def test_regions_find_flat_shapes_and_keep_the_contract() -> None:
     for seed in range(40, 46):
         scene = make_scene(seed)
         found = proposer.propose(scene.image)
-        assert len(found) <= SCORED
+        assert len(found) <= ProposalOptions().scored_masks
         assert (np.diff(found.quality) <= 0).all()
         masks = found.dense()
         assert masks.any(axis=(1, 2)).all()
@@ -117,7 +116,7 @@ def test_regions_respect_limits_repeat_and_take_flat_pictures() -> None:
     assert ((shares >= 0.009) & (shares <= 0.11)).all()
     for size in ((1, 1), (2, 300), (64, 64)):
         flat = np.full((*size, 3), 90, np.uint8)
-        assert len(load_proposer("regions").propose(flat)) <= SCORED
+        assert len(load_proposer("regions").propose(flat)) <= ProposalOptions().scored_masks
 
 
 def test_regions_are_given_at_the_size_of_a_large_image() -> None:
@@ -133,6 +132,6 @@ def test_regions_are_given_at_the_size_of_a_large_image() -> None:
 def test_proposal_options_are_checked() -> None:
     from searchdet.errors import UsageError
 
-    for wrong in ({"min_area": 90}, {"max_area": 150}, {"max_masks": 0}, {"points_per_side": 0}):
+    for wrong in ({"min_area": 90}, {"max_area": 150}, {"scored_masks": 0}, {"points_per_side": 0}):
         with pytest.raises(UsageError):
             ProposalOptions(**wrong)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from places import TINY_SAM
+from places import QUICK, TINY_SAM
 from worlds import make_world
 
 from searchdet.detector import Detector
@@ -35,7 +35,7 @@ KINDS: dict[str, dict[str, Any]] = {
 def found(root: Path, kind: str) -> dict[str, list[Any]]:
     """Detections of each picture: class, box, score."""
     folders = (root / "in/positive", root / "in/negative")
-    detector = Detector.from_folders(*folders, precision="fp32", **KINDS[kind])
+    detector = Detector.from_folders(*folders, backbone=QUICK, precision="fp32", **KINDS[kind])
     images = sorted((root / "in/images").rglob("*.png"))
     return {
         path.relative_to(root).as_posix(): [

@@ -31,11 +31,6 @@ def score(vectors: np.ndarray, of: Bank, **changes: object) -> Scores:
     return score_regions(regions_of(vectors), of, options(**changes))
 
 
-def test_unresolved_weights_are_an_error() -> None:
-    with pytest.raises(ValueError, match="resolved"):
-        score_regions(regions_of(units(2)), bank(), ScoringOptions())
-
-
 @pytest.mark.parametrize("how", POSITIVE_AGGREGATIONS)
 def test_scores_equal_the_float64_formula(how: str) -> None:
     regions, known = units(9, seed=5), bank()

@@ -8,9 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from profiles import examples
 
-from searchdet.embeddings import l2_normalize
+from searchdet.embeddings import Masks, l2_normalize
 from searchdet.masks import rle
-from searchdet.suppression import Overlaps, diffuse, merge, nms, overlaps, total_order
+from searchdet.suppression import (
+    SAME_OBJECT,
+    Overlaps,
+    Suppressed,
+    across_classes,
+    diffuse,
+    merge,
+    nms,
+    overlaps,
+    total_order,
+)
 
 SIZE = (60, 80)
 
@@ -26,7 +36,7 @@ def discs(count: int, seed: int) -> np.ndarray:
 
 
 def measure(masks: np.ndarray) -> Overlaps:
-    return overlaps([rle.runs(rle.encode(mask)) for mask in masks], SIZE)
+    return overlaps(Masks.of([rle.encode(mask) for mask in masks], masks.shape[1:]))
 
 
 def shares(masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -47,14 +57,14 @@ def test_on_a_grid_as_fine_as_the_image_overlaps_are_exact() -> None:
 
 def test_on_a_coarse_grid_overlaps_are_close_and_a_tiny_mask_is_in_itself() -> None:
     large = discs(12, 1).repeat(10, axis=1).repeat(10, axis=2)
-    got = overlaps([rle.runs(rle.encode(mask)) for mask in large], large.shape[1:])
+    got = measure(large)
     inside, iou = shares(large)
     assert np.abs(got.inside - inside).max() < 0.06
     assert np.abs(got.iou - iou).max() < 0.06
     tiny = np.zeros((2, 600, 800), bool)
     tiny[0, 301, 402] = True
     tiny[1, 200:400, 300:500] = True
-    got = overlaps([rle.runs(rle.encode(mask)) for mask in tiny], (600, 800))
+    got = measure(tiny)
     assert got.inside[0, 0] == pytest.approx(1)
     assert got.inside[0, 1] == pytest.approx(1)
     assert got.inside[1, 0] < 0.01
@@ -150,3 +160,79 @@ def test_the_order_is_total() -> None:
     values = np.asarray([0.5, 0.5, 0.5, 0.7])
     got = total_order(values, np.zeros(4, int), boxes)
     assert got.tolist() == [3, 0, 1, 2]
+
+
+def across(masks: np.ndarray, labels: list[int], above: list[float]) -> Suppressed:
+    untouched = Suppressed(np.ones(len(masks)), np.full(len(masks), -1))
+    return across_classes(measure(masks), untouched, np.asarray(labels), np.asarray(above))
+
+
+def test_of_two_classes_on_one_object_the_one_further_over_its_threshold_stays() -> None:
+    masks = np.zeros((2, *SIZE), bool)
+    masks[0, 10:40, 10:40] = masks[1, 10:40, 12:42] = True
+    first = across(masks, [0, 1], [0.1, 0.2])
+    assert (first.factor.tolist(), first.by.tolist()) == ([0, 1], [1, -1])
+    second = across(masks, [0, 1], [0.2, 0.1])
+    assert (second.factor.tolist(), second.by.tolist()) == ([1, 0], [-1, 0])
+    equal = across(masks, [0, 1], [0.1, 0.1])
+    assert equal.factor.tolist() == [1, 0], "the first of two that are alike"
+    assert across(masks, [0, 0], [0.1, 0.2]).factor.tolist() == [1, 1], "one class is not its business"
+
+
+def test_an_overlap_of_half_is_two_objects() -> None:
+    masks = np.zeros((2, *SIZE), bool)
+    masks[0, 10:20, 10:40] = masks[1, 10:20, 20:50] = True  # 20 of 40 columns
+    assert measure(masks).iou[0, 1] == pytest.approx(SAME_OBJECT)
+    masks[1, 10:20, 20:50] = False
+    masks[1, 10:20, 21:51] = True
+    assert across(masks, [0, 1], [0.1, 0.2]).factor.tolist() == [1, 1]
+    masks[1, 10:20, 19] = masks[1, 10:20, 20] = True
+    masks[1, 10:20, 48:] = False
+    assert across(masks, [0, 1], [0.1, 0.2]).factor.tolist() == [0, 1]
+    inside = np.zeros((2, *SIZE), bool)
+    inside[0, 10:50, 10:50], inside[1, 20:30, 20:30] = True, True
+    assert across(inside, [0, 1], [0.1, 0.2]).factor.tolist() == [1, 1], "a part of another object"
+
+
+def test_what_fell_takes_nothing_down_and_what_is_no_detection_takes_no_part() -> None:
+    masks = np.zeros((3, *SIZE), bool)
+    for i, mask in enumerate(masks):
+        mask[10:40, 10 + 8 * i : 40 + 8 * i] = True
+    iou = measure(masks).iou
+    assert iou[0, 1] > SAME_OBJECT
+    assert iou[1, 2] > SAME_OBJECT > iou[0, 2]
+    got = across(masks, [0, 1, 0], [0.3, 0.2, 0.1])
+    assert (got.factor.tolist(), got.by.tolist()) == ([1, 0, 1], [-1, 0, -1])
+    nothing = across(masks, [0, 1, 0], [-np.inf, 0.2, -np.inf])
+    assert nothing.factor.tolist() == [1, 1, 1], "what is no detection neither falls nor takes"
+    assert across(masks[:0], [], []).factor.tolist() == []
+
+
+def test_what_suppression_within_a_class_left_is_kept() -> None:
+    masks = np.ones((3, *SIZE), bool)
+    taken = Suppressed(np.asarray([0.8, 0.5, 0.0]), np.asarray([-1, 0, 1]))
+    got = across_classes(measure(masks), taken, np.asarray([0, 1, 0]), np.asarray([0.2, 0.1, -np.inf]))
+    assert (got.factor.tolist(), got.by.tolist()) == ([0.8, 0.0, 0.0], [-1, 0, 1])
+    assert taken.factor.tolist() == [0.8, 0.5, 0.0], "what was given stays as it was"
+
+
+@settings(max_examples=examples(40), deadline=None)
+@given(st.integers(0, 10), st.integers(0, 1000))
+def test_no_two_detections_of_two_classes_are_one_object(count: int, seed: int) -> None:
+    masks = discs(count, seed)
+    rng = np.random.default_rng(seed)
+    labels, above = rng.integers(0, 3, count), rng.permutation(count) - 2.0
+    above[above < 0] = -np.inf
+    found = measure(masks)
+    got = across(masks, labels.tolist(), above.tolist())
+    left = [i for i in range(count) if above[i] > -np.inf and got.factor[i] == 1]
+    for i in range(count):
+        better = [
+            j
+            for j in left
+            if labels[j] != labels[i] and found.iou[i, j] > SAME_OBJECT and above[j] > above[i]
+        ]
+        fell = above[i] > -np.inf and bool(better)
+        assert got.factor[i] == (0 if fell else 1)
+        if fell:
+            assert above[got.by[i]] == max(above[j] for j in better)

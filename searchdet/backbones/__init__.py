@@ -6,9 +6,9 @@ from pathlib import Path
 
 from ..config import BackboneOptions
 from ..errors import CheckpointError, UsageError
-from ..weights import LoadedBefore, find_published
+from ..weights import LoadedBefore, Published, carried, find_published
 from . import dinov3_convnext, efficientnet_lite, resnet, vit
-from .types import Backbone, BackboneSpec, FeatureMap
+from .types import Backbone, BackboneSpec, Closer, FeatureMap
 
 FILTERBANK, EMBEDDED = "filterbank", "embedded"
 
@@ -72,27 +72,23 @@ def check(options: BackboneOptions) -> Path | None:
         return path
     found = find_published(spec.published)
     if found is None:
-        if own.package:
-            raise CheckpointError(f"--backbone {options.name} needs {own.filename}.", own.by_hand())
-        raise CheckpointError(
-            f"--backbone {spec.name} needs weights.",
-            f"Pass --backbone-ckpt FILE, or put {own.filename} (from {own.source}) in models/; "
-            f"see `searchdet models pull {spec.name}`.",
-        )
+        raise _absent(options.name, own)
     return found
 
 
-def rule_of(name: str) -> tuple[float, float, float]:
-    """(shape weight, context weight, least score) of a backbone, without loading it. Raises UsageError
-    for an unknown name."""
-    if name in (FILTERBANK, EMBEDDED):
-        from .filterbank import FilterbankBackbone as Own
-
-        return Own.shape_weight, Own.context_weight, Own.min_score
-    spec = SPECS.get(name)
-    if spec is None:
-        raise UsageError(f"there is no backbone {name!r}.", f"There are {', '.join(NAMES)}.")
-    return spec.shape_weight, spec.context_weight, spec.min_score
+def _absent(name: str, own: Published) -> CheckpointError:
+    """What to say where the weights of a backbone are not found. own: the file of its authors."""
+    if not own.package:
+        return CheckpointError(
+            f"--backbone {name} needs weights.",
+            f"Pass --backbone-ckpt FILE, or put {own.filename} (from {own.source}) in models/; "
+            f"see `searchdet models pull {name}`.",
+        )
+    place = carried(own)
+    if place is not None:
+        return CheckpointError(f"{place}: is missing from its package.", own.reinstall)
+    otherwise = f" --backbone {FILTERBANK} needs none." if name == EMBEDDED else ""
+    return CheckpointError(f"--backbone {name} needs {own.filename}.", own.by_hand() + otherwise)
 
 
 def load(options: BackboneOptions, before: LoadedBefore | None = None) -> Backbone:
@@ -100,20 +96,37 @@ def load(options: BackboneOptions, before: LoadedBefore | None = None) -> Backbo
     completely before is loaded when its first feature map is asked for."""
     path = check(options)
     if path is None:
+        if options.position_rank:
+            raise UsageError(
+                f"--remove-position needs a network, which {options.name} is not.", "Leave it out."
+            )
         from .filterbank import FilterbankBackbone
 
         return FilterbankBackbone(options.feat_short_side)
-    from ..weights import resolve
+    from ..weights import Compute, resolve
     from .network import load_network
 
+    spec = SPECS[CARRIED if options.name == EMBEDDED else options.name]
     compute = resolve(options.device, options.precision)
+    if spec.fp32_on_cpu and options.precision == "auto" and compute.device == "cpu":
+        compute = Compute("cpu", "fp32")
     side, allow = options.feat_short_side, options.allow_unverified
+    network = load_network(spec, path, compute, side, allow, before, options.position_rank)
     if options.name == EMBEDDED:
         from .embedded import EmbeddedBackbone
 
-        network = load_network(SPECS[CARRIED], path, compute, side, allow, before)
         return EmbeddedBackbone(network)
-    return load_network(SPECS[options.name], path, compute, side, allow, before)
+    return network
 
 
-__all__ = ["NAMES", "SPECS", "Backbone", "BackboneSpec", "FeatureMap", "check", "load", "load_backbone"]
+__all__ = [
+    "NAMES",
+    "SPECS",
+    "Backbone",
+    "BackboneSpec",
+    "Closer",
+    "FeatureMap",
+    "check",
+    "load",
+    "load_backbone",
+]

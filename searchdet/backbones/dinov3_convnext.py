@@ -65,11 +65,10 @@ def build(spec: BackboneSpec, state: StateDict) -> Network:
 
 
 def run(network: Network, batch: Tensor) -> tuple[Tensor, ...]:
-    """Last map (C, h, w) before pooling and norm."""
+    """Last map (N, C, h, w) before pooling and norm."""
     import torch
 
-    features = network.forward_features(batch.contiguous(memory_format=torch.channels_last))
-    return (features[0],)
+    return (network.forward_features(batch.contiguous(memory_format=torch.channels_last)),)
 
 
 def finish(network: Network) -> Callable[[Tensor], Tensor]:

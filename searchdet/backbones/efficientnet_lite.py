@@ -78,7 +78,7 @@ def build(spec: BackboneSpec, state: StateDict) -> Network:
 
 
 def run(network: Network, batch: Tensor) -> tuple[Tensor, ...]:
-    """Three stages (C, h, w), the finest first, channels in deviations from their mean."""
+    """Three stages (N, C, h, w), the finest first, channels in deviations from their mean."""
     import torch
 
     x = network.bn1(network.conv_stem(batch.contiguous(memory_format=torch.channels_last)))
@@ -87,7 +87,7 @@ def run(network: Network, batch: Tensor) -> tuple[Tensor, ...]:
         x = stage(x)
         if place in STAGES:
             mean, deviation = _units(stage)
-            maps.append((x[0].float() - mean[:, None, None]) / deviation[:, None, None])
+            maps.append((x.float() - mean[:, None, None]) / deviation[:, None, None])
     return tuple(maps)
 
 
@@ -136,8 +136,9 @@ def _spec(size: int, sha256: str, dim: int, depths: tuple[int, ...]) -> Backbone
         run=run,
         finish=finish,
         short_side=384,
-        shape_weight=0.6,
-        context_weight=0.2,
+        crop_side=128,
+        second_look=40,
+        fp32_on_cpu=True,
         mean=(0.5, 0.5, 0.5),
         std=(0.5, 0.5, 0.5),
         arch={"model_name": f"tf_efficientnet_lite{size}"},

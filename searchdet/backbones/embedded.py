@@ -26,15 +26,15 @@ class EmbeddedBackbone:
 
     name = NAME
     stride = STRIDE
-    min_score = FilterbankBackbone.min_score
-    shape_weight = FilterbankBackbone.shape_weight
-    context_weight = FilterbankBackbone.context_weight
 
     def __init__(self, network: NetworkBackbone) -> None:
         if network.stride % STRIDE:
             raise UsageError(f"cells of {network.name} are no multiple of {STRIDE} pixels.")
         self._bank, self._network = FilterbankBackbone(), network
         self.dim = self._bank.dim + network.dim
+        self.parts: tuple[int, ...] = (self._bank.dim, network.dim)
+        self.closer = network
+        self.second_look = network.second_look
         self.weights, self.compute = network.weights, network.compute
         self.preprocessing = network.preprocessing
 

@@ -56,9 +56,8 @@ class FilterbankBackbone:
     name = NAME
     stride = STRIDE
     weights: WeightsInfo | None = None
-    min_score = 0.5  # these three by accuracy on photographs of seven kinds, benchmarks/README.md
-    shape_weight = 0.6
-    context_weight = 0.2
+    closer = None
+    second_look = 0
 
     def __init__(self, short_side: int | None = None) -> None:
         self.short_side = short_side or SHORT_SIDE
@@ -69,6 +68,7 @@ class FilterbankBackbone:
         orientation = len(ORIENTATION_SCALES) * ORIENTATION_BINS
         self._blocks = (len(self._anchors), len(LBP_RADII) * LBP_BINS, energy, orientation)
         self.dim = sum(self._blocks)
+        self.parts: tuple[int, ...] = (self.dim,)
 
     def feature_map(self, image: UInt8Array) -> FeatureMap:
         """Histogram maps (C, h, w) of an (H, W, 3) uint8 RGB image, one block a feature."""

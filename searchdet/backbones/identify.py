@@ -8,6 +8,7 @@ Shapes = dict[str, tuple[int, ...]]
 _CONVNEXT = {(96, 9): "tiny", (96, 27): "small", (128, 27): "base", (192, 27): "large"}
 _V3 = {384: "vits16", 768: "vitb16", 1024: "vitl16", 1280: "vith16plus"}
 _V2 = {384: "s", 768: "b", 1024: "l", 1536: "g"}
+_LITE = {(16, 320): 0, (21, 352): 2}
 _PATCH_EMBED = ("patch_embed.proj.weight", "embeddings.patch_embeddings.weight")
 Guess = tuple[str, str]
 """What the file is, and the name of the backbone that takes it ("" if none does)."""
@@ -40,7 +41,10 @@ def _stems() -> tuple[str, ...]:
 
 def _efficientnet(shapes: Shapes) -> Guess:
     found = (re.match(r"_blocks\.\d+\.|blocks\.\d+\.\d+\.", name) for name in shapes)
-    size = {16: 0, 23: 2}.get(len({part[0] for part in found if part is not None}))
+    blocks = len({part[0] for part in found if part is not None})
+    ends = (".conv_pwl.weight", "._project_conv.weight")
+    widths = [shape[0] for name, shape in shapes.items() if shape and name.endswith(ends)]
+    size = _LITE.get((blocks, max(widths, default=0)))
     if size is None:
         return "another EfficientNet", ""
     return f"an EfficientNet-Lite{size}", f"efficientnet_lite{size}"

@@ -23,6 +23,7 @@ from ..weights import (
     read_state_dict,
 )
 from .identify import identify
+from .position import Position
 from .types import BackboneSpec, FeatureMap, Network, UInt8Array
 
 if TYPE_CHECKING:
@@ -53,18 +54,23 @@ class NetworkBackbone:
     """A network with its preprocessing, loaded or not yet. Make it with ``load_network``."""
 
     def __init__(
-        self, spec: BackboneSpec, lazy: Lazy[Network], compute: Compute, short_side: int
+        self,
+        spec: BackboneSpec,
+        lazy: Lazy[Network],
+        compute: Compute,
+        short_side: int,
+        position: int = 0,
     ) -> None:
         self.name = spec.name
         self.dim = spec.dim
+        self.parts: tuple[int, ...] = (spec.dim,)
+        self.crop_side, self.second_look = spec.crop_side, spec.second_look
         self.stride = spec.stride
-        self.min_score = spec.min_score
-        self.shape_weight = spec.shape_weight
-        self.context_weight = spec.context_weight
         self.weights: WeightsInfo | None = lazy.weights
         self.compute = compute
         self.short_side = short_side
-        self.preprocessing = Preprocessing(short_side, spec.stride, "bicubic")
+        self.preprocessing = Preprocessing(short_side, spec.stride, "bicubic", position)
+        self._position = Position(position)
         self.lazy = lazy
         self._spec = spec
 
@@ -72,6 +78,11 @@ class NetworkBackbone:
     def network(self) -> Network:
         """The torch module. Raises CheckpointError where its file has changed before it was loaded."""
         return self.lazy.get()
+
+    @property
+    def closer(self) -> NetworkBackbone:
+        """The network itself."""
+        return self
 
     @functools.cached_property
     def _finish(self) -> Callable[[Tensor], Tensor]:
@@ -85,13 +96,14 @@ class NetworkBackbone:
 
     def prepare(self, image: UInt8Array) -> Tensor:
         """(H, W, 3) uint8 RGB -> (1, 3, h, w) float32, resized and normalised."""
-        return self._normalised(self.resized(image))
+        return self._normalised(self.resized(image)[None])
 
     def _normalised(self, seen: UInt8Array) -> Tensor:
+        """(N, h, w, 3) uint8 RGB -> (N, 3, h, w) float32."""
         import torch
 
         pixels = torch.from_numpy(np.ascontiguousarray(seen))
-        batch = pixels.permute(2, 0, 1)[None].float().div_(255)
+        batch = pixels.permute(0, 3, 1, 2).float().div_(255)
         mean = torch.tensor(self._spec.mean)[:, None, None]
         std = torch.tensor(self._spec.std)[:, None, None]
         return (batch - mean) / std
@@ -103,17 +115,30 @@ class NetworkBackbone:
 
     def map_of(self, seen: UInt8Array) -> FeatureMap:
         """Feature map of an (h, w, 3) image that is resized already. Raises as ``feature_map``."""
+        features, *rest = (layer[0] for layer in self._run(seen[None]))
+        return FeatureMap(features, self._finish, tuple(rest))
+
+    def crop_maps(self, crops: UInt8Array) -> tuple[tuple[Tensor, ...], Callable[[Tensor], Tensor]]:
+        """As ``Closer``. Raises as ``feature_map``."""
+        return self._run(crops), self._finish
+
+    def _run(self, seen: UInt8Array) -> tuple[Tensor, ...]:
+        """Maps (N, C, h, w) float32 on the CPU of (N, h, w, 3) images."""
+        size = (seen.shape[1], seen.shape[2])
+        return self._position.removed(self._forward(seen), size, self._forward)
+
+    def _forward(self, seen: UInt8Array) -> tuple[Tensor, ...]:
         import torch
 
         network = self.network  # loaded outside of the modes below
         with torch.inference_mode(), self.compute.autocast():
             batch = self._normalised(seen).to(self.compute.device)
-            features, *rest = (layer.float().cpu() for layer in self._spec.run(network, batch))
-        if not all(bool(layer.isfinite().all()) for layer in (features, *rest)):
+            maps = tuple(layer.float().cpu() for layer in self._spec.run(network, batch))
+        if not all(bool(layer.isfinite().all()) for layer in maps):
             raise EmbeddingError(
                 f"{self.name} gave NaN or infinity.", "Try --precision fp32 for this image."
             )
-        return FeatureMap(features, self._finish, tuple(rest))
+        return maps
 
 
 def load_network(
@@ -123,6 +148,7 @@ def load_network(
     short_side: int | None = None,
     allow_unverified: bool = False,
     before: LoadedBefore | None = None,
+    position: int = 0,
 ) -> NetworkBackbone:
     """The network filled completely from ``checkpoint``: now, or if that file has filled it before,
     with the first image.
@@ -137,7 +163,7 @@ def load_network(
         lambda: fill_network(spec, checkpoint, compute),
         before,
     )
-    return NetworkBackbone(spec, lazy, compute, short_side or spec.short_side)
+    return NetworkBackbone(spec, lazy, compute, short_side or spec.short_side, position)
 
 
 def fill_network(

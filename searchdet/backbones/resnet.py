@@ -22,13 +22,13 @@ def build(spec: BackboneSpec, state: StateDict) -> Network:
 
 
 def run(network: Network, batch: Tensor) -> tuple[Tensor, ...]:
-    """Output of layer4 (C, h, w)."""
+    """Output of layer4 (N, C, h, w)."""
     x = batch
     for name, module in network.named_children():
         if name in ("avgpool", "fc"):
             break
         x = module(x)
-    return (x[0],)
+    return (x,)
 
 
 def _published(prefix: str) -> Published:

@@ -52,12 +52,13 @@ class BackboneSpec:
     """Facts of one backbone, data only.
 
     build(spec, state) makes the network on the meta device. run(network, batch) returns the maps
-    (C, h, w), the finest first. finish(network) returns the function of FeatureMap.finish. arch:
+    (N, C, h, w), the finest first. finish(network) returns the function of FeatureMap.finish. arch:
     keyword arguments for the builder. published: files of its weights, the authors' own first.
     short_side: default size, pixels.
     multiple: the network's input sides are whole multiples of it (0: of the stride).
-    min_score, shape_weight, context_weight: of the decision, where the user gives none; for networks
-    not measured with real weights.
+    crop_side: of the crops of a second look, pixels. second_look: how many candidates of an image get
+    one where the user does not say. fp32_on_cpu: --precision auto is fp32 there: depthwise convolutions
+    are many times slower in bf16.
     """
 
     name: str
@@ -70,16 +71,34 @@ class BackboneSpec:
     finish: Callable[[Network], Callable[[Tensor], Tensor]]
     short_side: int
     multiple: int = 0
-    min_score: float = 0.5
-    shape_weight: float = 0.0
-    context_weight: float = 0.0
+    crop_side: int = 224
+    second_look: int = 0
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    fp32_on_cpu: bool = False
     arch: Mapping[str, object] = field(default_factory=dict)
 
 
+class Closer(Protocol):
+    """What looks again at single candidates. crop_side: of the square crops that it sees, pixels. dim:
+    length of its descriptors, which take the place of the last columns of the backbone's."""
+
+    dim: int
+    crop_side: int
+
+    def crop_maps(self, crops: UInt8Array) -> tuple[tuple[Tensor, ...], Callable[[Tensor], Tensor]]:
+        """Maps (N, C, h, w) of crops (N, crop_side, crop_side, 3) uint8 RGB, the finest first, and
+        ``FeatureMap.finish``."""
+        ...
+
+
 class Backbone(Protocol):
-    """Image -> feature map. dim: length of a descriptor. stride: pixels of the resized image a cell."""
+    """Image -> feature map. dim: length of a descriptor. stride: pixels of the resized image a cell.
+
+    parts: widths of the parts of a descriptor that weigh the same, each of equal length; they sum to
+    dim. closer: what looks at candidates again, None where nothing does; second_look: at how many of an
+    image where the user does not say.
+    """
 
     name: str
     dim: int
@@ -87,9 +106,13 @@ class Backbone(Protocol):
     weights: WeightsInfo | None
     compute: Compute
     preprocessing: Preprocessing
-    min_score: float
-    shape_weight: float
-    context_weight: float
+    parts: tuple[int, ...]
+    second_look: int
+
+    @property
+    def closer(self) -> Closer | None:
+        """What looks at candidates again, if anything does."""
+        ...
 
     def feature_map(self, image: UInt8Array) -> FeatureMap:
         """Feature map of an (H, W, 3) uint8 RGB image."""

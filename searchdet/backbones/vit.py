@@ -131,8 +131,8 @@ def _settle_buffers(network: Network, periods: Tensor | None) -> None:
 
 
 def run_v3(network: Network, batch: Tensor) -> tuple[Tensor, ...]:
-    """Normed patch tokens as a map (C, h, w)."""
-    tokens = network.forward_features(batch)[0, network.num_prefix_tokens :]
+    """Normed patch tokens as a map (N, C, h, w)."""
+    tokens = network.forward_features(batch)[:, network.num_prefix_tokens :]
     return _as_map(network, batch, tokens)
 
 
@@ -141,7 +141,7 @@ def _as_map(network: Network, batch: Tensor, tokens: Tensor) -> tuple[Tensor, ..
         size // patch
         for size, patch in zip(batch.shape[-2:], network.patch_embed.patch_size, strict=True)
     )
-    return (tokens.T.reshape(-1, rows, columns),)
+    return (tokens.transpose(1, 2).reshape(len(tokens), -1, rows, columns),)
 
 
 def build_v2(spec: BackboneSpec, state: StateDict) -> Network:
@@ -152,15 +152,16 @@ def build_v2(spec: BackboneSpec, state: StateDict) -> Network:
 
 
 def run_v2(network: Network, batch: Tensor) -> tuple[Tensor, ...]:
-    """Normed patch tokens as a map (C, h, w), with the official position interpolation."""
+    """Normed patch tokens as a map (N, C, h, w), with the official position interpolation."""
     import torch
 
     patches = network.patch_embed(batch)
-    _, rows, columns, width = patches.shape
-    tokens = torch.cat([network.cls_token, patches.reshape(1, -1, width)], dim=1)
+    count, rows, columns, width = patches.shape
+    first = network.cls_token.expand(count, -1, -1)
+    tokens = torch.cat([first, patches.reshape(count, -1, width)], dim=1)
     tokens = tokens + official_positions(network.pos_embed, rows, columns)
     tokens = network.norm(network.blocks(tokens))
-    return _as_map(network, batch, tokens[0, 1:])
+    return _as_map(network, batch, tokens[:, 1:])
 
 
 def official_positions(positions: Tensor, rows: int, columns: int) -> Tensor:

@@ -49,19 +49,30 @@ class Finding:
 
 
 def conflicts(bank: Bank) -> IntArray:
-    """Negatives that are nearer to a positive than the positives of its class are to each other: than
-    the median cosine of these to their nearest fellow, so that one odd exemplar condemns nothing.
+    """Negatives that look like a class: more like its prototype than the median exemplar is like that
+    of the others, and more like one of its exemplars than like any negative that does not look so.
 
-    Such a negative would push away what it lies among. A class with one distinct exemplar conflicts
-    only with a picture of itself.
+    Such a negative would push away what it lies among. Both sides of each comparison are of one space,
+    so no constant of a space is needed. A class with one distinct exemplar conflicts only with a
+    picture of itself.
     """
-    if not len(bank.negatives):
+    rows, against = bank.positives.vectors, bank.negatives.vectors
+    if not len(against):
         return np.zeros(0, np.int64)
-    against = bank.negatives.vectors @ bank.positives.vectors.T
-    fellows = _fellows(bank)
-    nearest = np.where(fellows.any(1), _largest(bank.positives.vectors, fellows), SAME)
-    usual = np.asarray([np.median(nearest[bank.labels == c]) for c in range(len(bank.classes))])
-    return np.flatnonzero((against > usual[bank.labels][None]).any(axis=1))
+    own = left_out(bank)
+    alike, each = against @ bank.prototypes().T, against @ rows.T
+    flagged = np.zeros((len(against), len(bank.classes)), bool)
+    for c in range(len(bank.classes)):
+        known = own[(bank.labels == c) & ~np.isnan(own)]
+        flagged[:, c] = (
+            alike[:, c] > np.median(known) if len(known) else each[:, bank.labels == c].max(1) >= SAME
+        )
+    plain = against[~flagged.any(axis=1)]
+    other = (against @ plain.T).max(axis=1, initial=-1.0)
+    nearest = np.stack(
+        [each[:, bank.labels == c].max(axis=1) for c in range(len(bank.classes))], axis=1
+    )
+    return np.flatnonzero((flagged & (nearest > other[:, None])).any(axis=1))
 
 
 def without(bank: Bank, negatives: IntArray) -> Bank:
@@ -94,11 +105,6 @@ def _fellows(bank: Bank) -> npt.NDArray[np.bool_]:
     rows = bank.positives.vectors
     same = bank.labels[:, None] == bank.labels[None]
     return np.asarray(same & (rows @ rows.T < SAME) & ~np.eye(len(rows), dtype=bool))
-
-
-def _largest(rows: FloatArray, allowed: npt.NDArray[np.bool_]) -> FloatArray:
-    """(N,): largest cosine of each row to an allowed row, -1 without any."""
-    return np.asarray(np.where(allowed, rows @ rows.T, -1.0).max(axis=1, initial=-1.0))
 
 
 def _positives(bank: Bank) -> list[Finding]:

@@ -39,12 +39,14 @@ class Gathered:
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """What turns exemplars into bank rows. cache: the folder that remembers descriptions, or None."""
+    """What turns exemplars into bank rows. cache: the folder that remembers descriptions, or None.
+    closer: with a second look at each."""
 
     backbone: Backbone
     embedding: EmbeddingOptions = EmbeddingOptions()
     options: ExemplarOptions = ExemplarOptions()
     cache: Path | None = None
+    closer: bool = False
 
     @property
     def space(self) -> Space:
@@ -53,7 +55,9 @@ class Enrolment:
     @classmethod
     def of(cls, backbone: Backbone, settings: Settings) -> Enrolment:
         """With a backbone that is there already."""
-        return cls(backbone, settings.embedding, settings.exemplars, settings.cache)
+        asked = settings.scoring.second_look
+        looks = backbone.second_look if asked is None else asked
+        return cls(backbone, settings.embedding, settings.exemplars, settings.cache, looks > 0)
 
     @classmethod
     def load(cls, settings: Settings) -> Enrolment:
@@ -100,7 +104,7 @@ def enrol(items: list[Exemplar], by: Enrolment) -> tuple[Bank, list[Exemplar]]:
     """A bank of all exemplars as they are, and the exemplars with the masks that it was made with."""
     if by.options.exemplar_mask == "auto":
         items = find_masks(items, by)
-    bank = build_bank(by.backbone, items, by.embedding, Store(by.cache, kinds.EXEMPLARS))
+    bank = build_bank(by.backbone, items, by.embedding, Store(by.cache, kinds.EXEMPLARS), by.closer)
     return bank, items
 
 
@@ -130,8 +134,8 @@ def settle(bank: Bank, options: ExemplarOptions, shown: tuple[Picture, ...] = ()
     names = tuple(distinct.negatives.names[i] for i in clash)
     if names:
         log.warning(
-            "%d of %d negatives are nearer to a positive example than positives are to each other, and "
-            "are ignored (%s). See `searchdet bank audit`; --keep-conflicts uses them.",
+            "%d of %d negatives look more like a class than half of its own examples do, and are "
+            "ignored (%s). See `searchdet bank audit`; --keep-conflicts uses them.",
             len(names),
             len(distinct.negatives),
             ", ".join(names[:3]),

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 
-from ..backbones import Backbone, FeatureMap
+from ..backbones import Backbone, Closer, FeatureMap
 from ..config import EmbeddingOptions
+from ..embeddings import Masks
 from ..embeddings import describe as describe_masks
-from ..embeddings import mask_coverage
 from ..errors import ExemplarError
 from ..exemplars import Exemplar
 from ..masks import rle
-from ..masks.shape import outlines
-from ..regions import Space, space_of
+from ..masks.shape import outlines_of
+from ..regions import Space, look_closer, space_of
 from ..storage import kinds
 from ..storage.cache import Store, key_of
 from ..storage.tensors import Arrays
@@ -28,16 +30,21 @@ SHAPELESS = ("whole", "box")
 
 
 def build_bank(
-    backbone: Backbone, exemplars: list[Exemplar], options: EmbeddingOptions, kept: Store | None = None
+    backbone: Backbone,
+    exemplars: list[Exemplar],
+    options: EmbeddingOptions,
+    kept: Store | None = None,
+    closer: bool = False,
 ) -> Bank:
-    """A bank of all exemplars. kept: remembers descriptions by content.
+    """A bank of all exemplars. kept: remembers descriptions by content. closer: with a second look at
+    each, where the backbone has one.
 
     Raises ExemplarError without positives or where an exemplar has no descriptor.
     """
     labels = [item.label for item in exemplars if item.label is not None]
     if not labels:
         raise ExemplarError("no positive exemplar.", "Put at least one image into --positive.")
-    described = describe(backbone, exemplars, options, kept or Store(None, kinds.EXEMPLARS))
+    described = describe(backbone, exemplars, options, kept or Store(None, kinds.EXEMPLARS), closer)
     classes, numbers = indexed(labels)
     positive = np.asarray([item.label is not None for item in exemplars])
     return Bank(
@@ -50,10 +57,14 @@ def build_bank(
 
 
 def describe(
-    backbone: Backbone, exemplars: list[Exemplar], options: EmbeddingOptions, kept: Store
+    backbone: Backbone,
+    exemplars: list[Exemplar],
+    options: EmbeddingOptions,
+    kept: Store,
+    closer: bool = False,
 ) -> Rows:
     """Exemplars as rows, in order. The backbone sees only photos that ``kept`` does not hold, and a
-    photo with several exemplars once. Raises ExemplarError."""
+    photo with several exemplars once. closer: as for ``build_bank``. Raises ExemplarError."""
     space = space_of(backbone, options)
     found: list[Rows] = []
     last: tuple[Exemplar, FeatureMap] | None = None
@@ -67,11 +78,42 @@ def describe(
             arrays = {name: getattr(known, name) for name in _KEPT}
             kept.write(key, arrays, {"name": item.name})
         found.append(known)
-    return join(found) if found else plain_rows(np.zeros((0, space.dim), np.float32), ())
+    if not found:
+        return plain_rows(np.zeros((0, space.dim), np.float32), ())
+    rows = join(found)
+    if not closer or backbone.closer is None:
+        return rows
+    return replace(rows, crops=_crops(backbone, backbone.closer, exemplars, space, kept))
+
+
+def _crops(
+    backbone: Backbone, closer: Closer, exemplars: list[Exemplar], space: Space, kept: Store
+) -> FloatArray:
+    """Vectors (N, C) of a second look at each exemplar."""
+    found = []
+    for item in exemplars:
+        key = _key(item, space, compute_of(backbone), closer=True)
+        known = kept.recall(key, partial(_sound_crop, dim=closer.dim))
+        if known is None:
+            runs = rle.runs(rle.encode(item.mask))
+            size = (item.mask.shape[0], item.mask.shape[1])
+            known = look_closer(closer, item.pixels, [runs], size)
+            kept.write(key, {"crops": known}, {"name": item.name})
+        found.append(known)
+    return np.concatenate(found)
+
+
+def _sound_crop(arrays: Arrays, _: Fields, dim: int) -> FloatArray:
+    """The vector (1, C) of an entry. Raises KeyError or ValueError for another one."""
+    crops = arrays["crops"]
+    if crops.shape != (1, dim) or crops.dtype != _FLOAT or not np.isfinite(crops).all():
+        raise ValueError(f"its crop is {crops.dtype} {crops.shape}")
+    return crops
 
 
 _KEPT = ("vectors", "contexts", "outlines")
 _FLOAT = np.dtype(np.float32)
+FloatArray = npt.NDArray[np.float32]
 
 
 def origin(item: Exemplar) -> Origin:
@@ -84,11 +126,11 @@ def _mask_digest(item: Exemplar) -> str:
 
 
 def _describe(feature_map: FeatureMap, item: Exemplar, options: EmbeddingOptions) -> Rows:
-    shape = outlines([rle.encode(item.mask)])
+    masks = Masks.of([rle.encode(item.mask)], (item.mask.shape[0], item.mask.shape[1]))
+    shape = outlines_of(masks.runs, masks.count)
     if item.mask_source in SHAPELESS:
         shape[:] = np.nan
-    coverage = mask_coverage(item.mask[None], *feature_map.grid)
-    described = describe_masks(feature_map, coverage, shape, options)
+    described = describe_masks(feature_map, masks, shape, options)
     if not described.embedded.valid[0]:
         raise ExemplarError(
             f"{item.name}: the backbone gives it no descriptor.", "Replace the file or remove it."
@@ -102,11 +144,11 @@ def compute_of(backbone: Backbone) -> list[str]:
     return [backbone.compute.device.split(":")[0], backbone.compute.precision]
 
 
-def _key(item: Exemplar, space: Space, compute: list[str]) -> str:
+def _key(item: Exemplar, space: Space, compute: list[str], closer: bool = False) -> str:
     what: JsonObject = {"image": item.sha256, "mask": _mask_digest(item), "size": list(item.mask.shape)}
     shaped = item.mask_source not in SHAPELESS
     by: JsonObject = {"space": space.to_json(), "compute": compute, "version": __version__}
-    return key_of({**what, **by, "shaped": shaped, "form": 1})
+    return key_of({**what, **by, "shaped": shaped, "closer": closer, "form": 2})
 
 
 def _rows(arrays: Arrays, _: Fields, item: Exemplar, dim: int) -> Rows:

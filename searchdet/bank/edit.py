@@ -62,7 +62,8 @@ def add(bank: Bank, given: Additions, settings: Settings) -> Bank:
     require_space(bank, by.space, "the bank")
     if by.options.exemplar_mask == "auto":
         items = find_masks(items, by, bank)
-    rows = describe(by.backbone, items, by.embedding, Store(by.cache, kinds.EXEMPLARS))
+    kept = Store(by.cache, kinds.EXEMPLARS)
+    rows = describe(by.backbone, items, by.embedding, kept, bank.looks_closer)
     return extended(bank, rows, [item.label for item in items])
 
 

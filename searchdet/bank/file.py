@@ -13,7 +13,7 @@ from ..storage import files, tensors
 from ..storage.values import Fields, JsonObject
 from .types import Bank, Origin, Rows
 
-SCHEMA = "searchdet.bank/2"
+SCHEMA = "searchdet.bank/3"
 _SIDES = ("positives", "negatives")
 _PARTS = ("vectors", "contexts", "outlines")
 
@@ -24,6 +24,7 @@ def save(bank: Bank, path: Path) -> None:
         raise ValueError("a bank without a space cannot be saved")
     sides = {name: getattr(bank, name) for name in _SIDES}
     arrays = {f"{n}.{part}": getattr(rows, part) for n, rows in sides.items() for part in _PARTS}
+    arrays |= {f"{n}.crops": rows.crops for n, rows in sides.items() if rows.crops is not None}
     arrays["labels"] = bank.labels
     facts: JsonObject = {
         "schema": SCHEMA,
@@ -82,4 +83,8 @@ def _rows(arrays: tensors.Arrays, origins: list[Fields], name: str) -> Rows:
     length = np.linalg.norm(vectors.astype(np.float64), axis=1)
     if not np.allclose(length, 1, atol=1e-4):
         raise ValueError(f"its {name} are not of unit length")
-    return Rows(vectors, contexts, outlines, tuple(Origin.from_json(item) for item in origins))
+    crops = arrays.get(f"{name}.crops")
+    if crops is not None and (crops.dtype != np.float32 or not np.isfinite(crops).all()):
+        raise ValueError(f"its crops of {name} are not float32 rows")
+    origin = tuple(Origin.from_json(item) for item in origins)
+    return Rows(vectors, contexts, outlines, origin, crops)

@@ -42,12 +42,13 @@ class Origin:
 class Rows:
     """Exemplars of one side, N: vectors (N, D) float32, unit length; contexts (N, D) of what surrounds
     each in its photo, zero rows where nothing does; outlines (N, S), NaN rows where the shape is not
-    known; and the origin of each row."""
+    known; the origin of each row; and crops (N, C), unit vectors of a second look at each, or None."""
 
     vectors: FloatArray
     contexts: FloatArray
     outlines: FloatArray
     origins: tuple[Origin, ...]
+    crops: FloatArray | None = None
 
     def __post_init__(self) -> None:
         count = len(self.origins)
@@ -55,6 +56,8 @@ class Rows:
             raise ValueError(f"vectors {self.vectors.shape}, contexts {self.contexts.shape} differ")
         if len(self.vectors) != count or self.outlines.shape != (count, outline.DIM):
             raise ValueError(f"{count} origins, outlines {self.outlines.shape} differ")
+        if self.crops is not None and (self.crops.ndim != 2 or len(self.crops) != count):
+            raise ValueError(f"{count} origins, crops {self.crops.shape} differ")
 
     def __len__(self) -> int:
         return len(self.origins)
@@ -67,7 +70,8 @@ class Rows:
         """The chosen rows, in that order."""
         at = np.asarray(rows, np.int64)
         origins = tuple(self.origins[i] for i in at)
-        return Rows(self.vectors[at], self.contexts[at], self.outlines[at], origins)
+        crops = None if self.crops is None else self.crops[at]
+        return Rows(self.vectors[at], self.contexts[at], self.outlines[at], origins, crops)
 
 
 def plain_rows(vectors: FloatArray, origins: Sequence[Origin]) -> Rows:
@@ -77,12 +81,16 @@ def plain_rows(vectors: FloatArray, origins: Sequence[Origin]) -> Rows:
 
 
 def join(parts: Sequence[Rows]) -> Rows:
-    """The rows of all parts, one after another."""
+    """The rows of all parts, one after another. Raises ValueError where only some have crops."""
+    crops = [part.crops for part in parts if part.crops is not None]
+    if crops and len(crops) != len(parts):
+        raise ValueError("only some of the rows have crops")
     return Rows(
         np.concatenate([part.vectors for part in parts]),
         np.concatenate([part.contexts for part in parts]),
         np.concatenate([part.outlines for part in parts]),
         tuple(item for part in parts for item in part.origins),
+        np.concatenate(crops) if crops else None,
     )
 
 
@@ -107,10 +115,28 @@ class Bank:
             raise ValueError("a class has no exemplar")
         if self.positives.vectors.shape[1] != self.negatives.vectors.shape[1]:
             raise ValueError("positives and negatives differ in dimension")
+        if (self.positives.crops is None) != (self.negatives.crops is None):
+            raise ValueError("only one side has crops")
 
     @property
     def dim(self) -> int:
         return int(self.positives.vectors.shape[1])
+
+    @property
+    def looks_closer(self) -> bool:
+        """Whether its exemplars are there as crops too."""
+        return self.positives.crops is not None
+
+    def without_crops(self) -> Bank:
+        """The same without the second look at its exemplars."""
+        sides = (replace(rows, crops=None) for rows in (self.positives, self.negatives))
+        positives, negatives = sides
+        return replace(self, positives=positives, negatives=negatives)
+
+    @property
+    def share(self) -> float:
+        """What the last part of a vector, which a second look replaces, weighs in a cosine."""
+        return 1 / max(1, len(self.space.parts)) if self.space else 1.0
 
     def prototypes(self) -> FloatArray:
         """(C, D), not to be written to: per class the unit vector of the mean of its unit vectors."""

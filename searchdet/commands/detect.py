@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..batch import Result, Tally, WorkerSpec
     from ..images import Query
     from ..output import Output
+    from ..records import ImageRecord
     from ..storage.values import JsonObject
 
     Started = tuple[JsonObject, Callable[[list[Query]], Iterator[Result]]]
@@ -111,13 +112,21 @@ def _tell(result: Result) -> None:
         tally.setdefault(item.label or "", []).append(item.score or 0.0)
     found = ", ".join(f"{len(v)} {name} (best {max(v):.3f})" for name, v in sorted(tally.items()))
     time = "done before" if result.known else f"{result.seconds:.2f} s"
-    say(f"{record.image}: {found or 'nothing found'} [{time}]")
+    say(f"{record.image}: {found or _nothing(record)} [{time}]")
     if record.spread is not None and record.spread.collapse:
         say(
             f"WARNING: {record.image}: different masks look the same to the backbone (cosine "
             f"{record.spread.cosine_p05:.3f} at the 5th percentile); no threshold can separate them. "
             "Check the weights and --feat-short-side."
         )
+
+
+def _nothing(record: ImageRecord) -> str:
+    miss = record.nearest_miss
+    if miss is None or record.partial:
+        return "nothing found"
+    needs = f"needs {miss.needs:.2f}" if miss.score < miss.needs else f"rejected: {miss.reason}"
+    return f"nothing found; nearest: {miss.label} {miss.score:.2f}, {needs}"
 
 
 def _leave(tally: Tally, fail_if_empty: bool) -> None:

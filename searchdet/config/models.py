@@ -12,7 +12,7 @@ MODELS, PROPOSALS = "Models", "Proposals"
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 PROMPTINGS = ("everything", "guided")
 POOLINGS = ("mean", "topk")
-DEFAULT_BACKBONE = "filterbank"
+DEFAULT_BACKBONE = "embedded"
 _TILES = Check("it must be 0 (off) or at least 64 pixels.", lambda value: value == 0 or value >= 64)
 
 
@@ -41,6 +41,13 @@ class BackboneOptions:
     precision: str = option("auto", "auto, fp32, bf16 or fp16.", MODELS, check=one_of(*PRECISIONS))
     feat_short_side: int | None = option(
         None, "Short side the backbone sees, pixels.", MODELS, check=between(32, 4096)
+    )
+    position_rank: int = option(
+        0,
+        "Directions of position that are taken off a network's features.",
+        MODELS,
+        flags=("--remove-position",),
+        check=between(0, 1024),
     )
     allow_unverified: bool = _allow_unverified()
 
@@ -106,7 +113,9 @@ class ProposalOptions:
         1.0, "Drop masks more inside a better one; 1: none.", PROPOSALS, check=above_zero(1)
     )
     smooth: int = option(0, "Open and close masks, radius in cells.", PROPOSALS, check=between(0, 8))
-    max_masks: int = option(300, "Proposals kept an image or tile.", PROPOSALS, check=at_least(1))
+    scored_masks: int = option(
+        2500, "Proposals an image or tile that are described and scored.", PROPOSALS, check=at_least(1)
+    )
     allow_unverified: bool = _allow_unverified()
 
     def __post_init__(self) -> None:

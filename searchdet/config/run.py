@@ -51,7 +51,7 @@ class ExemplarOptions:
     )
     keep_conflicts: bool = option(
         False,
-        "Use negatives that are nearer to positives than those are to each other.",
+        "Use negatives that look more like a class than its own examples do.",
         EXAMPLES,
     )
     skip_bad_exemplars: bool = option(False, "Leave out examples that cannot be read.", EXAMPLES)

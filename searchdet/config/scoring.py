@@ -10,6 +10,7 @@ SCORES, DECISION = "Scores and decision", "Decision"
 CENTRINGS = ("none", "mean")
 THRESHOLDS = ("auto", "default")
 SUPPRESSIONS = ("merge", "nms", "diffusion")
+CLASS_OVERLAPS = ("best", "allow")
 POSITIVE_AGGREGATIONS = ("prototype", "max", "mean_topk", "attention")
 _WEIGHT, _SCORE, _MARGIN, _LEAD = between(0, 10), between(-2, 1), between(-2, 2), between(0, 2)
 _NMS = Need("--suppression nms", lambda given: given.suppression == "nms")
@@ -20,9 +21,9 @@ class ScoringOptions:
     """The score and the decision.
 
     score = pos - negative_weight * max(neg, 0) - shape_weight * (1 - shape)
-    - context_weight * max(context, 0). Weights that are None are the backbone's own. ``threshold``
-    says where the least score comes from if ``min_score`` is None; ``class_min_score`` and
-    ``class_min_margin`` are (class, value) pairs that go before the general ones.
+    - context_weight * max(context, 0) - a share of the image's level. ``threshold`` says where the
+    least score comes from if ``min_score`` is None; ``class_min_score`` and ``class_min_margin`` are
+    (class, value) pairs that go before the general ones. ``second_look`` None is the backbone's own.
     """
 
     pos_agg: str = option(
@@ -39,14 +40,9 @@ class ScoringOptions:
         needs=Need("--pos-agg mean_topk", lambda given: given.pos_agg == "mean_topk"),
     )
     negative_weight: float = option(0.3, "score = pos - weight * max(neg, 0).", SCORES, check=_WEIGHT)
-    shape_weight: float | None = option(
-        None, "What an unlike outline costs; the backbone's own.", SCORES, check=_WEIGHT
-    )
-    context_weight: float | None = option(
-        None,
-        "What surroundings that look like the class cost; the backbone's own.",
-        SCORES,
-        check=_WEIGHT,
+    shape_weight: float = option(0.6, "What an unlike outline costs.", SCORES, check=_WEIGHT)
+    context_weight: float = option(
+        0.2, "What surroundings that look like the class cost.", SCORES, check=_WEIGHT
     )
     centring: str = option(
         "none",
@@ -56,7 +52,7 @@ class ScoringOptions:
     )
     threshold: str = option(
         "auto",
-        "auto: from the examples; default: the backbone's own.",
+        "auto: with a word of the examples; default: the same for all.",
         SCORES,
         check=one_of(*THRESHOLDS),
         needs=Need("that there is no --min-score", lambda given: given.min_score is None),
@@ -69,6 +65,14 @@ class ScoringOptions:
     )
     class_min_margin: Pairs = option(
         (), "Least margin of one class, NAME=VALUE; repeatable.", SCORES, check=_MARGIN
+    )
+
+    second_look: int | None = option(
+        None,
+        "Best candidates of an image that are described once more, as crops; the backbone's own.",
+        SCORES,
+        check=at_least(0),
+        needs=Need("--centring none", lambda given: given.centring == "none"),
     )
 
     def __post_init__(self) -> None:
@@ -116,7 +120,9 @@ class Limits:
 @dataclass(frozen=True, slots=True)
 class SuppressionOptions:
     """What becomes of fragments and duplicates. ``nms_iou`` is a mask IoU, ``max_covered`` the share of
-    a mask that better detections of its class may cover; both are for ``nms``."""
+    a mask that better detections of its class may cover; both are for ``nms``. ``class_overlap``: what
+    becomes of a detection that lies on a better one of another class. ``max_masks``: after scoring the
+    best so many proposals are candidates."""
 
     suppression: str = option("merge", "nms, merge or diffusion.", SCORES, check=one_of(*SUPPRESSIONS))
     nms_iou: float = option(
@@ -132,6 +138,15 @@ class SuppressionOptions:
         SCORES,
         check=between(0, 1),
         needs=_NMS,
+    )
+    class_overlap: str = option(
+        "best",
+        "On one object: best keeps the best class, allow each class.",
+        SCORES,
+        check=one_of(*CLASS_OVERLAPS),
+    )
+    max_masks: int = option(
+        300, "Candidates kept an image or tile after scoring.", SCORES, check=at_least(1)
     )
 
     def __post_init__(self) -> None:

@@ -22,7 +22,10 @@ def examine(cache: Path, quick: bool = False) -> list[Finding]:
     """All findings. quick: weight files are hashed, not loaded."""
     found = [*environment.examine(), checks.models(), *checks.places(cache), checks.filterbank()]
     compute = resolve("auto", "auto")
+    found += checks.embedded(compute, quick)
     for path in weight_files(models_folder()):
+        if path.name == checks.CARRIED_FILE:
+            continue  # looked at already
         if quick:
             found.append(checks.weights(look(path)))
         else:

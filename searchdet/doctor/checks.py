@@ -10,19 +10,24 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from .. import backbones
+from ..backbones import CARRIED, EMBEDDED, SPECS, Backbone
+from ..backbones.embedded import EmbeddedBackbone
 from ..backbones.filterbank import FilterbankBackbone
-from ..errors import EmbeddingError, OutputError
-from ..models import Verdict, judge, published, weight_files
+from ..config import BackboneOptions
+from ..errors import CheckpointError, EmbeddingError, OutputError
+from ..models import Verdict, judge, look, published, weight_files
 from ..proposals import PROPOSERS, weights_of
 from ..storage import files
 from ..storage.cachefolder import usage
 from ..storage.values import JsonObject
-from ..weights import Compute, models_folder
+from ..weights import Compute, carried, models_folder
 from . import canary
 
 LEAST_FREE = 2 * 10**9
 """Below this, a cache or a download soon fills the disk."""
-
+CARRIED_FILE = SPECS[CARRIED].published[0].filename
+"""The weights of the embedded backbone."""
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 
@@ -58,7 +63,7 @@ def models() -> Finding:
     folder = models_folder()
     if not folder.is_dir():
         return Finding(
-            "models folder", OK, f"{folder.absolute()}: not there; the embedded models need none"
+            "models folder", OK, f"{folder.absolute()}: not there; `embedded` needs none of it"
         )
     count = len(weight_files(folder))
     fact = f"{folder.absolute()}: {count} weight file{'' if count == 1 else 's'}"
@@ -88,15 +93,39 @@ def places(cache: Path) -> list[Finding]:
 
 
 def filterbank() -> Finding:
-    """What the embedded backbone computes, against the numbers of the project."""
-    backbone = FilterbankBackbone()
-    seen, name = canary.numbers_of(backbone), f"canary {backbone.name}"
-    if canary.differ(seen, canary.EXPECTED):
+    """What the filter bank computes, against the numbers of the project."""
+    return numbers(FilterbankBackbone(), "OpenCV, scikit-image or NumPy compute")
+
+
+def embedded(compute: Compute, quick: bool = False) -> list[Finding]:
+    """The weight file of the embedded backbone and, unless ``quick``, what that computes with it."""
+    try:
+        path = backbones.check(BackboneOptions(EMBEDDED))
+    except CheckpointError as error:
+        return [Finding(f"weights {CARRIED_FILE}", PROBLEM, error.message, error.hint)]
+    if path is None or quick:
+        return [weights(look(path))] if path else []
+    verdict = judge(path, compute, remembered=True)
+    found = [weights(verdict)]
+    if verdict.network is not None and not verdict.bad:
+        found.append(numbers(EmbeddedBackbone(verdict.network), "torch, timm or OpenCV compute"))
+    return found
+
+
+def numbers(backbone: Backbone, who: str) -> Finding:
+    """What a backbone computes whose weights the project knows, against its own numbers. who: may be
+    the cause of others."""
+    name, expected = f"canary {backbone.name}", canary.EXPECTED[backbone.name]
+    try:
+        seen = canary.numbers_of(backbone)
+    except EmbeddingError as error:
+        return Finding(name, PROBLEM, error.message, "Run with --precision fp32, or update torch.")
+    if canary.differ(seen, expected):
         return Finding(
             name,
             PROBLEM,
-            f"{canary.text(seen)}; should be {canary.text(canary.EXPECTED)}",
-            "OpenCV, scikit-image or NumPy compute something else: install them as in constraints.txt.",
+            f"{canary.text(seen)}; should be {canary.text(expected)}",
+            f"{who} something else: install them as in constraints.txt.",
         )
     return Finding(name, OK, f"{canary.text(seen)}, as expected")
 
@@ -112,10 +141,7 @@ def weights_and_canary(path: Path, compute: Compute) -> list[Finding]:
 
 def weights(verdict: Verdict) -> Finding:
     """The state of one weight file. A file of the user's own that no network takes is no problem."""
-    name = Path(verdict.file).name
-    again = (
-        f"Remove it and run `searchdet models pull {name}`, or `searchdet models list` for its source."
-    )
+    name, again = Path(verdict.file).name, _again(Path(verdict.file))
     content = {
         "official": "the published content",
         "other": f"NOT the published content (SHA-256 {verdict.sha256[:16]}...)",
@@ -139,6 +165,17 @@ def weights(verdict: Verdict) -> Finding:
         option = "--sam-checkpoint" if verdict.model in PROPOSERS else f"--backbone {verdict.model}"
         fact += f"; for {option}"
     return Finding(f"weights {name}", OK, fact)
+
+
+def _again(path: Path) -> str:
+    """How to get a weight file that is not right once more."""
+    item = published().get(path.name)
+    if item is not None and path == carried(item):
+        return item.reinstall
+    return (
+        f"Remove it and run `searchdet models pull {path.name}`, or `searchdet models list` for "
+        "its source."
+    )
 
 
 def computes(verdict: Verdict, compute: Compute) -> Finding:

@@ -26,11 +26,13 @@ SMALLEST, LARGEST = 0.02, 0.95
 """Regions below and above these shares of a photo are not its object."""
 LEAST_QUALITY = 0.2
 """A region that stands out less from its surroundings is no object: noise on a plain photo."""
+MOST = 800
+"""Regions of a photo that are looked at, best first."""
 FRAME = 0.5
 """A region that holds more than this share of the photo's outermost pixels is its background."""
 QUALITY, OFF_CENTRE, MIDDLE, EXTENT, ON_FRAME = 0.75, 1.0, 0.25, 0.25, 2.0
 """Weights of a region's place, chosen by the IoU with drawn masks; benchmarks/README.md."""
-_RULE = [SMALLEST, LARGEST, LEAST_QUALITY, FRAME, QUALITY, OFF_CENTRE, MIDDLE, EXTENT, ON_FRAME]
+_RULE = [MOST, SMALLEST, LARGEST, LEAST_QUALITY, FRAME, QUALITY, OFF_CENTRE, MIDDLE, EXTENT, ON_FRAME]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,8 @@ def choose(photos: Sequence[Photo], known: FloatArray | None = None) -> list[int
 
 def candidates(regions: Regions) -> Photo:
     """The regions of a photo that could be its object."""
-    found, embedded = regions.proposals, regions.described.embedded
+    best = np.arange(min(len(regions.proposals), MOST))
+    found, embedded = regions.proposals.take(best), regions.described.embedded.take(best)
     shares, frames, middles = (np.zeros(len(found)) for _ in range(3))
     for row, code in enumerate(found.rles):
         mask = rle.decode([code], found.mask_size)[0]

@@ -6,12 +6,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from .. import backbones
 from ..bank import Enrolment, gather, read, settle
 from ..bank import file as bankfile
 from ..config import Examples, Settings
 from ..config.acting import acting, warn
-from ..decision import Judge, RuleDefaults, make_judge
+from ..decision import Judge, make_judge
 from ..detector import image_info
 from ..errors import (
     EmbeddingError,
@@ -23,7 +22,7 @@ from ..errors import (
 )
 from ..images import Query, read_image
 from ..records import ImageInfo
-from ..regions import Packed, Remembered, load_models, settings_in, space_of
+from ..regions import Packed, Remembered, first, load_models, settings_in, space_of
 from ..storage import kinds
 from ..storage.cache import Store
 from . import file as index
@@ -33,7 +32,8 @@ from .file import Index
 class Indexer:
     """Models that describe images for an index. Make it once; it loads what is needed when needed."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, keep: int = 0) -> None:
+        """keep: best proposals an image or tile that are held, of all that are described; 0: all."""
         if settings.proposals.prompting == "guided":
             raise UsageError(
                 "--prompting guided needs exemplars, and an index is made without them.",
@@ -46,6 +46,7 @@ class Indexer:
         self._space = space_of(models.backbone, settings.embedding)
         self._models = models.info(settings)
         self._max_pixels = settings.max_pixels
+        self._keep = keep
 
     def write(self, path: Path, queries: Iterable[Query]) -> int:
         """Index images into a folder and return how many regions there are. An image that cannot be
@@ -61,7 +62,7 @@ class Indexer:
         except (ImageError, EmbeddingError, ResourceError) as error:
             self.failed.append((query.name, error))
             return None
-        return image_info(image, query.name), packed
+        return image_info(image, query.name), first(packed, self._keep) if self._keep else packed
 
 
 def judge_for(found: Index, examples: Examples, settings: Settings) -> Judge:
@@ -78,8 +79,7 @@ def judge_for(found: Index, examples: Examples, settings: Settings) -> Judge:
         if differs:
             raise UsageError(f"the index was made with other models ({'; '.join(differs)}).")
         gathered = gather(given, by)
-    defaults = RuleDefaults(*backbones.rule_of(found.space.backbone))
-    scoring, unscored = acting(settings.scoring)
+    scoring, unscored = acting(replace(settings.scoring, second_look=0))
     suppression, unsuppressed = acting(settings.suppression)
     ignored = warn([*unscored, *unsuppressed])
-    return replace(make_judge(gathered, scoring, suppression, defaults, found.models), ignored=ignored)
+    return replace(make_judge(gathered, scoring, suppression, found.models), ignored=ignored)

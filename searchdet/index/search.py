@@ -17,7 +17,7 @@ from ..config import ScoringOptions
 from ..decision import Judge
 from ..errors import UsageError
 from ..records import ImageRecord
-from ..scoring import class_cosines
+from ..scoring import LEVEL_WEIGHT, class_cosines, level_of
 from .file import Index
 
 FloatArray = npt.NDArray[np.float32]
@@ -34,7 +34,7 @@ def search(index: Index, judge: Judge, top: int) -> Iterator[ImageRecord]:
         raise UsageError("--centring mean depends on all regions of an image.", "Use `detect`.")
     if not len(index):
         return
-    bounds = image_bounds(index, judge.bank, judge.rule.scoring)
+    bounds = image_bounds(index, judge)
     least = min(item.min_score for item in judge.rule.thresholds)
     best: list[float] = []  # a heap of the ``top`` best scores
     found: list[tuple[float, int, ImageRecord | None]] = []
@@ -58,26 +58,30 @@ def _record(index: Index, judge: Judge, row: int) -> ImageRecord:
     return judge.record(item.image, index.regions(item))
 
 
-def image_bounds(index: Index, bank: Bank, options: ScoringOptions) -> FloatArray:
+def image_bounds(index: Index, judge: Judge) -> FloatArray:
     """(I,): no region of an image scores higher than this. Shape and context only lower a score, and
-    suppression does so too."""
-    bounds = row_bounds(index.arrays["vectors"], bank, options)
-    starts = np.asarray([item.start for item in index.images], np.int64)
-    counts = np.asarray([item.count for item in index.images], np.int64)
-    made = np.full(len(starts), -np.inf, np.float32)
-    some = counts > 0
-    made[some] = np.maximum.reduceat(bounds, starts[some])
-    return made
+    suppression does so too; the level of an image is known from the same pass."""
+    options, usual = judge.rule.scoring, np.asarray(judge.rule.usual)
+    plain = plain_scores(index.arrays["vectors"], judge.bank, options)
+    valid = index.arrays["valid"]
+    made = np.full(len(index.images), -np.inf, np.float32)
+    for i, item in enumerate(index.images):
+        rows = slice(item.start, item.start + item.count)
+        if valid[rows].any():
+            level = level_of(plain[rows], valid[rows], usual)
+            made[i] = (plain[rows] - LEVEL_WEIGHT * level[None]).max()
+    return np.asarray(made + SLACK, np.float32)
 
 
-def row_bounds(vectors: npt.NDArray[np.float16], bank: Bank, options: ScoringOptions) -> FloatArray:
-    """(R,): what the rows (R, D) can score at most, block by block, with one product a block."""
+def plain_scores(vectors: npt.NDArray[np.float16], bank: Bank, options: ScoringOptions) -> FloatArray:
+    """(R, C): what rows (R, D) score for each class by their features alone, block by block, with one
+    product a block."""
     import torch
 
     plain = options.pos_agg == "prototype"
     wanted = bank.prototypes() if plain else bank.positives.vectors
     columns = torch.from_numpy(np.concatenate([wanted, bank.negatives.vectors])).T.contiguous()
-    out = np.empty(len(vectors), np.float32)
+    out = np.empty((len(vectors), len(bank.classes)), np.float32)
     step = max(1, BLOCK_BYTES // (2 * bank.dim))
     wide = torch.empty(step, bank.dim)
     with torch.inference_mode():
@@ -88,8 +92,7 @@ def row_bounds(vectors: npt.NDArray[np.float16], bank: Bank, options: ScoringOpt
             near, against = cosines[:, : len(wanted)], cosines[:, len(wanted) :]
             if not plain:
                 near = torch.from_numpy(class_cosines(rows.numpy(), near.numpy(), bank, options))
-            best = near.amax(1)
             if len(bank.negatives):
-                best = best - options.negative_weight * against.amax(1).clamp(min=0)
-            out[start : start + step] = best.numpy()
-    return np.asarray(out + SLACK, np.float32)
+                near = near - options.negative_weight * against.amax(1, keepdim=True).clamp(min=0)
+            out[start : start + step] = near.numpy()
+    return out

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from ..backbones import FILTERBANK, SPECS
+from ..backbones import CARRIED, EMBEDDED, FILTERBANK, SPECS
+from ..errors import CheckpointError
 from ..proposals import PROPOSERS, weights_of
 from ..storage.values import JsonObject
-from ..weights import Published, carried
+from ..weights import Published, carried, find_published
 
 
 def published() -> dict[str, Published]:
@@ -20,8 +22,11 @@ def published() -> dict[str, Published]:
 
 
 def entries() -> list[Published]:
-    """All backbones and proposers; the embedded ones, which have no file, first."""
-    rows = [Published("", model=FILTERBANK, licence="Apache-2.0")]
+    """All backbones and proposers: the default backbone, those without a file, then all files."""
+    rows = [
+        replace(SPECS[CARRIED].published[0], model=EMBEDDED),
+        Published("", model=FILTERBANK, licence="Apache-2.0"),
+    ]
     plans = {name: spec.plan() for name, spec in PROPOSERS.items()}
     for name, plan in plans.items():
         if plan.weights is None:
@@ -41,6 +46,26 @@ def is_here(item: Published, folder: Path) -> bool:
         not item.filename
         or (folder / item.filename).is_file()
         or (there is not None and there.is_file())
+    )
+
+
+def here(folder: Path) -> list[Path]:
+    """The published files that lie in the folder, by name, then those that packages carry in place of
+    one there."""
+    files = published().values()
+    own = sorted(path for item in files if (path := folder / item.filename).is_file())
+    names = {path.name for path in own}
+    places = [carried(item) for item in files if item.filename not in names]
+    return own + [path for path in places if path is not None and path.is_file()]
+
+
+def require_carried(item: Published) -> Path:
+    """Where a file of a package is. Raises CheckpointError where it is not here."""
+    path = find_published((item,))
+    if path is not None:
+        return path
+    raise CheckpointError(
+        f"{item.filename}: comes with a Python package, not from the hub.", item.by_hand()
     )
 
 

@@ -48,7 +48,7 @@ def megabytes(size: int) -> str:
 
 
 def find(name: str, folder: Path) -> Published:
-    """The file on the hub of a model, or of (the beginning of) a file name.
+    """The file on the hub, or in a package, of a model or of (the beginning of) a file name.
 
     Raises UsageError for a name that is not known or needs no file, CheckpointError with the way by
     hand for a file that is on no public repository. folder: where that should be put.
@@ -57,14 +57,14 @@ def find(name: str, folder: Path) -> Published:
     chosen = [row for row in rows if name in (row.model, row.filename)]
     if name and not chosen:
         begun = [row for row in rows if row.filename.startswith(name)]
-        chosen = begun if len(begun) == 1 else []
+        chosen = begun if len({row.filename for row in begun}) == 1 else []
     if not name or not chosen:
         names = ", ".join(dict.fromkeys(row.model for row in rows if row.filename))
         raise UsageError(f"no model and no file is called {name!r}; choose {names}.")
     row = next((row for row in chosen if row.repo), chosen[0])
     if not row.filename:
         raise UsageError(f"{row.model} is built in and needs no weights.")
-    if not row.repo:
+    if not row.repo and not row.package:
         raise CheckpointError(
             f"{row.filename}: is on no public repository that could be confirmed.",
             f"{row.by_hand()} Its licence: {row.licence}, {LICENCES[row.licence]}. "

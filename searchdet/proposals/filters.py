@@ -20,14 +20,14 @@ from .types import BoolArray, FloatArray, Proposals
 
 READS = frozenset(
     {"min_area", "max_area", "drop_border", "border_width", "drop_rectangles", "max_containment"}
-    | {"max_masks"}
+    | {"scored_masks"}
 )
 """The options of ``finish``."""
 
 
-def finish(found: Proposals, options: ProposalOptions, limit: int | None = None) -> Proposals:
-    """Apply the filters of ``options``. Adds to ``found.removed``; equal keys add up. limit: how many
-    are kept; None is ``max_masks``."""
+def finish(found: Proposals, options: ProposalOptions) -> Proposals:
+    """Apply the filters of ``options`` and keep ``scored_masks``. Adds to ``found.removed``; equal keys
+    add up."""
     removed = dict(found.removed)
 
     def keep(name: str, chosen: BoolArray, now: Proposals) -> Proposals:
@@ -42,8 +42,7 @@ def finish(found: Proposals, options: ProposalOptions, limit: int | None = None)
         found = keep("rectangle", ~is_rectangle(found.rles, options.drop_rectangles), found)
     if options.max_containment < 1:
         found = keep("contained", ~is_contained(found.rles, options.max_containment), found)
-    most = options.max_masks if limit is None else limit
-    found = keep("limit", np.arange(len(found)) < most, found)
+    found = keep("limit", np.arange(len(found)) < options.scored_masks, found)
     return replace(found, removed=removed)
 
 

@@ -1,5 +1,4 @@
-"""``regions``: the embedded proposer. No weights; recall first, at most ``SCORED`` proposals, drawn at
-working size.
+"""``regions``: the embedded proposer. No weights; recall first, drawn at working size.
 
 Two sources on a small copy of the image: merge trees over superpixels (three ideas of what is alike),
 and components of maps that are cut at many levels, split where objects touch. All are ranked by how
@@ -35,8 +34,6 @@ from .thresholds import Parts, eight_bits, fields, parts_of
 from .types import FloatArray, Plan, Proposals, Proposer, UInt8Array, from_rles
 
 NAME = "regions"
-SCORED = 2500
-"""Masks an image that are kept, to be described and scored."""
 IntArray = npt.NDArray[np.int64]
 ALIKE = 0.18
 """Of masks whose boxes differ by less than about this share of their size the best is kept."""
@@ -65,7 +62,7 @@ class RegionProposer:
             pool, removed = gather(_sources(scene, limits[0], workers), limits, workers)
         size = (image.shape[0], image.shape[1])
         if not len(pool):
-            return finish(replace(from_rles([], [], size), removed=removed), options, SCORED)
+            return finish(replace(from_rles([], [], size), removed=removed), options)
         looks = look(scene, pool.columns, pool.rows, len(pool))
         value = quality(looks, pool.copies, pool.areas)
         order = np.argsort(-value, kind="stable")
@@ -76,13 +73,13 @@ class RegionProposer:
         codes = rle.from_runs(pool.filled(kept), len(kept), scene.size)
         found = _smoothed(codes, value[kept], scene.size, options.smooth)
         made = from_rles(*found, size, scene.size)
-        return finish(replace(made, removed=removed), options, SCORED)
+        return finish(replace(made, removed=removed), options)
 
 
 def _room(options: ProposalOptions) -> int:
     """How many to keep before the filters that follow, so that these do not empty the list."""
     active = options.drop_border or options.drop_rectangles is not None or options.max_containment < 1
-    return SCORED * (2 if active else 1)
+    return options.scored_masks * (2 if active else 1)
 
 
 def _sources(scene: Scene, least: float, workers: Executor) -> Sources:

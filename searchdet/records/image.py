@@ -62,6 +62,18 @@ class SpreadInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class NearestMiss:
+    """What came nearest to a detection where there is none: the candidate's id and class, its score,
+    what it needs, and the rule that it failed."""
+
+    id: int
+    label: str
+    score: float
+    needs: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorInfo:
     """Why an image failed: a word for programs and a sentence."""
 

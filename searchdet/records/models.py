@@ -41,17 +41,22 @@ class WeightsInfo:
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
     """How a backbone sees an image. short_side: pixels; sides are whole multiples of stride; resize:
-    the rule (``bicubic``, or ``downscale_only`` where small images stay as they are)."""
+    the rule (``bicubic``, or ``downscale_only`` where small images stay as they are). position_rank:
+    directions of the feature space that tell of place alone and are taken off."""
 
     short_side: int
     stride: int
     resize: str
+    position_rank: int = 0
 
     @classmethod
     def from_json(cls, values: Fields) -> Preprocessing:
         """Raises ValueError for another form."""
         return cls(
-            values.whole("short_side", least=1), values.whole("stride", least=1), values.text("resize")
+            values.whole("short_side", least=1),
+            values.whole("stride", least=1),
+            values.text("resize"),
+            values.whole("position_rank"),
         )
 
 

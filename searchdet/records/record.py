@@ -8,19 +8,20 @@ from __future__ import annotations
 import base64
 import json
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
 from ..config import MOST_PIXELS
 from ..errors import SearchdetError, UsageError
 from ..storage.values import Fields, JsonValue
-from .candidate import Candidate
-from .image import ErrorInfo, ProposalCounts, SourceInfo, SpreadInfo
+from .candidate import Candidate, rounded
+from .image import ErrorInfo, NearestMiss, ProposalCounts, SourceInfo, SpreadInfo
 from .models import RunInfo
 
 _FAMILY = "searchdet.record/"
-SCHEMA = f"{_FAMILY}3"
+SCHEMA = f"{_FAMILY}4"
 STATUSES = ("ok", "empty", "failed")
 _REJECTED = b',\n "rejected": [\n'
 """Cannot lie within a JSON string, which holds no line feed."""
@@ -36,7 +37,9 @@ class ImageRecord:
 
     image: relative path with ``/``. status: ok, empty (no detections) or failed. candidates: best
     first, accepted or not. run, source, proposals: None where the image failed. settings_sha256: digest
-    of all that decided the record beside the image. partial: read without its rejected candidates.
+    of all that decided the record beside the image. levels: by class, what the median region of the
+    image scores by its features alone, of which a share is taken off each score. looked_at: how many
+    candidates got a second look. partial: read without its rejected candidates.
     """
 
     image: str
@@ -51,6 +54,8 @@ class ImageRecord:
     proposals: ProposalCounts | None = None
     spread: SpreadInfo | None = None
     settings_sha256: str = ""
+    levels: Mapping[str, float] = field(default_factory=dict)
+    looked_at: int = 0
     error: ErrorInfo | None = None
     partial: bool = False
 
@@ -67,6 +72,20 @@ class ImageRecord:
     def rejected(self) -> tuple[Candidate, ...]:
         """The other candidates, best first."""
         return tuple(item for item in self.candidates if not item.accepted)
+
+    @property
+    def nearest_miss(self) -> NearestMiss | None:
+        """The candidate that lacks least to be a detection, where there is no detection; None where
+        nothing has a score."""
+        if self.run is None or self.detections:
+            return None
+        least = {name: item.min_score for name, item in self.run.thresholds.items()}
+        near = [
+            NearestMiss(item.id, item.label, item.score, least[item.label], item.reason)
+            for item in self.candidates
+            if item.label is not None and item.score is not None
+        ]
+        return max(near, key=lambda miss: (miss.score - miss.needs, -miss.id), default=None)
 
     def to_json(self) -> dict[str, JsonValue]:
         """Plain JSON values; detections and rejected candidates apart."""
@@ -88,6 +107,9 @@ class ImageRecord:
             "proposals": self.proposals.to_json() if self.proposals else None,
             "embedding_spread": self.spread.to_json() if self.spread else None,
             "embedding_collapse": self.spread is not None and self.spread.collapse,
+            "levels": {name: rounded(level) for name, level in self.levels.items()},
+            "looked_at": self.looked_at,
+            "nearest_miss": asdict(miss) if (miss := self.nearest_miss) else None,
             "error": asdict(self.error) if self.error else None,
             "detections": [item.to_json() for item in self.detections],
             "rejected": [item.to_json() for item in self.rejected],
@@ -141,6 +163,8 @@ class ImageRecord:
             proposals=None if proposals is None else ProposalCounts.from_json(proposals),
             spread=_spread(values),
             settings_sha256=values.text("settings_sha256"),
+            levels=_levels(values, classes, failed),
+            looked_at=values.whole("looked_at"),
             error=None if error is None else ErrorInfo.from_json(error),
             partial=partial,
         )
@@ -190,6 +214,13 @@ def damaged(name: str, error: Exception) -> UsageError:
         f"the record of {name!r} is damaged ({type(error).__name__}: {error}).",
         "Run `detect` on that image again.",
     )
+
+
+def _levels(values: Fields, classes: tuple[str, ...], failed: bool) -> dict[str, float]:
+    found = values.child("levels")
+    if not failed and set(found.values) != set(classes):
+        raise ValueError("its classes and levels do not agree")
+    return {name: found.number(name) for name in found.values}
 
 
 def _spread(values: Fields) -> SpreadInfo | None:

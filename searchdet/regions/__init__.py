@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .cache import Packed, Remembered, unpack
+from .cache import Packed, Remembered, first, unpack
+from .closeup import look_closer
 from .describe import Describer, Regions
 from .models import Models, load_models
 from .space import Space, settings_in, space_of
@@ -14,7 +15,9 @@ __all__ = [
     "Regions",
     "Remembered",
     "Space",
+    "first",
     "load_models",
+    "look_closer",
     "settings_in",
     "space_of",
     "unpack",

@@ -15,19 +15,23 @@ import numpy as np
 import numpy.typing as npt
 
 from ..embeddings import Descriptors, MaskEmbeddings, l2_normalize
+from ..errors import UsageError
 from ..masks import rle
 from ..masks import shape as outline
 from ..proposals import Proposals
 from ..records import proposal_settings
+from ..storage import kinds
 from ..storage.cache import Store, key_of
 from ..storage.tensors import Arrays
 from ..storage.values import Fields
 from ..version import __version__
+from .closeup import look_closer
 from .describe import Describer, Regions, Seen
 from .space import space_of
 
 FORM = 3
 UInt8Array = npt.NDArray[np.uint8]
+FloatArray = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,21 @@ def unpack(packed: Packed) -> Regions:
     )
     contexts = l2_normalize(arrays["contexts"])
     return Regions(found, Descriptors(embedded, contexts, arrays["outlines"].astype(np.float32)))
+
+
+def first(packed: Packed, count: int) -> Packed:
+    """The ``count`` best proposals, times the views of the image; what was left out is counted."""
+    facts = packed.facts.values
+    details = packed.facts.counts("details")
+    room, every = count * details.get("views", 1), len(packed.arrays["offsets"]) - 1
+    if every <= room:
+        return packed
+    ends = packed.arrays["offsets"][: room + 1]
+    arrays = {name: array[:room] for name, array in packed.arrays.items()}
+    arrays |= {"offsets": ends, "counts": packed.arrays["counts"][: ends[-1]]}
+    removed = packed.facts.counts("removed")
+    removed["not_kept"] = every - room
+    return Packed(arrays, Fields({**facts, "removed": removed}))
 
 
 _FORMS: dict[str, tuple[Any, tuple[int, ...]]] = {
@@ -131,14 +150,25 @@ def _sound_sizes(packed: Packed) -> tuple[tuple[int, int], tuple[int, int] | Non
     return size, drawn
 
 
+def _sound_crops(arrays: Arrays, dim: int) -> tuple[npt.NDArray[np.int64], Any]:
+    """Rows, ascending, and their vectors (N, dim). Raises KeyError or ValueError for others."""
+    rows, crops = arrays["rows"], arrays["crops"]
+    if rows.dtype != np.int64 or rows.ndim != 1 or (np.diff(rows) <= 0).any():
+        raise ValueError("its rows are not in order")
+    if crops.dtype != np.float16 or crops.shape != (len(rows), dim) or not np.isfinite(crops).all():
+        raise ValueError(f"its crops are {crops.dtype} {crops.shape}")
+    return rows, crops
+
+
 @dataclass(frozen=True, slots=True)
 class Remembered:
     """A describer whose regions are kept. guide: what guided prompting depends on beyond the image;
-    "" where every point is asked."""
+    "" where every point is asked. closeups: keeps what a second look saw."""
 
     describer: Describer
     store: Store
     guide: str = ""
+    closeups: Store = Store(None, kinds.CLOSEUPS)
 
     def regions(self, image: UInt8Array, sha256: str, seen: Seen | None = None) -> Regions:
         """Regions of an (H, W, 3) image whose content has that digest; always as they are kept. seen:
@@ -152,6 +182,28 @@ class Remembered:
         key = self._key(image, sha256)
         known = self.store.recall(key, lambda arrays, facts: _sound(_of(image, arrays, facts)))
         return self._new(image, key) if known is None else known
+
+    def crops(
+        self, image: UInt8Array, sha256: str, found: Proposals, rows: npt.NDArray[np.int64]
+    ) -> FloatArray:
+        """Unit vectors (N, C) of a second look at rows of the proposals of that image, as they are
+        kept. Raises EmbeddingError, and UsageError where the backbone has none."""
+        closer = self.describer.backbone.closer
+        if closer is None:
+            raise UsageError(f"{self.describer.backbone.name} has no second look.")
+        key = key_of({"form": 1, "regions": self._key(image, sha256)})
+        old = self.closeups.recall(key, lambda arrays, _: _sound_crops(arrays, closer.dim))
+        nothing = (np.zeros(0, np.int64), np.zeros((0, closer.dim), np.float16))
+        known, vectors = nothing if old is None else old
+        new = np.setdiff1d(rows, known)
+        if len(new):
+            masks = [rle.runs(found.rles[int(i)]) for i in new]
+            made = look_closer(closer, image, masks, found.mask_size).astype(np.float16)
+            known, vectors = np.append(known, new), np.concatenate([vectors, made])
+            order = np.argsort(known)
+            known, vectors = known[order], vectors[order]
+            self.closeups.write(key, {"rows": known, "crops": vectors}, {})
+        return l2_normalize(vectors[np.searchsorted(known, rows)])
 
     def _new(self, image: UInt8Array, key: str, seen: Seen | None = None) -> Packed:
         made = pack(self.describer.regions(image, seen))

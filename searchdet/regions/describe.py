@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,9 +11,8 @@ import numpy.typing as npt
 
 from ..backbones import Backbone, FeatureMap
 from ..config import EmbeddingOptions, ProposalOptions
-from ..embeddings import Descriptors, describe, runs_coverage, stack
-from ..masks import rle
-from ..masks.shape import outlines
+from ..embeddings import Descriptors, Masks, describe, stack
+from ..masks.shape import outlines_of
 from ..proposals import Proposals, Proposer
 from ..proposals.tiling import join, uncut, views
 
@@ -67,11 +67,21 @@ class Describer:
         return Regions(found, stack(described).take(rows))
 
     def _one(self, image: UInt8Array, seen: Seen | None = None) -> Regions:
-        feature_map = self.backbone.feature_map(image)
+        feature_map, found = self._seen(image)
         if seen is not None:
             seen(feature_map)
-        promise = self.promise(feature_map) if self.promise is not None else None
-        found = self.proposer.propose(image, promise)
-        masks = [rle.runs(code) for code in found.rles]
-        coverage = runs_coverage(masks, found.mask_size, feature_map.grid)
-        return Regions(found, describe(feature_map, coverage, outlines(found.rles), self.embedding))
+        masks = Masks.of(found.rles, found.mask_size)
+        shapes = outlines_of(masks.runs, masks.count)
+        return Regions(found, describe(feature_map, masks, shapes, self.embedding))
+
+    def _seen(self, image: UInt8Array) -> tuple[FeatureMap, Proposals]:
+        """Map and proposals of an image: side by side where only one of the two is a network and
+        neither needs the other."""
+        if self.promise is not None:
+            feature_map = self.backbone.feature_map(image)
+            return feature_map, self.proposer.propose(image, self.promise(feature_map))
+        if self.proposer.compute is not None:
+            return self.backbone.feature_map(image), self.proposer.propose(image)
+        with ThreadPoolExecutor(1) as worker:
+            found = worker.submit(self.proposer.propose, image)
+            return self.backbone.feature_map(image), found.result()

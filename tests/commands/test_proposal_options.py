@@ -81,7 +81,7 @@ def red_squares(record: dict[str, Any], *corners: tuple[int, int]) -> bool:
         ),
         (
             ["--min-area", "1", "--max-area", "40", "--max-masks", "9"],
-            {"min_area": 1.0, "max_area": 40.0, "max_masks": 9},
+            {"min_area": 1.0, "max_area": 40.0, "scored_masks": 9},
         ),
     ],
 )

@@ -12,7 +12,7 @@ from typing import Any
 import platformdirs
 import pytest
 import typer
-from places import PACKAGE
+from places import PACKAGE, QUICK
 from typer.testing import CliRunner
 
 from searchdet.cli import app
@@ -50,7 +50,7 @@ def write(path: str, text: str) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, default_backbone: None) -> None:
     """An empty working folder; user/ has the user's settings."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(platformdirs, "user_config_dir", lambda *a, **k: str(tmp_path / "user"))
@@ -262,13 +262,15 @@ def test_every_option_can_be_set_from_a_file(command: str) -> None:
 
 
 def test_detect_and_eval_use_what_the_file_says(world: Path) -> None:
-    write("searchdet.toml", 'positive = "in/positive"\nno-save = true\njson = true\nmin-score = 0.4\n')
+    own = f'positive = "in/positive"\nbackbone = "{QUICK}"\n'
+    write("searchdet.toml", f"{own}no-save = true\njson = true\nmin-score = 0.4\n")
     result = run("detect", "in/images/a.png")
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout)["scoring"]["min_score"] == 0.4
     flags = ["--positive", "in/positive", "--no-save", "--json", "--min-score", "0.4"]
+    flags += ["--backbone", QUICK]
     assert run("detect", "in/images/a.png", "--no-config", *flags).stdout == result.stdout
-    write("eval.toml", '[detect]\npositive = "in/positive"\nmin-score = 0.3\n')
+    write("eval.toml", f"[detect]\n{own}min-score = 0.3\n")
     Path("photos").mkdir()
     shutil.copy("in/images/a.png", "photos")
     box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [20, 30, 40, 60], "area": 2400}

@@ -51,7 +51,8 @@ def test_this_environment_is_sound() -> None:
     for name in ("python", "packages", "torch pair", "torchvision operators", "opencv", "device"):
         assert found[name]["state"] == "ok", found[name]
     assert "torch " in found["packages"]["fact"]
-    assert found["canary filterbank"]["state"] == "ok"
+    for name in ("canary filterbank", f"weights {doctor.CARRIED_FILE}", "canary embedded"):
+        assert found[name]["state"] == "ok", found[name]
     assert str(cache_folder()) in found["cache"]["fact"]
     assert "not there" in found["models folder"]["fact"] or "0 weight" in found["models folder"]["fact"]
 
@@ -255,7 +256,7 @@ def test_a_sam_that_gives_no_numbers_is_a_problem(tiny_sam: Path, value: float, 
 
 def test_the_filterbanks_canary_covers_every_block(monkeypatch: pytest.MonkeyPatch) -> None:
     backbone = FilterbankBackbone()
-    known = canary.EXPECTED
+    known = canary.EXPECTED[backbone.name]
     assert canary.numbers_of(backbone) == pytest.approx(known, abs=2e-4)
     assert len(known) == canary.COUNT
     start = 0
@@ -263,7 +264,7 @@ def test_the_filterbanks_canary_covers_every_block(monkeypatch: pytest.MonkeyPat
         assert any(start <= place < start + size for place in canary.places(backbone.dim))
         start += size
     assert canary.differ(known, known[:4])
-    monkeypatch.setattr(canary, "EXPECTED", (*known[:-1], 0.5))
+    monkeypatch.setitem(canary.EXPECTED, backbone.name, (*known[:-1], 0.5))
     found = doctor.filterbank()
     assert found.state == "problem"
     assert "0.5000" in found.fact

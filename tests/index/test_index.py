@@ -17,7 +17,7 @@ from searchdet.bank.types import Bank, Origin, plain_rows
 from searchdet.calibration import thresholds
 from searchdet.cli import app
 from searchdet.config import POSITIVE_AGGREGATIONS, EmbeddingOptions, ScoringOptions, SuppressionOptions
-from searchdet.decision import Judge, RuleDefaults, make_judge
+from searchdet.decision import Judge, make_judge
 from searchdet.embeddings import Descriptors, MaskEmbeddings, l2_normalize
 from searchdet.errors import OutputError, UsageError
 from searchdet.index import file as index
@@ -145,10 +145,8 @@ def judge(rng: np.random.Generator, made_index: index.Index, **options: object) 
     negatives = l2_normalize(picked[6:9])
     rows = [plain_rows(v, [Origin(f"{i}") for i in range(len(v))]) for v in (positives, negatives)]
     bank = Bank(("a", "b"), rows[0], np.asarray([0, 0, 0, 1, 1, 1]), rows[1])
-    scoring = ScoringOptions(**({"min_score": 0.3, "context_weight": 0.2} | options))
-    return make_judge(
-        Gathered(bank), scoring, SuppressionOptions(), RuleDefaults(0.0, 0.0, 0.3), models()
-    )
+    given = {"min_score": 0.2, "shape_weight": 0.0, "second_look": 0} | options
+    return make_judge(Gathered(bank), ScoringOptions(**given), SuppressionOptions(), models())
 
 
 @pytest.mark.parametrize("how", POSITIVE_AGGREGATIONS)
@@ -167,7 +165,7 @@ def test_the_bound_never_hides_a_detection(tmp_path: Path, how: str, seed: int, 
     assert {record.image: record for record in found} == wanted
     best = [max(d.score for d in record.detections) for record in found]
     assert best == sorted(best, reverse=True)
-    bounds = searching.image_bounds(whole, chief.bank, chief.rule.scoring)
+    bounds = searching.image_bounds(whole, chief)
     for record, bound in zip(every, bounds, strict=True):
         assert all((item.score_before_suppression or -9) <= bound for item in record.candidates)
 
@@ -186,4 +184,4 @@ def test_an_index_without_regions(tmp_path: Path) -> None:
         whole = made(tmp_path / "j", rng, counts)
         assert len(whole) == 0
         assert list(searching.search(whole, chief, 5)) == []
-    assert thresholds(chief.bank, chief.rule.scoring, 0.3)[0].label == "a"
+    assert thresholds(chief.bank, chief.rule.scoring)[0].label == "a"

@@ -25,6 +25,7 @@ from typer.testing import CliRunner
 from searchdet.backbones import SPECS, load_backbone
 from searchdet.cli import app
 from searchdet.commands import models as cli_models
+from searchdet.doctor.checks import CARRIED_FILE
 from searchdet.errors import CheckpointError
 from searchdet.models import catalogue
 from searchdet.models import verify as weightfiles
@@ -284,6 +285,7 @@ def test_another_content_under_the_name_is_not_overwritten(serve: Serve) -> None
         ("", 2, "no model"),
         ("dinov3", 2, "no model"),  # the beginning of many
         ("filterbank", 2, "built in"),
+        ("efficientnet-lite", 2, "no model"),
         ("resnet101", 4, "https://download.pytorch.org/models/resnet101-63fe2227.pth"),
         (
             "dinov2_g",
@@ -351,7 +353,7 @@ def test_list_says_how_to_get_what_is_not_here() -> None:
     assert "models pull sam_vit_h_4b8939.pth" in text
 
 
-def test_verify_loads_and_hashes(serve: Serve, tiny_sam: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verify_loads_and_hashes(serve: Serve, tiny_sam: Path, no_packages: None) -> None:
     assert run("verify").exit_code == 0
     assert "No published weight file" in run("verify").stderr
     folder = models_folder()
@@ -414,11 +416,16 @@ def test_each_file_is_hashed_once_and_loaded_once(
     files = [] if words == ["doctor"] else [str(backbone), str(sam)]
     done = CliRunner().invoke(app, [*words, *files])
     assert done.exit_code == 0, done.output
+    for counter, tries in (
+        (reads.hashed, 1),
+        (reads.loaded, 2),
+    ):  # an old file: mapped in vain
+        assert counter.pop(CARRIED_FILE, 0) == (tries if words == ["doctor"] else 0)
     assert reads.hashed == reads.loaded == {backbone.name: 1, sam.name: 1}
     if words == ["doctor"]:  # whose hashes are remembered
         assert CliRunner().invoke(app, words).exit_code == 0
         assert reads.hashed == {backbone.name: 1, sam.name: 1}
-        assert reads.loaded == {backbone.name: 2, sam.name: 2}
+        assert reads.loaded == {backbone.name: 2, sam.name: 2, CARRIED_FILE: 2}
 
 
 def test_verify_holds_one_network_at_a_time(tiny_sam: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -440,7 +447,7 @@ def test_verify_holds_one_network_at_a_time(tiny_sam: Path, monkeypatch: pytest.
 
 
 def test_verify_of_a_backbone_and_of_what_is_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_packages: None
 ) -> None:
     monkeypatch.setitem(SPECS, "dinov3_convnext_tiny", small_spec("dinov3_convnext_tiny"))
     state = convnext_meta(saved(convnext_reference()))

@@ -12,7 +12,7 @@ from searchdet.proposals import filters
 from searchdet.proposals.types import Proposals, from_masks
 
 SIZE = (100, 200)
-OFF = {"min_area": 0.0, "max_area": 100.0, "max_masks": 1000}
+OFF = {"min_area": 0.0, "max_area": 100.0, "scored_masks": 1000}
 
 
 def block(x0: int, y0: int, x1: int, y1: int) -> np.ndarray:
@@ -140,7 +140,7 @@ def test_filters_count_in_order_and_the_limit_comes_last() -> None:
         disc(170, 50, 15),
     ]
     options = {"min_area": 0.1, "drop_border": True, "drop_rectangles": 0.9, "max_containment": 0.9}
-    found = finished(masks, **options, max_masks=2)
+    found = finished(masks, **options, scored_masks=2)
     assert found.rles == (rle.encode(masks[1]), rle.encode(masks[5]))
     assert dict(found.removed) == {"area": 1, "border": 1, "rectangle": 1, "contained": 1, "limit": 1}
     assert found.boxes.shape == (2, 4)

@@ -12,7 +12,7 @@ from searchdet.masks import rle
 from searchdet.masks.rle import AllRuns
 from searchdet.proposals import copies, families, hierarchy, quality, thresholds
 from searchdet.proposals.families import Family
-from searchdet.proposals.regions import SCORED, RegionProposer
+from searchdet.proposals.regions import RegionProposer
 from searchdet.proposals.scene import WORKING_PIXELS, prepare
 from searchdet.proposals.superpixels import superpixels
 
@@ -238,13 +238,27 @@ def test_long_images_have_a_longer_working_copy_and_small_ones_are_not_enlarged(
     assert prepare(np.zeros((40, 60, 3), np.uint8)).size == (40, 60)
 
 
-def test_the_limit_is_not_max_masks_and_filters_come_before_it() -> None:
+def test_the_limit_keeps_the_best_and_filters_leave_room() -> None:
     rng = np.random.default_rng(7)
     image = cv2.resize(rng.integers(0, 255, (90, 120, 3), np.uint8), (480, 360))
-    found = RegionProposer(ProposalOptions("regions", max_masks=5)).propose(image)
-    assert 5 < len(found) <= SCORED
-    inner = RegionProposer(ProposalOptions("regions", drop_border=True)).propose(image)
+    every = RegionProposer(ProposalOptions("regions", scored_masks=10**6)).propose(image)
+    assert len(every) > ProposalOptions().scored_masks
+    found = RegionProposer(ProposalOptions("regions", scored_masks=50)).propose(image)
+    assert 45 < len(found) <= 50
+    assert found.removed["limit"] >= every.removed["limit"] + len(every) - 50
+    assert found.rles == every.rles[: len(found)]
+    assert len(RegionProposer(ProposalOptions("regions")).propose(image)) <= 2500
+    options = ProposalOptions("regions", scored_masks=50, drop_border=True)
+    inner = RegionProposer(options).propose(image)
     assert inner.removed["border"] > 0
     assert (inner.boxes[:, :2] >= 2).all()
+    off = [code for code, box in zip(every.rles, every.boxes, strict=True) if inside(box)]
+    assert list(inner.rles) == off[: len(inner)]
+    assert len(inner) > 25, "twice as many are filtered as will be kept"
     smoothed = RegionProposer(ProposalOptions("regions", smooth=2)).propose(image)
-    assert smoothed.rles != found.rles
+    assert smoothed.rles != every.rles[: len(smoothed)]
+
+
+def inside(box: np.ndarray) -> bool:
+    """Whether a box lies off the frame of that picture."""
+    return bool((box[:2] >= 2).all() and box[2] <= 478 and box[3] <= 358)

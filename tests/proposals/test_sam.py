@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from places import ASSETS, Figure
+from places import ASSETS, QUICK, Figure
 from scenes import COLOURS, Scene, make_scene
 
-from searchdet.config import Examples, ProposalOptions, Settings
+from searchdet.config import BackboneOptions, Examples, ProposalOptions, Settings
 from searchdet.detector import Detector
 from searchdet.errors import CheckpointError, UsageError
 from searchdet.masks.rle import decode
@@ -167,7 +167,7 @@ def test_proposals_have_the_shapes_of_the_contract(tiny_sam: Path) -> None:
         "cpu",
         "fp32",
         points_per_side=12,
-        max_masks=5,
+        scored_masks=5,
         min_area=0.1,
         max_area=50,
         pred_iou_thresh=0.7,
@@ -237,9 +237,8 @@ def detector_with(checkpoint: Path, folder: Path) -> Detector:
         pred_iou_thresh=0.7,
         stability_score_thresh=0.8,
     )
-    return Detector.build(
-        Examples(folder / "positive", folder / "negative"), Settings(proposals=options)
-    )
+    settings = Settings(BackboneOptions(QUICK), proposals=options)
+    return Detector.build(Examples(folder / "positive", folder / "negative"), settings)
 
 
 @pytest.mark.parametrize(

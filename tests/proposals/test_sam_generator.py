@@ -35,7 +35,7 @@ OPTIONS = ProposalOptions(
     stability_score_thresh=0.8,
     min_area=0.0,
     max_area=100.0,
-    max_masks=100_000,
+    scored_masks=100_000,
 )
 COARSE = replace(OPTIONS, points_per_side=8)
 TEN = replace(OPTIONS, points_per_side=10)
@@ -154,7 +154,7 @@ def test_crops_find_what_the_whole_image_is_too_coarse_for(sam: Any) -> None:
 
 
 def test_every_mask_that_is_asked_for_is_kept_or_counted(sam: Any) -> None:
-    options = replace(COARSE, min_area=0.5, max_area=30, max_masks=2)
+    options = replace(COARSE, min_area=0.5, max_area=30, scored_masks=2)
     found = ours(sam, options).propose(scene(1, 200, 300))
     assert found.details["points_asked"] == 64
     assert sum(found.removed.values()) + len(found) == 64 * 3

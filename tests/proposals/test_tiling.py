@@ -9,7 +9,7 @@ from fakes import GridBackbone
 
 from searchdet.backbones import load_backbone
 from searchdet.config import EmbeddingOptions, ProposalOptions
-from searchdet.embeddings import embed_masks, mask_coverage, runs_coverage
+from searchdet.embeddings import Masks, embed_masks, mask_coverage, runs_coverage
 from searchdet.masks import rle
 from searchdet.proposals import Proposals, load_proposer
 from searchdet.proposals.tiling import View, join, uncut, views
@@ -29,6 +29,7 @@ class Blobs:
     least: float = 0.0
     name = "blobs"
     weights = None
+    compute = None
     reads = frozenset()
 
     def propose(self, image: np.ndarray, promise: np.ndarray | None = None) -> Proposals:
@@ -206,7 +207,9 @@ def test_tiles_with_the_embedded_proposer_and_backbone() -> None:
         truth = np.zeros(SIZE, bool)
         truth[y0:y1, x0:x1] = True
         overlaps = (masks & truth).sum((1, 2)) / (masks | truth).sum((1, 2))
-        assert (overlaps >= 0.9).sum() == 1
+        apart = np.abs(regions.proposals.boxes - [x0, y0, x1, y1]).max(axis=1)
+        # one with a stray pixel far off is another mask
+        assert ((overlaps >= 0.9) & (apart <= 2)).sum() == 1
     assert len(regions.described.embedded.vectors) == len(masks)
 
 
@@ -217,10 +220,9 @@ def test_coverage_from_runs_is_the_dense_one(grid: tuple[int, int]) -> None:
     masks[1], masks[2, 49, 79], masks[3, :, -1] = True, True, True
     masks[4:6] = rng.random((2, 50, 80)) > 0.5
     masks[6, 10:40, 20:70] = True
-    runs = [rle.runs(rle.encode(mask)) for mask in masks]
-    got = runs_coverage(runs, (50, 80), grid)
+    got = runs_coverage(Masks.of([rle.encode(mask) for mask in masks], (50, 80)), grid)
     wanted = mask_coverage(masks, *grid)
     assert got.dtype == wanted.dtype
     assert got.shape == wanted.shape
     assert float((got - wanted).abs().max()) < 1e-6
-    assert runs_coverage([], (50, 80), grid).shape == (0, *grid)
+    assert runs_coverage(Masks.of([], (50, 80)), grid).shape == (0, *grid)

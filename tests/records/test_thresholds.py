@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from places import QUICK
 
 from searchdet.config import SUPPRESSIONS, Limits, ScoringOptions
 from searchdet.config.option import pairs
@@ -17,9 +18,8 @@ pytestmark = pytest.mark.model
 
 
 def record_of(world: Path, **options: object) -> ImageRecord:
-    detector = Detector.from_folders(
-        world / "in/positive", world / "in/negative", proposals="regions", **options
-    )
+    folders = world / "in/positive", world / "in/negative"
+    detector = Detector.from_folders(*folders, backbone=QUICK, proposals="regions", **options)
     path = world / "record.json"
     path.write_bytes(detector.detect(world / "in/images/a.png", "a.png").to_bytes())
     return read_record(path)

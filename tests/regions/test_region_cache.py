@@ -193,7 +193,7 @@ def test_the_key_names_the_image_and_its_size(tmp_path: Path, photo: np.ndarray)
     one.regions(photo, "b")
     turned = np.ascontiguousarray(photo.transpose(1, 0, 2))
     remembered(tmp_path, masks.transpose(0, 2, 1)).regions(turned, "a")
-    remembered(tmp_path, masks, ProposalOptions(max_masks=7)).regions(photo, "a")
+    remembered(tmp_path, masks, ProposalOptions(scored_masks=7)).regions(photo, "a")
     assert len(list((tmp_path / "regions").rglob("*.safetensors"))) == 4
 
 
@@ -251,17 +251,8 @@ def test_a_network_that_loaded_before_waits_for_its_first_image(
     waiting = backbones.load(options, before)
     assert eager.lazy.loaded
     assert not waiting.lazy.loaded
-    for name in [
-        "name",
-        "dim",
-        "stride",
-        "weights",
-        "compute",
-        "preprocessing",
-        "min_score",
-        "shape_weight",
-        "context_weight",
-    ]:
+    said = ("name", "dim", "parts", "stride", "weights", "compute", "preprocessing")
+    for name in (*said, "crop_side", "second_look"):
         assert getattr(waiting, name) == getattr(eager, name)
     torch.testing.assert_close(
         waiting.feature_map(photo).features, eager.feature_map(photo).features, rtol=0, atol=0

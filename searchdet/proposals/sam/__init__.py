@@ -59,7 +59,7 @@ class SamProposer:
         return MaskGenerator(self._sam.get(), self._options, self._compute)
 
     def propose(self, image: UInt8Array, promise: FloatArray | None = None) -> Proposals:
-        """Masks that pass the filters, at most ``max_masks``, best predicted IoU first. Raises
+        """Masks that pass the filters, at most ``scored_masks``, best predicted IoU first. Raises
         CheckpointError where the weight file has changed before it was loaded."""
         from ..frame import render
         from .generator import LEVEL

@@ -1,0 +1,143 @@
+"""A bank with its rule: records of regions, whoever made these. No model is needed from here on."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, astuple, dataclass, replace
+
+from ..bank import Bank, Gathered
+from ..calibration import thresholds, usual_levels
+from ..config import ScoringOptions, SuppressionOptions
+from ..embeddings import spread
+from ..errors import UsageError
+from ..records import (
+    SCHEMA,
+    ExemplarInfo,
+    ImageInfo,
+    ImageRecord,
+    ModelInfo,
+    ProposalCounts,
+    RunInfo,
+    SpreadInfo,
+    require_classes,
+)
+from ..regions import Regions
+from ..storage.cache import key_of
+from ..storage.values import JsonObject
+from ..version import __version__
+from .candidates import Look, Rule, judge_regions
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """A bank with its rule: makes records of regions, whoever made these.
+
+    models: what every record says of backbone, proposer and pooling. fingerprint: digest of all that
+    decides a record beside its image. ignored: options that were given and cannot act, which is a fact
+    of the run and of no record.
+    """
+
+    gathered: Gathered
+    rule: Rule
+    models: ModelInfo
+    fingerprint: str = ""
+    ignored: tuple[str, ...] = ()
+
+    @property
+    def bank(self) -> Bank:
+        return self.gathered.bank
+
+    def record(self, image: ImageInfo, regions: Regions, look: Look | None = None) -> ImageRecord:
+        """The record of one image. look: what sees rows of the regions once more, where the rule wants
+        a second look."""
+        judged = judge_regions(regions, self.bank, self.rule, look)
+        made = judged.candidates
+        found = regions.proposals
+        figures = spread(regions.described.embedded)
+        return ImageRecord(
+            image=image.name,
+            status="ok" if any(item.accepted for item in made) else "empty",
+            width=image.width,
+            height=image.height,
+            sha256=image.sha256,
+            candidates=made,
+            classes=self.bank.classes,
+            levels=dict(zip(self.bank.classes, judged.levels, strict=True)),
+            looked_at=judged.looked_at,
+            run=self.run_info(),
+            source=image.source,
+            proposals=ProposalCounts(len(found), dict(found.removed), found.details),
+            spread=None if figures is None else SpreadInfo(*astuple(figures)),
+            settings_sha256=self.fingerprint,
+        )
+
+    def run_json(self) -> JsonObject:
+        """What ``run.json`` says of the settings, as JSON values."""
+        ignored: JsonObject = {"ignored_options": list(self.ignored)} if self.ignored else {}
+        return {"settings": self.run_info().to_json(), **ignored}
+
+    def run_info(self) -> RunInfo:
+        """What every record says about models, settings and exemplars."""
+        bank, rule = self.bank, self.rule
+        return RunInfo(
+            models=self.models,
+            scoring=rule.scoring,
+            suppression=rule.suppression,
+            thresholds={item.label: item for item in rule.thresholds},
+            exemplars=ExemplarInfo(
+                positive=len(bank.positives),
+                negative=len(bank.negatives),
+                ignored_negatives=self.gathered.ignored,
+                skipped=self.gathered.skipped,
+                auto_masks=tuple(o.name for o in bank.positives.origins if o.mask_source == "auto"),
+                shapes_known=bank.knows_shapes,
+            ),
+        )
+
+
+def make_judge(
+    gathered: Gathered,
+    scoring: ScoringOptions,
+    suppression: SuppressionOptions,
+    models: ModelInfo,
+) -> Judge:
+    """Find the thresholds; warn of classes that their examples do not separate. scoring: with a
+    resolved second look, which takes a bank with crops. Raises UsageError where the options name a
+    class that the bank does not have, or a second look that it does not hold."""
+    bank = gathered.bank
+    require_classes((*scoring.class_min_score, *scoring.class_min_margin), bank.classes)
+    if not scoring.second_look:
+        bank = bank.without_crops()
+    elif not bank.looks_closer:
+        raise UsageError(
+            "the bank holds no second look at its exemplars.",
+            "Build it again with --second-look, or pass --second-look 0.",
+        )
+    chosen = thresholds(bank, scoring)
+    for item in chosen:
+        if item.separates is False:
+            log.warning(
+                "%s: these folders do not separate: an example of it outscores what is not it in "
+                "%.0f %% of the pairs. See `searchdet bank audit`.",
+                item.label,
+                100 * (item.auc or 0),
+            )
+    usual = tuple(usual_levels(bank, scoring).tolist())
+    rule = Rule(scoring, suppression, chosen, usual)
+    judge = Judge(replace(gathered, bank=bank), rule, models)
+    return replace(judge, fingerprint=_fingerprint(judge))
+
+
+def _fingerprint(judge: Judge) -> str:
+    """By what the exemplars are, not by their vectors, whose last bits may differ on other machines."""
+    bank = judge.bank
+    rows = [[asdict(o) for o in side.origins] for side in (bank.positives, bank.negatives)]
+    return key_of(
+        {
+            "form": [SCHEMA, __version__],
+            "said": judge.run_info().to_json(),
+            "bank": [rows, bank.labels.tolist(), list(bank.classes)],
+        }
+    )
