@@ -45,8 +45,12 @@ class Parts:
 
     def windows(self) -> list[BoolArray]:
         """Each mask cut to its box, holes filled."""
+        framed = np.pad(self.labels, 1)
         corners = zip(self.number.tolist(), self.boxes.tolist(), strict=True)
-        return [painted(self.labels[y0:y1, x0:x1] == n) for n, (x0, y0, x1, y1) in corners]
+        return [
+            _reached((framed[y0 : y1 + 2, x0 : x1 + 2] != n).view(np.uint8))
+            for n, (x0, y0, x1, y1) in corners
+        ]
 
 
 def fields(scene: Scene) -> list[FloatArray]:
@@ -100,15 +104,16 @@ def touching(mask: UInt8Array, least: int) -> Iterator[Parts]:
     distance = cv2.GaussianBlur(distance, (0, 0), 1.5)
     top = cv2.dilate(distance, np.ones((9, 9), np.uint8))
     peaks = ((distance >= top - 1e-4) & (distance > 2.0)).astype(np.uint8)
-    count, _, _, centres = cv2.connectedComponentsWithStats(peaks)
+    count, group = cv2.connectedComponents(peaks)
     if not 2 < count <= MOST_PARTS:
         return
     ground = np.ones(mask.shape, np.uint8)
-    for x, y in centres[1:]:
+    for x, y in _middles(np.asarray(group, np.int32), count):
         at = (round(x), round(y))
         cv2.circle(ground, at, max(0, int(0.6 * distance[at[1], at[0]])), 0, -1)
     _, nearest = cv2.distanceTransformWithLabels(ground, cv2.DIST_L2, 5)
-    labels = np.where(mask > 0, nearest, 0).astype(np.int32)
+    labels = np.asarray(nearest, np.int32)
+    labels[mask == 0] = 0
     areas = np.bincount(labels.ravel())
     number = 1 + np.flatnonzero(areas[1:] >= least)
     if len(number):
@@ -117,8 +122,22 @@ def touching(mask: UInt8Array, least: int) -> Iterator[Parts]:
         yield Parts(labels, number, np.asarray(corners, np.int64), areas[number])
 
 
+def _middles(group: Labels, count: int) -> npt.NDArray[np.float64]:
+    """(count - 1, 2): mean x and y of the pixels with each number from 1 on."""
+    at = np.flatnonzero(group)
+    number = group.ravel()[at]
+    places = [np.bincount(number, place, count) for place in divmod(at, group.shape[1])[::-1]]
+    return np.stack(places, axis=1)[1:] / np.bincount(number, minlength=count)[1:, None]
+
+
 def painted(part: BoolArray) -> BoolArray:
     """Fill what cannot be reached from outside the crop."""
-    padded = cv2.copyMakeBorder(part.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    cv2.floodFill(padded, None, (0, 0), 2)
-    return np.asarray(padded[1:-1, 1:-1] != 2)
+    outside = cv2.copyMakeBorder((~part).view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=1)
+    return _reached(np.asarray(outside, np.uint8))
+
+
+def _reached(outside: UInt8Array) -> BoolArray:
+    """A mask without its frame of one pixel: what the frame does not reach. outside: 1 off the mask, as
+    on all of the frame; it is painted."""
+    cv2.floodFill(outside, None, (0, 0), 2)
+    return np.asarray(outside[1:-1, 1:-1] != 2)
