@@ -26,10 +26,11 @@ from searchdet.calibration import left_out_scores, thresholds, usual_levels
 from searchdet.config import EmbeddingOptions, ScoringOptions, SuppressionOptions
 from searchdet.config.models import DEFAULT_BACKBONE
 from searchdet.decision import Judged, Rule, judge_regions
-from searchdet.embeddings import Masks, stack
 from searchdet.embeddings import describe as describe_masks
+from searchdet.embeddings import stack
 from searchdet.evaluation.metrics import ClassFigures, Found, Region, evaluate, mean, proposal_recall
 from searchdet.masks import rle
+from searchdet.masks.coverage import Masks
 from searchdet.masks.shape import outlines
 from searchdet.proposals.rendering import rendered
 from searchdet.regions import Regions

@@ -20,7 +20,8 @@ from common import alternate, matrix_rates, run_parts, scene
 from searchdet.backbones import SPECS
 from searchdet.backbones.network import NetworkBackbone
 from searchdet.config import EmbeddingOptions, ProposalOptions
-from searchdet.embeddings import MaskEmbeddings, Masks, describe
+from searchdet.embeddings import MaskEmbeddings, describe
+from searchdet.masks.coverage import Masks
 from searchdet.masks.shape import outlines_of
 from searchdet.proposals import Proposals, load
 from searchdet.records.models import WeightsInfo

@@ -19,7 +19,8 @@ from common import TINY_SAM, alternate, matrix_rates, run_parts, scene
 from searchdet import backbones
 from searchdet.bank.types import Bank, Origin, Rows, plain_rows
 from searchdet.config import BackboneOptions, EmbeddingOptions, ProposalOptions, ScoringOptions
-from searchdet.embeddings import Descriptors, MaskEmbeddings, Masks, describe, l2_normalize
+from searchdet.embeddings import Descriptors, MaskEmbeddings, describe, l2_normalize
+from searchdet.masks.coverage import Masks
 from searchdet.masks.shape import outlines_of
 from searchdet.proposals import load
 from searchdet.proposals.sam import SamProposer

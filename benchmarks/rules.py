@@ -12,7 +12,8 @@ from dataclasses import replace
 import numpy as np
 
 from searchdet.bank.types import Bank
-from searchdet.embeddings import Masks, l2_normalize
+from searchdet.embeddings import l2_normalize
+from searchdet.masks.coverage import Masks
 from searchdet.regions.describe import Regions
 from searchdet.suppression import Overlaps, diffuse, merge, nms, overlaps
 

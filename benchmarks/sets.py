@@ -39,7 +39,7 @@ from searchdet.storage.cache import Store
 from searchdet.weights import Compute
 
 CACHE = ROOT / "benchmarks" / ".cache"
-SOURCES = ("proposals", "backbones", "embeddings.py", "regions", "images/read.py")
+SOURCES = ("proposals", "masks", "backbones", "embeddings.py", "regions", "images/read.py")
 SPACES = ("filterbank", "efficientnet_lite0", "efficientnet_lite2", "embedded")
 PHOTOS = int(os.environ.get("SEARCHDET_PHOTOS", "0"))
 """Photographs of each set that are looked at, evenly spread; 0: all."""
@@ -94,7 +94,7 @@ class KeptProposer:
 
     def propose(self, image: np.ndarray, promise: np.ndarray | None = None) -> Proposals:
         digest = hashlib.sha256(image.tobytes() + repr(image.shape).encode()).hexdigest()
-        path = CACHE / _code() / "proposals" / f"{digest}.pkl"
+        path = CACHE / _code(("proposals", "masks")) / "proposals" / f"{digest}.pkl"
         if path.is_file():
             made: Proposals = pickle.loads(path.read_bytes())  # noqa: S301 - our own file
             return made
@@ -163,11 +163,11 @@ def regions_of(one: Set) -> Callable[[Exemplar], Regions]:
 
 
 @functools.cache
-def _code() -> str:
+def _code(sources: tuple[str, ...] = SOURCES) -> str:
     """Hash of the code that regions come from."""
     digest = hashlib.sha256()
     package = Path(searchdet.__file__).parent
-    for source in SOURCES:
+    for source in sources:
         path = package / source
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
             if "sam" not in file.parts and file.stem != "prompts":

@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from .bank import SAME, Bank, Rows
+from .bank.likeness import Likeness, as_regions, centred, likeness, nearest_others
 from .config import ScoringOptions
 from .records import ClassThreshold, Interval
-from .scoring import LEVEL_WEIGHT, Likeness, as_regions, centred, likeness, nearest_others, scores_of
+from .scoring import LEVEL_WEIGHT, scores_of
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

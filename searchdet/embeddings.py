@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -16,7 +15,7 @@ import numpy.typing as npt
 
 from .config import EmbeddingOptions
 from .errors import EmbeddingError
-from .masks.rle import AllRuns, Rle, all_runs
+from .masks.coverage import Masks, mask_coverage, pixel_shares, runs_coverage
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,7 +31,6 @@ COLLAPSE_COSINE = 0.985
 FINE = 8192
 """Cells of a map from which on masks are pooled by their runs."""
 _SPREAD_ROWS = 500
-_CHUNK_BYTES = 1 << 27
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,70 +94,6 @@ def l2_normalize(vectors: npt.NDArray[np.floating[Any]]) -> FloatArray:
     return np.asarray(unit, np.float32)
 
 
-def mask_coverage(masks: BoolArray, rows: int, columns: int) -> Tensor:
-    """Share of each map cell that lies under each mask: (M, H, W) bool -> (M, rows, columns) float32.
-
-    Exact area overlap for any ratio of sizes, so a single pixel never vanishes.
-    """
-    import torch
-
-    count, height, width = masks.shape
-    down = torch.from_numpy(_overlap(height, rows))
-    across = torch.from_numpy(_overlap(width, columns))
-    out = torch.empty(count, rows, columns)
-    step = max(1, _CHUNK_BYTES // (4 * height * width))
-    for start in range(0, count, step):
-        chunk = torch.from_numpy(masks[start : start + step].astype(np.float32))
-        out[start : start + step] = down @ (chunk @ across.T)
-    return out
-
-
-@dataclass(frozen=True, slots=True)
-class Masks:
-    """``count`` run-length masks of an image of ``size`` (H, W), row i is mask i."""
-
-    runs: AllRuns
-    count: int
-    size: tuple[int, int]
-
-    @classmethod
-    def of(cls, rles: Sequence[Rle], size: tuple[int, int]) -> Masks:
-        """From encodings. Raises ValueError where one is none of a mask."""
-        return cls(all_runs(rles), len(rles), size)
-
-    @property
-    def areas(self) -> npt.NDArray[np.float64]:
-        """Pixels (N,)."""
-        lengths = (self.runs.bottom - self.runs.top).astype(np.float64)
-        return np.asarray(np.bincount(self.runs.owner, lengths, self.count), np.float64)
-
-    @property
-    def starts(self) -> IntArray:
-        """First run of each mask (N,)."""
-        return np.searchsorted(self.runs.owner, np.arange(self.count))
-
-
-def runs_coverage(masks: Masks, grid: tuple[int, int]) -> Tensor:
-    """``mask_coverage`` from vertical runs, without making a mask: (N, rows, columns) float32 on
-    ``grid``.
-
-    The pixels of a run above an edge are a clipped difference, so a run's share of each row of cells
-    is exact, and columns of pixels add up by their overlap with columns of cells.
-    """
-    import torch
-
-    rows, columns = grid
-    edges = np.linspace(0, masks.size[0], rows + 1)[:, None]
-    across = _overlap(masks.size[1], columns).T
-    out = np.zeros((masks.count, rows, columns), np.float32)
-    runs, ends = masks.runs, np.append(masks.starts, len(masks.runs.owner))
-    for i, (start, end) in enumerate(pairwise(ends.tolist())):
-        below = np.minimum(runs.bottom[start:end], edges) - np.minimum(runs.top[start:end], edges)
-        lengths = np.diff(below, axis=0) * (rows / masks.size[0])
-        out[i] = lengths.astype(np.float32) @ across[runs.column[start:end]]
-    return torch.from_numpy(out)
-
-
 def under_runs(layer: Tensor, masks: Masks) -> Tensor:
     """Mean feature (N, C) of a map (C, h, w) under masks, exact as with ``mask_coverage``, without any
     coverage: sums down the columns of pixels are differences of running sums."""
@@ -167,7 +101,7 @@ def under_runs(layer: Tensor, masks: Masks) -> Tensor:
 
     channels, rows, columns = layer.shape
     height, width = masks.size
-    share = _overlap(width, columns) * np.float32(width / columns)  # of each pixel's width, by cell
+    share = pixel_shares(width, columns) * np.float32(width / columns)  # of each pixel's width, by cell
     spread = layer.permute(2, 1, 0).reshape(columns, -1)
     table = torch.from_numpy(share.T.copy()) @ spread
     sums = torch.zeros(width, rows + 1, channels)
@@ -188,18 +122,6 @@ def under_runs(layer: Tensor, masks: Masks) -> Tensor:
     )
     areas = torch.from_numpy(masks.areas.astype(np.float32))[:, None] * (rows / height)
     return total / areas.clamp(min=torch.finfo(torch.float32).tiny)
-
-
-def _overlap(pixels: int, cells: int) -> FloatArray:
-    """(cells, pixels): share of cell i that pixel j makes up. Rows sum to 1."""
-    return overlap(np.linspace(0, pixels, cells + 1), np.arange(pixels))
-
-
-def overlap(edges: npt.NDArray[np.float64], pixels: IntArray) -> FloatArray:
-    """(cells, N): share that each of N pixels makes up of the cell between two edges (cells + 1)."""
-    left = np.maximum(edges[:-1, None], pixels[None])
-    right = np.minimum(edges[1:, None], pixels[None] + 1)
-    return np.asarray(np.clip(right - left, 0, None) / np.diff(edges)[:, None], np.float32)
 
 
 def pool(feature_map: FeatureMap, coverage: Tensor, options: EmbeddingOptions) -> MaskEmbeddings:

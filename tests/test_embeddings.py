@@ -7,8 +7,9 @@ from fakes import GridBackbone, same
 
 from searchdet.backbones import FeatureMap
 from searchdet.config import EmbeddingOptions
-from searchdet.embeddings import MaskEmbeddings, embed_masks, l2_normalize, mask_coverage, pool, spread
+from searchdet.embeddings import MaskEmbeddings, embed_masks, l2_normalize, pool, spread
 from searchdet.errors import EmbeddingError
+from searchdet.masks.coverage import mask_coverage
 
 
 def random_map(channels: int, rows: int, columns: int) -> FeatureMap:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from profiles import examples
 from runs import PREPROCESSING
 
+from searchdet.bank.likeness import likeness
 from searchdet.bank.types import Bank
 from searchdet.config import EmbeddingOptions, SuppressionOptions
 from searchdet.decision import Rule, judge_regions
@@ -20,7 +21,7 @@ from searchdet.masks import shape as outline
 from searchdet.proposals.types import from_masks
 from searchdet.records import ClassThreshold
 from searchdet.regions import Regions, Space
-from searchdet.scoring import LEVEL_WEIGHT, USUAL_COUNT, level_of, likeness, scores_of
+from searchdet.scoring import LEVEL_WEIGHT, USUAL_COUNT, level_of, scores_of
 
 WIDE, CROP = 12, 5
 SPACE = Space("looking", None, PREPROCESSING, EmbeddingOptions(), WIDE, (WIDE - CROP, CROP), 32)

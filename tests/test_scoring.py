@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from profiles import examples
 
+from searchdet.bank.likeness import centred
 from searchdet.bank.types import Bank, Origin, extended
 from searchdet.config import POSITIVE_AGGREGATIONS, ScoringOptions, SuppressionOptions
 from searchdet.embeddings import Descriptors, MaskEmbeddings, l2_normalize
 from searchdet.errors import UsageError
 from searchdet.masks import shape as outline
 from searchdet.records import ClassLimits
-from searchdet.scoring import Scores, centred, decide, final, score_regions
+from searchdet.scoring import Scores, decide, final, score_regions
 
 
 def regions_of(vectors: np.ndarray, valid: np.ndarray | None = None) -> Descriptors:

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from profiles import examples
 
-from searchdet.embeddings import Masks, l2_normalize
+from searchdet.embeddings import l2_normalize
 from searchdet.masks import rle
+from searchdet.masks.coverage import Masks
 from searchdet.suppression import (
     SAME_OBJECT,
     Overlaps,

@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from ..backbones import Backbone, Closer, FeatureMap
 from ..config import EmbeddingOptions
-from ..embeddings import Masks
 from ..embeddings import describe as describe_masks
 from ..errors import ExemplarError
 from ..exemplars import Exemplar
 from ..masks import rle
+from ..masks.coverage import Masks
 from ..masks.shape import outlines_of
 from ..regions import Space, look_closer, space_of
 from ..storage import kinds

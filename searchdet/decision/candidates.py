@@ -10,14 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ..bank import Bank
+from ..bank.likeness import Likeness, centred, likeness
 from ..calibration import probability
 from ..config import ScoringOptions, SuppressionOptions
-from ..embeddings import Masks
 from ..masks import rle
+from ..masks.coverage import Masks
 from ..proposals.rendering import rendered
 from ..records import ACCEPTED, Candidate, ClassLimits, ClassThreshold, Evidence, limits_of
 from ..regions import Regions
-from ..scoring import Likeness, Scores, centred, decide, final, level_of, likeness, scores_of
+from ..scoring import Scores, decide, final, level_of, scores_of
 from ..suppression import (
     Overlaps,
     Suppressed,

@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..bank import Bank
+from ..bank.likeness import class_cosines
 from ..config import ScoringOptions
 from ..decision import Judge
 from ..errors import UsageError
 from ..records import ImageRecord
-from ..scoring import LEVEL_WEIGHT, class_cosines, level_of
+from ..scoring import LEVEL_WEIGHT, level_of
 from .file import Index
 
 FloatArray = npt.NDArray[np.float32]

@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..backbones import Closer
-from ..embeddings import l2_normalize, overlap, pool_under
+from ..embeddings import l2_normalize, pool_under
 from ..errors import EmbeddingError
+from ..masks.coverage import shares
 from ..masks.rle import Runs
 
 FloatArray = npt.NDArray[np.float32]
@@ -67,7 +68,7 @@ def coverage_in(mask: Runs, square: Square, scale: tuple[float, float], cells: i
     )
     below = np.minimum(mask.bottom, rows[:, None]) - np.minimum(mask.top, rows[:, None])
     lengths = np.clip(np.diff(below, axis=0), 0, None) / np.diff(rows)[:, None]
-    return np.asarray(lengths @ overlap(columns, mask.column).T, np.float32)
+    return np.asarray(lengths @ shares(columns, mask.column).T, np.float32)
 
 
 def look_closer(

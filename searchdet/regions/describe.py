@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from ..backbones import Backbone, FeatureMap
 from ..config import EmbeddingOptions, ProposalOptions
-from ..embeddings import Descriptors, Masks, describe, stack
+from ..embeddings import Descriptors, describe, stack
+from ..masks.coverage import Masks
 from ..masks.shape import outlines_of
 from ..proposals import Proposals, Proposer
 from ..proposals.tiling import join, uncut, views

@@ -9,8 +9,9 @@ from fakes import GridBackbone
 
 from searchdet.backbones import load_backbone
 from searchdet.config import EmbeddingOptions, ProposalOptions
-from searchdet.embeddings import Masks, embed_masks, mask_coverage, runs_coverage
+from searchdet.embeddings import embed_masks
 from searchdet.masks import rle
+from searchdet.masks.coverage import Masks, mask_coverage, runs_coverage
 from searchdet.proposals import Proposals, load_proposer
 from searchdet.proposals.tiling import View, join, uncut, views
 from searchdet.proposals.types import from_masks

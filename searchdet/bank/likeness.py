@@ -1,0 +1,228 @@
+"""What regions have in common with a bank, before any score. Every similarity is ``X @ P.T``. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..config import ScoringOptions
+from ..embeddings import Descriptors, MaskEmbeddings, l2_normalize
+from ..masks.shape import similarity
+from .types import Bank, Rows
+
+FloatArray = npt.NDArray[np.floating[Any]]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+DIGITS = 6
+"""Scores are rounded before any threshold, so that batch size cannot flip a decision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """The nearest negative of N regions: cosine (N,), NaN without one, and its row (N,) in the bank."""
+
+    cosine: FloatArray
+    row: IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """What N regions have in common with a bank, before any score; row i = mask i.
+
+    valid (N,). cosines (N, P): to each positive. pos (N, C): cosine to each class. against: the nearest
+    negative. shape, context (N, C): as of ``Scores``.
+    """
+
+    valid: BoolArray
+    cosines: FloatArray
+    pos: FloatArray
+    against: Nearest
+    shape: FloatArray
+    context: FloatArray
+
+    def plain(self, options: ScoringOptions) -> FloatArray:
+        """(N, C): pos - negative_weight * max(neg, 0), what is told from the features alone."""
+        return self.pos - weighted(options.negative_weight, rounded(self.against.cosine))[:, None]
+
+    def take(self, rows: IntArray) -> Likeness:
+        """The chosen rows, in that order."""
+        against = Nearest(self.against.cosine[rows], self.against.row[rows])
+        parts = (self.valid[rows], self.cosines[rows], self.pos[rows])
+        return Likeness(*parts, against, self.shape[rows], self.context[rows])
+
+    def replaced(self, rows: IntArray, other: Likeness) -> Likeness:
+        """The same with the cosines of some rows from ``other``, whose row i is rows[i]."""
+        cosines, pos = self.cosines.copy(), self.pos.copy()
+        near, row = self.against.cosine.copy(), self.against.row.copy()
+        cosines[rows], pos[rows] = other.cosines, other.pos
+        near[rows], row[rows] = other.against.cosine, other.against.row
+        return replace(self, cosines=cosines, pos=pos, against=Nearest(near, row))
+
+
+def likeness(
+    regions: Descriptors, bank: Bank, options: ScoringOptions, known: Nearest | None = None
+) -> Likeness:
+    """Compare N regions with a bank; where both have crops, these speak instead of the last part of the
+    vectors. known: the nearest negatives, if these are not to be looked for in the bank."""
+    vectors = regions.embedded.vectors
+    if vectors.shape[1:] != (bank.dim,):
+        raise ValueError(f"regions have shape {vectors.shape}, the bank has dimension {bank.dim}")
+    alike = cosines(regions, bank.positives, bank.share)
+    return Likeness(
+        regions.embedded.valid,
+        alike,
+        _class_cosines(regions, alike, bank, options),
+        known or nearest(cosines(regions, bank.negatives, bank.share)),
+        _shapes(regions, bank, options),
+        _contexts(regions, bank, options),
+    )
+
+
+def as_regions(rows: Rows) -> Descriptors:
+    """Exemplars as if they were regions of an image."""
+    count = len(rows)
+    embedded = MaskEmbeddings(rows.vectors, np.ones(count, bool), np.zeros(count, bool))
+    return Descriptors(embedded, rows.contexts, rows.outlines, rows.crops)
+
+
+def cosines(regions: Descriptors, rows: Rows, share: float) -> FloatArray:
+    """(N, M): cosine of each region to each row. With crops on both sides these are compared in place
+    of the last columns of the vectors, and weigh ``share``."""
+    vectors = regions.embedded.vectors
+    if regions.crops is None or rows.crops is None:
+        return np.asarray(vectors @ rows.vectors.T, np.float32)
+    seen = vectors.shape[1] - rows.crops.shape[1]
+    crops = regions.crops @ rows.crops.T
+    return np.asarray(vectors[:, :seen] @ rows.vectors[:, :seen].T + share * crops, np.float32)
+
+
+def nearest(alike: FloatArray) -> Nearest:
+    """The nearest negative by cosines (N, M) to each."""
+    if not alike.shape[1]:
+        return Nearest(nans(len(alike)), argmax(alike))
+    row = argmax(alike)
+    return Nearest(alike[np.arange(len(alike)), row], row)
+
+
+def nearest_others(regions: Descriptors, rows: IntArray, everyone: Rows, share: float) -> Nearest:
+    """For the chosen rows of ``everyone`` (as regions) the nearest of the others: all but itself,
+    copies included."""
+    if len(everyone) < 2:
+        return nearest(np.zeros((len(rows), 0), np.float32))
+    alike = cosines(regions, everyone, share)
+    alike[np.arange(len(rows)), rows] = -np.inf
+    return nearest(alike)
+
+
+def centred(regions: Descriptors, bank: Bank, options: ScoringOptions) -> tuple[Descriptors, Bank]:
+    """Both sides as ``options.centring`` wants them: with ``mean``, the mean of all exemplars and of
+    the image's regions is taken off every vector before it is made unit again."""
+    if options.centring == "none":
+        return regions, bank
+    embedded = regions.embedded
+    every = [embedded.vectors[embedded.valid], bank.positives.vectors, bank.negatives.vectors]
+    middle = np.concatenate(every).mean(axis=0)
+
+    def shift(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        some = np.abs(vectors).max(axis=1, keepdims=True, initial=0) > 0
+        return l2_normalize(np.where(some, vectors - middle, 0))
+
+    moved = replace(embedded, vectors=shift(embedded.vectors))
+
+    def move(rows: Rows) -> Rows:
+        return replace(rows, vectors=shift(rows.vectors), contexts=shift(rows.contexts))
+
+    there = replace(bank, positives=move(bank.positives), negatives=move(bank.negatives))
+    return replace(regions, embedded=moved, contexts=shift(regions.contexts)), there
+
+
+def _class_cosines(
+    regions: Descriptors, alike: FloatArray, bank: Bank, options: ScoringOptions
+) -> FloatArray:
+    """(N, C): cosine of each region to each class. alike (N, P): to each exemplar. In a crop the
+    nearest exemplar of a class counts, not its prototype, which would mix views of the object."""
+    crops = bank.positives.crops
+    if options.pos_agg != "prototype" or regions.crops is None or crops is None:
+        return class_cosines(regions.embedded.vectors, alike, bank, options)
+    seen = bank.dim - crops.shape[1]
+    whole = regions.embedded.vectors[:, :seen] @ bank.prototypes()[:, :seen].T
+    each = regions.crops @ crops.T
+    classes = range(len(bank.classes))
+    closest = np.stack([each[:, bank.labels == c].max(axis=1) for c in classes], axis=1)
+    return np.asarray(whole + bank.share * closest, np.float32)
+
+
+def class_cosines(
+    vectors: FloatArray, alike: FloatArray, bank: Bank, options: ScoringOptions
+) -> FloatArray:
+    """Cosine of each region to each class, (N, C), on the map."""
+    if options.pos_agg == "prototype":
+        return np.asarray(vectors @ bank.prototypes().T, np.float32)
+    columns = []
+    for c in range(len(bank.classes)):
+        members = bank.labels == c
+        own = alike[:, members]
+        if options.pos_agg == "max":
+            columns.append(own.max(axis=1))
+        elif options.pos_agg == "mean_topk":
+            k = min(options.topk, own.shape[1])
+            columns.append(np.sort(own, axis=1)[:, -k:].mean(axis=1))
+        else:
+            mine = bank.positives.take(np.flatnonzero(members))
+            columns.append(_attention(own, cosines(as_regions(mine), mine, bank.share)))
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _attention(alike: FloatArray, gram: FloatArray) -> FloatArray:
+    """Cosine to the softmax-weighted exemplar of each region (SearchDet, arXiv 2409.18733), (N,). alike
+    (N, K): to each exemplar; gram (K, K): of these to each other."""
+    raised = np.exp(alike - alike.max(axis=1, keepdims=True))
+    weights = raised / raised.sum(axis=1, keepdims=True)
+    length = np.sqrt(np.einsum("nk,kl,nl->n", weights, gram, weights))
+    return np.asarray((weights * alike).sum(axis=1) / np.maximum(length, 1e-12), np.float32)
+
+
+def _shapes(regions: Descriptors, bank: Bank, options: ScoringOptions) -> FloatArray:
+    """Likeness of each region's outline to the nearest of each class, (N, C); NaN where not used."""
+    alike = np.full((len(regions), len(bank.classes)), np.nan, np.float32)
+    if not options.shape_weight or not bank.knows_shapes:
+        return alike
+    known = ~np.isnan(bank.positives.outlines[:, 0])
+    for c in range(len(bank.classes)):
+        outlines = bank.positives.outlines[known & (bank.labels == c)]
+        alike[:, c] = similarity(regions.outlines, outlines).max(axis=1)
+    return alike
+
+
+def _contexts(regions: Descriptors, bank: Bank, options: ScoringOptions) -> FloatArray:
+    """Cosine of each region's surroundings to each prototype, (N, C); NaN where not used."""
+    if not options.context_weight:
+        return np.full((len(regions), len(bank.classes)), np.nan, np.float32)
+    some = np.abs(regions.contexts).max(axis=1, initial=0) > 0
+    cosines = regions.contexts @ bank.prototypes().T
+    return np.where(some[:, None], cosines, np.nan)
+
+
+def weighted(weight: float, values: FloatArray) -> FloatArray:
+    """weight * max(values, 0); 0 where a value is not known."""
+    return weight * np.where(np.isnan(values), 0.0, np.clip(values, 0, None))
+
+
+def argmax(values: FloatArray) -> IntArray:
+    """First row maximum, (N,); 0 for an empty second axis."""
+    if values.shape[1] == 0:
+        return np.zeros(len(values), np.int64)
+    return np.asarray(values.argmax(axis=1), np.int64)
+
+
+def nans(count: int) -> FloatArray:
+    """(N,) of what is not known."""
+    return np.full(count, np.nan, np.float32)
+
+
+def rounded(values: FloatArray) -> FloatArray:
+    """As scores are compared with thresholds."""
+    return np.round(np.asarray(values, np.float64), DIGITS)
