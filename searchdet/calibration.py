@@ -57,7 +57,8 @@ def thresholds_of(bank: Bank) -> tuple[ClassThreshold, ...]:
 def usual_levels(bank: Bank, options: ScoringOptions) -> FloatArray:
     """(C,): what things that are not the class score for it by their features alone, the median; 0
     where the bank holds none. What stands for the regions of an image that has few."""
-    return np.asarray([_usual_level(bank, c, options) for c in range(len(bank.classes))], np.float64)
+    on_map = bank.without_crops()
+    return np.asarray([_usual_level(on_map, c, options) for c in range(len(bank.classes))], np.float64)
 
 
 def _usual_level(bank: Bank, label: int, options: ScoringOptions) -> float:
@@ -85,7 +86,7 @@ def wilson(hits: int, count: int) -> Interval | None:
 
 
 def _of_class(bank: Bank, label: int, options: ScoringOptions) -> ClassThreshold:
-    level = LEVEL_WEIGHT * _usual_level(bank, label, options)
+    level = LEVEL_WEIGHT * _usual_level(bank.without_crops(), label, options)
     plain, own = left_out_scores(bank, label, options)
     own, others = own - level, impostor_scores(bank, label, options) - level
     source, least = "default", FLOOR + FOLLOWED * USUAL

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import DAMAGE, ExemplarError
 from ..regions import Space
@@ -13,6 +14,7 @@ from ..storage import files, tensors
 from ..storage.values import Fields, JsonObject
 from .types import Bank, Origin, Rows
 
+FloatArray = npt.NDArray[np.float32]
 SCHEMA = "searchdet.bank/3"
 _SIDES = ("positives", "negatives")
 _PARTS = ("vectors", "contexts", "outlines")
@@ -70,6 +72,9 @@ def _bank(arrays: tensors.Arrays, facts: Fields) -> Bank:
         raise ValueError("its vectors have another dimension than its space")
     if arrays["labels"].dtype != np.int64 or arrays["labels"].ndim != 1:
         raise ValueError("its labels are not whole numbers")
+    for name, rows in sides.items():
+        if rows.crops is not None and rows.crops.shape[1] != (space.parts or (space.dim,))[-1]:
+            raise ValueError(f"its crops of {name} have another dimension than its space")
     return Bank(facts.texts("classes"), labels=arrays["labels"], space=space, **sides)
 
 
@@ -80,11 +85,17 @@ def _rows(arrays: tensors.Arrays, origins: list[Fields], name: str) -> Rows:
             raise ValueError(f"its {name} are not float32 rows")
     if not np.isfinite(vectors).all() or not np.isfinite(contexts).all() or np.isinf(outlines).any():
         raise ValueError(f"its {name} hold NaN or infinity")
-    length = np.linalg.norm(vectors.astype(np.float64), axis=1)
-    if not np.allclose(length, 1, atol=1e-4):
-        raise ValueError(f"its {name} are not of unit length")
+    _require_unit(vectors, name)
     crops = arrays.get(f"{name}.crops")
-    if crops is not None and (crops.dtype != np.float32 or not np.isfinite(crops).all()):
-        raise ValueError(f"its crops of {name} are not float32 rows")
+    if crops is not None:
+        if crops.dtype != np.float32 or crops.ndim != 2 or not np.isfinite(crops).all():
+            raise ValueError(f"its crops of {name} are not float32 rows")
+        _require_unit(crops, f"crops of {name}")
     origin = tuple(Origin.from_json(item) for item in origins)
     return Rows(vectors, contexts, outlines, origin, crops)
+
+
+def _require_unit(rows: FloatArray, name: str) -> None:
+    length = np.linalg.norm(rows.astype(np.float64), axis=1)
+    if not np.allclose(length, 1, atol=1e-4):
+        raise ValueError(f"its {name} are not of unit length")

@@ -146,7 +146,8 @@ def _class_cosines(
     nearest exemplar of a class counts, not its prototype, which would mix views of the object."""
     crops = bank.positives.crops
     if options.pos_agg != "prototype" or regions.crops is None or crops is None:
-        return class_cosines(regions.embedded.vectors, alike, bank, options)
+        seen_by = bank if regions.crops is not None else bank.without_crops()
+        return class_cosines(regions.embedded.vectors, alike, seen_by, options)
     seen = bank.dim - crops.shape[1]
     whole = regions.embedded.vectors[:, :seen] @ bank.prototypes()[:, :seen].T
     each = regions.crops @ crops.T
@@ -158,7 +159,8 @@ def _class_cosines(
 def class_cosines(
     vectors: FloatArray, alike: FloatArray, bank: Bank, options: ScoringOptions
 ) -> FloatArray:
-    """Cosine of each region to each class, (N, C), on the map."""
+    """Cosine of each region to each class, (N, C), by its cosines to the exemplars, ``alike`` (N, P);
+    on the map by its vector, where classes are prototypes."""
     if options.pos_agg == "prototype":
         return np.asarray(vectors @ bank.prototypes().T, np.float32)
     columns = []
