@@ -23,8 +23,8 @@ Numbers = tuple[float, ...]
 SIDE = 224
 COUNT = 8
 EXPECTED: Mapping[str, Numbers] = {
-    FILTERBANK: (-0.0523, -0.0001, 0.0423, 0.0049, -0.1551, -0.0955, -0.0785, 0.01),
-    EMBEDDED: (0.0657, 0.0708, 0.0659, 0.0235, 0.0081, 0.0148, 0.041, 0.0068),
+    FILTERBANK: (-0.0518, 0.0, 0.0411, 0.0067, -0.1551, -0.0951, -0.0785, 0.01),
+    EMBEDDED: (0.0655, 0.0708, 0.0659, 0.0235, 0.0081, 0.0148, 0.041, 0.0068),
 }
 """By backbone; the network of ``embedded`` sees the picture as it is."""
 TOLERANCE = 0.002
