@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from fakes import GivenProposer, GridBackbone
+from fakes import GivenProposer, GridBackbone, LookingBackbone, PatchNetwork
 from runs import PREPROCESSING, SOURCE, models
 
 from searchdet.bank.build import Gathered
@@ -28,7 +29,11 @@ from searchdet.weights.lazy import LoadedBefore
 
 DIM = GridBackbone.dim
 SIZE = (30, 40)
-SPACE = Space("filterbank", None, PREPROCESSING, EmbeddingOptions(), DIM)
+SPACE = Space("filterbank", None, PREPROCESSING, EmbeddingOptions(), DIM, (DIM,))
+LOOKING = Space(
+    *("looking", None, PREPROCESSING, EmbeddingOptions(), LookingBackbone.dim, LookingBackbone.parts),
+    PatchNetwork.crop_side,
+)
 MODELS = models()
 
 
@@ -49,21 +54,22 @@ def describer(seed: int = 0, count: int = 5) -> Describer:
     )
 
 
-def bank() -> Bank:
-    """Two classes of three, two negatives."""
+def bank(space: Space = SPACE) -> Bank:
+    """Two classes of three, two negatives; with crops where a second look is taken in the space."""
 
     def rows(count: int, seed: int) -> Rows:
         rng = np.random.default_rng(seed)
-        vectors, contexts = (
-            l2_normalize(rng.normal(size=(count, DIM)).astype(np.float32)) for _ in range(2)
+        widths = (space.dim, space.dim, space.parts[-1])
+        vectors, contexts, crops = (
+            l2_normalize(rng.normal(size=(count, dim)).astype(np.float32)) for dim in widths
         )
         shapes = rng.random((count, outline.DIM)).astype(np.float32)
         origins = tuple(
             Origin(f"{seed}/{i}.png", f"{seed}{i}" * 32, "file", "ab") for i in range(count)
         )
-        return Rows(vectors, contexts, shapes, origins)
+        return Rows(vectors, contexts, shapes, origins, crops if space.crop_side else None)
 
-    return Bank(("bolt", "nut"), rows(6, 1), np.asarray([0, 0, 0, 1, 1, 1]), rows(2, 2), SPACE)
+    return Bank(("bolt", "nut"), rows(6, 1), np.asarray([0, 0, 0, 1, 1, 1]), rows(2, 2), space)
 
 
 def judge() -> Judge:
@@ -78,6 +84,16 @@ IMAGE = ImageInfo("a.png", "0" * 64, SIZE[1], SIZE[0], SOURCE)
 def _regions(folder: Path) -> None:
     found = Remembered(describer(), Store(folder, kinds.REGIONS)).regions(picture(), "0" * 64)
     judge().record(IMAGE, found).to_bytes()
+
+
+def _closeups(folder: Path) -> None:
+    looking, image = replace(describer(), backbone=LookingBackbone()), picture()
+    found = looking.proposer.propose(image)
+    store = Store(folder, kinds.CLOSEUPS)
+    remembered = Remembered(looking, Store(None, kinds.REGIONS), closeups=store)
+    crops = remembered.crops(image, "0" * 64, found, np.asarray([3, 1]))
+    if crops.shape != (2, PatchNetwork.dim) or not np.isfinite(crops).all():
+        raise ValueError("vectors of another form")
 
 
 def _exemplar() -> Exemplar:
@@ -111,6 +127,7 @@ def _sha256(folder: Path) -> None:
 
 MEMORIES: dict[str, Callable[[Path], None]] = {
     "regions": _regions,
+    "closeups": _closeups,
     "exemplars": _exemplars,
     "automasks": _automasks,
     "loaded": _loaded,

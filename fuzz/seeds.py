@@ -16,7 +16,7 @@ import numpy as np
 import references as ref
 import reports
 import torch
-from memories import MEMORIES, MODELS, SIZE, SPACE, bank, describer, entries, picture
+from memories import LOOKING, MEMORIES, MODELS, SIZE, SPACE, bank, describer, entries, picture
 from runs import SOURCE
 
 from searchdet.bank import file as bankfile
@@ -99,14 +99,17 @@ def _safetensors(state: dict[str, torch.Tensor]) -> bytes:
 
 
 def banks() -> list[Case]:
-    """A bank, and one without negatives."""
+    """A bank, one without negatives, and one with crops."""
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "bank"
         bankfile.save(bank(), path)
         whole = path.read_bytes()
         one = bank()
         bankfile.save(Bank(one.classes, one.positives, one.labels, one.negatives.take([]), SPACE), path)
-        return [Case("a.safetensors", whole), Case("b.safetensors", path.read_bytes())]
+        bare = path.read_bytes()
+        bankfile.save(bank(LOOKING), path)
+        made = (whole, bare, path.read_bytes())
+        return [Case(f"{name}.safetensors", data) for name, data in zip("abc", made, strict=True)]
 
 
 def records() -> list[Case]:

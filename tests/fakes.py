@@ -87,7 +87,7 @@ class LookingBackbone(GridBackbone):
 
     name = "looking"
     dim = GridBackbone.dim + PatchNetwork.dim
-    parts = (GridBackbone.dim, PatchNetwork.dim)
+    parts: tuple[int, ...] = (GridBackbone.dim, PatchNetwork.dim)
     preprocessing = Preprocessing(64, 8, "none")
     second_look = 2
 

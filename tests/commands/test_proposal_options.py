@@ -80,7 +80,7 @@ def red_squares(record: dict[str, Any], *corners: tuple[int, int]) -> bool:
             {"drop_rectangles": 0.95, "max_containment": 0.8, "smooth": 2},
         ),
         (
-            ["--min-area", "1", "--max-area", "40", "--max-masks", "9"],
+            ["--min-area", "1", "--max-area", "40", "--scored-masks", "9"],
             {"min_area": 1.0, "max_area": 40.0, "scored_masks": 9},
         ),
     ],
@@ -100,7 +100,7 @@ FILTERS = {
     "rectangle": ["--drop-rectangles", "0.9"],
     "contained": ["--max-containment", "0.9"],
     "area": ["--max-area", "3"],
-    "limit": ["--max-masks", "1"],
+    "limit": ["--scored-masks", "1"],
 }
 
 
@@ -186,6 +186,9 @@ REFUSED = [
     (["--min-area", "50", "--max-area", "10"], "--min-area must be smaller"),
     (["--max-area", "120"], "120; it must lie between 0 and 100 percent"),
     (["--max-masks", "0"], "--max-masks"),
+    (["--scored-masks", "0"], "--scored-masks"),
+    (["--class-overlap", "worst"], "--class-overlap"),
+    (["--second-look", "-1"], "--second-look"),
     (["--pred-iou-thresh", "1.2"], "--pred-iou-thresh"),
     (["--stability-score-thresh", "nan"], "--stability-score-thresh"),
 ]

@@ -98,8 +98,9 @@ def test_a_bank_of_an_unknown_backbone_and_names_of_no_file(tmp_path: Path) -> N
     path.write_bytes(tensors.pack(arrays, facts))
     loaded = bankfile.load(path)
     assert audit(loaded)
-    with pytest.raises(UsageError, match="no backbone 'other'"):
-        thresholds_of(loaded)
+    assert thresholds_of(loaded) == thresholds_of(memories.bank())
+    with pytest.raises(ExemplarError, match="backbone is filterbank here and other there"):
+        bankfile.require_space(loaded, memories.SPACE, "--bank")
     for change in ({"classes": ["a", "\ud800"]}, {"classes": 3}, {"space": {"dim": "x"}}):
         path.write_bytes(tensors.pack(arrays, facts | change))
         with pytest.raises(ExemplarError, match="--bank"):
