@@ -134,6 +134,7 @@ def test_no_second_look_is_as_a_bank_without_crops() -> None:
     assert with_crops.judge.fingerprint == without.judge.fingerprint
     assert not with_crops.bank.looks_closer
     assert bank_of(LookingBackbone(), True).looks_closer
+    assert detector(3).detect(scene()[0]).levels == one.levels, "a level is that of the map"
     least = [detector(look, min_score=None).judge.rule.thresholds[0] for look in (0, 3)]
     assert detector(3).judge.fingerprint != one.settings_sha256
     assert least[0].min_score != least[1].min_score, "thresholds are those of what is compared"
