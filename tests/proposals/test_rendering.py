@@ -117,7 +117,6 @@ def test_areas_are_shares_of_what_is_drawn() -> None:
     assert found.rles == (rle.encode(masks[1]),)
     assert found.removed["area"] == 2
     assert len(filters.finish(drawn(masks), ProposalOptions(scored_masks=1))) == 1
-    assert len(filters.finish(drawn(masks), ProposalOptions(scored_masks=1), limit=2)) == 2
 
 
 def test_views_with_drawn_masks_join_at_image_size() -> None:
