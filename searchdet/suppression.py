@@ -53,8 +53,12 @@ def overlaps(masks: Masks) -> Overlaps:
     itself."""
     scale = min(1.0, GRID / max(masks.size))
     grid = (max(1, round(masks.size[0] * scale)), max(1, round(masks.size[1] * scale)))
+    from scipy.sparse import csr_matrix
+
     cover = runs_coverage(masks, grid).flatten(1).numpy()
-    shared = cover @ cover.T
+    # most shares are 0; and a sparse product adds up in one order, whatever the number of threads
+    some = csr_matrix(cover, dtype=np.float64)
+    shared = (some @ some.T).toarray()
     area = np.maximum(shared.diagonal(), 1e-12)
     union = area[:, None] + area[None] - shared
     inside = np.minimum(shared / area[:, None], 1.0)
@@ -102,7 +106,8 @@ def merge(found: Overlaps, vectors: Float32Array, labels: IntArray, order: IntAr
     factor, by = _untouched(len(found))
     if not len(found):
         return Suppressed(factor, by)
-    alike = np.clip(vectors @ vectors.T, 0, 1)
+    wide = vectors.astype(np.float64)  # so that the order of sums is beyond the digits of a record
+    alike = np.clip(wide @ wide.T, 0, 1)
     taken = found.inside * alike * _before(labels, order, len(found))
     worst = taken.argmax(axis=1)
     most = taken[np.arange(len(found)), worst]
@@ -134,11 +139,11 @@ def diffuse(
 
 
 def across_classes(
-    found: Overlaps, taken: Suppressed, labels: IntArray, above: FloatArray
+    found: Overlaps, taken: Suppressed, labels: IntArray, above: FloatArray, rest: FloatArray
 ) -> Suppressed:
-    """One object is one detection: a row falls to 0 where its IoU with a better one of another class is
-    over ``SAME_OBJECT``. above (N,): how far over the threshold of its class a row is, -inf for what is
-    no detection."""
+    """One object is one detection: a row whose IoU with a better one of another class is over
+    ``SAME_OBJECT`` keeps at most the share ``rest`` (N,) of its score. above (N,): how far over the
+    threshold of its class a row is, -inf for what is no detection."""
     factor, by = taken.factor.copy(), taken.by.copy()
     rows = np.flatnonzero(above > -np.inf)
     rows = rows[np.argsort(-above[rows], kind="stable")]
@@ -146,7 +151,7 @@ def across_classes(
     for row in rows.tolist():
         lying = [i for i in kept if labels[i] != labels[row] and found.iou[row, i] > SAME_OBJECT]
         if lying:
-            factor[row], by[row] = 0.0, lying[0]
+            factor[row], by[row] = min(factor[row], rest[row]), lying[0]
         else:
             kept.append(row)
     return Suppressed(factor, by)

@@ -165,7 +165,8 @@ def test_the_order_is_total() -> None:
 
 def across(masks: np.ndarray, labels: list[int], above: list[float]) -> Suppressed:
     untouched = Suppressed(np.ones(len(masks)), np.full(len(masks), -1))
-    return across_classes(measure(masks), untouched, np.asarray(labels), np.asarray(above))
+    nothing = np.zeros(len(masks))
+    return across_classes(measure(masks), untouched, np.asarray(labels), np.asarray(above), nothing)
 
 
 def test_of_two_classes_on_one_object_the_one_further_over_its_threshold_stays() -> None:
@@ -212,8 +213,11 @@ def test_what_fell_takes_nothing_down_and_what_is_no_detection_takes_no_part() -
 def test_what_suppression_within_a_class_left_is_kept() -> None:
     masks = np.ones((3, *SIZE), bool)
     taken = Suppressed(np.asarray([0.8, 0.5, 0.0]), np.asarray([-1, 0, 1]))
-    got = across_classes(measure(masks), taken, np.asarray([0, 1, 0]), np.asarray([0.2, 0.1, -np.inf]))
-    assert (got.factor.tolist(), got.by.tolist()) == ([0.8, 0.0, 0.0], [-1, 0, 1])
+    labels, above = np.asarray([0, 1, 0]), np.asarray([0.2, 0.1, -np.inf])
+    got = across_classes(measure(masks), taken, labels, above, np.asarray([0.3, 0.4, 0.5]))
+    assert (got.factor.tolist(), got.by.tolist()) == ([0.8, 0.4, 0.0], [-1, 0, 1])
+    more = across_classes(measure(masks), taken, labels, above, np.full(3, 0.9))
+    assert more.factor.tolist() == [0.8, 0.5, 0.0], "never more than there was"
     assert taken.factor.tolist() == [0.8, 0.5, 0.0], "what was given stays as it was"
 
 

@@ -35,6 +35,8 @@ FloatArray = npt.NDArray[np.float64]
 Look = Callable[[IntArray], npt.NDArray[np.float32]]
 """Rows of the regions -> unit vectors (N, C) of a second look at them."""
 DIFFUSION_ALPHA, DIFFUSION_POWER = 0.3, 0.5
+BELOW = 0.99
+"""Of its threshold is what a detection keeps that lies on a better one of another class."""
 AHEAD = 2
 """How many times as many regions as candidates are compared with each other."""
 
@@ -143,7 +145,9 @@ def settle(contest: Contest, rule: Rule) -> Settled:
             [reason == ACCEPTED for reason in decide(scores, limits, taken.factor)], bool
         )
         above = np.where(found, left - least, -np.inf)
-        taken = across_classes(contest.lying, taken, scores.label, above)
+        # just below the threshold: no detection, and still before what is unlike the class
+        rest = np.clip(BELOW * least / np.maximum(np.maximum(scores.score, least), 1e-9), 0, BELOW)
+        taken = across_classes(contest.lying, taken, scores.label, above, rest)
     left = final(scores, taken.factor)
     reasons = decide(scores, limits, taken.factor)
     return Settled(scores, taken, left, reasons, probability(left, least))

@@ -130,8 +130,8 @@ def _framed(window: npt.NDArray[np.bool_]) -> npt.NDArray[np.int8]:
 
 def stacked(parts: Sequence[AllRuns], counts: Sequence[int]) -> AllRuns:
     """Runs of several lists of masks, so many each, as those of one list."""
-    bases = np.cumsum([0, *counts])
-    owner = np.concatenate([part.owner + base for part, base in zip(parts, bases, strict=False)])
+    bases = np.cumsum([0, *counts])[: len(parts)]
+    owner = np.concatenate([part.owner + base for part, base in zip(parts, bases, strict=True)])
     rest = (np.concatenate([getattr(p, n) for p in parts]) for n in ("column", "top", "bottom"))
     return AllRuns(owner, *rest)
 

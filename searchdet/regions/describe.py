@@ -84,5 +84,6 @@ class Describer:
         if self.proposer.compute is not None:
             return self.backbone.feature_map(image), self.proposer.propose(image)
         with ThreadPoolExecutor(1) as worker:
-            found = worker.submit(self.proposer.propose, image)
-            return self.backbone.feature_map(image), found.result()
+            described = worker.submit(self.backbone.feature_map, image)
+            found = self.proposer.propose(image)
+            return described.result(), found
