@@ -94,7 +94,7 @@ class KeptProposer:
 
     def propose(self, image: np.ndarray, promise: np.ndarray | None = None) -> Proposals:
         digest = hashlib.sha256(image.tobytes() + repr(image.shape).encode()).hexdigest()
-        path = CACHE / _code(("proposals", "masks")) / "proposals" / f"{digest}.pkl"
+        path = CACHE / _code(("proposals", "masks/rle.py")) / "proposals" / f"{digest}.pkl"
         if path.is_file():
             made: Proposals = pickle.loads(path.read_bytes())  # noqa: S301 - our own file
             return made

@@ -1,8 +1,7 @@
 """The shape of a mask in a few numbers that do not change with its place, size and rotation. Pure.
 
-Pooled features say nothing of shape; these say it: elongation, solidity, rectangularity, smoothness,
-and how the mask's pixels are spread around its centre. All masks are measured together, from their
-runs.
+Pooled features say nothing of shape; these say it: elongation, solidity, rectangularity, and how
+the mask's pixels are spread around its centre. All masks are measured together, from their runs.
 """
 
 from __future__ import annotations
@@ -20,18 +19,18 @@ DoubleArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 RINGS = np.asarray([0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0])
 """Ends of the histogram of distances to the centre, in radii of the disc of equal area."""
-MEASURES = 4
+MEASURES = 3
 DIM = MEASURES + len(RINGS) + 1
 DIRECTIONS = 16
 """Directions over half a turn in which a mask is measured."""
-_WEIGHTS = np.asarray([0.5, 1.0, 1.0, 0.75], np.float32)
+_WEIGHTS = np.asarray([0.5, 1.0, 1.0], np.float32)
 """How much one unit of each measure counts; chosen on photographs of seven kinds."""
 
 
 def outlines(rles: Sequence[Rle]) -> FloatArray:
-    """(N, DIM): per mask log elongation, area by convex hull, area by smallest rectangle, boundary of
-    its box by its own, then the histogram of distances. NaN for an empty mask. Of a mask in several
-    parts the largest counts: a stray pixel far off would change the hull."""
+    """(N, DIM): per mask log elongation, area by convex hull, area by smallest rectangle, then the
+    histogram of distances. NaN for an empty mask. Of a mask in several parts the largest counts: a
+    stray pixel far off would change the hull."""
     return outlines_of(rle.all_runs(rles), len(rles))
 
 
@@ -53,7 +52,6 @@ def outlines_of(runs: AllRuns, count: int) -> FloatArray:
         np.log(np.maximum(long, short) / np.maximum(np.minimum(long, short), 0.5)),
         area / np.maximum(hull, 1),
         area / np.maximum(long * short, 1),
-        _smoothness(runs, starts, area),
     )
     rings = _rings(left + 0.5, top, bottom, (starts, row), area)
     out[runs.owner[starts]] = np.column_stack([*measures, rings])
@@ -120,25 +118,6 @@ def _extents(
     edges = (ahead + behind - 2 * reach * np.cos(turn)) / np.sin(turn)
     hull = 0.5 * (reach * np.maximum(edges, 0)).sum(axis=1)
     return width[rows, best], across_it[rows, best], hull
-
-
-def _smoothness(runs: AllRuns, starts: IntArray, area: DoubleArray) -> DoubleArray:
-    """Boundary of the box by that of the mask, both in steps along the axes: 1 for what is convex."""
-    start, end, stride = _flat(runs)
-    length = np.r_[0, np.cumsum(end - start)]
-
-    def below(places: IntArray) -> IntArray:
-        """Pixels of all runs on the line that lie below each place."""
-        last = np.searchsorted(start, places, side="right") - 1
-        part = np.minimum(end[last], places) - start[last]
-        return np.where(last >= 0, length[last] + part, 0)
-
-    beside = below(end + stride) - below(start + stride)
-    count = np.diff(np.r_[starts, len(start)])
-    steps = 2 * count + 2 * (area - np.add.reduceat(beside.astype(np.float64), starts))
-    wide = np.maximum.reduceat(runs.column, starts) + 1 - np.minimum.reduceat(runs.column, starts)
-    high = np.maximum.reduceat(runs.bottom, starts) - np.minimum.reduceat(runs.top, starts)
-    return np.asarray(2 * (wide + high) / steps, np.float64)
 
 
 def _rings(
