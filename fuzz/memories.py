@@ -32,7 +32,7 @@ SIZE = (30, 40)
 SPACE = Space("filterbank", None, PREPROCESSING, EmbeddingOptions(), DIM, (DIM,))
 LOOKING = Space(
     *("looking", None, PREPROCESSING, EmbeddingOptions(), LookingBackbone.dim, LookingBackbone.parts),
-    PatchNetwork.crop_side,
+    *(PatchNetwork.crop_side, LookingBackbone.share),
 )
 MODELS = models()
 

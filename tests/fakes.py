@@ -31,6 +31,7 @@ class GridBackbone:
     parts: tuple[int, ...] = (4,)
     closer = None
     second_look = 0
+    share = 1.0
 
     def __init__(self, rows: int = 8, columns: int = 8) -> None:
         self.rows, self.columns = rows, columns
@@ -88,6 +89,7 @@ class LookingBackbone(GridBackbone):
     name = "looking"
     dim = GridBackbone.dim + PatchNetwork.dim
     parts: tuple[int, ...] = (GridBackbone.dim, PatchNetwork.dim)
+    share = 0.5
     preprocessing = Preprocessing(64, 8, "none")
     second_look = 2
 

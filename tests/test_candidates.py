@@ -18,6 +18,7 @@ from searchdet.bank.build import Gathered
 from searchdet.cli import app
 from searchdet.config import SuppressionOptions
 from searchdet.decision import Judge, candidates, judge_regions, make_judge
+from searchdet.decision.candidates import BELOW
 from searchdet.embeddings import Descriptors, MaskEmbeddings, l2_normalize
 from searchdet.masks import shape as outline
 from searchdet.proposals.types import from_masks
@@ -61,8 +62,9 @@ def test_one_object_is_one_detection_unless_each_class_may_have_it() -> None:
     assert [(item.id, item.label) for item in best.detections] == [(2, "a"), (1, "b")]
     (fallen,) = best.rejected
     assert (fallen.id, fallen.label, fallen.reason) == (0, "a", "suppressed")
-    assert (fallen.suppressed_by, fallen.suppression_factor, fallen.score) == (1, 0.0, 0.0)
-    assert fallen.score_before_suppression > 0.3
+    least = best.run.thresholds["a"].min_score
+    assert (fallen.suppressed_by, fallen.score) == (1, pytest.approx(BELOW * least, abs=1e-6))
+    assert fallen.score_before_suppression > least
     allowed = judge(class_overlap="allow").record(IMAGE, BOTH)
     assert sorted((item.id, item.label) for item in allowed.detections) == [
         (0, "a"),

@@ -1,7 +1,7 @@
 """``embedded``: the filter bank and a small trained network as one descriptor.
 
-The filter bank knows colours, textures and parts, the network knows classes; side by side, each of unit
-length, they rank better than either (benchmarks/README.md). Both see the image at one size, so that
+The filter bank knows colours, textures and parts, the network knows classes; side by side they rank
+better than either (benchmarks/README.md). Both see the image at one size, so that
 their cells nest: those of the filter bank are the finest, those of the network multiples of them. Only
 the network sees a picture enlarged.
 """
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NAME = "embedded"
+SHARE = 0.6
+"""What the network weighs in a cosine; .5 and .65 rank nearly as well (benchmarks/README.md)."""
 
 
 class EmbeddedBackbone:
@@ -36,6 +38,7 @@ class EmbeddedBackbone:
         self.parts: tuple[int, ...] = (self._bank.dim, network.dim)
         self.closer = network
         self.second_look = network.second_look
+        self.share = SHARE
         self.weights, self.compute = network.weights, network.compute
         self.preprocessing = network.preprocessing
 
@@ -52,7 +55,7 @@ class EmbeddedBackbone:
             width = int(cells.shape[0])
             colours = F.normalize(self._bank.finish(pooled[:, :width]), dim=1)
             known = F.normalize(learned.finish(pooled[:, width:]), dim=1)
-            return torch.cat([colours, known], dim=1) / math.sqrt(2)
+            return torch.cat([math.sqrt(1 - SHARE) * colours, math.sqrt(SHARE) * known], dim=1)
 
         cells = self._cells(image, pixels)
         return FeatureMap(cells, finish, learned.layers)

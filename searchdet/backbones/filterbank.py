@@ -58,6 +58,7 @@ class FilterbankBackbone:
     weights: WeightsInfo | None = None
     closer = None
     second_look = 0
+    share = 1.0
 
     def __init__(self, short_side: int | None = None) -> None:
         self.short_side = short_side or SHORT_SIDE

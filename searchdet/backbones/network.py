@@ -64,6 +64,7 @@ class NetworkBackbone:
         self.name = spec.name
         self.dim = spec.dim
         self.parts: tuple[int, ...] = (spec.dim,)
+        self.share = 1.0
         self.crop_side, self.second_look = spec.crop_side, spec.second_look
         self.stride = spec.stride
         self.weights: WeightsInfo | None = lazy.weights

@@ -95,9 +95,9 @@ class Closer(Protocol):
 class Backbone(Protocol):
     """Image -> feature map. dim: length of a descriptor. stride: pixels of the resized image a cell.
 
-    parts: widths of the parts of a descriptor that weigh the same, each of equal length; they sum to
-    dim. closer: what looks at candidates again, None where nothing does; second_look: at how many of an
-    image where the user does not say.
+    parts: widths of the parts of a descriptor, which sum to dim. share: what the last of them weighs in
+    a cosine. closer: what looks at candidates again, None where nothing does; second_look: at how many
+    of an image where the user does not say.
     """
 
     name: str
@@ -107,6 +107,7 @@ class Backbone(Protocol):
     compute: Compute
     preprocessing: Preprocessing
     parts: tuple[int, ...]
+    share: float
     second_look: int
 
     @property

@@ -136,7 +136,7 @@ class Bank:
     @property
     def share(self) -> float:
         """What the last part of a vector, which a second look replaces, weighs in a cosine."""
-        return 1 / max(1, len(self.space.parts)) if self.space else 1.0
+        return self.space.share if self.space else 1.0
 
     def prototypes(self) -> FloatArray:
         """(C, D), not to be written to: per class the unit vector of the mean of its unit vectors."""

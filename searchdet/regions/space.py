@@ -15,8 +15,8 @@ class Space:
     """What makes vectors comparable: two spaces whose fields differ have nothing to do with each other.
 
     weights: SHA-256 of the weight file, None for a backbone without. parts: widths of the parts of a
-    vector that weigh the same. crop_side: pixels of the crops of a second look, whose vectors are in
-    the place of the last part; 0 where nothing looks again.
+    vector; share: what the last of them weighs in a cosine. crop_side: pixels of the crops of a second
+    look, whose vectors are in the place of the last part; 0 where nothing looks again.
     """
 
     backbone: str
@@ -26,6 +26,7 @@ class Space:
     dim: int
     parts: tuple[int, ...] = ()
     crop_side: int = 0
+    share: float = 1.0
 
     def differences(self, other: Space) -> list[str]:
         """Sentences like ``backbone is a here and b there``; empty for one and the same space."""
@@ -48,6 +49,7 @@ class Space:
             values.whole("dim", least=1),
             values.wholes("parts"),
             values.whole("crop_side"),
+            values.number("share"),
         )
 
 
@@ -63,6 +65,7 @@ def space_of(backbone: Backbone, options: EmbeddingOptions) -> Space:
         backbone.dim,
         backbone.parts,
         closer.crop_side if closer is not None else 0,
+        backbone.share,
     )
 
 
@@ -75,6 +78,6 @@ def settings_in(space: Space, settings: Settings) -> Settings:
 
 
 def _flat(space: Space) -> dict[str, object]:
-    names = ("backbone", "weights", "dim", "parts", "crop_side")
+    names = ("backbone", "weights", "dim", "parts", "crop_side", "share")
     own = {name: getattr(space, name) for name in names}
     return own | asdict(space.preprocessing) | asdict(space.embedding)
