@@ -24,7 +24,7 @@ SIDE = 224
 COUNT = 8
 EXPECTED: Mapping[str, Numbers] = {
     FILTERBANK: (-0.0518, 0.0, 0.0411, 0.0067, -0.1551, -0.0951, -0.0785, 0.01),
-    EMBEDDED: (0.0655, 0.0708, 0.0659, 0.0235, 0.0081, 0.0148, 0.041, 0.0068),
+    EMBEDDED: (0.0585, 0.0776, 0.0722, 0.0258, 0.0089, 0.0162, 0.045, 0.0074),
 }
 """By backbone; the network of ``embedded`` sees the picture as it is."""
 TOLERANCE = 0.002

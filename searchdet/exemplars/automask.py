@@ -24,13 +24,13 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 SMALLEST, LARGEST = 0.02, 0.95
 """Regions below and above these shares of a photo are not its object."""
-LEAST_QUALITY = 0.05
+LEAST_QUALITY = 0.2
 """A region that stands out less from its surroundings is no object: noise on a plain photo."""
 MOST = 800
 """Regions of a photo that are looked at, best first."""
 FRAME = 0.5
 """A region that holds more than this share of the photo's outermost pixels is its background."""
-QUALITY, OFF_CENTRE, MIDDLE, EXTENT, ON_FRAME = 1.0, 1.5, 0.5, 1.0, 2.0
+QUALITY, OFF_CENTRE, MIDDLE, EXTENT, ON_FRAME = 0.6, 1.5, 0.5, 1.0, 2.0
 """Weights of a region's place, chosen by the IoU with drawn masks; benchmarks/README.md."""
 _RULE = [MOST, SMALLEST, LARGEST, LEAST_QUALITY, FRAME]
 _RULE += [QUALITY, OFF_CENTRE, MIDDLE, EXTENT, ON_FRAME]

@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional as F
 
 from searchdet.backbones import SPECS, load_backbone
-from searchdet.backbones.embedded import EmbeddedBackbone
+from searchdet.backbones.embedded import SHARE, EmbeddedBackbone
 from searchdet.backbones.filterbank import FilterbankBackbone
 from searchdet.backbones.identify import identify
 from searchdet.backbones.network import NetworkBackbone, load_network
@@ -153,8 +153,8 @@ def test_embedded_is_both_side_by_side(
     known = embed_masks(learned, photo, mask).vectors[0]
     width = len(colours)
     assert both.dim == len(got) == width + len(known)
-    assert float(got[:width] @ colours) == pytest.approx(math.sqrt(0.5), abs=2e-3)
-    assert float(got[width:] @ known) == pytest.approx(math.sqrt(0.5), abs=2e-3)
+    assert float(got[:width] @ colours) == pytest.approx(math.sqrt(1 - SHARE), abs=2e-3)
+    assert float(got[width:] @ known) == pytest.approx(math.sqrt(SHARE), abs=2e-3)
     cells = cell_vectors(both.feature_map(photo))
     assert cells.shape == (*both.feature_map(photo).grid, both.dim)
     np.testing.assert_allclose(np.linalg.norm(cells, axis=2), 1, atol=1e-5)
