@@ -136,6 +136,7 @@ def _spec(size: int, sha256: str, dim: int, depths: tuple[int, ...]) -> Backbone
         run=run,
         finish=finish,
         short_side=384,
+        least_side=64,
         crop_side=128,
         second_look=40,
         fp32_on_cpu=True,

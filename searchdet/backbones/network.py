@@ -70,7 +70,8 @@ class NetworkBackbone:
         self.weights: WeightsInfo | None = lazy.weights
         self.compute = compute
         self.short_side = short_side
-        self.preprocessing = Preprocessing(short_side, spec.stride, "bicubic", position)
+        how = "downscale_only" if spec.least_side else "bicubic"
+        self.preprocessing = Preprocessing(short_side, spec.stride, how, position)
         self._position = Position(position)
         self.lazy = lazy
         self._spec = spec
@@ -91,8 +92,9 @@ class NetworkBackbone:
 
     def resized(self, image: UInt8Array) -> UInt8Array:
         """(H, W, 3) uint8 RGB at the size that the network sees."""
-        multiple = self._spec.multiple or self.stride
-        height, width = working_size(image.shape[0], image.shape[1], self.short_side, multiple)
+        multiple, least = self._spec.multiple or self.stride, self._spec.least_side
+        side = min(self.short_side, max(least, min(image.shape[:2]))) if least else self.short_side
+        height, width = working_size(image.shape[0], image.shape[1], side, multiple)
         return resize(image, height, width)
 
     def prepare(self, image: UInt8Array) -> Tensor:

@@ -56,9 +56,11 @@ class BackboneSpec:
     keyword arguments for the builder. published: files of its weights, the authors' own first.
     short_side: default size, pixels.
     multiple: the network's input sides are whole multiples of it (0: of the stride).
-    crop_side: of the crops of a second look, pixels. second_look: how many candidates of an image get
-    one where the user does not say. fp32_on_cpu: --precision auto is fp32 there: depthwise convolutions
-    are many times slower in bf16.
+    least_side: a smaller image is not enlarged beyond it, so that an exemplar cut out of a photograph
+    is seen at the scale of the photograph (0: every image has the short side). crop_side: of the crops
+    of a second look, pixels. second_look: how many candidates of an image get one where the user does
+    not say. fp32_on_cpu: --precision auto is fp32 there: depthwise convolutions are many times slower
+    in bf16.
     """
 
     name: str
@@ -71,6 +73,7 @@ class BackboneSpec:
     finish: Callable[[Network], Callable[[Tensor], Tensor]]
     short_side: int
     multiple: int = 0
+    least_side: int = 0
     crop_side: int = 224
     second_look: int = 0
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
