@@ -4,7 +4,7 @@
                                   [negatives] [chances] [shots]
 
 AP50 is of boxes, a mean over the classes of a set; "mean" is over the sets. Exemplars and negatives are
-drawn with fixed seeds. SEARCHDET_PHOTOS=24 looks at so many photographs a set. Nothing here has seen
+drawn with fixed seeds. PHOTOS=24 looks at so many photographs a set. Nothing here has seen
 weights of DINOv3 or SAM.
 """
 

@@ -1,7 +1,7 @@
 """The annotated sets of ``../shared/data``: photographs with their regions, and banks of exemplars.
 
 What is computed is kept under ``benchmarks/.cache`` and made again when the code that it comes from
-changes. ``SEARCHDET_PHOTOS=24`` looks at that many photographs of each set.
+changes. ``PHOTOS=24`` looks at that many photographs of each set.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from searchdet.weights import Compute
 CACHE = ROOT / "benchmarks" / ".cache"
 SOURCES = ("proposals", "masks", "backbones", "embeddings.py", "regions", "images/read.py")
 SPACES = ("filterbank", "efficientnet_lite0", "efficientnet_lite2", "embedded")
-PHOTOS = int(os.environ.get("SEARCHDET_PHOTOS", "0"))
+PHOTOS = int(os.environ.get("PHOTOS", "0"))
 """Photographs of each set that are looked at, evenly spread; 0: all."""
 
 
