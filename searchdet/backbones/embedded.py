@@ -1,9 +1,9 @@
 """``embedded``: the filter bank and a small trained network as one descriptor.
 
 The filter bank knows colours, textures and parts, the network knows classes; side by side they rank
-better than either (benchmarks/README.md). Both see the image at one size, so that
-their cells nest: those of the filter bank are the finest, those of the network multiples of them. Only
-the network sees a picture enlarged.
+better than either (benchmarks/README.md). Both see the image at one size, so that their cells nest:
+those of the filter bank are the finest, those of the network multiples of them. Only the network sees
+a very small picture enlarged.
 """
 
 from __future__ import annotations

@@ -55,8 +55,7 @@ class Enrolment:
     @classmethod
     def of(cls, backbone: Backbone, settings: Settings) -> Enrolment:
         """With a backbone that is there already."""
-        asked = settings.scoring.second_look
-        looks = backbone.second_look if asked is None else asked
+        looks = settings.scoring.looks(backbone.second_look)
         return cls(backbone, settings.embedding, settings.exemplars, settings.cache, looks > 0)
 
     @classmethod

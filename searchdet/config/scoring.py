@@ -78,6 +78,12 @@ class ScoringOptions:
     def __post_init__(self) -> None:
         check_options(self)
 
+    def looks(self, own: int) -> int:
+        """At how many candidates of an image a second look is taken. own: where it is not said."""
+        if self.centring != "none":
+            return 0
+        return own if self.second_look is None else self.second_look
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

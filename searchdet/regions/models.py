@@ -44,14 +44,11 @@ class Models:
     def _looking(self, scoring: ScoringOptions) -> ScoringOptions:
         """With the backbone's own second look where the user does not say. Raises UsageError where one
         is wanted and nothing looks again."""
-        asked = scoring.second_look
-        if asked and self.backbone.closer is None:
+        if scoring.second_look and self.backbone.closer is None:
             raise UsageError(
                 f"--second-look needs a network, which {self.backbone.name} is not.", "Leave it out."
             )
-        plain = scoring.centring != "none"
-        own = 0 if plain else self.backbone.second_look
-        return replace(scoring, second_look=own if asked is None else asked)
+        return replace(scoring, second_look=scoring.looks(self.backbone.second_look))
 
     def describer(self, settings: Settings, promise: Promise | None = None) -> Describer:
         """What makes regions of an image. promise: for guided prompting."""
