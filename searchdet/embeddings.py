@@ -6,16 +6,16 @@ The same functions embed exemplars and proposals, so both live in one space.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from .config import EmbeddingOptions
 from .errors import EmbeddingError
-from .masks.coverage import Masks, mask_coverage, pixel_shares, runs_coverage
+from .masks.coverage import Masks, mask_coverage, pixel_shares, runs_coverage, surroundings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,6 +31,8 @@ COLLAPSE_COSINE = 0.985
 FINE = 8192
 """Cells of a map from which on masks are pooled by their runs."""
 _SPREAD_ROWS = 500
+_TOGETHER = 256
+"""Rows that are worked on at a time, so that what is made of them stays in the cache of a core."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +90,14 @@ def stack(parts: Sequence[Descriptors]) -> Descriptors:
 
 def l2_normalize(vectors: npt.NDArray[np.floating[Any]]) -> FloatArray:
     """Rows of (M, D) scaled to unit length in float64 and returned as float32; zero rows stay zero."""
-    wide = np.asarray(vectors, np.float64)
-    length = np.linalg.norm(wide, axis=-1, keepdims=True)
-    unit = np.divide(wide, length, out=np.zeros_like(wide), where=length > 0)
-    return np.asarray(unit, np.float32)
+    unit = np.zeros(vectors.shape, np.float32)
+    for start in range(0, len(vectors), _TOGETHER):
+        wide = np.asarray(vectors[start : start + _TOGETHER], np.float64)
+        length = np.linalg.norm(wide, axis=-1, keepdims=True)
+        np.divide(
+            wide, length, out=unit[start : start + _TOGETHER], where=length > 0, casting="same_kind"
+        )
+    return unit
 
 
 def under_runs(layer: Tensor, masks: Masks) -> Tensor:
@@ -202,40 +208,31 @@ def describe(
     and for coarser maps, and the mask itself is pooled from its runs. Raises EmbeddingError on
     non-finite features.
     """
-    import torch
 
     rows, columns = feature_map.grid
     fine = rows * columns >= FINE and not (rows % 2 or columns % 2) and options.pooling == "mean"
     coverage = runs_coverage(masks, (rows // 2, columns // 2) if fine else (rows, columns))
-    if fine:
-        first, *rest = feature_map.layers
-        pooled = [under_runs(first, masks)]
-        pooled += [_under(layer, cover, options) for layer, cover in _nested(rest, coverage)]
-        area = torch.from_numpy(masks.areas * (rows * columns / (masks.size[0] * masks.size[1])))
-        embedded = _finished(feature_map, pooled, area)
-    else:
-        embedded = pool(feature_map, coverage, options)
-    around = pool(feature_map, surroundings(coverage), EmbeddingOptions())
-    return Descriptors(embedded, around.vectors, outlines)
+    with ThreadPoolExecutor(1) as worker:
+        around = worker.submit(lambda: pool(feature_map, surroundings(coverage), EmbeddingOptions()))
+        if fine:
+            embedded = _fine(feature_map, masks, coverage, options)
+        else:
+            embedded = pool(feature_map, coverage, options)
+        return Descriptors(embedded, around.result().vectors, outlines)
 
 
-def surroundings(coverage: Tensor) -> Tensor:
-    """The ring around each mask, (M, h, w) -> (M, h, w): a quarter of the mask's size wide, at least
-    one cell, and one cell away from the mask so that its edge stays out."""
+def _fine(
+    feature_map: FeatureMap, masks: Masks, coverage: Tensor, options: EmbeddingOptions
+) -> MaskEmbeddings:
+    """``pool`` with the finest map pooled from the runs. coverage: on half its grid."""
     import torch
 
-    rings = np.zeros(tuple(coverage.shape), np.float32)
-    for cover, ring in zip(coverage.numpy(), rings, strict=True):
-        mask = (cover >= min(0.5, float(cover.max()))) & (cover > 0)
-        cells = int(mask.sum())
-        if not cells:
-            continue
-        reach = max(2, round(0.25 * cells**0.5))
-        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-        solid = mask.astype(np.uint8)
-        near = cv2.dilate(solid, np.ones((3, 3), np.uint8))
-        ring[:] = np.clip(cv2.dilate(solid, disc) - np.maximum(cover, near), 0, 1)
-    return torch.from_numpy(rings)
+    first, *rest = feature_map.layers
+    pooled = [under_runs(first, masks)]
+    pooled += [_under(layer, cover, options) for layer, cover in _nested(rest, coverage)]
+    cells = first.shape[1] * first.shape[2]
+    area = torch.from_numpy(masks.areas * (cells / (masks.size[0] * masks.size[1])))
+    return _finished(feature_map, pooled, area)
 
 
 def _typical(features: Tensor, weights: Tensor, share: float) -> Tensor:

@@ -10,11 +10,11 @@ from fakes import same
 from searchdet import embeddings
 from searchdet.backbones import FeatureMap
 from searchdet.config import EmbeddingOptions
-from searchdet.embeddings import Descriptors, describe, l2_normalize, pool, surroundings, under_runs
+from searchdet.embeddings import Descriptors, describe, l2_normalize, pool, under_runs
 from searchdet.errors import EmbeddingError
 from searchdet.masks import rle
 from searchdet.masks import shape as outline
-from searchdet.masks.coverage import Masks, mask_coverage, runs_coverage
+from searchdet.masks.coverage import Masks, mask_coverage, runs_coverage, surroundings
 
 TOLERANCE = 2e-5
 """Of a mean of features around 1, in the units of these: float32 sums down a column are subtracted."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
+UInt8Array = npt.NDArray[np.uint8]
 _CHUNK_BYTES = 1 << 27
+_TOGETHER = 64
+"""Masks that are dilated in one call."""
 
 
 def mask_coverage(masks: BoolArray, rows: int, columns: int) -> Tensor:
@@ -68,21 +71,70 @@ def runs_coverage(masks: Masks, grid: tuple[int, int]) -> Tensor:
     """``mask_coverage`` from vertical runs, without making a mask: (N, rows, columns) float32 on
     ``grid``.
 
-    The pixels of a run above an edge are a clipped difference, so a run's share of each row of cells
-    is exact, and columns of pixels add up by their overlap with columns of cells.
+    Exact by area: a run is cut at the edges of the rows of cells, and each part goes to the cells that
+    its column of pixels lies in.
     """
     import torch
 
     rows, columns = grid
-    edges = np.linspace(0, masks.size[0], rows + 1)[:, None]
-    across = pixel_shares(masks.size[1], columns).T
-    out = np.zeros((masks.count, rows, columns), np.float32)
-    runs, ends = masks.runs, np.append(masks.starts, len(masks.runs.owner))
-    for i, (start, end) in enumerate(pairwise(ends.tolist())):
-        below = np.minimum(runs.bottom[start:end], edges) - np.minimum(runs.top[start:end], edges)
-        lengths = np.diff(below, axis=0) * (rows / masks.size[0])
-        out[i] = lengths.astype(np.float32) @ across[runs.column[start:end]]
-    return torch.from_numpy(out)
+    runs = masks.runs
+    top, bottom = runs.top * (rows / masks.size[0]), runs.bottom * (rows / masks.size[0])
+    which, row = _cells(top, bottom, rows)
+    length = np.minimum(bottom[which], row + 1) - np.maximum(top[which], row)
+    at = (runs.owner[which] * rows + row) * columns
+    table = pixel_shares(masks.size[1], columns).T
+    pixel, cell = np.nonzero(table)
+    many = np.bincount(pixel, minlength=len(table))
+    first = np.cumsum(many) - many
+    column = runs.column[which]
+    out = torch.zeros(masks.count * rows * columns)
+    for k in range(int(many.max())):
+        part = np.flatnonzero(many[column] > k)
+        where = cell[first[column[part]] + k]
+        value = (length[part] * table[column[part], where]).astype(np.float32)
+        out.index_add_(0, torch.from_numpy(at[part] + where), torch.from_numpy(value))
+    return out.reshape(masks.count, rows, columns)
+
+
+def _cells(
+    low: npt.NDArray[np.floating[Any]], high: npt.NDArray[np.floating[Any]], cells: int
+) -> tuple[IntArray, IntArray]:
+    """The cells that N spans reach into: (K,) which span, (K,) which cell."""
+    first = low.astype(np.int64)
+    many = np.minimum(np.ceil(high).astype(np.int64), cells) - first
+    which = np.repeat(np.arange(len(many)), many)
+    return which, np.arange(len(which)) - (np.cumsum(many) - many - first)[which]
+
+
+def surroundings(coverage: Tensor) -> Tensor:
+    """The ring around each mask, (M, h, w) -> (M, h, w): a quarter of the mask's size wide, at least
+    one cell, and one cell away from the mask so that its edge stays out."""
+    import torch
+
+    covers = coverage.numpy()
+    least = np.minimum(np.float32(0.5), coverage.flatten(1).amax(1).numpy())
+    solid = (covers >= np.where(least > 0, least, 2)[:, None, None]).astype(np.uint8)
+    cells = np.count_nonzero(solid, axis=(1, 2))
+    reaches = np.maximum(2, np.round(0.25 * np.sqrt(cells)).astype(np.int64))
+    rings = np.zeros(covers.shape, np.float32)
+    for reach in np.unique(reaches[cells > 0]).tolist():
+        side = 2 * reach + 1
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+        alike = np.flatnonzero((reaches == reach) & (cells > 0))
+        for start in range(0, len(alike), _TOGETHER):
+            rows = alike[start : start + _TOGETHER]
+            near = np.maximum(covers[rows], _dilated(solid[rows], np.ones((3, 3), np.uint8)))
+            rings[rows] = np.maximum(_dilated(solid[rows], disc) - near, 0)
+    return torch.from_numpy(rings)
+
+
+def _dilated(masks: UInt8Array, kernel: npt.NDArray[Any]) -> UInt8Array:
+    """Each of M masks (M, h, w) dilated, in one call: below one another, apart by the kernel."""
+    count, height, width = masks.shape
+    apart = np.zeros((count, height + len(kernel) // 2, width), np.uint8)
+    apart[:, :height] = masks
+    grown = cv2.dilate(apart.reshape(-1, width), kernel)
+    return np.asarray(grown.reshape(apart.shape)[:, :height], np.uint8)
 
 
 def pixel_shares(pixels: int, cells: int) -> FloatArray:

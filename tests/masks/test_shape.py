@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from searchdet.embeddings import surroundings
 from searchdet.masks import rle
+from searchdet.masks.coverage import surroundings
 from searchdet.masks.shape import DIM, MEASURES, outlines, similarity
 
 SIZE = (240, 320)
