@@ -77,6 +77,7 @@ class Contents:
                 "rule": _number(self._rules, json.dumps(self._rule(record, record.run))),
                 "accepted": sum(item.accepted for item in items),
                 "left": len(record.candidates) - len(items),
+                "id": [item.id for item in items],
                 "label": [self._classes[item.label or ""] for item in items],
                 "score": [_whole(item.score) for item in items],
                 "margin": [_whole(item.margin) for item in items],
@@ -136,7 +137,6 @@ class Contents:
         near = [item.nearest_positive for item in items]
         far = [item.nearest_negative for item in items]
         return {
-            "id": [item.id for item in items],
             **{
                 name: [_whole(getattr(item, field)) for item in items]
                 for name, field in _NUMBERS.items()

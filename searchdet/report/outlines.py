@@ -57,7 +57,7 @@ def text_of(segmentation: rle.Rle, scale: float, fine: int = 1) -> str:
     rings.sort(key=_area, reverse=True)
     chosen = [ring for i, ring in enumerate(rings[:MOST_RINGS]) if not i or _area(ring) >= LEAST_AREA]
     detail = max(mask.shape) * scale / DETAIL
-    tolerance = max(0.5, min(TOLERANCE * fine, detail))
+    tolerance = max(0.5, min(TOLERANCE * fine**0.5, detail))
     return "".join(_text(_simpler(ring, tolerance)) for ring in chosen)
 
 

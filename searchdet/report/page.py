@@ -15,7 +15,7 @@ from importlib import resources
 from ..storage.values import JsonObject, JsonValue
 from .script import joined
 
-STYLES = ("page.css", "controls.css", "viewer.css")
+STYLES = ("page.css", "controls.css", "viewer.css", "review.css")
 SCRIPT = "start.js"
 _POLICY = (
     "default-src 'none'; img-src {images}; style-src {style}; script-src {script}; base-uri 'none'; "
