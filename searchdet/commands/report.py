@@ -40,12 +40,19 @@ def report(
             "--truth", help="COCO file with the annotated objects, shown beside what is found."
         ),
     ] = None,
+    parts: Annotated[
+        Optional[Path],
+        typer.Option("--images-by-class", help="For --truth: JSON, as `eval` takes it."),
+    ] = None,
 ) -> None:
     """Write a page to look through: masks, evidence, verdicts, and sliders for the thresholds."""
     from ..annotations import read_truth
+    from ..errors import UsageError
     from ..report import write
 
-    known = None if truth is None else read_truth(truth)
+    if parts is not None and truth is None:
+        raise UsageError("--images-by-class goes with --truth.")
+    known = None if truth is None else read_truth(truth, parts)
     made = write(folder, output, images, max_images, full=full_pictures, truth=known)
     say(f"{made.path}: {', '.join(_parts(made))}.")
     if made.beside_size:
