@@ -8,12 +8,12 @@ from pathlib import Path
 
 from ..annotations import Truth
 from ..errors import DAMAGE, UsageError
-from ..output import Output, read_records
+from ..output import THUMBNAIL_SIDE, Output, read_records
 from ..records import damaged
 from ..storage import files
 from .contents import Contents
 from .page import json_text, page
-from .pictures import as_text, stored, thumbnail_of, within_budget
+from .pictures import LEAST_SIDE, as_text, crowded, stored, thumbnail_of, within_budget
 from .pyramid import Pyramids
 from .truth import Overlay
 
@@ -53,7 +53,8 @@ def write(
     """
     path = folder / FILE if target is None else target
     contents, left_out = Contents(None if truth is None else Overlay.of(truth)), 0
-    beside = Pyramids(path.with_name(f"{path.stem}-pictures"), Output(folder), images)
+    least = LEAST_SIDE if crowded(folder) else THUMBNAIL_SIDE
+    beside = Pyramids(path.with_name(f"{path.stem}-pictures"), Output(folder), images, least)
     pictures: list[bytes | None] = []
     for record in read_records(folder):
         if most is not None and len(pictures) >= most:

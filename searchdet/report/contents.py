@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..config import Limits
+from ..output import THUMBNAIL_SIDE
 from ..records import Candidate, Evidence, ImageRecord, RunInfo, limits_for
 from ..storage.values import JsonObject, JsonValue
 from .outlines import UNITS, fineness, scale_of, text_of
@@ -100,6 +101,7 @@ class Contents:
             "exemplars": list(self.exemplars),
             "settings": list(self._settings),
             "tile": TILE,
+            "thumbnail": THUMBNAIL_SIDE,
             "iou": None if self.truth is None else LEAST_IOU,
             "images": self._images,
         }

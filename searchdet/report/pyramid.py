@@ -36,19 +36,21 @@ UInt8Array = npt.NDArray[np.uint8]
 @dataclass(slots=True)
 class Pyramids:
     """Full pictures for a page. folder: where they lie, beside it. output: the output folder, which
-    knows where each image was; images: where else they lie. size: bytes of all; missing: names of
-    images that could not be found."""
+    knows where each image was; images: where else they lie. least: longest side, in pixels, of a
+    picture that a thumbnail shows as it is. size: bytes of all; missing: names of images that could
+    not be found."""
 
     folder: Path
     output: Output
     images: Path | None
+    least: int = THUMBNAIL_SIDE
     size: int = 0
     missing: list[str] = field(default_factory=list)
 
     def of(self, record: ImageRecord) -> tuple[str, int] | None:
         """The folder of a record's picture, relative to the page, and its number of levels; None where
         a thumbnail shows all of it, or there is no picture. Raises OutputError."""
-        if record.failed or max(record.width, record.height) <= THUMBNAIL_SIDE:
+        if record.failed or max(record.width, record.height) <= self.least:
             return None
         name = f"{record.sha256[:24]}-{FORM}"
         place, count = self.folder / name, levels(record.width, record.height)
@@ -57,6 +59,7 @@ class Pyramids:
             if pixels is None:
                 self.missing.append(record.image)
                 return None
+            log.info("%s: a full picture is made.", record.image)
             self._write(place, pixels, count)
         self.size += sum(path.stat().st_size for path in place.glob("*.jpg"))
         return f"{self.folder.name}/{name}", count

@@ -18,7 +18,7 @@ from searchdet.cli import app
 from searchdet.errors import OutputError, UsageError
 from searchdet.masks import rle
 from searchdet.output.folder import read_records
-from searchdet.report import outlines, pyramid
+from searchdet.report import outlines, pictures, pyramid
 from searchdet.report.truth import Overlay
 
 EXAMPLES = ["--positive", "in/positive", "--negative", "in/negative"]
@@ -88,6 +88,16 @@ def test_full_pictures_lie_beside_the_page(large: Path) -> None:
     assert CliRunner().invoke(app, ["report", "out"]).exit_code == 0
     assert Path("out/report.html").read_bytes() == page
     assert before == {path: path.stat().st_mtime_ns for path in before}, "they are not made again"
+
+
+@pytest.mark.model
+def test_small_pictures_are_there_too_where_thumbnails_get_smaller(
+    large: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "BUDGET", 1000)
+    report.write(Path("out"))
+    images = head_of(Path("out/report.html"))["images"]
+    assert [image["full"]["levels"] for image in images] == [2, 1]
 
 
 @pytest.mark.model

@@ -12,7 +12,7 @@ const listeners = [];
 export const keeping = { trouble: "" };
 
 // By the image and its settings, so that a page that is made again finds them, and one of another run does not
-const keyOf_ = (image) => `searchdet.verdicts/1 ${image.settings} ${image.sha256} ${image.name}`;
+const placeOf = (image) => `searchdet.verdicts/1 ${image.settings} ${image.sha256} ${image.name}`;
 
 export const verdictOf = (image, j) => image.verdicts.get(j) || null;
 
@@ -27,8 +27,8 @@ function told() {
 function keep(image) {
   const list = [...image.verdicts].map(([j, said]) => [image.id[j], said.verdict, said.label]);
   try {
-    if (list.length) localStorage.setItem(keyOf_(image), JSON.stringify(list));
-    else localStorage.removeItem(keyOf_(image));
+    if (list.length) localStorage.setItem(placeOf(image), JSON.stringify(list));
+    else localStorage.removeItem(placeOf(image));
     keeping.trouble = "";
   } catch {
     keeping.trouble = "This browser keeps nothing for this page: save the verdicts before you leave.";
@@ -44,7 +44,7 @@ const sound = (image, j, verdict, label) =>
 function restore(image) {
   let text;
   try {
-    text = localStorage.getItem(keyOf_(image));
+    text = localStorage.getItem(placeOf(image));
   } catch {
     keeping.trouble = "This browser keeps nothing for this page: save the verdicts before you leave.";
     return;

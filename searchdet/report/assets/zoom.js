@@ -2,6 +2,7 @@
 
 import { $, oncePerFrame, percent } from "./base.js";
 import { extent, unit } from "./picture.js";
+import { head } from "./state.js";
 import { drawTiles } from "./tiles.js";
 
 const LARGEST = 16; // pixels of the screen that a pixel of the picture becomes
@@ -21,6 +22,9 @@ const fitting = () => {
 // Pixels of the screen a unit, where a pixel of the picture is `pixels` on the screen
 const scaleFor = (pixels) => pixels / unit(zoom.image);
 
+// Whether the picture is there at its own pixels
+const isWhole = ({ full, size }) => (full ? !full.lost : Math.max(...size) <= head.thumbnail);
+
 // x and y of the middle, in units; scale in pixels of the screen a unit
 function place(x, y, scale) {
   const least = fitting();
@@ -34,7 +38,7 @@ function place(x, y, scale) {
   const shown = zoom.scale * unit(zoom.image);
   zoom.svg.classList.toggle("pixels", shown >= 2);
   $("stage").classList.toggle("near", zoom.scale > least * 1.001);
-  $("zoom-note").textContent = `${percent(shown)}${zoom.image.full ? "" : ", of a thumbnail"}`;
+  $("zoom-note").textContent = `${percent(shown)}${isWhole(zoom.image) ? "" : ", of a thumbnail"}`;
   tilesSoon();
 }
 
