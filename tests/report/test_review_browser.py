@@ -329,6 +329,7 @@ def test_the_truth_lies_over_the_pictures(opened: object, tmp_path: Path) -> Non
     for label in range(2):
         view.number("score", label).fill("1")
     expect(line).to_contain_text("0 true, 0 false alarms, 10 missed")
+    expect(page.locator(".review [data-progress]")).to_have_text("0 of 0 detections judged")
     page.get_by_role("button", name="Reset all").click()
     page.locator("#status").select_option("missed")
     expect(page.locator(".card")).to_have_count(5)

@@ -1,7 +1,7 @@
 // Verdicts by button and key, their progress, and their file.
 
 import { $, counted, make } from "./base.js";
-import { classes } from "./state.js";
+import { classes, onChange } from "./state.js";
 import { canUndo, fileText, judge, keeping, onVerdict, OTHER, progress, RIGHT, takeFile, undo, verdictOf, WRONG } from "./verdicts.js";
 
 const NEW = "+";
@@ -127,5 +127,6 @@ export function startReview(chosen, next, back) {
   $("read").addEventListener("click", () => $("file").click());
   $("file").addEventListener("change", () => read($("file")));
   onVerdict(refreshReview);
+  onChange(refreshProgress);
   refreshReview();
 }
