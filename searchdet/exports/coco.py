@@ -60,7 +60,7 @@ class Coco:
         """A result as the inside of a JSON object. Finite numbers look the same in JSON and Python; an
         encoder of objects would take most of the time of an export."""
         if self._job.options.polygons:
-            shape = _line([[round(v, 2) for v in part.ring.ravel().tolist()] for part in item.parts])
+            shape = _line([[round(v, 4) for v in part.ring.ravel().tolist()] for part in item.parts])
         else:
             size, counts = item.segmentation["size"], item.segmentation["counts"]
             shape = f'{{"size": [{size[0]}, {size[1]}], "counts": {encode_basestring_ascii(counts)}}}'

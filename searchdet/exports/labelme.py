@@ -55,7 +55,7 @@ class LabelMe:
 def _shapes(item: Detection, group: int | None) -> list[JsonObject]:
     if any(part.holes for part in item.parts):
         return [_shape(item, None, "mask", *_bitmap(item))]
-    rings = [part.outer.round(2).tolist() for part in item.parts]
+    rings = [part.ring.round(4).tolist() for part in item.parts]
     return [_shape(item, group, "polygon", ring, None) for ring in rings]
 
 
