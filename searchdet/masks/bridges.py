@@ -27,7 +27,7 @@ def joined(rings: Sequence[FloatArray]) -> FloatArray:
     points = np.concatenate(rings)
     owner = np.repeat(np.arange(len(rings)), [len(ring) for ring in rings])
     made = points[_walk(owner, _bridges(points, owner))]
-    return distinct(np.asarray(made[(made != np.roll(made, 1, axis=0)).any(axis=1)]))
+    return distinct(made[(made != np.roll(made, 1, axis=0)).any(axis=1)])
 
 
 def distinct(ring: FloatArray) -> FloatArray:
@@ -39,7 +39,7 @@ def distinct(ring: FloatArray) -> FloatArray:
         return ring
     before, after = ring[rows - 1], ring[(rows + 1) % len(ring)]
     way = np.where(again[rows - 1, None] > 0, before, after) - ring[rows]
-    made = ring.copy()
+    made: FloatArray = ring.copy()
     made[rows] += APART * again[rows, None] * way / np.abs(way).max(axis=1, keepdims=True)
     return made
 

@@ -64,7 +64,9 @@ def test_polygons_draw_back_to_the_mask(grain: float, share: float, figure: Figu
         lost = 1 - min(iou(apart, mask), iou(together, mask))
         assert figure("exports: 1 - IoU of a polygon with its mask", lost) <= 0.01
         lost = 1 - iou(sampled(whole, mask.shape), mask)
-        assert figure("exports: 1 - IoU of a polygon, sampled, with its mask", lost) <= 0.05
+        specks = grain < 1 and share < 0.1  # hundreds of parts of a pixel or two
+        most = 0.08 if specks else 0.02
+        assert figure("exports: 1 - IoU of a polygon, sampled, with its mask", lost) <= most
         for part in rings(found):
             assert len(part) >= 3
             assert part.min() >= 0
