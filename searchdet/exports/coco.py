@@ -37,8 +37,8 @@ class Coco:
         self._results.write("[")
         self._images: list[str] = []
         self._found = self._left_out = 0
-        self._stems: dict[str, str] = {}
-        self._alike: list[tuple[str, str]] = []
+        self._stems: set[int] = set()
+        self._alike: list[str] = []
 
     def add(self, image: Labelled) -> None:
         place = self._ids.image(image)
@@ -75,19 +75,24 @@ class Coco:
         return DATASET, RESULTS
 
     def _note_stem(self, name: str) -> None:
-        other = self._stems.setdefault(collision_key(splitext(name)[0]), name)
-        if other != name:
-            self._alike.append((other, name))
+        """Hashes alone, as names are many."""
+        stem = hash(_stem(name))
+        if stem in self._stems:
+            self._alike.append(name)
+        self._stems.add(stem)
 
     def _warn_of_stems(self) -> None:
         """CVAT and datumaro know an image by its name without the suffix."""
         if self._alike:
+            names = (str(json.loads(line)["file_name"]) for line in self._images)
+            other = next(name for name in names if _stem(name) == _stem(self._alike[0]))
             log.warning(
                 "%s: %d images differ from another in their suffix alone (%s and %s, ...). CVAT and "
                 "datumaro take such images for one: rename one of each, and run `detect` again.",
                 self._job.folder / DATASET,
                 len(self._alike),
-                *self._alike[0],
+                other,
+                self._alike[0],
             )
 
     def _result(self, item: Detection, image: int, category: int) -> str:
@@ -103,6 +108,10 @@ class Coco:
             f'"image_id": {image}, "category_id": {category}, '
             f'"bbox": [{x!r}, {y!r}, {w!r}, {h!r}], "score": {item.score!r}, "segmentation": {shape}'
         )
+
+
+def _stem(name: str) -> str:
+    return collision_key(splitext(name)[0])
 
 
 def _line(value: Any) -> str:

@@ -559,4 +559,4 @@ def test_memory_does_not_grow_with_the_records(tmp_path: Path) -> None:
 
     peak(20)
     growth = (peak(400) - peak(50)) / 350
-    assert growth < 600, f"{growth:.0f} bytes a record"
+    assert growth < 1000, f"{growth:.0f} bytes a record"  # a name, its line and a hash of it
