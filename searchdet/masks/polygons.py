@@ -24,6 +24,9 @@ TOLERANCES = (1.0, 0.5, 0.3)
 """Pixels that a simpler outline may be off, tried in order; the exact outline comes last."""
 LEAST_AGREEMENT = 0.99
 """Least IoU of a part drawn from its simpler outline with the part itself."""
+OFF_MIDDLE = 0.05
+"""Pixels that a corner lies off the middle of a pixel, where fillers round one way or the other, and a
+file with few decimals decides which."""
 FEW_CORNERS = 12
 """An outline of so few corners stays exact."""
 
@@ -167,7 +170,7 @@ def _smoothed(corners: FloatArray, tolerance: float) -> FloatArray:
     points = np.stack([corners, corners + along / 2], axis=1).reshape(-1, 2)
     chosen = points[np.stack([kept, step], axis=1).ravel()].astype(np.float32)
     made = cv2.approxPolyDP(chosen[:, None], tolerance, True)[:, 0].astype(np.float64)
-    return made if len(made) >= 3 else corners
+    return made + OFF_MIDDLE * (made % 1 == 0.5) if len(made) >= 3 else corners
 
 
 def _agreement(*compared: FloatArray) -> float:
