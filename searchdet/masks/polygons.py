@@ -64,9 +64,8 @@ def outline(mask: BoolArray, corner: tuple[int, int] = (0, 0)) -> FloatArray:
     width. Drawn, it agrees with the mask to an IoU of at least 0.99."""
     exact = _exact(mask)
     made = _all(map(_simpler, exact))
-    if len(exact) > 1:  # bridges between corners that lie within pixels cost some of these
-        every = _all(exact)
-        made = made if _agreement(made, every) >= LEAST_AGREEMENT else every
+    if len(exact) > 1 and _likeness(made, mask) < LEAST_AGREEMENT:
+        made = _all(exact)  # bridges between corners that lie within pixels cost some of these
     return made + np.asarray(corner[::-1], np.float64)
 
 
@@ -144,7 +143,7 @@ def _simpler(part: Part) -> Part:
     """A part with fewer corners where it still agrees."""
     if max(len(part.outer), *map(len, part.holes), 0) <= FEW_CORNERS:
         return part
-    exact = part.ring
+    exact = np.concatenate([part.outer, *(np.r_[part.outer[:1], h, h[:1]] for h in part.holes)])
     for tolerance in TOLERANCES:
         made = Part(
             _smoothed(part.outer, tolerance), tuple(_smoothed(hole, tolerance) for hole in part.holes)
@@ -173,8 +172,16 @@ def _smoothed(corners: FloatArray, tolerance: float) -> FloatArray:
     return made + OFF_MIDDLE * (made % 1 == 0.5) if len(made) >= 3 else corners
 
 
+def _likeness(ring: FloatArray, mask: BoolArray) -> float:
+    """IoU of a polygon, drawn, with a mask."""
+    from pycocotools import mask as coco
+
+    drawn = coco.frPyObjects([ring.ravel().tolist()], *mask.shape)
+    return float(coco.iou(drawn, [coco.encode(np.asfortranarray(mask, np.uint8))], [0])[0, 0])
+
+
 def _agreement(*compared: FloatArray) -> float:
-    """IoU of two polygons, drawn."""
+    """IoU of two polygons, drawn. Those along the edges of pixels may have slits of any length."""
     from pycocotools import mask as coco
 
     low = np.floor(np.minimum(*(ring.min(axis=0) for ring in compared)))
