@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -58,11 +59,13 @@ class Counted:
 
 
 class Given:
-    """The numbers of a COCO file, found by name: images by the rule of ``eval``, classes exactly."""
+    """The numbers of a COCO file, found by name: images by the rule of ``eval``, classes exactly but
+    for how their letters are composed, which differs between systems."""
 
     def __init__(self, path: Path, classes: Classes) -> None:
         self._path, self._truth, self._classes = path, _read(path), classes
         self._sizes = self._truth.sizes()
+        self._numbers = {_composed(name): self._truth.category(name) for name in self._truth.labels}
         self._taken: dict[int, str] = {}
         self._missing: list[str] = []
 
@@ -87,13 +90,13 @@ class Given:
         return number, self._truth.names[number]
 
     def category(self, label: str) -> int | None:
-        return self._truth.category(label) if label in self._truth.labels else None
+        return self._numbers.get(_composed(label))
 
     def categories(self) -> list[JsonObject]:
         return [{"id": self._truth.category(name), "name": name} for name in self._truth.labels]
 
     def finish(self, left_out: int) -> None:
-        unknown = [name for name in self._classes.names if name not in self._truth.labels]
+        unknown = [name for name in self._classes.names if self.category(name) is None]
         if not self._taken or (unknown and len(unknown) == len(self._classes.names)):
             what = "class" if self._taken else "image"
             has = self._truth.labels if self._taken else list(self._truth.names.values())
@@ -124,6 +127,10 @@ def _read(path: Path) -> Truth:
 def _number(truth: Truth, name: str) -> int | None:
     """The one place that asks which image of a file a name means."""
     return truth.image_id(name)
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def _listed(names: list[str] | tuple[str, ...]) -> str:

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import logging
+import unicodedata
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -64,6 +65,15 @@ def test_coco_takes_the_numbers_of_the_users_own_truth(tmp_path: Path) -> None:
     assert {c["name"]: c["id"] for c in data["categories"]} == {"bolt": 31, "nut": 4}
     mine = COCO(str(out / "coco.json"))
     assert sorted(a["image_id"] for a in mine.anns.values()) == [5, 812, 812]
+
+
+def test_class_names_may_be_composed_differently(tmp_path: Path) -> None:
+    names = {form: unicodedata.normalize(form, "größe й") for form in ("NFC", "NFD")}
+    for one, two in (("NFC", "NFD"), ("NFD", "NFC")):
+        path = truth(tmp_path / "t.json", {"x.jpg": 8}, {names[one]: 31})
+        out = save(tmp_path / one, record("x.jpg", [(names[two], square(), 0.9)]))
+        export(out, ["coco"], ids_from=path)
+        assert [item["category_id"] for item in read(out / "coco_results.json")] == [31]
 
 
 def test_what_the_truth_has_not_is_named_once_and_left_out(
