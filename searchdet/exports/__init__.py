@@ -93,11 +93,17 @@ def check(options: Options) -> None:
         "--polygons": options.polygons,
         "--yolo-parts": options.yolo_parts,
         "--image-root": options.image_root != LOCAL_FILES,
+        "--ids-from": options.ids_from is not None,
+        "--yolo-boxes": options.yolo_boxes,
+        "--csv-bom": options.csv_bom,
     }
     for flag in (flag for flag, is_given in given.items() if is_given):
         names = [name for name, writer in FORMATS.items() if flag in writer.uses]
         if not set(names) & set(options.formats):
-            raise UsageError(f"{flag} has an effect on {' and '.join(names)} only.", "Leave it out.")
+            named = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+            raise UsageError(f"{flag} has an effect on {named} only.", "Leave it out.")
+    if options.yolo_boxes and options.yolo_parts:
+        raise UsageError("--yolo-boxes and --yolo-parts exclude each other.", "Leave one out.")
     if not re.fullmatch(r"[A-Za-z0-9_-]+", options.split) or options.split == "images":
         raise UsageError(
             f"--split {options.split!r} is no name of a subset.", "For example --split val."
