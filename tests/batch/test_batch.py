@@ -153,7 +153,14 @@ def test_output_cache_and_hidden_folders_are_not_scanned(world: Path) -> None:
     Image.new("RGB", (40, 40)).save(world / "in/.hidden/x.png")
     before = len(list((world / "in/out/records").rglob("*.json")))
     detect("in", "-r", "-o", "in/out", "--cache-dir", "in/cache")
-    assert len(list((world / "in/out/records").rglob("*.json"))) == before == 7
+    assert len(list((world / "in/out/records").rglob("*.json"))) == before == 3
+    other = detect("in", "-r", "-o", "in/other", "--cache-dir", "in/cache")
+    assert set(lines(other)) == {"images/a.png", "images/none.png", "images/deep/a.png"}
+    said = [line for line in other.stderr.splitlines() if "left out" in line]
+    assert said == [
+        "WARNING: Folders left out of the search: 2 of examples (in/negative, in/positive), "
+        "1 of earlier runs (in/out). Name one to search it."
+    ]
 
 
 def test_linked_folders_only_if_asked_and_loops_end(world: Path) -> None:
