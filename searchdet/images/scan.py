@@ -12,7 +12,7 @@ from pathlib import Path
 from ..errors import UsageError
 from ..storage import files
 from .read import SUFFIXES
-from .walk import Walked, broken, is_output, walk
+from .walk import WRITTEN, Walked, broken, is_output, walk
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,8 @@ class Scan:
 @dataclass(slots=True)
 class Look:
     """Looks into folders for a scan, and remembers what it leaves out. A folder that is named itself is
-    always looked into, unless it is the output or the cache."""
+    always looked into, unless it is the output or the cache; of an earlier output without the folders
+    that the run wrote. given: the examples. within: the earlier output that is looked into."""
 
     scan: Scan
     examples: list[Path] = field(default_factory=list)
@@ -56,6 +57,7 @@ class Look:
     linked: list[Path] = field(default_factory=list)
     broken: list[Path] = field(default_factory=list)
     given: frozenset[Path] = frozenset()
+    within: Path | None = None
 
     def __post_init__(self) -> None:
         self.given = frozenset(map(files.real, self.scan.examples))
@@ -83,7 +85,11 @@ class Look:
         if self.scan.skips(folder):
             return True
         if folder == top:
+            self.within = folder if is_output(folder, folders, names) else None
             return False
+        if folder.parent == self.within and folder.name in WRITTEN:
+            self.outputs.append(folder)
+            return True
         if self.given and files.real(folder) in self.given:
             self.examples.append(folder)
             return True

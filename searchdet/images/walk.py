@@ -13,6 +13,8 @@ from ..storage import files, kinds
 
 RUN = frozenset(("records", "sources", "thumbnails"))
 """Folders that a run writes; a killed one leaves them without ``run.json``."""
+WRITTEN = RUN | {"exemplars", "overlays", "masks", "crops", "heatmaps"}
+"""All folders that a run may write."""
 
 
 @dataclass(slots=True)

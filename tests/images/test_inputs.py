@@ -212,8 +212,13 @@ def test_what_is_named_itself_is_searched(
         "a.jpg",
         "pos/red/1.png",
     ]
-    assert names("old", **given) == ["overlays/a.jpg"]
     assert said(caplog) == []
+    here("old/mine/b.png", "old/masks/a.jpg/001.png")
+    assert names("old", **given) == ["mine/b.png"]
+    assert said(caplog) == [
+        "Folders left out of the search: 2 of earlier runs (old/masks, old/overlays). "
+        "Name one to search it."
+    ]
 
 
 def test_links_in_inputs_are_said(here: Callable[..., Path], caplog: pytest.LogCaptureFixture) -> None:
