@@ -5,8 +5,9 @@ from __future__ import annotations
 import codecs
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from unicodedata import normalize
 
 from ..errors import UsageError
 from ..storage import text
@@ -14,6 +15,7 @@ from ..storage import text
 _CYRILLIC = ("cp1251", "koi8-r", "cp866")
 _ENCODINGS = (*_CYRILLIC, "cp1252", "cp1250", "cp850", "cp932", "gbk", "big5", "euc-kr", "euc-jp")
 """What lists are written in by programs that do not write UTF-8."""
+_AROUND = (b" ", b"\t", b'"', b"'")
 
 
 def paths_of(data: bytes, source: str, null: bool) -> list[Path]:
@@ -84,14 +86,25 @@ def _require_utf8(lines: Sequence[bytes], source: str) -> None:
 
 
 def _require_bare(lines: Sequence[bytes], source: str) -> None:
-    """Raise UsageError for a line in quotes or spaces without which its file is there."""
+    """Raise UsageError for a line whose file is there if it is written otherwise."""
     for number, line in enumerate(lines, start=1):
-        bare = line.strip(b" \t\"'")
-        if bare and bare != line and _is_there(bare) and not _is_there(line):
-            raise UsageError(
-                f"{source}: line {number} of the list has quotes or spaces around {_name(bare)}.",
-                "A line is a path as it is: take them away.",
-            )
+        for what, bare in _otherwise(line):
+            if bare and bare != line and _is_there(bare) and not _is_there(line):
+                raise UsageError(
+                    f"{source}: line {number} of the list has {what}, and there is {_name(bare)}.",
+                    "Write paths as they are.",
+                )
+
+
+def _otherwise(line: bytes) -> Iterator[tuple[str, bytes]]:
+    """What a program or a person may have done to a path, and the path without it."""
+    if line[:1] in _AROUND or line[-1:] in _AROUND:
+        yield "quotes or spaces around a path", line.strip(b" \t\"'")
+    if b"\\" in line:
+        yield "backslashes", line.replace(b"\\", b"/")
+    if not line.isascii() and _is_utf8(line):
+        for form in ("NFC", "NFD"):
+            yield "another normal form of Unicode", normalize(form, line.decode()).encode()
 
 
 def _is_utf8(line: bytes) -> bool:

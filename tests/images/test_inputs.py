@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -122,8 +123,23 @@ def test_quotes_and_spaces_around_a_path(here: Callable[..., Path]) -> None:
     here("b.png", " c.png", '"d.png"', "d.png")
     assert paths_of(b' c.png\n"d.png"\n"gone.png"\n', "-", null=False)[0] == Path(" c.png")
     for line in (b'"b.png"', b"b.png \r", b"\tb.png", b"'b.png'"):
-        with pytest.raises(UsageError, match=r"-: line 2 .* around b\.png"):
+        with pytest.raises(UsageError, match=r"-: line 2 .* quotes or spaces .* there is b\.png"):
             paths_of(b"d.png\n" + line + b"\n", "-", null=False)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file systems that take these for one name")
+def test_other_ways_to_write_a_path(here: Callable[..., Path]) -> None:
+    nfc, nfd = "\xe9.png", "e\u0301.png"
+    here("in/a.png", nfc)
+    for line, says in (
+        (b"in\\a.png", "backslashes, and there is in/a.png"),
+        (nfd.encode(), "normal form"),
+    ):
+        with pytest.raises(UsageError, match=f"-: line 1 .*{says}"):
+            paths_of(line, "-", null=False)
+    here(nfd, "in\\a.png")
+    found = paths_of(b"in\\a.png\n%s\n%s\n" % (nfd.encode(), nfc.encode()), "-", null=False)
+    assert [str(path) for path in found] == ["in\\a.png", nfd, nfc]
 
 
 @pytest.mark.parametrize("data", [b"", b"\n\n", b"\xef\xbb\xbf", b"\xff\xfe", b"\xef\xbb\xbf\r\n"])
