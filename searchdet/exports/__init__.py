@@ -15,6 +15,7 @@ from ..config import Limits, names_of
 from ..errors import DAMAGE, UsageError
 from ..records import ImageRecord, damaged, require_classes
 from ..storage.values import JsonObject
+from .alike import Alike
 from .coco import Coco
 from .job import LOCAL_FILES, Job, Options, Writer, claim
 from .labelled import Classes, Labelled, labelled
@@ -120,7 +121,7 @@ def write(folder: Path, records: Iterable[ImageRecord | Labelled | None], option
     cannot be exported, OutputError where files cannot be written.
     """
     check(options)
-    classes = Classes()
+    classes, alike = Classes(), Alike()
     images = found = failed = 0
     names: set[str] = set()
     with ExitStack() as stack:
@@ -135,6 +136,7 @@ def write(folder: Path, records: Iterable[ImageRecord | Labelled | None], option
                 raise UsageError(f"two records are of {image.name!r}.", "Remove one of the files.")
             names.add(image.name)
             classes.note(image.classes)
+            alike.note(image)
             try:
                 for writer in writers:
                     writer.add(image)
@@ -143,6 +145,7 @@ def write(folder: Path, records: Iterable[ImageRecord | Labelled | None], option
             images, found = images + 1, found + len(image.detections)
         _require_limited_classes(options.limits, classes)
         written = tuple(name for writer in writers for name in writer.finish())
+    alike.warn(folder)
     return Summary(images, found, failed, classes.names, written)
 
 
