@@ -24,7 +24,7 @@ from .decision import Look, make_judge
 from .embeddings import cell_vectors
 from .images import LoadedImage, from_array, from_pil, read_image
 from .records import ImageInfo, ImageRecord, RunInfo, SourceInfo
-from .regions import Models, Regions, Remembered, load_models
+from .regions import Models, Regions, Remembered, load_models, note_guide
 from .scoring import promise
 from .storage import kinds
 from .storage.cache import Store
@@ -48,6 +48,8 @@ class Detector:
         guided = settings.proposals.prompting == "guided"
         describer = models.describer(settings, self._promise if guided else None)
         guide = guide_of(self.bank, self.judge.rule.scoring) if guided else ""
+        if guided:
+            note_guide(settings.cache, self.judge.fingerprint, guide)
         kept = (Store(settings.cache, kind) for kind in (kinds.REGIONS, kinds.CLOSEUPS))
         self.regions = Remembered(describer, next(kept), guide, next(kept))
 

@@ -127,7 +127,8 @@ def cold_world(tmp_path: Path, template: Path, monkeypatch: pytest.MonkeyPatch) 
 @pytest.fixture
 def world(cold_world: Path, template: Path) -> Path:
     """The cold world, after a run: the regions of its pictures are remembered."""
-    shutil.copytree(template / "cache/regions", Path(os.environ["SEARCHDET_CACHE"]) / "regions")
+    for kind in ("regions", "guides"):
+        shutil.copytree(template / "cache" / kind, Path(os.environ["SEARCHDET_CACHE"]) / kind)
     return cold_world
 
 

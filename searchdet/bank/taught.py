@@ -103,12 +103,6 @@ def _from_cache(bank: Bank, space: Space, judged: Sequence[Judged], cache: Path 
     unseen: list[str] = []
     for item in judged:
         run = item.record.run
-        if run is not None and run.models.proposer.options.prompting == "guided":
-            raise UsageError(
-                f"{item.record.image}: was searched with guided prompting, whose regions follow the "
-                "examples and cannot be looked up.",
-                "Pass --images DIR to describe them with the model.",
-            )
         known = None if run is None else known_regions(cache, item.record, run, space)
         if known is None or any(v.candidate >= len(known.regions.proposals) for v in item.verdicts):
             absent.append(item.record.image)

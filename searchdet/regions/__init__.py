@@ -5,7 +5,7 @@ from __future__ import annotations
 from .cache import Packed, Remembered, first, unpack
 from .closeup import look_closer
 from .describe import Describer, Regions
-from .known import Known, known_regions
+from .known import Known, known_regions, note_guide
 from .models import Models, load_models
 from .space import Space, settings_in, space_of
 
@@ -21,6 +21,7 @@ __all__ = [
     "known_regions",
     "load_models",
     "look_closer",
+    "note_guide",
     "settings_in",
     "space_of",
     "unpack",

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ..embeddings import l2_normalize
 from ..records import ImageRecord, RunInfo
 from ..storage import kinds
-from ..storage.cache import Store
+from ..storage.cache import Store, key_of
 from .cache import Made, Packed, crops_key, sound_crops, unpack
 from .describe import Regions
 from .space import Space
@@ -56,11 +56,17 @@ def space_of_record(run: RunInfo, like: Space) -> Space:
 
 def known_regions(cache: Path, record: ImageRecord, run: RunInfo, space: Space) -> Known | None:
     """The regions of a record's image in a cache folder, in that space; None where it holds none, as
-    for guided prompting, whose regions depend on the exemplars too."""
+    for guided prompting where ``note_guide`` was not called."""
     store, closeups = Store(cache, kinds.REGIONS), Store(cache, kinds.CLOSEUPS)
     dim = (space.parts or (space.dim,))[-1]
+    guide = ""
+    if run.models.proposer.options.prompting == "guided":
+        noted = _guides(cache).recall(_guide_key(record.settings_sha256), lambda _, f: f.text("guide"))
+        if noted is None:
+            return None
+        guide = noted
     for device in DEVICES:
-        key = _made(run, space, device).key((record.sha256, record.height, record.width))
+        key = _made(run, space, device, guide).key((record.sha256, record.height, record.width))
         found = store.recall(key, lambda arrays, facts: unpack(Packed(arrays, facts)))
         if found is None:
             continue
@@ -70,7 +76,22 @@ def known_regions(cache: Path, record: ImageRecord, run: RunInfo, space: Space) 
     return None
 
 
-def _made(run: RunInfo, space: Space, device: str) -> Made:
+def note_guide(cache: Path | None, settings_sha256: str, guide: str) -> None:
+    """Remember what guided prompting depends on in a run, whose records tell its settings alone."""
+    store, key = _guides(cache), _guide_key(settings_sha256)
+    if store.recall(key, lambda _, facts: facts.text("guide")) != guide:
+        store.write(key, {}, {"guide": guide})
+
+
+def _guides(cache: Path | None) -> Store:
+    return Store(cache, kinds.GUIDES)
+
+
+def _guide_key(settings_sha256: str) -> str:
+    return key_of({"form": 1, "settings": settings_sha256})
+
+
+def _made(run: RunInfo, space: Space, device: str, guide: str) -> Made:
     backbone, proposer = run.models.backbone, run.models.proposer
     precisions = (backbone.precision, proposer.precision)
     return Made(
@@ -78,4 +99,5 @@ def _made(run: RunInfo, space: Space, device: str) -> Made:
         [None if one is None else [device, one] for one in precisions],
         (proposer.name, proposer.weights.sha256 if proposer.weights else None),
         proposer.options,
+        guide,
     )

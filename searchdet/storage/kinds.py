@@ -9,6 +9,7 @@ AUTOMASKS = "automasks"
 LOADED = "loaded"
 SHA256 = "sha256"
 RECORDS = "records"
-KINDS = (REGIONS, CLOSEUPS, EXEMPLARS, AUTOMASKS, LOADED, SHA256, RECORDS)
+GUIDES = "guides"
+KINDS = (REGIONS, CLOSEUPS, EXEMPLARS, AUTOMASKS, LOADED, SHA256, RECORDS, GUIDES)
 RUN_FILE, RUN_FORM, RUN_SCHEMA = "run.json", "searchdet.run/", "searchdet.run/1"
 """What marks an output folder: a file, how the ``schema`` in it begins, and what it is now."""
