@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from .inputs import Query, Scan, discover, natural, parse_shard
-from .read import SUFFIXES, LoadedImage, decode, digest, from_array, from_pil, read_bytes, read_image
+from .levels import Bounds
+from .loaded import LoadedImage, digest, used_range
+from .read import decode, from_array, from_pil, read_bytes, read_image
+from .sniff import SUFFIXES
+from .told import Told
 
 __all__ = [
     "SUFFIXES",
+    "Bounds",
     "LoadedImage",
     "Query",
     "Scan",
+    "Told",
     "decode",
     "digest",
     "discover",
@@ -19,4 +25,5 @@ __all__ = [
     "parse_shard",
     "read_bytes",
     "read_image",
+    "used_range",
 ]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..errors import UsageError
 from ..storage import files
-from .read import SUFFIXES
+from .sniff import SUFFIXES
 
 log = logging.getLogger(__name__)
 STDIN = "-"
