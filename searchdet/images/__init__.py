@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from .inputs import Query, Scan, discover, natural, parse_shard
+from .leftout import kind_at
 from .levels import Bounds
 from .loaded import LoadedImage, digest, used_range
 from .read import decode, from_array, from_pil, read_bytes, read_image
-from .sniff import SUFFIXES
+from .sniff import READ, SUFFIXES
 from .told import Told
 
 __all__ = [
+    "READ",
     "SUFFIXES",
     "Bounds",
     "LoadedImage",
@@ -21,6 +23,7 @@ __all__ = [
     "discover",
     "from_array",
     "from_pil",
+    "kind_at",
     "natural",
     "parse_shard",
     "read_bytes",

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..errors import UsageError
 from ..storage import files
+from .leftout import LeftOut
 from .sniff import SUFFIXES
 
 log = logging.getLogger(__name__)
@@ -133,16 +134,19 @@ def _listed(data: bytes, source: str, scan: Scan) -> list[Query]:
 
 
 def _folder(path: Path, scan: Scan) -> list[Query]:
-    found = sorted(_images_in(path, scan), key=natural)
+    left = LeftOut()
+    found = sorted(_images_in(path, scan, left), key=natural)
     if not found:
         deeper = "" if scan.recursive else " (add --recursive for folders inside it)"
-        raise UsageError(f"{path}: no image in this folder{deeper}.")
+        seen = f", but {left.words()}" if left.counts else ""
+        raise UsageError(f"{path}: no image in this folder{deeper}{seen}.")
+    left.warn(path)
     return [Query(item, _name(item, scan.root or path)) for item in found]
 
 
-def _images_in(folder: Path, scan: Scan) -> Iterator[Path]:
+def _images_in(folder: Path, scan: Scan, left: LeftOut) -> Iterator[Path]:
     """Images below a folder. Hidden folders and those of ``scan.never`` are not looked into, and no
-    folder twice, so a loop of links ends."""
+    folder twice, so a loop of links ends. left: is told of the other files."""
     visited: set[tuple[int, int]] = set()
     for base, folders, names in os.walk(folder, True, _unreadable, scan.follow_symlinks):
         stat = Path(base).stat()
@@ -152,8 +156,12 @@ def _images_in(folder: Path, scan: Scan) -> Iterator[Path]:
         visited.add((stat.st_dev, stat.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith(".") and scan.recursive)
         for name in names:
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
+            if name.startswith("."):
+                continue
+            if Path(name).suffix.lower() in SUFFIXES:
                 yield Path(base) / name
+            else:
+                left.add(Path(base) / name)
 
 
 def _unreadable(error: OSError) -> None:

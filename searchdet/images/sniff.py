@@ -33,7 +33,7 @@ _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
 )
 _AVIF = (b"avif", b"avis")
 _HEIF = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
-_READ = frozenset({"JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "HEIF", ""})
+READ = frozenset({"JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "HEIF", ""})
 HEAD = 64
 """Bytes that ``kind_of`` needs."""
 
@@ -53,7 +53,7 @@ def kind_of(data: bytes) -> str:
 def require_readable(path: Path, kind: str) -> None:
     """Raise ImageError, naming the kind and what to do, for one that is never read, or not by this
     Pillow."""
-    if kind not in _READ:
+    if kind not in READ:
         raise ImageError(
             "not_an_image",
             f"{path}: is a {kind} file, which is not read.",
