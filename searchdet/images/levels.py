@@ -36,7 +36,7 @@ class Raw:
 
     alpha: (H, W) opacity from 0 to 1, None without. stored: the type in the file, as records say it.
     declared: the least (None: not said) and greatest value that the file declares. inverted: 0 is
-    white. decoder: the package that decoded it.
+    white. turned: they are upright already. decoder: the package that decoded it.
     """
 
     values: Samples
@@ -46,6 +46,7 @@ class Raw:
     premultiplied: bool = False
     declared: tuple[float | None, float] | None = None
     inverted: bool = False
+    turned: bool = False
 
 
 def range_of(path: Path, raw: Raw, given: Bounds | None = None) -> ValueRange:

@@ -208,11 +208,13 @@ def _from_pillow(file: _File, image: Image.Image, frames: int) -> LoadedImage:
 
 def _finished(file: _File, raw: Raw, frames: int, orientation: int) -> LoadedImage:
     """Values as they are stored to an image in its upright frame."""
-    size = (raw.values.shape[1], raw.values.shape[0])
+    width, height = raw.values.shape[1], raw.values.shape[0]
+    size = (height, width) if raw.turned and orientation >= 5 else (width, height)
     used = None if raw.values.dtype == np.uint8 else range_of(file.path, raw, file.given)
     pixels, alpha = rgb(raw, used)
-    pixels = turned.upright(pixels, orientation)
-    alpha = None if alpha is None else turned.upright(alpha, orientation)
+    if not raw.turned:
+        pixels = turned.upright(pixels, orientation)
+        alpha = None if alpha is None else turned.upright(alpha, orientation)
     content = digest(file.data or raw.values.tobytes())
     return LoadedImage(pixels, alpha, content, frames, orientation, size, raw.decoder, used)
 
@@ -236,9 +238,9 @@ def _raw(file: _File, image: Image.Image) -> Raw | None:
 def _wide(file: _File, image: Image.Image) -> Raw:
     """Grey with more than 8 bits, which Pillow gives as it is stored."""
     values = np.asarray(image)
-    if file.tags is not None:  # Pillow has turned it already
-        values = turned.back(values, file.tags.orientation)
-        raw = Raw(values, file.tags.stored, "Pillow", declared=tiff.declared(file.tags))
+    if file.tags is not None:  # whose Pillow has turned it, and forgotten how
+        said = tiff.declared(file.tags)
+        raw = Raw(values, file.tags.stored, "Pillow", declared=said, turned=_orientation(image) == 1)
     elif file.png is not None:
         raw = Raw(values.astype(np.uint16), "uint16", "Pillow", declared=file.png.declared)
         if file.png.clear:

@@ -1,4 +1,4 @@
-"""Arrays between the frame they are stored in and the one they are viewed in, by EXIF's orientation."""
+"""Arrays from the frame they are stored in to the one they are viewed in, by EXIF's orientation."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 Kind = TypeVar("Kind", bound=np.generic)
-_INVERSE = {6: 8, 8: 6}
-"""Orientations that are not their own inverse."""
 
 
 def upright(array: npt.NDArray[Kind], orientation: int) -> npt.NDArray[Kind]:
@@ -20,8 +18,3 @@ def upright(array: npt.NDArray[Kind], orientation: int) -> npt.NDArray[Kind]:
     if orientation in (2, 3, 6, 7):
         made = made[:, ::-1]
     return np.ascontiguousarray(made)
-
-
-def back(array: npt.NDArray[Kind], orientation: int) -> npt.NDArray[Kind]:
-    """(H, W, ...) that is upright as it was stored."""
-    return upright(array, _INVERSE.get(orientation, orientation))
