@@ -81,7 +81,8 @@ def _seen(path: Path, name: Path, given: Bounds | None, max_pixels: int) -> Pict
         with memory_as_error(path):
             return _read(name.as_posix(), kind, read_image(path, max_pixels, given))
     except (ImageError, ResourceError) as error:
-        return Picture(name.as_posix(), PROBLEM, kind, reason=error.message, hint=error.hint)
+        reason = error.message.removeprefix(f"{path}: ")
+        return Picture(name.as_posix(), PROBLEM, kind, reason=reason, hint=error.hint)
 
 
 def _read(name: str, kind: str, image: LoadedImage) -> Picture:

@@ -55,7 +55,7 @@ def test_each_file_is_listed_with_how_it_is_read(folder: Path) -> None:
         "2 ok, 1 warning, 2 problem, 4 left out",
     ):
         assert line in text, text
-    assert "d.tif: has 5 bands" in text
+    assert "problem  d.tif: has 5 bands" in text
     assert "--value-range LOW,HIGH" in text
     assert "Rename it" in text
 
