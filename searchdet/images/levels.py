@@ -19,6 +19,8 @@ from ..records import ValueRange
 USUAL_BITS = (8, 10, 12, 14, 16)
 STRIP_VALUES = 1 << 23
 """Converted at once: a conversion needs several times the memory of what it converts."""
+DIM, FEW = 16, 0.001
+"""Where less than FEW of the values reach a DIM-th of their type, the others may be all there is."""
 MOST = 1e15
 """Values beyond it are none of a picture."""
 OPTION = "Say which values are black and white: --value-range LOW,HIGH."
@@ -65,7 +67,8 @@ def range_of(path: Path, raw: Raw, given: Bounds | None = None) -> ValueRange:
         return ValueRange(raw.stored, low, max(high, low + 1), "extremes")
     limit = float(np.iinfo(raw.values.dtype).max)
     if high == 0 or high >= limit / 4:
-        return ValueRange(raw.stored, 0.0, limit, "container")
+        few = high > 0 and few_reach(raw.values, limit / DIM)
+        return ValueRange(raw.stored, 0.0, limit, "outliers" if few else "container")
     if high >= 1 << USUAL_BITS[-1]:
         raise ImageError(
             "mode", f"{path}: its {raw.stored} values reach {high:.0f}, no usual range.", OPTION
@@ -108,6 +111,11 @@ def _opacity(raw: Raw, alpha: FloatArray, used: ValueRange | None) -> FloatArray
         return alpha
     share = used.high / float(np.iinfo(raw.values.dtype).max)
     return np.clip(alpha / share, 0, 1) if share > 0 and alpha.max() <= share else alpha
+
+
+def few_reach(values: Samples, level: float) -> bool:
+    """Whether hardly any value reaches a level: as if it were damage to a picture of fewer bits."""
+    return float(np.count_nonzero(values >= level)) < FEW * values.size
 
 
 def _strip(values: Samples, used: ValueRange) -> Samples:

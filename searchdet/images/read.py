@@ -23,7 +23,7 @@ from ..config import MAX_PIXELS
 from ..errors import ImageError
 from ..records import ValueRange
 from . import heif, png, sniff, tiff, tifftags, turned
-from .levels import Bounds, Raw, range_of, rgb
+from .levels import DIM, Bounds, Raw, few_reach, range_of, rgb
 from .loaded import BoolArray, LoadedImage, UInt8Array, digest
 from .tifftags import Tags
 
@@ -42,6 +42,7 @@ STRIP_PIXELS = 1 << 23
 FILLED = 64
 """A picture whose high bytes reach a quarter of their range uses all 16 bits."""
 CONTAINER = ValueRange("uint16", 0.0, 65535.0, "container")
+OUTLIERS = replace(CONTAINER, by="outliers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +203,7 @@ def _from_pillow(file: _File, image: Image.Image, frames: int) -> LoadedImage:
     pixels, alpha = _to_rgb(image)
     content = digest(file.data or pixels.tobytes())
     decoder = "pi-heif" if file.kind == "HEIF" else "Pillow"
-    values = CONTAINER if file.deep else None
+    values = None if not file.deep else OUTLIERS if _dim(image) else CONTAINER
     return LoadedImage(pixels, alpha, content, frames, orientation, size, decoder, values)
 
 
@@ -258,6 +259,14 @@ def _opaque(values: npt.NDArray[Any], clear: object) -> npt.NDArray[np.float32] 
 def _filled(image: Image.Image) -> bool:
     bands = [band for band in image.getbands() if band not in "Aa"]
     return any(int(np.asarray(image.getchannel(band)).max()) >= FILLED for band in bands)
+
+
+def _dim(image: Image.Image) -> bool:
+    """Whether hardly any high byte of the colours is more than a sixteenth of its range."""
+    bands = [band for band in image.getbands() if band not in "AaK"]
+    return image.mode != "CMYK" and all(
+        few_reach(np.asarray(image.getchannel(band)), 256 / DIM) for band in bands
+    )
 
 
 def _orientation(image: Image.Image) -> int:

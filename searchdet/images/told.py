@@ -9,6 +9,7 @@ from ..records import ValueRange
 
 log = logging.getLogger(__name__)
 _WHY = {
+    "outliers": "so the picture is nearly black, but for a few values",
     "levels": "no value is larger, and the file does not say how many bits it uses",
     "unit": "all values lie there",
     "extremes": "its least and greatest value",

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 from ..storage.values import Fields, JsonObject
 
-RANGES = ("container", "tags", "levels", "unit", "extremes", "given")
-"""Whence a range of values comes: the type it is stored in; the file's own tags; the least of 8, 10,
-12, 14 and 16 bits that holds all values; 0 to 1, which holds them; the least and the greatest value; or
-the user."""
-GUESSED = ("levels", "unit", "extremes")
+RANGES = ("container", "outliers", "tags", "levels", "unit", "extremes", "given")
+"""Whence a range of values comes: the type it is stored in; the same, though hardly any value is large;
+the file's own tags; the least of 8, 10, 12, 14 and 16 bits that holds all values; 0 to 1, which holds
+them; the least and the greatest value; or the user."""
+GUESSED = ("outliers", "levels", "unit", "extremes")
 """Those of them that follow from the values alone, and may be wrong."""
 
 

@@ -2,50 +2,31 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import struct
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import tifffile
-from images_factory import UNDO, png_chunk, saved, smooth
+from deep import CLEAR, GREY, PHOTO, png16, put, tif
+from images_factory import png_chunk, saved
 from PIL import Image
 
 from searchdet.errors import ImageError
 from searchdet.images import Told, read_image
 from searchdet.images.read import from_pil
 
-PHOTO = smooth(48, 64)
-PHOTO[0, 0], PHOTO[0, 1] = 0, 255  # the full range
-GREY = PHOTO[..., 2]
-CLEAR = np.where(np.arange(64) < 20, 0, 255).astype(np.uint8) + np.zeros((48, 1), np.uint8)
 
-
-def tif(values: np.ndarray, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    tifffile.imwrite(buffer, values, metadata=None, **options)
-    return buffer.getvalue()
-
-
-def put(folder: Path, data: bytes, name: str = "x.tif") -> Path:
-    path = folder / name
-    path.write_bytes(data)
-    return path
-
-
-def png16(values: np.ndarray, colour: int, *chunks: bytes) -> bytes:
-    """A PNG of 16 bits: Pillow writes none in colour."""
-    import zlib
-
-    height, width = values.shape[:2]
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
-    head = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0))
-    body = b"".join(chunks) + png_chunk(b"IDAT", zlib.compress(rows))
-    return b"\x89PNG\r\n\x1a\n" + head + body + png_chunk(b"IEND", b"")
+def _with_bits(bits: int, rows: bytes) -> bytes:
+    """A classic TIFF of 64x48 grey with packed values."""
+    entries = [(256, 3, 64), (257, 3, 48), (258, 3, bits), (259, 3, 1), (262, 3, 1)]
+    entries += [(273, 4, 200), (277, 3, 1), (278, 3, 48), (279, 4, len(rows))]
+    body = struct.pack("<H", len(entries))
+    for tag, kind, value in entries:
+        body += struct.pack("<HHII", tag, kind, 1, value)
+    head = struct.pack("<2sHI", b"II", 42, 8) + body + struct.pack("<I", 0)
+    return head.ljust(200, b"\0") + rows
 
 
 STORED: dict[str, tuple[np.ndarray, dict[str, Any], str]] = {
@@ -159,17 +140,6 @@ def test_the_number_of_bits_is_a_range_even_where_no_value_fills_it(tmp_path: Pa
     assert (read.values.by, read.values.high) == ("tags", 2**bits - 1)
 
 
-def _with_bits(bits: int, rows: bytes) -> bytes:
-    """A classic TIFF of 64x48 grey with packed values."""
-    entries = [(256, 3, 64), (257, 3, 48), (258, 3, bits), (259, 3, 1), (262, 3, 1)]
-    entries += [(273, 4, 200), (277, 3, 1), (278, 3, 48), (279, 4, len(rows))]
-    body = struct.pack("<H", len(entries))
-    for tag, kind, value in entries:
-        body += struct.pack("<HHII", tag, kind, 1, value)
-    head = struct.pack("<2sHI", b"II", 42, 8) + body + struct.pack("<I", 0)
-    return head.ljust(200, b"\0") + rows
-
-
 @pytest.mark.parametrize("tag", [281, 341])
 @pytest.mark.parametrize("colour", [False, True])
 def test_a_tag_may_say_the_greatest_value(tmp_path: Path, tag: int, colour: bool) -> None:
@@ -191,6 +161,20 @@ def test_a_tag_that_the_values_exceed_does_not_count(tmp_path: Path) -> None:
     assert (read.pixels == GREY[..., None]).all()
     assert read.values is not None
     assert read.values.by == "levels"
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_a_few_hot_pixels_in_12_bits_are_told(tmp_path: Path, colour: bool) -> None:
+    values = (PHOTO if colour else GREY).astype(np.uint16) * 16
+    values[7, 9] = 65535
+    data = tif(values, photometric="rgb" if colour else "minisblack")
+    read = read_image(put(tmp_path, data))
+    assert read.values is not None
+    assert (read.values.by, read.values.high, read.values.guessed) == ("outliers", 65535, True)
+    given = read_image(put(tmp_path, data), given=(0.0, 4095.0))
+    assert (
+        np.delete(given.pixels, 7, 0) == np.delete(PHOTO if colour else np.stack([GREY] * 3, 2), 7, 0)
+    ).all()
 
 
 PNG_COLOURS = {"grey": 0, "grey and alpha": 4, "rgb": 2, "rgb and alpha": 6}
@@ -276,118 +260,6 @@ def test_pil_images_are_read_by_the_same_rule() -> None:
     assert given.pixels.max() == 15
     assert given.sha256 == read.sha256
     assert given.content != read.content
-
-
-REFUSED: dict[str, tuple[np.ndarray, dict[str, Any], str]] = {
-    "5 bands": (
-        np.zeros((48, 64, 5), np.uint8),
-        {"photometric": "minisblack", "planarconfig": "contig"},
-        "has 5 bands",
-    ),
-    "5 bands, rgb": (np.zeros((48, 64, 5), np.uint8), {"photometric": "rgb"}, "has 5 bands"),
-    "5 deep planes": (
-        np.zeros((5, 48, 64), np.uint16),
-        {"photometric": "minisblack", "planarconfig": "separate"},
-        "has 5 bands",
-    ),
-    "3 bands, grey": (
-        np.zeros((48, 64, 3), np.uint8),
-        {"photometric": "minisblack", "planarconfig": "contig"},
-        "has 3 bands",
-    ),
-    "2 bands": (
-        np.zeros((48, 64, 2), np.uint8),
-        {"photometric": "minisblack", "planarconfig": "contig"},
-        "2 bands, of which none",
-    ),
-    "complex": (np.zeros((48, 64), np.complex64), {"photometric": "minisblack"}, "complex"),
-    "deep cmyk planes": (
-        np.zeros((4, 48, 64), np.uint16),
-        {"photometric": "separated", "planarconfig": "separate"},
-        "16-bit planes",
-    ),
-    "sensor": (np.zeros((48, 64), np.uint16), {"photometric": "cfa"}, "raw data of a sensor"),
-    "preview": (np.zeros((48, 64), np.uint8), {"subfiletype": 1}, "small preview"),
-}
-
-
-@pytest.mark.parametrize("name", list(REFUSED))
-def test_what_is_no_picture_in_colours_is_refused_by_its_tags(tmp_path: Path, name: str) -> None:
-    values, options, words = REFUSED[name]
-    with pytest.raises(ImageError, match=words) as caught:
-        read_image(put(tmp_path, tif(values, **options)))
-    assert caught.value.code == "mode"
-    assert "x.tif" in caught.value.message
-    assert caught.value.hint
-
-
-@pytest.mark.parametrize(
-    "name", ["planes", "white", "f16", "i16", "12 bits in colour"], ids=lambda name: name
-)
-def test_without_tifffile_the_extra_is_named_and_nothing_read_wrongly(
-    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    deep = PHOTO.astype(np.uint16) * 257
-    data = {
-        "planes": tif(np.moveaxis(deep, -1, 0).copy(), photometric="rgb", planarconfig="separate"),
-        "white": tif(deep[..., 0], photometric="miniswhite"),
-        "f16": tif((GREY / 255).astype(np.float16), photometric="minisblack"),
-        "i16": tif(GREY.astype(np.int16), photometric="minisblack"),
-        "12 bits in colour": tif(deep // 16, photometric="rgb"),
-    }[name]
-    monkeypatch.setitem(sys.modules, "tifffile", None)
-    path = put(tmp_path, data)
-    with pytest.raises(ImageError, match="needs the extra `tiff`") as caught:
-        read_image(path)
-    assert 'pip install "searchdet[tiff]"' in caught.value.hint
-    assert "\n" not in caught.value.one_line()
-    full = put(tmp_path, tif(deep, photometric="rgb"), "full.tif")
-    assert (read_image(full).pixels == PHOTO).all()
-
-
-def test_without_imagecodecs_the_extra_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = tif(GREY.astype(np.int16), photometric="minisblack", compression="lzw")
-
-    def missing(*_: object, **__: object) -> None:
-        raise ValueError("<COMPRESSION.LZW: 5> requires the 'imagecodecs' package")
-
-    monkeypatch.setattr(tifffile.TiffPage, "asarray", missing)
-    with pytest.raises(ImageError, match="needs the extra `tiff`"):
-        read_image(put(tmp_path, data))
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("name", ["u8", "u16", "u16 of 12", "planes", "f32", "rgb of 12"])
-def test_the_orientation_of_a_tiff_is_that_of_a_jpeg(
-    tmp_path: Path, name: str, orientation: int
-) -> None:
-    stored = Image.fromarray(PHOTO)
-    for step in UNDO.get(orientation, []):
-        stored = stored.transpose(step)
-    turned = np.asarray(stored)
-    grey = turned[..., 2]
-    values, options = {
-        "u8": (turned, {"photometric": "rgb"}),
-        "u16": (grey.astype(np.uint16) * 257, {"photometric": "minisblack"}),
-        "u16 of 12": (grey.astype(np.uint16) * 16, {"photometric": "minisblack"}),
-        "planes": (
-            np.moveaxis(turned.astype(np.uint16) * 257, -1, 0).copy(),
-            {"photometric": "rgb", "planarconfig": "separate"},
-        ),
-        "f32": ((grey / 255).astype(np.float32), {"photometric": "minisblack"}),
-        "rgb of 12": (turned.astype(np.uint16) * 16, {"photometric": "rgb"}),
-    }[name]
-    tag = [(274, "H", 1, orientation, True)]
-    read = read_image(put(tmp_path, tif(values, extratags=tag, **options)))
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    jpeg = read_image(put(tmp_path, saved(stored, "JPEG", exif=exif), "x.jpg"))
-    assert (read.orientation, read.stored_size) == (jpeg.orientation, jpeg.stored_size)
-    assert read.orientation == orientation
-    expected = PHOTO if options["photometric"] == "rgb" else GREY[..., None]
-    assert (read.pixels == expected).all()
 
 
 def test_each_kind_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
