@@ -53,10 +53,13 @@ def for_pillow(tags: Tags) -> bool:
         return False
     if tags.depth <= 8:
         return True
+    if tags.fill != 1:
+        return False
     if tags.depth == 16 and tags.samples >= 3:
         plain = tags.planar == 1 and tags.extras[:1] != (_PREMULTIPLIED,)
         return plain and tags.photometric in (tifftags.RGB, tifftags.CMYK)
-    return tags.depth in (12, 16) and tags.samples == 1 and tags.photometric == tifftags.BLACK_IS_ZERO
+    known = tags.depth == 16 or (tags.depth == 12 and tags.little)
+    return known and tags.samples == 1 and tags.photometric == tifftags.BLACK_IS_ZERO
 
 
 def declared(tags: Tags) -> tuple[float | None, float] | None:

@@ -31,7 +31,7 @@ class Tags:
     """The tags of the first picture, with the defaults of the standard. bits, formats: of each sample.
     declared: the least and greatest value that the file says there is, None where it says nothing.
     pages: how many pictures there are, at most MOST_DIRECTORIES. preview: a reduced copy, or the small
-    picture that goes before the data of a camera's sensor."""
+    picture that goes before the data of a sensor. little: the order of bytes; fill: that of bits."""
 
     width: int
     height: int
@@ -47,6 +47,8 @@ class Tags:
     tile: tuple[int, int] | None
     pages: int
     preview: bool
+    little: bool
+    fill: int
 
     @property
     def depth(self) -> int:
@@ -69,7 +71,7 @@ def read_tags(data: bytes) -> Tags | None:
     try:
         order, big, first = _head(data)
         values, following = _directory(data, order, big, first)
-        return _tags(values, _pages(data, order, big, first, following))
+        return _tags(values, _pages(data, order, big, first, following), order == "<")
     except (struct.error, ValueError, OverflowError, IndexError):
         return None
 
@@ -131,7 +133,7 @@ def _pages(data: bytes, order: str, big: bool, first: int, following: int) -> in
     return len(seen)
 
 
-def _tags(values: Values, pages: int) -> Tags:
+def _tags(values: Values, pages: int, little: bool) -> Tags:
     def one(tag: int, default: int | None = None) -> int:
         found = values.get(tag, () if default is None else (default,))
         return int(found[0])
@@ -156,6 +158,8 @@ def _tags(values: Values, pages: int) -> Tags:
         tile=tile,
         pages=pages,
         preview=bool(one(254, 0) & 1) or 50706 in values,
+        little=little,
+        fill=one(266, 1),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,6 @@ from PIL import Image
 from searchdet.errors import ImageError
 from searchdet.images import Told, read_image
 from searchdet.images.read import from_pil
-
-
-def _with_bits(bits: int, rows: bytes) -> bytes:
-    """A classic TIFF of 64x48 grey with packed values."""
-    entries = [(256, 3, 64), (257, 3, 48), (258, 3, bits), (259, 3, 1), (262, 3, 1)]
-    entries += [(273, 4, 200), (277, 3, 1), (278, 3, 48), (279, 4, len(rows))]
-    body = struct.pack("<H", len(entries))
-    for tag, kind, value in entries:
-        body += struct.pack("<HHII", tag, kind, 1, value)
-    head = struct.pack("<2sHI", b"II", 42, 8) + body + struct.pack("<I", 0)
-    return head.ljust(200, b"\0") + rows
-
 
 STORED: dict[str, tuple[np.ndarray, dict[str, Any], str]] = {
     "16": (GREY.astype(np.uint16) * 257, {}, "container"),
@@ -127,17 +116,34 @@ def test_a_tiff_in_colour_comes_to_its_8_bits(
     assert (read.values is None) == (name == "u8")
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("bits", [10, 12, 14])
-def test_the_number_of_bits_is_a_range_even_where_no_value_fills_it(tmp_path: Path, bits: int) -> None:
-    dim = GREY.astype(np.uint16) // 2 << (bits - 8)
-    packed = np.unpackbits(dim.astype(">u2").view(np.uint8).reshape(48, 64, 2), axis=2)[
-        ..., 16 - bits :
-    ]
-    rows = np.packbits(packed.reshape(48, -1), axis=1).tobytes()
-    read = read_image(put(tmp_path, _with_bits(bits, rows)))
-    assert (read.pixels[..., 0] == GREY // 2).all()
+def test_the_number_of_bits_is_a_range_even_where_no_value_fills_it(
+    tmp_path: Path, bits: int, packed: bool, order: str
+) -> None:
+    dim = GREY[:, :63].astype(np.uint16) // 2 << (bits - 8)
+    read = read_image(put(tmp_path, _with_bits(bits, dim, packed, order)))
+    assert (read.pixels[..., 0] == GREY[:, :63] // 2).all()
     assert read.values is not None
     assert (read.values.by, read.values.high) == ("tags", 2**bits - 1)
+    assert read.values.stored == f"uint{bits}"
+
+
+def _with_bits(bits: int, values: np.ndarray, packed: bool, order: str) -> bytes:
+    """A classic TIFF of grey values, as many bits each, each row from a byte on."""
+    height, width = values.shape
+    every = np.unpackbits(values.astype(">u2").view(np.uint8).reshape(height, width, 2), axis=2)
+    rows = np.packbits(every[..., 16 - bits :].reshape(height, -1), axis=1).tobytes()
+    rows = zlib.compress(rows) if packed else rows
+    entries = [(256, width), (257, height), (258, bits), (259, 8 if packed else 1), (262, 1)]
+    entries += [(273, 200), (277, 1), (278, height), (279, len(rows))]
+    body = struct.pack(f"{order}H", len(entries))
+    for tag, value in entries:
+        body += struct.pack(f"{order}HHII", tag, 4, 1, value)
+    mark = b"II" if order == "<" else b"MM"
+    head = struct.pack(f"{order}2sHI", mark, 42, 8) + body + struct.pack(f"{order}I", 0)
+    return head.ljust(200, b"\0") + rows
 
 
 @pytest.mark.parametrize("tag", [281, 341])
