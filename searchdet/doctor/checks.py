@@ -156,7 +156,8 @@ def weights(verdict: Verdict) -> Finding:
         )
         return Finding(f"weights {name}", state, f"{what}, {content}; {verdict.problem}", remedy)
     loads = ", loads completely" if verdict.loads else ""
-    fact = f"{what}, {content}{loads}"
+    note = f"; {verdict.note}" if verdict.note else ""
+    fact = f"{what}, {content}{loads}{note}"
     if verdict.identity == "other":
         return Finding(f"weights {name}", PROBLEM, fact, again)
     if verdict.identity == "doubtful":
