@@ -60,14 +60,14 @@ SAM_LIKE: tuple[Row, ...] = (
 )
 OTHERS: tuple[Row, ...] = (
     ("a Stable Diffusion checkpoint", (_ANY + r"(diffusion_model|first_stage_model)\.",)),
-    ("Grounding DINO", (_ANY + r"(bert|text_encoder)\.", _ANY + r"(transformer|bbox_embed)\.")),
+    ("Grounding DINO", (_ANY + r"(bert|text_backbone)\.", _ANY + r"(transformer|decoder)\.")),
     ("MAE", (_ANY + r"decoder_(embed|pred|pos_embed|blocks|norm)\b",)),
     ("SigLIP in the Hugging Face layout", (_ANY + r"vision_model\.", _ANY + r"logit_bias")),
     (
         "SigLIP in the Hugging Face layout",
-        (_ANY + r"vision_model\.head\.(probe|attention)", _ANY + r"vision_model\.encoder\."),
+        (_ANY + r"head\.probe", _ANY + r"embeddings\.patch_embedding\."),
     ),
-    ("CLIP in the Hugging Face layout", (_ANY + r"(vision_model\.pre_layrnorm|visual_projection)\b",)),
+    ("CLIP in the Hugging Face layout", (_ANY + r"(pre_layrnorm|visual_projection)\b",)),
     ("CLIP in the Hugging Face layout", (_ANY + r"vision_model\.", _ANY + r"text_model\.")),
     ("CLIP (OpenAI's or OpenCLIP's layout)", (_ANY + r"visual\.(conv1|transformer|trunk|class_emb)",)),
     (
@@ -79,15 +79,21 @@ OTHERS: tuple[Row, ...] = (
         (_ANY + r"norm_pre\.weight", _ANY + r"blocks\.\d+\."),
     ),
     ("SigLIP in timm's layout", (_ANY + r"attn_pool\.", _ANY + r"blocks\.\d+\.")),
+    ("Swin", (_ANY + r"layers\.\d+\.blocks\.\d+\.att.*\.(relative_position|logit_scale)",)),
+    ("EVA", (_ANY + r"blocks\.\d+\.mlp\.(fc1_g|w1)\.", _ANY + r"blocks\.\d+\.attn\.(q_|rope)")),
+    ("an image encoder of SAM or ViTDet alone", (_ANY + r"blocks\.\d+\.attn\.rel_pos_h",)),
     ("BEiT", (_ANY + r"blocks\.\d+\.attn\.relative_position_bias_table",)),
-    ("Swin", (_ANY + r"layers\.\d+\.blocks\.\d+\.attn\.(relative_position|logit_scale)",)),
     ("Hiera", (_ANY + r"pos_embed_window", _ANY + r"blocks\.\d+\.")),
     ("ConvNeXt V2", (_ANY + r"stages\.\d+\..*\.grn\.",)),
     ("I-JEPA or V-JEPA", (_ANY + r"predictor\.(predictor_blocks|predictor_embed|backbone)\b",)),
+    (
+        "a DETR or another detector",
+        (_ANY + r"(class_embed|class_labels_classifier)\.", _ANY + r"bbox_(embed|predictor)\."),
+    ),
     ("a detector of Detectron2 or torchvision", (_ANY + r"(rpn|roi_heads|proposal_generator)\.",)),
     ("a torchvision vision transformer", (_ANY + r"encoder\.layers\.encoder_layer_\d+\.",)),
     (
-        "a vision transformer (ViT, DeiT or DINO) in the Hugging Face layout",
+        "a vision transformer (ViT, DeiT, DINO or BEiT) in the Hugging Face layout",
         (
             _ANY + r"embeddings\.patch_embeddings\.projection\.",
             _ANY + r"layers?\.\d+\.layernorm_before\.",
@@ -96,11 +102,15 @@ OTHERS: tuple[Row, ...] = (
     ("a ResNet in the Hugging Face layout", (_ANY + r"embedder\.embedder\.convolution\.",)),
     (
         "a torchvision ConvNeXt",
-        (_ANY + r"features\.\d+\.\d+\.block\.\d+\.", _ANY + r"features\.0\.0\."),
+        (_ANY + r"features\.\d+\.\d+\.layer_scale", _ANY + r"features\.0\.0\."),
+    ),
+    (
+        "a ConvNeXt of ImageNet in the Hugging Face layout",
+        (_ANY + r"encoder\.stages\.\d+\.layers\.\d+\.dwconv\.",),
     ),
     (
         "a torchvision network of `features` (EfficientNet, MobileNet, VGG, DenseNet or the like)",
-        (_ANY + r"features\.\d+\.", _ANY + r"classifier\."),
+        (_ANY + r"features\.", _ANY + r"classifier\."),
     ),
     ("a BERT or another language model", (_ANY + r"embeddings\.word_embeddings\.",)),
     ("a language model", (_ANY + r"(embed_tokens|token_embedding|wte)\.weight",)),

@@ -14,6 +14,8 @@ _V3 = {384: "vits16", 768: "vitb16", 1024: "vitl16", 1280: "vith16plus", 4096: "
 _V2 = {384: "s", 768: "b", 1024: "l", 1536: "g"}
 _LITE = {(16, 320): 0, (21, 352): 2}
 _LETTERS = {192: "Ti", 384: "S", 768: "B", 1024: "L", 1280: "H", 1536: "g", 4096: "7B"}
+_SQUEEZE = re.compile(r"\.(se|_se_reduce|_se_expand)\.")
+_PATCHES = (8, 14, 16, 32)
 _RESNETS = (18, 34, 50, 101, 152)
 _PATCH_EMBED = (
     "patch_embed.proj.weight",
@@ -82,10 +84,11 @@ def _plain(shapes: Shapes) -> Guess | None:
     for prefix, names in by_prefix(shapes).items():
         inner = {name: shapes[prefix + name] for name in names}
         patch = inner.get("patch_embed.proj.weight")
-        if patch is not None and len(patch) == 4 and "blocks.0.attn.qkv.weight" in inner:
+        fits = patch is not None and len(patch) == 4 and patch[2] in _PATCHES
+        if patch is not None and fits and "blocks.0.attn.qkv.weight" in inner:
             letter = _LETTERS.get(patch[0], "?")
             return (
-                f"a plain ViT-{letter}/{patch[2]} without layer scale (DINO of 2021, MAE, DeiT or a "
+                f"a plain ViT-{letter}/{patch[2]} without layer scale (DINOv1, MAE, DeiT or a "
                 "classifier), not DINOv2 or DINOv3",
                 "",
             )
@@ -111,6 +114,8 @@ def _stems() -> tuple[str, ...]:
 
 def _efficientnet(shapes: Shapes) -> Guess:
     found = (re.match(r"_blocks\.\d+\.|blocks\.\d+\.\d+\.", name) for name in shapes)
+    if any(_SQUEEZE.search(name) for name in shapes):
+        return "another EfficientNet", ""  # Lite is the one without
     blocks = len({part[0] for part in found if part is not None})
     ends = (".conv_pwl.weight", "._project_conv.weight")
     widths = [shape[0] for name, shape in shapes.items() if shape and name.endswith(ends)]
@@ -125,6 +130,8 @@ def _convnext(width: int, shapes: Shapes) -> Guess:
     size = _CONVNEXT.get((width, depth))
     if size is None:
         return f"a ConvNeXt of width {width} with {depth} blocks in its third stage", ""
+    if {"head.weight", "head.fc.weight"} & shapes.keys():
+        return f"a ConvNeXt-{size.capitalize()} with a classifier", ""
     return f"a ConvNeXt-{size.capitalize()}", f"dinov3_convnext_{size}"
 
 

@@ -161,7 +161,7 @@ def without_head(path: Path, network: nn.Module, named: Named, drop_head: bool) 
     if not drop_head:
         shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
         raise CheckpointError(
-            f"{path}: holds {len(head)} tensors of a head on top of the network ({shown}).",
+            f"{path}: holds a head of {len(head)} tensors on top of the network ({shown}).",
             "Pass --drop-head to use the network without it.",
         )
     return replace(named, state=rest, outside=()), fit

@@ -51,6 +51,8 @@ def read_state_dict(path: Path) -> StateDict:
             f"{path}: unknown kind of weight file.", "Use a .safetensors, .pth or .pt file."
         )
     state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    if not state:
+        raise CheckpointError(f"{path}: holds no tensors.", "Save the network's state_dict again.")
     _require_plain(path, state)
     _require_finite(path, state)
     return state

@@ -105,7 +105,7 @@ CASES: dict[str, tuple[State, str]] = {
         | {"image_encoder.patch_embed.proj.weight": torch.ones(192, 3, 16, 16)},
         "a SAM without relative positions (EfficientSAM",
     ),
-    "DINO": (vit(16), "a plain ViT-S/16 without layer scale (DINO of 2021"),
+    "DINO": (vit(16), "a plain ViT-S/16 without layer scale (DINOv1"),
     "DINO, 8": (vit(8, 768), "a plain ViT-B/8"),
     "DINO with its head": (
         vit(16, 384, "head.mlp.0.weight", "head.last_layer.weight_v"),
@@ -118,7 +118,7 @@ CASES: dict[str, tuple[State, str]] = {
         ),
         "MAE",
     ),
-    "DINO of the hub": (named(*HUB_VIT), "a vision transformer (ViT, DeiT or DINO)"),
+    "DINO of the hub": (named(*HUB_VIT), "a vision transformer (ViT, DeiT, DINO or BEiT)"),
     "CLIP": (
         named("visual.conv1.weight", "visual.transformer.resblocks.0.ln_1.weight", "text_projection"),
         "CLIP (OpenAI's",

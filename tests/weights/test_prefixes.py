@@ -120,7 +120,9 @@ def test_a_head_is_named_and_dropped_only_on_request(
     prefix, head = HEADS[kind]
     value = under(prefix, state) | head
     part = next(iter(head)).split(".")[0]
-    with pytest.raises(CheckpointError, match=rf"{len(head)} tensors of a head .*\({part}") as caught:
+    with pytest.raises(
+        CheckpointError, match=rf"holds a head of {len(head)} tensors .*\({part}"
+    ) as caught:
         load(tmp_path / "w.pth", value)
     assert "--drop-head" in caught.value.hint
     with caplog.at_level(logging.WARNING):
