@@ -6,13 +6,12 @@ A missing exemplar would change the classifier without anybody noticing.
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 
 from ..annotations import SUFFIX as LABELME_SUFFIX
 from ..annotations import read_labelme
 from ..errors import ExemplarError
-from ..images import SUFFIXES
+from ..images import SUFFIXES, broken, leads_back, walk
 from .types import Found
 
 log = logging.getLogger(__name__)
@@ -28,6 +27,7 @@ def find_positives(folder: Path) -> list[Found]:
     """
     _require_folder(folder, "--positive")
     children = [path for path in sorted(folder.iterdir()) if not _is_junk(path)]
+    _require_sound(children)
     classes = [path for path in children if path.is_dir()]
     images = [path for path in children if _is_image(path)]
     if classes and images:
@@ -147,11 +147,28 @@ def _labelled(path: Path, every: list[Found], label: str | None) -> list[Found]:
 
 
 def _walk(folder: Path) -> list[Path]:
-    paths = []
-    for base, folders, names in os.walk(folder, followlinks=False):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        paths += [Path(base) / name for name in names if not _is_junk(Path(name))]
+    """The files below a folder, also in linked folders: what were passed over would be missing."""
+    found = walk(folder, deep=True, follow=True)
+    for name, reason in found.unreadable:
+        raise ExemplarError(
+            f"{name}: the folder cannot be looked into ({reason}).", "Make it readable."
+        )
+    if found.loops:
+        shown = ", ".join(path.name for path in found.loops[:3])
+        log.warning("%s: links to a folder above are not followed (%s).", folder, shown)
+    paths = [path for path in found.files if not _is_junk(path)]
+    _require_sound(paths)
     return paths
+
+
+def _require_sound(paths: list[Path]) -> None:
+    """Raise ExemplarError for a link that stands for nothing, or for a folder above. An image that is
+    one is refused, or left out, by its reader."""
+    for path in paths:
+        if broken(path) and not _is_image(path):
+            raise ExemplarError(f"{path}: is a link to nothing.", "Mend the link, or remove it.")
+        if path.is_symlink() and path.is_dir() and leads_back(path):
+            raise ExemplarError(f"{path}: is a link to a folder above it.", "Remove the link.")
 
 
 def _require_folder(folder: Path, option: str) -> None:
