@@ -76,7 +76,7 @@ def bank_show(
 @with_options(
     without=(
         *("keep_conflicts", "skip_bad_exemplars"),
-        *("backbone", "feat_short_side", "allow_unverified"),
+        *("backbone", "feat_short_side", "pixel_stats", "allow_unverified"),
     )
 )
 def bank_add(
