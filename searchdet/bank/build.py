@@ -73,9 +73,9 @@ class Read:
     skipped: tuple[str, ...] = ()
 
 
-def read(examples: Examples, max_pixels: int, skip_bad: bool = False) -> Read:
+def read(examples: Examples, settings: Settings) -> Read:
     """All exemplars that are files, or the saved bank. Raises ExemplarError for the first thing that
-    cannot be used; with ``skip_bad`` only where nothing of a class is left."""
+    cannot be used; with ``skip_bad_exemplars`` only where nothing of a class is left."""
     if examples.bank is not None:
         return Read([], bankfile.load(examples.bank))
     found = exemplars.find_positives(examples.positive) if examples.positive else []
@@ -83,7 +83,8 @@ def read(examples: Examples, max_pixels: int, skip_bad: bool = False) -> Read:
         found += exemplars.find_coco(examples.positive_coco, examples.positive_images)
     found += exemplars.find_negatives(examples.negative) if examples.negative else []
     skipped: list[str] = []
-    items = exemplars.load(found, max_pixels, skipped if skip_bad else None)
+    kept = skipped if settings.exemplars.skip_bad_exemplars else None
+    items = exemplars.load(found, settings.max_pixels, kept, settings.reading.bounds)
     return Read(items, None, tuple(skipped))
 
 

@@ -10,7 +10,7 @@ from .. import exemplars
 from ..config import Examples, Settings
 from ..errors import DAMAGE, ExemplarError, UsageError
 from ..exemplars import Exemplar
-from ..images import read_image
+from ..images import read_image, used_range
 from ..masks import rle
 from ..records import damaged, read_record
 from ..regions import settings_in
@@ -45,7 +45,7 @@ class Additions:
 
 def build(examples: Examples, settings: Settings) -> Bank:
     """A bank of all examples, copies and conflicts included. Raises ExemplarError, CheckpointError."""
-    items = read(examples, settings.max_pixels, settings.exemplars.skip_bad_exemplars).items
+    items = read(examples, settings).items
     bank, _ = enrol(items, Enrolment.load(settings))
     return bank
 
@@ -59,7 +59,7 @@ def add(bank: Bank, given: Additions, settings: Settings) -> Bank:
     """
     if bank.space is None:
         raise UsageError("the bank has no space.")
-    items = _items(given)
+    items = _items(given, settings)
     by = Enrolment.load(settings_in(bank.space, settings))
     require_space(bank, by.space, "the bank")
     if by.options.exemplar_mask == "auto":
@@ -102,14 +102,14 @@ def facts(bank: Bank) -> JsonObject:
     return {"space": space, **bank.describe(), "exemplars": rows}
 
 
-def _items(given: Additions) -> list[Exemplar]:
+def _items(given: Additions, settings: Settings) -> list[Exemplar]:
     found = []
     if given.positive is not None:
         label, path = given.positive
         found += exemplars.find_file(path, f"{label}/{path.name}", label)
     for path in given.negatives:
         found += exemplars.find_file(path, f"negative/{path.name}", None)
-    items = exemplars.load(found)
+    items = exemplars.load(found, given=settings.reading.bounds)
     if given.from_record is not None:
         items.append(_candidate(*given.from_record, given.label, given.image))
     return items
@@ -129,7 +129,7 @@ def _candidate(path: Path, number: int, label: str | None, image: Path | None) -
     where = image or Path(record.image)
     if not where.is_file():
         raise UsageError(f"the record's image {where} is not there.", "Name it: --image FILE.")
-    loaded = read_image(where)
+    loaded = read_image(where, given=used_range(record.source))
     if loaded.sha256 != record.sha256:
         raise UsageError(f"{where} is not the image of the record.", "Name that: --image FILE.")
     try:
@@ -137,4 +137,4 @@ def _candidate(path: Path, number: int, label: str | None, image: Path | None) -
     except DAMAGE as error:
         raise damaged(record.image, error) from error
     name = f"{record.image}#{number}"
-    return Exemplar(name, label, loaded.pixels, mask, "record", loaded.sha256)
+    return Exemplar(name, label, loaded.pixels, mask, "record", loaded.content)

@@ -16,6 +16,7 @@ from ..config import (
     Examples,
     ExemplarOptions,
     ProposalOptions,
+    ReadingOptions,
     ScoringOptions,
     Settings,
     SuppressionOptions,
@@ -75,13 +76,14 @@ def bank_show(
 @with_options(
     without=(
         *("keep_conflicts", "skip_bad_exemplars"),
-        *("backbone", "feat_short_side", "allow_unverified"),
+        *("backbone", "feat_short_side", "pixel_stats", "allow_unverified"),
     )
 )
 def bank_add(
     bank: _BankArgument,
     exemplars: ExemplarOptions,
     backbone: BackboneOptions,
+    reading: ReadingOptions,
     cache: CacheOptions,
     positive: Annotated[
         Optional[tuple[str, Path]],
@@ -122,7 +124,7 @@ def bank_add(
     from ..errors import UsageError
 
     given = (positive, tuple(negative or ()), from_record, label, image)
-    settings = Settings(backbone=backbone, exemplars=exemplars, cache=cache_of(cache))
+    settings = Settings(backbone=backbone, exemplars=exemplars, reading=reading, cache=cache_of(cache))
     if from_verdicts is not None:
         if any(item is not None and item != () for item in given):
             raise UsageError(

@@ -10,27 +10,32 @@ import numpy as np
 from ..annotations import paint
 from ..config import MAX_PIXELS
 from ..errors import ExemplarError, ImageError
-from ..images import LoadedImage, read_image
+from ..images import Bounds, LoadedImage, Told, read_image
 from .types import BoolArray, Exemplar, Found
 
 log = logging.getLogger(__name__)
 
 
 def load(
-    found: list[Found], max_pixels: int = MAX_PIXELS, skipped: list[str] | None = None
+    found: list[Found],
+    max_pixels: int = MAX_PIXELS,
+    skipped: list[str] | None = None,
+    given: Bounds | None = None,
 ) -> list[Exemplar]:
     """Read exemplars in order; an image with several is read once.
 
     skipped: takes the names of those that cannot be used, each with a WARNING; without it the first one
-    raises ExemplarError.
+    raises ExemplarError. given: as for ``read_image``; masks do without.
     """
+    told = Told("examples")
     made: list[Exemplar] = []
     known: tuple[Path, LoadedImage] | None = None
     for item in found:
         try:
-            image = known[1] if known and known[0] == item.path else _read(item.path, max_pixels)
+            image = known[1] if known and known[0] == item.path else _read(item.path, max_pixels, given)
             known = (item.path, image)
             made.append(_load_one(item, image, max_pixels))
+            told.add(item.name, image.values)
         except ExemplarError as error:
             if skipped is None:
                 raise
@@ -62,7 +67,7 @@ def _load_one(item: Found, image: LoadedImage, max_pixels: int) -> Exemplar:
         raise ExemplarError(
             f"{item.path}: its mask ({source}) is empty.", "Mark the object, or remove the mask."
         )
-    return Exemplar(item.name, item.label, image.pixels, mask, source, image.sha256)
+    return Exemplar(item.name, item.label, image.pixels, mask, source, image.content)
 
 
 def _mask_of_file(path: Path, image: LoadedImage, max_pixels: int) -> BoolArray:
@@ -76,9 +81,9 @@ def _mask_of_file(path: Path, image: LoadedImage, max_pixels: int) -> BoolArray:
     return np.asarray(mask if drawn.alpha is None else mask & drawn.alpha)
 
 
-def _read(path: Path, max_pixels: int) -> LoadedImage:
+def _read(path: Path, max_pixels: int, given: Bounds | None = None) -> LoadedImage:
     try:
-        return read_image(path, max_pixels)
+        return read_image(path, max_pixels, given)
     except ImageError as error:
         raise ExemplarError(
             f"{error.message} It is an exemplar.", error.hint or "Replace the file or remove it."

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from ..config import Limits
 from .candidate import Candidate, Evidence
-from .image import ImageInfo, ProposalCounts, SourceInfo, SpreadInfo
+from .image import ImageInfo, ProposalCounts, SourceInfo, SpreadInfo, ValueRange
 from .models import (
     BackboneInfo,
     ExemplarInfo,
     ModelInfo,
+    PixelStats,
     Preprocessing,
     ProposerInfo,
     RunInfo,
@@ -43,6 +44,7 @@ __all__ = [
     "Interval",
     "Limits",
     "ModelInfo",
+    "PixelStats",
     "Preprocessing",
     "ProposalCounts",
     "ProposerInfo",
@@ -51,6 +53,7 @@ __all__ = [
     "SourceInfo",
     "SpreadInfo",
     "Standing",
+    "ValueRange",
     "WeightsInfo",
     "damaged",
     "detections",

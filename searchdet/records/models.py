@@ -20,12 +20,15 @@ _NOT_SAID = ("name", "checkpoint", "allow_unverified")
 @dataclass(frozen=True, slots=True)
 class WeightsInfo:
     """A weight file that was loaded. layout: its naming scheme. verified: True (the hash matches the
-    published one), False (an official name, another hash) or None (nothing is published)."""
+    published one), False (an official name, another hash) or None (nothing is published). prefix: what
+    all its names began with beyond the layout. unused: parts of it that are not of the network."""
 
     file: str
     sha256: str
     layout: str
     verified: bool | None
+    prefix: str = ""
+    unused: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, values: Fields) -> WeightsInfo:
@@ -35,28 +38,50 @@ class WeightsInfo:
             values.text("sha256"),
             values.text("layout"),
             values.optional_flag("verified"),
+            values.text("prefix"),
+            values.texts("unused"),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class PixelStats:
+    """What a network takes off pixels (0..1) and divides them by, by channel. source: where that is
+    known from: ``given`` by the user, bank or index, ``file name``, ``content``, the name of a file of
+    settings beside it, ``backbone`` (all published weights agree), or ``assumed`` (nothing tells)."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    source: str
+
+    @classmethod
+    def from_json(cls, values: Fields) -> PixelStats:
+        """Raises ValueError for another form."""
+        return cls(values.numbers("mean", 3), values.numbers("std", 3), values.text("source"))
 
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
     """How a backbone sees an image. short_side: pixels; sides are whole multiples of stride; resize:
     the rule (``bicubic``, or ``downscale_only`` where small images stay as they are). position_rank:
-    directions of the feature space that tell of place alone and are taken off."""
+    directions of the feature space that tell of place alone and are taken off. pixel_stats: None for
+    what is no network."""
 
     short_side: int
     stride: int
     resize: str
     position_rank: int = 0
+    pixel_stats: PixelStats | None = None
 
     @classmethod
     def from_json(cls, values: Fields) -> Preprocessing:
         """Raises ValueError for another form."""
+        stats = values.optional_child("pixel_stats")
         return cls(
             values.whole("short_side", least=1),
             values.whole("stride", least=1),
             values.text("resize"),
             values.whole("position_rank"),
+            None if stats is None else PixelStats.from_json(stats),
         )
 
 
@@ -115,15 +140,18 @@ class ProposerInfo:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """Backbone, proposer and pooling: all that regions depend on beside the image."""
+    """Backbone, proposer and pooling: all that regions depend on beside the image. value_range: the
+    option for images with more than 8 bits, None where each one's is found."""
 
     backbone: BackboneInfo
     proposer: ProposerInfo
     embedding: EmbeddingOptions
+    value_range: tuple[float, float] | None = None
 
     def to_json(self) -> JsonObject:
         """Plain JSON values."""
         return {
+            "value_range": None if self.value_range is None else list(self.value_range),
             "backbone": asdict(self.backbone),
             "proposer": self.proposer.to_json(),
             "embedding": asdict(self.embedding),
@@ -136,6 +164,7 @@ class ModelInfo:
             BackboneInfo.from_json(values.child("backbone")),
             ProposerInfo.from_json(values.child("proposer")),
             embedding_from(values.child("embedding")),
+            _bounds(values),
         )
 
 
@@ -213,6 +242,13 @@ def proposal_settings(options: ProposalOptions) -> JsonObject:
 def _weights(values: Fields) -> WeightsInfo | None:
     found = values.optional_child("weights")
     return None if found is None else WeightsInfo.from_json(found)
+
+
+def _bounds(values: Fields) -> tuple[float, float] | None:
+    if values.values.get("value_range", ...) is None:
+        return None
+    low, high = values.numbers("value_range", 2)
+    return low, high
 
 
 def _options(kind: type[Options], values: Fields, **given: Any) -> Options:

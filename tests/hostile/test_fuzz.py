@@ -40,7 +40,7 @@ from searchdet.images.read import decode
 from searchdet.masks import rle
 from searchdet.output.folder import Output, read_records
 from searchdet.records import RecordError, failed, read_record
-from searchdet.weights.loader import read_state_dict
+from searchdet.weights.reading import read_state_dict
 
 sys.path.insert(0, str(ROOT / "fuzz"))
 import seeds
