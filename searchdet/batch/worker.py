@@ -61,16 +61,18 @@ class Worker:
         pipe, theirs = context.Pipe()
         self._pipe = pipe
         self._process = context.Process(target=_work, args=(theirs, self._job), daemon=True)
+        answered = False
         try:
             _start(self._process)
             theirs.close()
             kind, value = pipe.recv()
+            answered = True
         except _CLOSED as error:
             code = self._ended()
             raise ResourceError(f"the worker process ended while it loaded (exit {code}).") from error
-        except BaseException:  # a signal: nobody else would end it
-            self._ended()
-            raise
+        finally:
+            if not answered:  # a signal too: nobody else would end the process
+                self._ended()
         if kind == "error":
             raise value
         return pipe, value
