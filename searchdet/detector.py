@@ -66,7 +66,7 @@ class Detector:
         Raises ExemplarError, CheckpointError or UsageError.
         """
         settings = settings or Settings()
-        given = read(examples, settings.max_pixels, settings.exemplars.skip_bad_exemplars)
+        given = read(examples, settings)
         models = load_models(settings, defer)
         return cls(models, gather(given, Enrolment.of(models.backbone, settings)), settings)
 

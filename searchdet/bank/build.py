@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .. import backbones, exemplars
+from ..annotations import Notes
 from ..backbones import Backbone
 from ..config import EmbeddingOptions, Examples, ExemplarOptions, ProposalOptions, Settings
 from ..exemplars import Exemplar, automask
@@ -73,17 +74,21 @@ class Read:
     skipped: tuple[str, ...] = ()
 
 
-def read(examples: Examples, max_pixels: int, skip_bad: bool = False) -> Read:
+def read(examples: Examples, settings: Settings) -> Read:
     """All exemplars that are files, or the saved bank. Raises ExemplarError for the first thing that
-    cannot be used; with ``skip_bad`` only where nothing of a class is left."""
+    cannot be used; with ``skip_bad_exemplars`` only where nothing of a class is left."""
     if examples.bank is not None:
         return Read([], bankfile.load(examples.bank))
-    found = exemplars.find_positives(examples.positive) if examples.positive else []
+    how, notes = settings.exemplars, Notes(settings.exemplars.strict)
+    found = exemplars.find_positives(examples.positive, notes) if examples.positive else []
     if examples.positive_coco:
-        found += exemplars.find_coco(examples.positive_coco, examples.positive_images)
-    found += exemplars.find_negatives(examples.negative) if examples.negative else []
+        images = examples.positive_images
+        found += exemplars.find_coco(examples.positive_coco, images, notes, how.crowds)
+    found += exemplars.find_negatives(examples.negative, notes) if examples.negative else []
     skipped: list[str] = []
-    items = exemplars.load(found, max_pixels, skipped if skip_bad else None)
+    bad = skipped if how.skip_bad_exemplars else None
+    items = exemplars.load(found, settings.max_pixels, bad, how.mask_index, notes)
+    notes.tell()
     return Read(items, None, tuple(skipped))
 
 

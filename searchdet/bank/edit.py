@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from .. import exemplars
-from ..config import Examples, Settings
+from ..annotations import Notes
+from ..config import Examples, ExemplarOptions, Settings
 from ..errors import DAMAGE, ExemplarError, UsageError
 from ..exemplars import Exemplar
 from ..images import read_image
@@ -43,7 +44,7 @@ class Additions:
 
 def build(examples: Examples, settings: Settings) -> Bank:
     """A bank of all examples, copies and conflicts included. Raises ExemplarError, CheckpointError."""
-    items = read(examples, settings.max_pixels, settings.exemplars.skip_bad_exemplars).items
+    items = read(examples, settings).items
     bank, _ = enrol(items, Enrolment.load(settings))
     return bank
 
@@ -57,7 +58,7 @@ def add(bank: Bank, given: Additions, settings: Settings) -> Bank:
     """
     if bank.space is None:
         raise UsageError("the bank has no space.")
-    items = _items(given)
+    items = _items(given, settings.exemplars)
     by = Enrolment.load(settings_in(bank.space, settings))
     require_space(bank, by.space, "the bank")
     if by.options.exemplar_mask == "auto":
@@ -100,14 +101,15 @@ def facts(bank: Bank) -> JsonObject:
     return {"space": space, **bank.describe(), "exemplars": rows}
 
 
-def _items(given: Additions) -> list[Exemplar]:
-    found = []
+def _items(given: Additions, how: ExemplarOptions) -> list[Exemplar]:
+    found, notes = [], Notes(how.strict)
     if given.positive is not None:
         label, path = given.positive
-        found += exemplars.find_file(path, f"{label}/{path.name}", label)
+        found += exemplars.find_file(path, f"{label}/{path.name}", label, notes)
     for path in given.negatives:
-        found += exemplars.find_file(path, f"negative/{path.name}", None)
-    items = exemplars.load(found)
+        found += exemplars.find_file(path, f"negative/{path.name}", None, notes)
+    items = exemplars.load(found, mask_index=how.mask_index, notes=notes)
+    notes.tell()
     if given.from_record is not None:
         items.append(_candidate(*given.from_record, given.label, given.image))
     return items

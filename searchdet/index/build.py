@@ -69,7 +69,7 @@ def judge_for(found: Index, examples: Examples, settings: Settings) -> Judge:
     """The exemplars as a judge of an index, whose backbone and pooling replace those of the settings.
     No model is loaded for a saved bank, nor for exemplars that are remembered. Raises ExemplarError,
     CheckpointError, UsageError."""
-    given = read(examples, settings.max_pixels, settings.exemplars.skip_bad_exemplars)
+    given = read(examples, settings)
     if given.saved is not None:
         bankfile.require_space(given.saved, found.space, "--bank")
         gathered = settle(given.saved, settings.exemplars)

@@ -1,0 +1,86 @@
+"""The values of a picture as its file holds them: indices stay indices, 16 bits stay 16 bits."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from ..config import MAX_PIXELS
+from ..errors import ImageError
+from . import read
+
+LOSSLESS = ("PNG", "BMP", "TIFF", "GIF")
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One picture, upright by its own EXIF.
+
+    values: (H, W) numbers, or (H, W, 3) uint8 colours. palette: (n, 3) uint8 where values are indices
+    of it. clear: (H, W), True where less than half opaque; None where nothing is. lossy: whether the
+    format may have changed values. bits: of a number.
+    """
+
+    values: npt.NDArray[Any]
+    palette: npt.NDArray[np.uint8] | None
+    clear: BoolArray | None
+    lossy: bool
+    bits: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W)."""
+        return int(self.values.shape[0]), int(self.values.shape[1])
+
+
+def read_stored(path: Path, max_pixels: int = MAX_PIXELS) -> Stored:
+    """Read one picture. Raises ImageError as ``read_image`` does."""
+    data = read.read_bytes(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's own size warnings
+        with read._open(path, data) as image:
+            read._check_size(path, image, max_pixels)
+            lossy = image.format not in LOSSLESS
+            try:
+                image.seek(0)
+                image.load()
+                ImageOps.exif_transpose(image, in_place=True)
+                return _stored(image, lossy)
+            except (ImageError, MemoryError):
+                raise
+            except Image.DecompressionBombError as error:
+                raise ImageError("bomb", f"{path}: {error}") from error
+            except Exception as error:  # decoders raise many types on damaged files
+                reason = str(error) or type(error).__name__
+                raise ImageError("decode", f"{path}: cannot be decoded ({reason}).") from error
+
+
+def _stored(image: Image.Image, lossy: bool) -> Stored:
+    clear = None
+    if image.has_transparency_data:
+        alpha = np.asarray(image.convert("RGBA").getchannel("A"))
+        clear = alpha < 128 if (alpha < 128).any() else None
+    if image.mode == "P":
+        colours = np.asarray(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
+        palette = np.zeros((256, 3), np.uint8)
+        palette[: len(colours)] = colours
+        return Stored(np.asarray(image), palette, clear, lossy, 8)
+    if image.mode == "1":
+        return Stored(np.asarray(image).astype(np.uint8), None, clear, lossy, 1)
+    if image.mode == "L" or image.mode.startswith(("I", "F")):
+        values = np.asarray(image)
+        return Stored(values, None, clear, lossy, 8 if values.dtype == np.uint8 else 16)
+    if image.mode in ("LA", "La"):
+        return Stored(np.asarray(image.getchannel("L")), None, clear, lossy, 8)
+    colours = np.array(image.convert("RGB"))
+    if clear is not None:
+        colours[clear] = 0  # what lies under it is not seen
+    grey = bool((colours == colours[..., :1]).all())
+    return Stored(colours[..., 0] if grey else colours, None, clear, lossy, 8)
