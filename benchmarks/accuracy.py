@@ -1,6 +1,6 @@
 """Accuracy on the annotated sets of ../shared/data with the embedded proposer.
 
-    python benchmarks/accuracy.py [spaces] [fit] [parts] [oracle] [recall] [masks] [rules]
+    python benchmarks/accuracy.py [spaces] [fit] [weights] [parts] [oracle] [recall] [masks] [rules]
                                   [negatives] [chances] [shots]
 
 AP50 is of boxes, a mean over the classes of a set; "mean" is over the sets. Exemplars and negatives are
@@ -21,7 +21,8 @@ from common import SETS, run_parts
 from rules import PEERS
 from sets import SPACES, Photo, Set, every, gathered, load, regions_of
 
-from searchdet.bank import Bank
+from searchdet.backbones.embedded import SHARE
+from searchdet.bank import Bank, Rows
 from searchdet.calibration import left_out_scores, thresholds, usual_levels
 from searchdet.config import EmbeddingOptions, ScoringOptions, SuppressionOptions
 from searchdet.config.models import DEFAULT_BACKBONE
@@ -199,6 +200,60 @@ def fit() -> None:
         "left out, of the best one threshold:",
         {k: round(float(np.mean(v)), 3) for k, v in kept.items()},
     )
+
+
+def weights() -> None:
+    """AP50 in the embedded space with the weights of network, outline and surroundings that the other
+    sets choose."""
+    choices = [(share, shape, 0.2) for share in (0.5, 0.6, 0.7) for shape in (0.4, 0.6, 0.8)]
+    choices += [(0.6, 0.6, context) for context in (0.1, 0.3)]
+    reached: dict[str, list[float]] = {}
+    for one in every():
+        bank = gathered(one, 5, 0).bank
+        values = []
+        for share, shape, context in choices:
+            each = case(one, _shared(bank, share), shape_weight=shape, context_weight=context)
+            outcome = measure(one, {"": each}, functools.partial(_at_share, one=one, share=share))[""]
+            values.append(mean(outcome.figures, "ap50") or 0.0)
+        reached[one.name] = values
+        print(f"weights {one.name:12}", dict(zip(choices, np.round(values, 3).tolist(), strict=True)))
+    found = {}
+    for name, values in reached.items():
+        others = np.mean([row for other, row in reached.items() if other != name], axis=0)
+        found[name] = values[int(others.argmax())]
+        print(f"without {name:12} {choices[int(others.argmax())]}: {found[name]:.3f}")
+    header(list(found))
+    line("ap50, weights of the other sets", found)
+
+
+def _weighed(rows: np.ndarray, one: int, share: float) -> np.ndarray:
+    """Rows of the embedded space whose network weighs another share of a cosine. one: columns of the
+    filter bank."""
+    rows = rows.copy()
+    rows[:, :one] *= ((1 - share) / (1 - SHARE)) ** 0.5
+    rows[:, one:] *= (share / SHARE) ** 0.5
+    return rows
+
+
+def _shared(bank: Bank, share: float) -> Bank:
+    assert bank.space is not None
+    columns = bank.space.parts[0]
+
+    def moved(rows: Rows) -> Rows:
+        vectors, contexts = (_weighed(v, columns, share) for v in (rows.vectors, rows.contexts))
+        return replace(rows, vectors=vectors, contexts=contexts)
+
+    space = replace(bank.space, share=share)
+    return replace(bank, positives=moved(bank.positives), negatives=moved(bank.negatives), space=space)
+
+
+def _at_share(photo: Photo, one: Set, share: float) -> Regions:
+    seen, columns = photo.regions(), one.backbone.parts[0]
+    described = seen.described
+    embedded = described.embedded
+    embedded = replace(embedded, vectors=_weighed(embedded.vectors, columns, share))
+    contexts = _weighed(described.contexts, columns, share)
+    return Regions(seen.proposals, replace(described, embedded=embedded, contexts=contexts))
 
 
 def parts() -> None:
@@ -438,7 +493,7 @@ def _mask_iou(one: np.ndarray, two: np.ndarray) -> float:
 
 
 def main() -> None:
-    every_part = (spaces, fit, parts, oracle, recall, masks, rules, negatives, chances, shots)
+    every_part = (spaces, fit, weights, parts, oracle, recall, masks, rules, negatives, chances, shots)
     run_parts(__doc__, {part.__name__: part for part in every_part})
 
 
