@@ -40,7 +40,7 @@ def object_in(found: Stored, path: Path, index: int | None = None) -> BoolArray:
     if found.clear is not None:
         values = np.where(found.clear, 0, values)
     every = np.unique(values)
-    if found.lossy and len(every) > 2:
+    if found.lossy and len(every) > 1:
         return _in_lossy(values, path)
     some = [int(value) for value in every if value > 0]
     white = 1 if found.bits == 1 else (1 << found.bits) - 1
