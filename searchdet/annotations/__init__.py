@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from .coco import Truth, read_truth
 from .frames import Photo
-from .labelme import SUFFIX, read_labelme
+from .labelme import SUFFIX, read_labelme, read_objects
 from .notes import Notes
-from .shapes import Drawn, paint
+from .shapes import Drawn, paint, paint_upright
 
 __all__ = [
     "SUFFIX",
@@ -15,6 +15,8 @@ __all__ = [
     "Photo",
     "Truth",
     "paint",
+    "paint_upright",
     "read_labelme",
+    "read_objects",
     "read_truth",
 ]

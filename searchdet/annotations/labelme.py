@@ -31,7 +31,15 @@ class Object:
     said: str
 
 
-def read_labelme(path: Path, notes: Notes) -> list[Object]:
+def read_labelme(path: Path) -> list[tuple[str, Drawn]]:
+    """(label, object) of each shape or group with an area; others are told. Raises ExemplarError."""
+    notes = Notes()
+    found = [(item.label, item.drawn) for item in read_objects(path, notes)]
+    notes.tell()
+    return found
+
+
+def read_objects(path: Path, notes: Notes) -> list[Object]:
     """The objects of a file, in its order; shapes without an area are left out and noted. Raises
     ExemplarError."""
     try:

@@ -51,7 +51,12 @@ class Drawn:
     reach: tuple[float, float] = (0.0, 0.0)
 
 
-def paint(drawn: Drawn, photo: Photo) -> tuple[BoolArray, Fit]:
+def paint(drawn: Drawn, size: tuple[int, int]) -> BoolArray:
+    """The object as a mask (H, W) of an image without rotation. Raises as ``paint_upright``."""
+    return paint_upright(drawn, Photo(size))[0]
+
+
+def paint_upright(drawn: Drawn, photo: Photo) -> tuple[BoolArray, Fit]:
     """The object as a mask (H, W) of the upright photo, and which frame it was drawn in. Raises
     ExemplarError where the sizes differ or a part is broken."""
     fit = photo.fit(drawn.size, drawn.reach)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..annotations import Notes, Photo, Truth
+from ..annotations.jsonfile import same
 from ..annotations.notes import NO_OBJECTS
 from ..errors import DAMAGE, UsageError
 from ..masks import rle
@@ -122,7 +123,8 @@ def _found(number: int, record: ImageRecord, masks: bool) -> list[Found]:
             continue
         if masks:
             rle.require(item.segmentation, (record.height, record.width))
-        found.append(Found(number, item.label, item.score, item.bbox, item.segmentation, item.accepted))
+        label = same(item.label)
+        found.append(Found(number, label, item.score, item.bbox, item.segmentation, item.accepted))
     return found
 
 

@@ -10,7 +10,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from ..annotations import Notes, read_labelme
+from ..annotations import Notes, read_objects
 from ..annotations.jsonfile import same
 from ..annotations.notes import NO_SHAPES
 from ..errors import ExemplarError
@@ -169,7 +169,7 @@ def _examples(path: Path, name: str, label: str | None, beside: Beside, notes: N
 
 def _objects(path: Path, name: str, label: str | None, shapes: Path, notes: Notes) -> list[Found]:
     """The objects of a LabelMe file, with their own labels; none, noted, where it has none."""
-    every = read_labelme(shapes, notes)
+    every = read_objects(shapes, notes)
     if not every:
         notes.add(NO_SHAPES, str(path))
     return [

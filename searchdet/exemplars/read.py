@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..annotations import Notes, Photo, paint
+from ..annotations import Notes, Photo, paint_upright
 from ..annotations.frames import Fit, turn_mask
 from ..annotations.maskfile import looks_like_mask, object_in
 from ..annotations.notes import EITHER, LOSSY, TURNED
@@ -73,7 +73,7 @@ def _load_one(item: Found, image: LoadedImage, how: Reading) -> Exemplar:
     photo = Photo((image.height, image.width), image.orientation)
     if item.drawn is not None:
         try:
-            mask, fit = paint(item.drawn, photo)
+            mask, fit = paint_upright(item.drawn, photo)
         except ExemplarError as error:
             raise ExemplarError(f"{item.said or item.path}: {error.message}", error.hint) from error
         source = item.drawn.kind

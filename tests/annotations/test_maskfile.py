@@ -211,7 +211,7 @@ def test_nothing_marked_is_an_empty_mask(tmp_path: Path) -> None:
         assert not object_in(read_stored(path), path).any()
 
 
-def test_which_pictures_could_be_masks(rng: np.random.Generator | None = None) -> None:
+def test_which_pictures_could_be_masks() -> None:
     rng = np.random.default_rng(0)
     noise: Values = rng.integers(0, 256, (*SIZE, 3)).astype(np.uint8)
     grey = np.array(painted(255).convert("RGB"))

@@ -93,7 +93,7 @@ STRANGERS = [
 
 @pytest.mark.parametrize("white", [1, 255])
 @pytest.mark.parametrize("name", STRANGERS)
-def test_a_mask_of_another_name_is_no_example_in_silence(tmp_path: Path, name: str, white: int) -> None:
+def test_a_mask_of_another_name_is_no_example(tmp_path: Path, name: str, white: int) -> None:
     image = photo(tmp_path / "pos" / "bolt" / "01.jpg")
     other = mask(image.parent / name, 255 if name.endswith("jpg") else white)
     for find in (find_positives, find_negatives):
@@ -132,7 +132,7 @@ def test_photos_with_names_like_masks_stay_examples(tmp_path: Path) -> None:
 def test_a_photo_named_as_the_mask_of_another_is_refused(tmp_path: Path) -> None:
     photo(tmp_path / "pos" / "face" / "01.jpg")
     other = photo(tmp_path / "pos" / "face" / "01_mask.jpg")
-    with pytest.raises(ExemplarError, match="clearly black and white|colours") as caught:
+    with pytest.raises(ExemplarError, match=r"clearly black and white|colours") as caught:
         load(find_positives(tmp_path / "pos"))
     assert str(other) in caught.value.message
 
