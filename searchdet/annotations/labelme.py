@@ -69,7 +69,7 @@ def _objects(path: Path, value: Mapping[str, Any], notes: Notes) -> list[Object]
     groups: dict[object, list[tuple[str, Shape]]] = {}
     for number, shape in enumerate(value["shapes"], start=1):
         try:
-            label, group = same(str(shape["label"])), shape.get("group_id")
+            label, group = same(_label(shape)), shape.get("group_id")
         except DAMAGE as error:
             raise _unusable(f"{path}: shape {number}", error) from error
         key = ("alone", number) if group is None else (label, str(group))
@@ -83,7 +83,7 @@ def _objects(path: Path, value: Mapping[str, Any], notes: Notes) -> list[Object]
                 notes.add(NO_AREA, said)
         areas = [(said, shape) for said, shape in parts if _kind(shape) in AREAS]
         if areas:
-            label = same(str(areas[0][1]["label"]))
+            label = same(_label(areas[0][1]))
             found.append(Object(number, label, _drawn(areas, size), areas[0][0]))
     ends = [item.drawn.reach for item in found]
     reach = (max((y for y, _ in ends), default=0.0), max((x for _, x in ends), default=0.0))
@@ -94,6 +94,13 @@ def _size(value: Mapping[str, Any]) -> tuple[int, int] | None:
     """(H, W) that the file says its image has; None where it leaves one out."""
     sides = value.get("imageHeight"), value.get("imageWidth")
     return (whole(sides[0]), whole(sides[1])) if all(sides) else None
+
+
+def _label(shape: Shape) -> str:
+    """Its label. Raises KeyError where it has none."""
+    if shape["label"] is None:
+        raise KeyError("label")
+    return str(shape["label"])
 
 
 def _kind(shape: Shape) -> str:

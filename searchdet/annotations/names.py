@@ -87,8 +87,10 @@ class Folder:
             self._below = defaultdict(list)
             for path in sorted(self.path.rglob("*")):
                 if not path.is_dir():
-                    self._below[same(path.name)].append(path)
-        return self._below.get(form.rpartition("/")[2], [])
+                    for key in {same(path.name), _folded(path.name)}:
+                        self._below[key].append(path)
+        base = form.rpartition("/")[2]
+        return self._below.get(base) or self._below.get(_folded(base), [])
 
 
 def _nearest(found: list[Path], form: str, folder: Path) -> list[Path]:
@@ -119,13 +121,20 @@ class Listed:
                 _put(self._forms[form], number)
                 for tail in tails(form):
                     _put(self._tails[tail], number)
+                    _put(self._tails[_folded(tail)], number)
 
     def find(self, name: str) -> int | None:
         """The entry of that name, else the only one whose path ends so, else the only one with an end
         of it; None where there is none or several."""
         if name in self._exact:
             return self._exact[name]
-        for index, wanted in ((self._forms, [same(name)]), (self._tails, tails(same(name)))):
+        ends = tails(same(name))
+        folded = [_folded(end) for end in ends]
+        for index, wanted in (
+            (self._forms, ends[:1]),
+            (self._tails, ends),
+            (self._tails, folded),
+        ):
             for one in wanted:
                 found = index.get(one, [])
                 if len(found) == 1:
@@ -133,6 +142,11 @@ class Listed:
                 if found:
                     return None
         return None
+
+
+def _folded(text: str) -> str:
+    """In a form that is equal for names that differ in case, and that no name has itself."""
+    return "\0" + same(text).casefold()
 
 
 def _put(rows: list[int], number: int) -> None:

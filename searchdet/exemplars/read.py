@@ -124,6 +124,8 @@ def _mask_of_file(path: Path, photo: Photo, how: Reading) -> BoolArray:
         unfit = misfit(stored.size, photo, f"{path}: is")
         raise ExemplarError(unfit.message, "A mask has the size of its image.")
     mask = object_in(stored, path, how.mask_index)
+    if fit == "either" and stored.orientation == photo.orientation:
+        fit = "upright"  # it was turned with its photo
     _note(fit, str(path), how.notes)
     if stored.lossy:
         how.notes.add(LOSSY, str(path))

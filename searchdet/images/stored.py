@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ class Stored:
 
     values: (H, W) numbers, or (H, W, 3) uint8 colours. palette: (n, 3) uint8 where values are indices
     of it. clear: (H, W), True where less than half opaque; None where nothing is. lossy: whether the
-    format may have changed values. bits: of a number.
+    format may have changed values. bits: of a number. orientation: the EXIF value that was applied.
     """
 
     values: npt.NDArray[Any]
@@ -33,6 +33,7 @@ class Stored:
     clear: BoolArray | None
     lossy: bool
     bits: int
+    orientation: int = 1
 
     @property
     def size(self) -> tuple[int, int]:
@@ -47,12 +48,13 @@ def read_stored(path: Path, max_pixels: int = MAX_PIXELS) -> Stored:
         warnings.simplefilter("ignore")  # Pillow's own size warnings
         with read._open(path, data) as image:
             read._check_size(path, image, max_pixels)
-            lossy = image.format not in LOSSLESS
+            lossy, bits = image.format not in LOSSLESS, _bits(image)
             try:
                 image.seek(0)
                 image.load()
+                orientation = read._orientation(image)
                 ImageOps.exif_transpose(image, in_place=True)
-                return _stored(image, lossy)
+                return replace(_small(_stored(image, lossy), bits), orientation=orientation)
             except (ImageError, MemoryError):
                 raise
             except Image.DecompressionBombError as error:
@@ -60,6 +62,20 @@ def read_stored(path: Path, max_pixels: int = MAX_PIXELS) -> Stored:
             except Exception as error:  # decoders raise many types on damaged files
                 reason = str(error) or type(error).__name__
                 raise ImageError("decode", f"{path}: cannot be decoded ({reason}).") from error
+
+
+def _bits(image: Image.Image) -> int:
+    """Bits of a shade of grey, of which a decoder makes 8 by stretching: 2, 4, else 8."""
+    tiles = getattr(image, "tile", None)
+    coding = tiles[0][3] if tiles else ""
+    return int(coding[2]) if coding in ("L;2", "L;4") else 8
+
+
+def _small(found: Stored, bits: int) -> Stored:
+    """The values as they were before a decoder stretched them."""
+    if bits == 8 or found.bits != 8 or found.values.ndim != 2:
+        return found
+    return replace(found, values=found.values // (255 // ((1 << bits) - 1)), bits=bits)
 
 
 def _stored(image: Image.Image, lossy: bool) -> Stored:

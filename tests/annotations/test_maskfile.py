@@ -211,6 +211,29 @@ def test_nothing_marked_is_an_empty_mask(tmp_path: Path) -> None:
         assert not object_in(read_stored(path), path).any()
 
 
+@pytest.mark.parametrize("bits", [2, 4])
+def test_numbers_of_few_bits_are_not_stretched(tmp_path: Path, bits: int) -> None:
+    import struct
+    import zlib
+
+    values = np.zeros((8, 8), np.uint8)
+    values[2:6, 2:6], values[7] = 3, 1
+    high, per = values.reshape(8, -1, 8 // bits), 8 // bits
+    packed = sum(high[..., i].astype(int) << bits * (per - 1 - i) for i in range(per))
+    rows = b"".join(b"\0" + bytes(row.astype(np.uint8)) for row in packed)
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", 8, 8, bits, 0, 0, 0, 0)
+    parts = (chunk(b"IHDR", head), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b""))
+    path = tmp_path / "1.mask.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    with pytest.raises(ExemplarError, match=r"indices \(1, 3\)"):
+        object_in(read_stored(path), path)
+    assert (object_in(read_stored(path), path, 3) == (values == 3)).all()
+
+
 def test_which_pictures_could_be_masks() -> None:
     rng = np.random.default_rng(0)
     noise: Values = rng.integers(0, 256, (*SIZE, 3)).astype(np.uint8)

@@ -38,6 +38,8 @@ NAMES = [
     ("x/a.jpg", "deep/x/a.jpg"),
     ("и\u0306.jpg", "й.jpg"),
     ("й.jpg", "и\u0306.jpg"),
+    ("IMG_1.JPG", "img_1.jpg"),
+    ("train\\a.JPG", "train/A.jpg"),
     ("100%.jpg", "100%.jpg"),
     ("a?b.jpg", "a?b.jpg"),
     ("[a].jpg", "[a].jpg"),

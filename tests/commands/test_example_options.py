@@ -58,6 +58,7 @@ def test_the_index_comes_from_flag_variable_and_file(
     monkeypatch.setenv("SEARCHDET_MASK_INDEX", "8")
     assert run(*BUILD, "--positive", positive, "-o", "variable").exit_code == 0
     monkeypatch.delenv("SEARCHDET_MASK_INDEX")
+    monkeypatch.delenv("SEARCHDET_CONFIG")
     Path("searchdet.toml").write_text("[bank.build]\nmask-index = 8\n")
     result = run(*BUILD, "--positive", positive, "-o", "file")
     assert result.exit_code == 0, result.stderr

@@ -172,6 +172,7 @@ def test_a_drawing_that_reaches_beyond_its_size_is_upright(tmp_path: Path) -> No
         ([shape("bolt", BOX, "mask")], "shape 1 .*has no mask"),
         ([shape("bolt", BOX[:1], "circle")], "shape 1"),
         ([{"points": SQUARE}], "shape 1 cannot be used .*lacks 'label'"),
+        ([shape("bolt", SQUARE) | {"label": None}], "shape 1 cannot be used .*lacks 'label'"),
         (["x"], "shape 1 cannot be used"),
         ([shape("bolt", [["a", 1.0]] * 3)], "shape 1"),
     ],

@@ -194,6 +194,18 @@ def test_where_the_size_does_not_tell_it_is_said(
         notes.tell()
 
 
+def test_a_mask_with_the_rotation_of_its_photo_is_turned_with_it(tmp_path: Path) -> None:
+    found = turned(tmp_path, 3, True)
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    path = tmp_path / "pos" / "bolt" / "01.mask.png"
+    Image.open(path).save(path, exif=exif)
+    notes = Notes(strict=True)
+    (made,) = load(found, notes=notes)
+    notes.tell()
+    assert (made.mask == MARK[::-1, ::-1]).all()
+
+
 def test_a_mask_that_fits_neither_frame_names_both(tmp_path: Path) -> None:
     image = photo(tmp_path / "pos" / "bolt" / "01.jpg", 6)
     Image.new("L", (9, 9), 255).save(image.parent / "01_mask.png")
