@@ -14,7 +14,7 @@ from ..images import LoadedImage
 from ..images.stored import Stored
 
 BoolArray = npt.NDArray[np.bool_]
-IntArray = npt.NDArray[np.int64]
+IntArray = npt.NDArray[np.integer[Any]]
 VOID = (255, 65535)
 """Indices by which sets mark what is of no class."""
 LARGEST_CLASS = 64
@@ -86,7 +86,9 @@ def _numbers(found: Stored, path: Path) -> tuple[IntArray, bool]:
     values = found.values
     if found.palette is not None:
         shades = _shades(found, found.palette)
-        return (values.astype(np.int64), True) if shades is None else (shades, False)
+        return (values, True) if shades is None else (shades, False)
+    if values.dtype.kind == "u":  # small as they are: masks are as large as photos
+        return values, False
     whole = values.dtype.kind != "f" or bool((values == np.rint(values)).all())
     if not whole or (np.abs(values) > 1 << 31).any():
         raise ExemplarError(f"{path}: holds fractions, which are no mask.", _SAVE)
@@ -100,7 +102,7 @@ def _shades(found: Stored, palette: npt.NDArray[np.uint8]) -> IntArray | None:
     if (used != used[:, :1]).any():
         return None
     levels = sorted({int(level) for level in used[:, 0]})
-    shades: IntArray = palette[found.values][..., 0].astype(np.int64)
+    shades: IntArray = palette[:, 0][found.values]
     if levels in ([0, 255], [255]):
         return shades
     some = [level for level in levels if level]
@@ -132,7 +134,7 @@ def two_shades(values: npt.NDArray[Any]) -> bool:
 
 def _in_colours(found: Stored, path: Path) -> BoolArray:
     """The one colour on black; edges may be soft."""
-    colours = found.values.astype(np.int64)
+    colours = found.values.astype(np.int32)
     codes: IntArray = (colours[..., 0] << 16) | (colours[..., 1] << 8) | colours[..., 2]
     if found.clear is not None:
         codes = np.where(found.clear, 0, codes)
