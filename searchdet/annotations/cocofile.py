@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import DAMAGE, UsageError
@@ -50,17 +50,14 @@ def checked(dataset: Mapping[str, Any], source: str, notes: Notes) -> Item:
 
 @dataclass(slots=True)
 class _Ids:
-    """Ids of a file to numbers: whole numbers stay, text gets free ones."""
+    """Ids of a file to numbers: whole ones from 0 on stay, others get negative ones. names: the field
+    by which items are told apart."""
 
     names: str
     source: str
-    taken: dict[object, int]
-    by_name: dict[str, int]
-    called: dict[int, str]
-
-    def __init__(self, names: str, source: str) -> None:
-        self.names, self.source = names, source
-        self.taken, self.by_name, self.called = {}, {}, {}
+    taken: dict[object, int] = field(default_factory=dict)
+    by_name: dict[str, int] = field(default_factory=dict)
+    called: dict[int, str] = field(default_factory=dict)
 
     def add(self, item: Item) -> bool:
         """Give an item its number; False where another has its name, whose number it shares."""
@@ -74,7 +71,7 @@ class _Ids:
         if name in self.by_name:
             self.taken[key] = self.by_name[name]
             return False
-        number = key if isinstance(key, int) else -1 - len(self.taken)
+        number = key if isinstance(key, int) and key >= 0 else -1 - len(self.taken)
         self.taken[key] = self.by_name[name] = item["id"] = number
         self.called[number] = name
         return True

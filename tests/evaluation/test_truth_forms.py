@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -99,16 +100,10 @@ def test_a_truth_of_the_stored_frame_is_turned(orientation: int, shape: str) -> 
     if orientation >= 5:
         require_perfect(card, kinds)
         Notes(strict=True).tell()
-    with pytest.raises(UsageError, match="EXIF") if orientation < 5 else _nothing():
+    with pytest.raises(UsageError, match="EXIF") if orientation < 5 else nullcontext():
         strict = Notes(True, UsageError)
         scorecard(Truth(truth(annotations=rows)), [record(orientation=orientation)], strict)
         strict.tell()
-
-
-def _nothing() -> Any:
-    import contextlib
-
-    return contextlib.nullcontext()
 
 
 def test_a_truth_of_another_size_is_refused() -> None:
