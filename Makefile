@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
 
-.PHONY: demo test test-fast test-all lint lint-js check docs site fuzz clean
+.PHONY: demo test test-fast test-all test-clients lint lint-js check docs site fuzz clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -22,14 +22,25 @@ demo: $(VENV)/installed
 # They start Python often: its bytecode is kept.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 test: $(VENV)/installed-dev
-	$(PYTEST) -m "not slow" $(ARGS)
+	$(PYTEST) -m "not (slow or client)" $(ARGS)
 
 test-fast: $(VENV)/installed-dev
-	$(PYTEST) -m "not (slow or browser or model or process)" $(ARGS)
+	$(PYTEST) -m "not (slow or browser or model or process or client)" $(ARGS)
 
 # The slow ones too, and more examples of each property.
 test-all: $(VENV)/installed-dev
-	$(PYTEST) -m "not sample" --hypothesis-profile=ci $(ARGS)
+	$(PYTEST) -m "not (sample or client)" --hypothesis-profile=ci $(ARGS)
+
+# Exports as the readers of other tools take them: these go into .venv-clients, which needs the network.
+# Writes the table in docs/import.md.
+CLIENTS := .venv-clients
+$(CLIENTS)/installed: $(VENV)/installed-dev tests/clients/packages.txt tests/clients/install.py
+	$(BIN)/python tests/clients/install.py $(CLIENTS)
+	touch $@
+
+test-clients: $(CLIENTS)/installed
+	$(CLIENTS)/bin/python -m pytest -p no:cacheprovider -q -m client tests/clients $(ARGS)
+	$(CLIENTS)/bin/python docs/make_clients.py
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
@@ -66,4 +77,4 @@ site: $(VENV)/installed-docs docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q
 
 clean:
-	rm -rf $(VENV) demo site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache node_modules
+	rm -rf $(VENV) $(CLIENTS) demo site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache node_modules

@@ -75,16 +75,18 @@ def found_by(photo: Photo, judged: Judged) -> list[Found]:
 
 
 def measure(
-    one: Set, cases: Mapping[str, Case], regions: Callable[[Photo], Regions] = Photo.regions
+    one: Set, cases: Mapping[str, Case], regions: Callable[[Photo, Bank], Regions] = Photo.regions
 ) -> dict[str, Outcome]:
-    """Every case on every photograph; a photograph is read once."""
+    """Every case on every photograph, with its own guided regions."""
     found: dict[str, list[Found]] = {name: [] for name in cases}
     spent = dict.fromkeys(cases, 0.0)
     for photo in one.photos:
-        seen = regions(photo)
+        last: Bank | None = None
         for name, each in cases.items():
+            if each.bank is not last:
+                seen, last = regions(photo, each.bank), each.bank
             started = time.perf_counter()
-            judged = judge_regions(seen, each.bank, each.rule, photo.look(seen))
+            judged = judge_regions(seen, each.bank, each.rule, photo.look(seen, each.bank))
             spent[name] += time.perf_counter() - started
             found[name] += found_by(photo, judged)
     return {
@@ -247,8 +249,8 @@ def _shared(bank: Bank, share: float) -> Bank:
     return replace(bank, positives=moved(bank.positives), negatives=moved(bank.negatives), space=space)
 
 
-def _at_share(photo: Photo, one: Set, share: float) -> Regions:
-    seen, columns = photo.regions(), one.backbone.parts[0]
+def _at_share(photo: Photo, bank: Bank, one: Set, share: float) -> Regions:
+    seen, columns = photo.regions(bank), one.backbone.parts[0]
     described = seen.described
     embedded = described.embedded
     embedded = replace(embedded, vectors=_weighed(embedded.vectors, columns, share))
@@ -302,9 +304,9 @@ def oracle() -> None:
         )
 
 
-def _with_truth(photo: Photo, one: Set) -> Regions:
+def _with_truth(photo: Photo, bank: Bank, one: Set) -> Regions:
     """The regions of a photograph, and the annotated masks as further ones."""
-    seen = photo.regions()
+    seen = photo.regions(bank)
     truth = one.truth.coco()
     items = truth.loadAnns(truth.getAnnIds(imgIds=[photo.image_id], iscrowd=0))
     masks = np.asarray(
@@ -335,13 +337,13 @@ def recall() -> None:
         every_one: dict[int, list[Region]] = {}
         scored: dict[int, list[Region]] = {}
         for photo in one.photos:
-            seen = photo.regions()
+            seen = photo.regions(each.bank)
             boxes = seen.proposals.boxes
             every_one[photo.image_id] = [
                 Region(float(q), (float(a), float(b), float(c), float(d)))
                 for q, (a, b, c, d) in zip(seen.proposals.quality, boxes, strict=True)
             ]
-            judged = judge_regions(seen, each.bank, each.rule, photo.look(seen))
+            judged = judge_regions(seen, each.bank, each.rule, photo.look(seen, each.bank))
             scored[photo.image_id] = [Region(c.score or 0.0, c.bbox) for c in judged.candidates]
         counts = np.mean([len(items) for items in every_one.values()])
         rows = {
@@ -410,7 +412,7 @@ def rules() -> None:
         made.setdefault("ours", {})[one.name] = measure(one, {"": case(one, bank)})[""].figures
         theirs: dict[str, list[Found]] = {name: [] for name in PEERS}
         for photo in one.photos:
-            seen = photo.regions()
+            seen = photo.regions(bank)
             first = np.arange(min(300, len(seen.proposals)))
             part = Regions(rendered(seen.proposals, first), seen.described.take(first))
             for name, rule in PEERS.items():
@@ -452,8 +454,9 @@ def _chances(one: Set) -> list[tuple[float, bool]]:
     rows = []
     for photo in one.photos:
         items = truth.loadAnns(truth.getAnnIds(imgIds=[photo.image_id], iscrowd=0))
-        seen = photo.regions()
-        for item in judge_regions(seen, each.bank, each.rule, photo.look(seen)).candidates:
+        seen, look = photo.regions(each.bank), photo.look
+        judged = judge_regions(seen, each.bank, each.rule, look(seen, each.bank))
+        for item in judged.candidates:
             known = photo.image_id in one.truth.image_ids.get(item.label or "", [])
             if item.probability is None or item.suppression_factor == 0 or not known:
                 continue

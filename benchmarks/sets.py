@@ -11,7 +11,7 @@ import hashlib
 import os
 import pickle
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,18 +22,27 @@ from searchdet import backbones, exemplars
 from searchdet.annotations import Truth
 from searchdet.annotations.coco import read_truth
 from searchdet.backbones import Backbone
-from searchdet.bank import Gathered
+from searchdet.bank import Bank, Gathered
 from searchdet.bank.build import settle
 from searchdet.bank.describe import build_bank
-from searchdet.config import BackboneOptions, EmbeddingOptions, ExemplarOptions, ProposalOptions
+from searchdet.config import (
+    BackboneOptions,
+    EmbeddingOptions,
+    ExemplarOptions,
+    ProposalOptions,
+    ScoringOptions,
+)
 from searchdet.config.models import DEFAULT_BACKBONE
 from searchdet.decision import Look
+from searchdet.detector import guide_of
+from searchdet.embeddings import cell_vectors
 from searchdet.exemplars import Exemplar, automask
 from searchdet.images import LoadedImage, read_image
 from searchdet.proposals import Proposals
 from searchdet.proposals.regions import NAME, RegionProposer
 from searchdet.records import WeightsInfo
 from searchdet.regions import Describer, Regions, Remembered
+from searchdet.scoring import promise
 from searchdet.storage import kinds
 from searchdet.storage.cache import Store
 from searchdet.weights import Compute
@@ -57,12 +66,14 @@ class Photo:
     def image(self) -> LoadedImage:
         return read_image(self.path)
 
-    def regions(self) -> Regions:
-        return self.remembered.regions(self.image.pixels, self.image.sha256)
+    def regions(self, bank: Bank | None = None) -> Regions:
+        """With a bank as ``--prompting guided``, else as ``everything``."""
+        return guided(self.remembered, bank).regions(self.image.pixels, self.image.sha256)
 
-    def look(self, regions: Regions) -> Look:
+    def look(self, regions: Regions, bank: Bank | None = None) -> Look:
         pixels, sha256 = self.image.pixels, self.image.sha256
-        return lambda rows: self.remembered.crops(pixels, sha256, regions.proposals, rows)
+        by = guided(self.remembered, bank)
+        return lambda rows: by.crops(pixels, sha256, regions.proposals, rows)
 
 
 @dataclass(frozen=True)
@@ -86,6 +97,7 @@ class KeptProposer:
 
     name = NAME
     reads = RegionProposer.reads
+    prompting = RegionProposer.prompting
     weights: WeightsInfo | None = None
     compute: Compute | None = None
 
@@ -93,7 +105,8 @@ class KeptProposer:
         self._proposer = RegionProposer(options)
 
     def propose(self, image: np.ndarray, promise: np.ndarray | None = None) -> Proposals:
-        digest = hashlib.sha256(image.tobytes() + repr(image.shape).encode()).hexdigest()
+        given = b"" if promise is None else promise.tobytes()
+        digest = hashlib.sha256(image.tobytes() + repr(image.shape).encode() + given).hexdigest()
         path = CACHE / _code(("proposals", "masks/rle.py")) / "proposals" / f"{digest}.pkl"
         if path.is_file():
             made: Proposals = pickle.loads(path.read_bytes())  # noqa: S301 - our own file
@@ -112,6 +125,15 @@ def remembered(space: str) -> Remembered:
     describer = Describer(backbone, KeptProposer(options), options, EmbeddingOptions())
     kept = CACHE / _code()
     return Remembered(describer, Store(kept, kinds.REGIONS), "", Store(kept, kinds.CLOSEUPS))
+
+
+def guided(by: Remembered, bank: Bank | None) -> Remembered:
+    """Regions with what looks like a bank's exemplars."""
+    if bank is None:
+        return by
+    scoring = ScoringOptions()
+    known = replace(by.describer, promise=lambda cells: promise(cell_vectors(cells), bank, scoring))
+    return replace(by, describer=known, guide=guide_of(bank, scoring))
 
 
 def load(name: str, space: str = DEFAULT_BACKBONE) -> Set | None:

@@ -26,6 +26,7 @@ class Coloured:
 
     name = "coloured"
     reads = READS  # the options that `finish` looks at
+    prompting = "everything"  # it takes no promise
     weights: WeightsInfo | None = None
     compute: Compute | None = None
 

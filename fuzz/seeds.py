@@ -285,6 +285,21 @@ def config() -> list[Case]:
     return [Case("searchdet.toml", TOML), Case("pyproject.toml", project)]
 
 
+def lists() -> list[Case]:
+    """Lists of paths, of lines and of NULs, in the encodings that are read and one that is not."""
+    names = ("1.png", "deep/2.png", "run[1]/3.png", "größe 4.png", "gone.png", "deep")
+    lines, nulls = "".join(f"{name}\r\n" for name in names), "".join(f"{name}\0" for name in names)
+    plain = [Case("lines.txt", lines.encode()), Case("null.txt", nulls.encode())]
+    marked = [
+        Case(f"{kind}-{encoding}.txt", f"\ufeff{text}".encode(encoding))
+        for kind, text in (("lines", lines), ("null", nulls))
+        for encoding in ("utf-8", "utf-16-le", "utf-16-be", "utf-32-le")
+    ]
+    others = {"bare": "utf-16-le", "old": "cp1252"}
+    odd = [Case(f"lines-{name}.txt", lines.encode(encoding)) for name, encoding in others.items()]
+    return [*plain, *marked, *odd]
+
+
 SEEDS: dict[str, Callable[[], list[Case]]] = {
     "images": images,
     "checkpoints": checkpoints,
@@ -296,4 +311,5 @@ SEEDS: dict[str, Callable[[], list[Case]]] = {
     "labelme": labelme,
     "coco": coco,
     "config": config,
+    "lists": lists,
 }

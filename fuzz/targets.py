@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from searchdet.doctor.canary import spread_of_proposer
 from searchdet.errors import SearchdetError
 from searchdet.evaluation.scorecard import scorecard
 from searchdet.exemplars import Exemplar, find_coco, find_positives, load
+from searchdet.images import Scan, discover
 from searchdet.images.read import read_image
 from searchdet.index import file as index
 from searchdet.index import search as searching
@@ -212,6 +214,23 @@ def config(case: Case, folder: Path) -> None:
         _require(all(setting.origin for setting in values.values()), "origin")
 
 
+def lists(case: Case, folder: Path) -> None:
+    place, before = folder / "in", Path.cwd()
+    for name in ("1.png", "deep/2.png", "run[1]/3.png", "größe 4.png", "a"):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).touch()
+    source = _put(case, folder)
+    os.chdir(place)
+    try:
+        found = discover([f"@{source}"], Scan(null=case.name.startswith("null")))
+    finally:
+        os.chdir(before)
+    _require(found, "an image or an error")
+    _require(len({query.name for query in found}) == len(found), "each name once")
+    for query in found:
+        _require("\0" not in query.name and query.name, "a name")
+
+
 TARGETS: dict[str, Callable[[Case, Path], None]] = {
     "images": images,
     "checkpoints": checkpoints,
@@ -223,4 +242,5 @@ TARGETS: dict[str, Callable[[Case, Path], None]] = {
     "labelme": labelme,
     "coco": coco,
     "config": config,
+    "lists": lists,
 }

@@ -13,7 +13,7 @@ import typer
 from .commands.bank import bank_app
 from .commands.cache import cache_app
 from .commands.config import config_app
-from .commands.console import EXIT_SOME_FAILED, say
+from .commands.console import EXIT_SOME_FAILED, end_as_told, say
 from .commands.detect import detect
 from .commands.doctor import doctor
 from .commands.export import export
@@ -126,7 +126,12 @@ def demo(
 
 
 def main() -> None:
-    """Entry point. Names of files that are no UTF-8 are printed as the bytes they are."""
+    """Entry point. Names of files that are no UTF-8 are printed as the bytes they are. What a signal
+    has stopped ends by that signal."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")
-    app()
+    try:
+        app()
+    except SystemExit as end:
+        end_as_told(end.code)
+        raise

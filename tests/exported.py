@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,9 +57,13 @@ def record(
     rejected: Sequence[tuple[str, np.ndarray, float, str]] = (),
     size: tuple[int, int] = (40, 60),
     classes: Sequence[str] | None = None,
-    sha256: str = "0" * 64,
+    sha256: str | None = None,
 ) -> ImageRecord:
-    """A record with detections and rejected candidates; size (H, W) where there are none of either."""
+    """A record with detections and rejected candidates; size (H, W) where there are none of either.
+    sha256: of the content; by default each name has its own."""
+    sha256 = (
+        hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest() if sha256 is None else sha256
+    )
     items = [(*item, "accepted") for item in found] + list(rejected)
     names = tuple(sorted({item[0] for item in items} | set(classes or ())))
     if items:

@@ -50,6 +50,7 @@ class GivenProposer:
     weights: WeightsInfo | None = None
     compute: Compute | None = None
     reads: frozenset[str] = frozenset()
+    prompting = "everything"
 
     def __init__(self, masks: np.ndarray, quality: list[float] | None = None) -> None:
         self.masks = masks

@@ -16,6 +16,7 @@ class GridProposer:
     weights: WeightsInfo | None = None
     compute: Compute | None = None
     reads = READS
+    prompting = "everything"
 
     def __init__(self, options: ProposalOptions) -> None:
         self._options = options

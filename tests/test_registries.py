@@ -153,6 +153,9 @@ def test_every_writer_says_what_acts_on_it() -> None:
         "--polygons",
         "--yolo-parts",
         "--image-root",
+        "--ids-from",
+        "--yolo-boxes",
+        "--csv-bom",
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -77,3 +78,21 @@ def call(*words: str, positive: str = "in/positive", negative: str | None = "in/
     result = CliRunner().invoke(app, ["detect", *more, *words])
     assert tree_hash(Path("in")) == before, "an input was changed"
     return result
+
+
+def hang(world: Path, body: str) -> list[str]:
+    """A program that is searchdet with a proposer that misbehaves on a.png (it alone is 140 wide)."""
+    examples = ["--positive", "in/positive", "--negative", "in/negative"]
+    script = world / "bad.py"
+    script.write_text(
+        "import os, sys, time\n"
+        "from searchdet.proposals.regions import RegionProposer\n"
+        "real = RegionProposer.propose\n"
+        "def propose(self, image, promise=None):\n"
+        f"    if image.shape[1] == 140 and image[50, 50, 0] > 150: {body}\n"
+        "    return real(self, image, promise)\n"
+        "RegionProposer.propose = propose\n"
+        "from searchdet.cli import main\n"
+        "if __name__ == '__main__':\n    main()\n"
+    )
+    return [sys.executable, str(script), "detect", "in/images", "-r", *examples, "-o", "out"]

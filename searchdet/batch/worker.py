@@ -8,9 +8,11 @@ import math
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -59,13 +61,16 @@ class Worker:
         pipe, theirs = context.Pipe()
         self._pipe = pipe
         self._process = context.Process(target=_work, args=(theirs, self._job), daemon=True)
-        self._process.start()
-        theirs.close()
         try:
+            _start(self._process)
+            theirs.close()
             kind, value = pipe.recv()
         except _CLOSED as error:
             code = self._ended()
             raise ResourceError(f"the worker process ended while it loaded (exit {code}).") from error
+        except BaseException:  # a signal: nobody else would end it
+            self._ended()
+            raise
         if kind == "error":
             raise value
         return pipe, value
@@ -122,6 +127,19 @@ class Crashed(ResourceError):
     """An image took its process down."""
 
     code = "crash"
+
+
+def _start(process: Any) -> None:
+    """Start a process that Ctrl-C does not reach before it ignores it: a terminal sends it to both."""
+    if sys.platform == "win32":
+        process.start()
+        return
+    resource_tracker.ensure_running()  # its own start would let the signal in again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _work(pipe: Connection, job: WorkerSpec) -> None:

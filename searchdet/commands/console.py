@@ -20,6 +20,8 @@ from . import logs
 
 T = TypeVar("T")
 EXIT_BUG, EXIT_SOME_FAILED, EXIT_NOTHING_FOUND = 1, 3, 6
+HEEDED = (signal.SIGINT, signal.SIGTERM)
+"""The signals that end a command, once what is done is finished."""
 
 
 def say(text: str) -> None:
@@ -42,8 +44,8 @@ def stoppable() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    wanted = (signal.SIGINT, signal.SIGTERM)  # what is ignored, as under nohup, stays so
-    signals = [one for one in wanted if signal.getsignal(one) != signal.SIG_IGN]
+    # what is ignored, as under nohup, stays so
+    signals = [one for one in HEEDED if signal.getsignal(one) != signal.SIG_IGN]
 
     def stop(signum: int, frame: object) -> None:
         for one in signals:
@@ -56,6 +58,20 @@ def stoppable() -> Iterator[None]:
     finally:
         for one, handler in zip(signals, before, strict=True):
             signal.signal(one, handler)
+
+
+def end_as_told(code: object) -> None:
+    """Where a signal ended the command, as its exit code says, end the process by that signal: a shell
+    goes on with its loop after a program that only exits. Returns where no signal does that: on
+    Windows, and as the first process of a container. These have the exit code."""
+    told = [one for one in HEEDED if code == 128 + one]
+    if not told or os.name == "nt":
+        return
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # a reader that is gone, or a closed stream
+            stream.flush()
+    signal.signal(told[0], signal.SIG_DFL)
+    os.kill(os.getpid(), told[0])
 
 
 @contextlib.contextmanager

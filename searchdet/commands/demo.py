@@ -20,7 +20,7 @@ from ..images import Scan, discover
 from ..masks.rle import decode
 from ..output import Output
 from ..records import ImageRecord
-from ..storage import files
+from ..storage import files, kinds
 
 UInt8Array = npt.NDArray[np.uint8]
 BoolArray = npt.NDArray[np.bool_]
@@ -100,7 +100,7 @@ def run(name: str, output: Path) -> Outcome:
     target = Output(folder / "out", overwrite=True)
     queries = discover([str(picture)], Scan(root=folder))
     (result,) = list(batch.run(detector, queries, target))
-    target.finish({"schema": "searchdet.run/1", "settings": detector.run_info().to_json()})
+    target.finish({"schema": kinds.RUN_SCHEMA, "settings": detector.run_info().to_json()})
     found, false = compare(result.record, scene, image.shape[:2])
     drawn = target.folder / "overlays" / f"{picture.name}.jpg"
     return Outcome(name, scene.label, len(scene.discs), found, false, result.seconds, drawn)

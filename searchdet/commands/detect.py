@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from ..config import Examples, OutputOptions, RunOptions, ScanOptions, Settings
+from ..storage import kinds
 from . import logs
 from .console import EXIT_NOTHING_FOUND, EXIT_SOME_FAILED, Stopped, progress, say, stoppable
 from .options import Images, cache_of, output_of, scan_of, with_options
@@ -39,7 +40,7 @@ def detect(
 
     settings = replace(settings, cache=cache_of(run.cache))
     target = output_of(output, settings.cache)
-    queries = discover(images, scan_of(scan, output.output, run.cache))
+    queries = discover(images, scan_of(scan, output.output, run.cache, examples))
     if target is not None:
         target.check(queries)
     job = WorkerSpec(examples, settings, target, partial(logs.to_stderr, logs.level()))
@@ -98,7 +99,7 @@ def _run_facts(said: JsonObject, tally: Tally) -> JsonObject:
     from ..version import versions
 
     counts: JsonObject = {"counts": tally.counts, "known": tally.known, "seconds": tally.seconds}
-    return {"schema": "searchdet.run/1", "versions": versions(), **said, **counts}
+    return {"schema": kinds.RUN_SCHEMA, "versions": versions(), **said, **counts}
 
 
 def _tell(result: Result) -> None:

@@ -33,26 +33,45 @@ def export(
     ] = None,
     images: Annotated[
         Optional[Path],
-        typer.Option("--images", help="Folder of the images: they are copied (yolo, labelme)."),
+        typer.Option("--images", help="Folder of the images: they are copied (yolo, labelme, voc)."),
     ] = None,
     polygons: Annotated[
-        bool, _option("--polygons", "COCO: polygons instead of run-length encoding.")
+        bool, _option("--polygons", "COCO, LabelMe: polygons alone, no encoding or bitmap.")
     ] = False,
     yolo_parts: Annotated[
         bool, _option("--yolo-parts", "YOLO: a line for each part of a mask.")
     ] = False,
+    yolo_boxes: Annotated[bool, _option("--yolo-boxes", "YOLO: boxes instead of outlines.")] = False,
     split: Annotated[str, _option("--split", "YOLO, VOC: name of this subset.")] = "train",
     image_root: Annotated[
         Optional[str],
         _option("--image-root", "Label Studio: what stands before image names."),
     ] = None,
+    ids_from: Annotated[
+        Optional[Path],
+        _option("--ids-from", "COCO: numbers of images and classes as in this COCO file, by name."),
+    ] = None,
+    csv_bom: Annotated[
+        bool, _option("--csv-bom", "CSV: begin with a byte order mark, for Excel.")
+    ] = False,
     json_lines: AsJson = False,
 ) -> None:
     """Write datasets from the records of `detect`, also under other limits. No model is needed."""
     from .. import exports
 
     root = exports.LOCAL_FILES if image_root is None else image_root
-    options = exports.Options(exports.formats(to), limits, images, polygons, yolo_parts, split, root)
+    options = exports.Options(
+        exports.formats(to),
+        limits,
+        images=images,
+        polygons=polygons,
+        yolo_parts=yolo_parts,
+        yolo_boxes=yolo_boxes,
+        split=split,
+        image_root=root,
+        ids_from=ids_from,
+        csv_bom=csv_bom,
+    )
     target = output or records
     summary = _export(records, target, options)
     if json_lines:

@@ -22,6 +22,7 @@ from ..config import (
     Settings,
     SuppressionOptions,
 )
+from ..storage import kinds
 from .console import EXIT_NOTHING_FOUND, EXIT_SOME_FAILED, progress, say, stoppable
 from .options import Images, cache_of, output_of, scan_of, with_options
 
@@ -113,7 +114,7 @@ def search(
         for line in _table(rows, top):
             print(line)
     if target is not None:
-        target.finish({"schema": "searchdet.run/1", **judge.run_json()})
+        target.finish({"schema": kinds.RUN_SCHEMA, **judge.run_json()})
         say(f"Records and datasets ({output.dataset}) are in {folder}.")
     if run.fail_if_empty and not rows:
         raise typer.Exit(EXIT_NOTHING_FOUND)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional, get_type_hints
 import typer
 
 from .. import proposals
-from ..config import CacheOptions, LogOptions, OutputOptions, ScanOptions
+from ..config import CacheOptions, Examples, LogOptions, OutputOptions, ScanOptions
 from ..config.option import Declared, declared, from_values
 from ..exports import FORMATS
 from .console import guarded
@@ -139,10 +139,15 @@ def output_of(options: OutputOptions, cache: Path | None) -> Output | None:
     return None if options.no_save else target
 
 
-def scan_of(options: ScanOptions, output: Path, cache: CacheOptions) -> Scan:
-    """How a command reads its inputs: it looks into neither its output nor the cache, used or not."""
+def scan_of(
+    options: ScanOptions, output: Path, cache: CacheOptions, examples: Examples | None = None
+) -> Scan:
+    """How a command reads its inputs: it looks into neither its output nor the cache, used or not, nor
+    into folders of examples within them."""
     from ..images import Scan, parse_shard
     from ..storage import files
+
+    given = () if examples is None else (examples.positive, examples.negative)
 
     never = (output, cache_of(CacheOptions(cache.cache_dir)))
     return Scan(
@@ -150,6 +155,7 @@ def scan_of(options: ScanOptions, output: Path, cache: CacheOptions) -> Scan:
         recursive=options.recursive,
         follow_symlinks=options.follow_symlinks,
         never=tuple(files.real(path) for path in never if path is not None),
+        examples=tuple(path for path in given if path is not None),
         null=options.null,
         shard=parse_shard(options.shard),
     )

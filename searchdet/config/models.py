@@ -10,7 +10,7 @@ from .option import Check, Need, above_zero, at_least, between, check_options, o
 
 MODELS, PROPOSALS = "Models", "Proposals"
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-PROMPTINGS = ("everything", "guided")
+PROMPTINGS = ("auto", "everything", "guided")
 POOLINGS = ("mean", "topk")
 DEFAULT_BACKBONE = "embedded"
 _TILES = Check("it must be 0 (off) or at least 64 pixels.", lambda value: value == 0 or value >= 64)
@@ -69,14 +69,14 @@ class ProposalOptions:
     )
     crop_layers: int = option(0, "SAM's layers of image crops.", PROPOSALS, check=between(0, 3))
     prompting: str = option(
-        "everything",
-        "everything, or guided: promising points first.",
+        "auto",
+        "everything; guided: what looks like the examples too, or first; auto: guided for `regions`.",
         PROPOSALS,
         check=one_of(*PROMPTINGS),
     )
     guided_share: float = option(
         0.27,
-        "Share of the points that guided asks.",
+        "Share of SAM's points that guided asks.",
         PROPOSALS,
         check=above_zero(1),
         needs=Need("--prompting guided", lambda given: given.prompting == "guided"),

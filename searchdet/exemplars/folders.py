@@ -6,7 +6,6 @@ A missing exemplar would change the classifier without anybody noticing.
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from ..annotations import Notes, read_objects
 from ..annotations.jsonfile import same
 from ..annotations.notes import NO_SHAPES
 from ..errors import ExemplarError
-from ..images import SUFFIXES
+from ..images import SUFFIXES, broken, leads_back, walk
 from .beside import IMAGE_FOLDERS, MASK_FOLDERS, Beside, is_picture, namesakes, sort
 from .types import Found
 
@@ -33,6 +32,7 @@ def find_positives(folder: Path, notes: Notes | None = None) -> list[Found]:
     own = notes or Notes()
     _require_folder(folder, "--positive")
     children = [path for path in sorted(folder.iterdir()) if not _is_junk(path)]
+    _require_sound(children)
     classes = [path for path in children if path.is_dir()]
     images = [path for path in children if is_picture(path)]
     apart = _mask_folders(classes, bool(images))
@@ -122,13 +122,11 @@ def _collect(root: Path, folder: Path, label: str | None, notes: Notes) -> list[
 def find_file(path: Path, name: str, label: str | None, notes: Notes | None = None) -> list[Found]:
     """The examples of one file by what lies beside it, as in a class folder (label None: negatives)."""
     own, label = notes or Notes(), label if label is None else same(label)
-    near = _walk(path.parent, deep=False)
-    for folder in _folders(path.parent) + (
-        _folders(path.parent.parent) if path.parent.name.lower() in IMAGE_FOLDERS else []
-    ):
-        near += _walk(folder, deep=False) if folder.name.lower() in MASK_FOLDERS else []
-    top = path.parent.parent if path.parent.name.lower() in IMAGE_FOLDERS else path.parent
-    beside = sort(near, top)
+    outer = path.parent.parent if path.parent.name.lower() in IMAGE_FOLDERS else path.parent
+    folders = [*_folders(path.parent), *(_folders(outer) if outer != path.parent else [])]
+    masks = [folder for folder in folders if folder.name.lower() in MASK_FOLDERS]
+    near = [file for folder in (path.parent, *masks) for file in _files(folder)]
+    beside = sort(near, outer)
     owners = [image for image, masks in beside.masks.items() if path in masks]
     if owners:
         raise ExemplarError(f"{path}: is the mask of {owners[0].name}.", "Name the image itself.")
@@ -146,6 +144,11 @@ def find_file(path: Path, name: str, label: str | None, notes: Notes | None = No
 
 def _plain(beside: Beside, path: Path) -> list[Found]:
     return [Found(other, other.name, None) for other in beside.images if other != path]
+
+
+def _files(folder: Path) -> list[Path]:
+    every = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [path for path in every if not path.is_dir() and not _is_junk(path)]
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -218,12 +221,29 @@ def _labelled(path: Path, every: list[Found], label: str | None) -> list[Found]:
     return found
 
 
-def _walk(folder: Path, deep: bool = True) -> list[Path]:
-    paths = []
-    for base, folders, names in os.walk(folder, followlinks=False):
-        folders[:] = [name for name in folders if deep and not name.startswith(".")]
-        paths += [Path(base) / name for name in names if not _is_junk(Path(name))]
+def _walk(folder: Path) -> list[Path]:
+    """The files below a folder, also in linked folders: what were passed over would be missing."""
+    found = walk(folder, deep=True, follow=True)
+    for name, reason in found.unreadable:
+        raise ExemplarError(
+            f"{name}: the folder cannot be looked into ({reason}).", "Make it readable."
+        )
+    if found.loops:
+        shown = ", ".join(path.name for path in found.loops[:3])
+        log.warning("%s: links to a folder above are not followed (%s).", folder, shown)
+    paths = [path for path in found.files if not _is_junk(path)]
+    _require_sound(paths)
     return paths
+
+
+def _require_sound(paths: list[Path]) -> None:
+    """Raise ExemplarError for a link that stands for nothing, or for a folder above. An image that is
+    one is refused, or left out, by its reader."""
+    for path in paths:
+        if broken(path) and not is_picture(path):
+            raise ExemplarError(f"{path}: is a link to nothing.", "Mend the link, or remove it.")
+        if path.is_symlink() and path.is_dir() and leads_back(path):
+            raise ExemplarError(f"{path}: is a link to a folder above it.", "Remove the link.")
 
 
 def _require_folder(folder: Path, option: str) -> None:

@@ -15,6 +15,7 @@ from ..config import Limits, names_of
 from ..errors import DAMAGE, UsageError
 from ..records import ImageRecord, damaged, require_classes
 from ..storage.values import JsonObject
+from .alike import Alike
 from .coco import Coco
 from .job import LOCAL_FILES, Job, Options, Writer, claim
 from .labelled import Classes, Labelled, labelled
@@ -93,11 +94,17 @@ def check(options: Options) -> None:
         "--polygons": options.polygons,
         "--yolo-parts": options.yolo_parts,
         "--image-root": options.image_root != LOCAL_FILES,
+        "--ids-from": options.ids_from is not None,
+        "--yolo-boxes": options.yolo_boxes,
+        "--csv-bom": options.csv_bom,
     }
     for flag in (flag for flag, is_given in given.items() if is_given):
         names = [name for name, writer in FORMATS.items() if flag in writer.uses]
         if not set(names) & set(options.formats):
-            raise UsageError(f"{flag} has an effect on {' and '.join(names)} only.", "Leave it out.")
+            named = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+            raise UsageError(f"{flag} has an effect on {named} only.", "Leave it out.")
+    if options.yolo_boxes and options.yolo_parts:
+        raise UsageError("--yolo-boxes and --yolo-parts exclude each other.", "Leave one out.")
     if not re.fullmatch(r"[A-Za-z0-9_-]+", options.split) or options.split == "images":
         raise UsageError(
             f"--split {options.split!r} is no name of a subset.", "For example --split val."
@@ -114,7 +121,7 @@ def write(folder: Path, records: Iterable[ImageRecord | Labelled | None], option
     cannot be exported, OutputError where files cannot be written.
     """
     check(options)
-    classes = Classes()
+    classes, alike = Classes(), Alike()
     images = found = failed = 0
     names: set[str] = set()
     with ExitStack() as stack:
@@ -129,6 +136,7 @@ def write(folder: Path, records: Iterable[ImageRecord | Labelled | None], option
                 raise UsageError(f"two records are of {image.name!r}.", "Remove one of the files.")
             names.add(image.name)
             classes.note(image.classes)
+            alike.note(image)
             try:
                 for writer in writers:
                     writer.add(image)
@@ -137,6 +145,7 @@ def write(folder: Path, records: Iterable[ImageRecord | Labelled | None], option
             images, found = images + 1, found + len(image.detections)
         _require_limited_classes(options.limits, classes)
         written = tuple(name for writer in writers for name in writer.finish())
+    alike.warn(folder)
     return Summary(images, found, failed, classes.names, written)
 
 

@@ -22,8 +22,10 @@ LOCAL_FILES = "/data/local-files/?d="
 @dataclass(frozen=True, slots=True)
 class Options:
     """What to write. images: folder of the images, to copy them where a format wants them beside its
-    labels. polygons: COCO segmentations as polygons. yolo_parts: one YOLO line for each part of a mask.
-    split: name of the subset, for YOLO and VOC. image_root: what Label Studio puts before image names.
+    labels. polygons: masks of COCO and LabelMe as polygons alone. yolo_parts: one YOLO line for each
+    part of a mask. yolo_boxes: YOLO boxes in place of outlines. split: name of the subset, for YOLO and
+    VOC. image_root: what Label Studio puts before image names. ids_from: a COCO file that numbers the
+    images and classes of COCO. csv_bom: a byte order mark, by which Excel knows UTF-8.
     """
 
     formats: tuple[str, ...]
@@ -33,6 +35,9 @@ class Options:
     yolo_parts: bool = False
     split: str = "train"
     image_root: str = LOCAL_FILES
+    ids_from: Path | None = None
+    yolo_boxes: bool = False
+    csv_bom: bool = False
 
 
 @dataclass(frozen=True, slots=True)

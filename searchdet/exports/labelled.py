@@ -60,10 +60,11 @@ class Detection:
 
     @cached_property
     def ring(self) -> FloatArray:
-        """The mask as one polygon (n, 2): parts and holes are joined by bridges of no width."""
-        from ..masks.bridges import joined
+        """The mask as one polygon (n, 2): parts and holes are joined by bridges of no width, and no
+        corner comes twice. Raises ValueError for a broken mask."""
+        from ..masks.polygons import outline
 
-        return joined([ring for part in self.parts for ring in (part.outer, *part.holes)])
+        return outline(*self.window)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,11 @@ VERSION = "6.3.1"
 
 
 class LabelMe:
-    """``labelme/<image>.json``: polygons, and a bitmap for a mask with holes, which polygons cannot
-    show. The parts of a mask share a group_id. Scores are in a key of their own, which editors keep."""
+    """``labelme/<image>.json``: polygons, and a bitmap for a mask with holes; with --polygons this is a
+    polygon too, its holes cut out through slits, as X-AnyLabeling knows no bitmaps. The parts of a
+    mask share a group_id. Scores are in a key of their own, which editors keep."""
 
-    uses: ClassVar[tuple[str, ...]] = ("--images",)
+    uses: ClassVar[tuple[str, ...]] = ("--images", "--polygons")
     mirrors: ClassVar[bool] = True
 
     def __init__(self, job: Job) -> None:
@@ -34,7 +35,7 @@ class LabelMe:
         group = 0
         for item in image.detections:
             group += len(item.parts) > 1
-            shapes += _shapes(item, group if len(item.parts) > 1 else None)
+            shapes += self._shapes(item, group if len(item.parts) > 1 else None)
         copy_image(self._job, image, f"{FOLDER}/{image.name}")
         value: JsonObject = {
             "version": VERSION,
@@ -51,12 +52,11 @@ class LabelMe:
         self._mirror.warn_of_others()
         return (f"{FOLDER}/",)
 
-
-def _shapes(item: Detection, group: int | None) -> list[JsonObject]:
-    if any(part.holes for part in item.parts):
-        return [_shape(item, None, "mask", *_bitmap(item))]
-    rings = [part.outer.round(2).tolist() for part in item.parts]
-    return [_shape(item, group, "polygon", ring, None) for ring in rings]
+    def _shapes(self, item: Detection, group: int | None) -> list[JsonObject]:
+        if not self._job.options.polygons and any(part.holes for part in item.parts):
+            return [_shape(item, None, "mask", *_bitmap(item))]
+        rings = [part.ring.round(4).tolist() for part in item.parts]
+        return [_shape(item, group, "polygon", ring, None) for ring in rings]
 
 
 def _shape(

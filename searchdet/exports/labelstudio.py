@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from typing import ClassVar
 from urllib.parse import quote
 
-from ..storage.values import JsonObject, JsonValue
+from ..storage.values import JsonObject
 from .job import Job
 from .labelled import Detection, Labelled
 from .markup import attribute
 
 TASKS, SETUP = "labelstudio.json", "labelstudio.xml"
-_POLYGON, _BOX, _IMAGE = "polygon", "box", "image"
+_POLYGON, _IMAGE, _KIND = "polygon", "image", "polygonlabels"
 _URLS = ("http://", "https://", "/data/")
 
 
 class LabelStudio:
     """``labelstudio.json`` and ``labelstudio.xml``.
 
-    A mask is a polygon, with its holes cut out through slits; a mask of several parts is a box that
-    holds a polygon for each. Coordinates are percent of the image. A prediction's own score is its best
+    A detection is one polygon, whose holes and parts are joined by bridges of no width: two regions
+    would be two annotations. Coordinates are percent of the image. A prediction's own score is its best
     one, cut to 0..1 as Label Studio refuses others; each region keeps its score.
     """
 
@@ -38,7 +37,7 @@ class LabelStudio:
     def add(self, image: Labelled) -> None:
         self._tasks.write("\n" if self._images == 0 else ",\n")
         self._images += 1
-        regions = [region for item in image.detections for region in self._regions(image, item)]
+        regions = [self._region(image, item) for item in image.detections]
         best = max((item.score for item in image.detections), default=0.0)
         found = {"model_version": image.model, "score": min(max(best, 0.0), 1.0), "result": regions}
         task = {
@@ -53,32 +52,23 @@ class LabelStudio:
         self._setup.write(
             f'<View>\n <Image name="{_IMAGE}" value="$image"/>\n'
             f' <PolygonLabels name="{_POLYGON}" toName="{_IMAGE}">\n{labels} </PolygonLabels>\n'
-            f' <RectangleLabels name="{_BOX}" toName="{_IMAGE}">\n{labels} </RectangleLabels>\n'
             "</View>\n"
         )
         return TASKS, SETUP
 
-    def _regions(self, image: Labelled, item: Detection) -> Iterator[JsonObject]:
-        own = f"{self._images}-{item.id}"
-        parent = {}
-        if len(item.parts) > 1:
-            x, y, w, h = item.xywh
-            box = {
-                "x": _percent(x, image.width),
-                "y": _percent(y, image.height),
-                "width": _percent(w, image.width),
-                "height": _percent(h, image.height),
-                "rotation": 0,
-            }
-            yield _region(image, item, own, box, "rectanglelabels")
-            parent = {"parentID": own}
-        for number, part in enumerate(item.parts):
-            points = [
-                [_percent(x, image.width), _percent(y, image.height)] for x, y in part.ring.tolist()
-            ]
-            value: JsonObject = {"points": points, "closed": True}
-            name = f"{own}-{number}" if parent else own
-            yield _region(image, item, name, value, "polygonlabels") | parent
+    def _region(self, image: Labelled, item: Detection) -> JsonObject:
+        points = [[_percent(x, image.width), _percent(y, image.height)] for x, y in item.ring.tolist()]
+        return {
+            "id": f"{self._images}-{item.id}",
+            "type": _KIND,
+            "from_name": _POLYGON,
+            "to_name": _IMAGE,
+            "original_width": image.width,
+            "original_height": image.height,
+            "image_rotation": 0,
+            "score": item.score,
+            "value": {"points": points, "closed": True, _KIND: [item.label]},
+        }
 
 
 def address(root: str, name: str) -> str:
@@ -88,21 +78,5 @@ def address(root: str, name: str) -> str:
     return f"{root}{link}{name if plain else quote(os.fsencode(name))}"
 
 
-def _region(
-    image: Labelled, item: Detection, own: str, value: JsonObject, kind: str
-) -> dict[str, JsonValue]:
-    return {
-        "id": own,
-        "type": kind,
-        "from_name": _POLYGON if kind == "polygonlabels" else _BOX,
-        "to_name": _IMAGE,
-        "original_width": image.width,
-        "original_height": image.height,
-        "image_rotation": 0,
-        "score": item.score,
-        "value": {**value, kind: [item.label]},
-    }
-
-
 def _percent(value: float, size: int) -> float:
-    return round(min(max(100 * value / size, 0.0), 100.0), 5)
+    return round(min(max(100 * value / size, 0.0), 100.0), 6)

@@ -15,15 +15,17 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
 
 class Table:
     """``detections.csv``: text is quoted, numbers are not, rows end with a line feed. Boxes are x, y,
-    width, height in pixels; image_max_score repeats the best score of the image."""
+    width, height in pixels; image_max_score repeats the best score of the image. With --csv-bom it
+    begins with the mark by which Excel knows UTF-8."""
 
-    uses: ClassVar[tuple[str, ...]] = ()
+    uses: ClassVar[tuple[str, ...]] = ("--csv-bom",)
     mirrors: ClassVar[bool] = False
 
     def __init__(self, job: Job) -> None:
-        self._write = csv.writer(
-            job.stream(TABLE), quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n"
-        ).writerow
+        out = job.stream(TABLE)
+        if job.options.csv_bom:
+            out.write("\ufeff")
+        self._write = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n").writerow
         self._write(COLUMNS)
 
     def add(self, image: Labelled) -> None:

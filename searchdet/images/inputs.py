@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
-import logging
 import os
 import re
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
+from glob import has_magic
 from pathlib import Path
 
 from ..errors import UsageError
 from ..storage import files
-from .read import SUFFIXES
+from .globs import matches
+from .lists import paths_of
+from .scan import Look, Scan
+from .walk import broken
 
-log = logging.getLogger(__name__)
+__all__ = ["Query", "Scan", "discover", "natural", "natural_text", "parse_shard", "shard_of"]
 STDIN = "-"
 
 
@@ -26,32 +27,6 @@ class Query:
 
     path: Path
     name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Scan:
-    """How inputs are read. root: names are relative to it. never: folders that are not looked into
-    (outputs, caches). null: lists are separated by NUL instead of line feeds. shard: (i, n), only the
-    i-th of n parts, from 1."""
-
-    root: Path | None = None
-    recursive: bool = False
-    follow_symlinks: bool = False
-    never: tuple[Path, ...] = ()
-    null: bool = False
-    shard: tuple[int, int] = (1, 1)
-
-    def __post_init__(self) -> None:
-        if self.root is not None and not files.is_folder(self.root):
-            raise UsageError(f"--root {self.root}: there is no such folder.")
-        part, parts = self.shard
-        if not 1 <= part <= parts:
-            raise UsageError(f"--shard {part}/{parts}: the part must lie between 1 and {parts}.")
-
-    def skips(self, path: Path) -> bool:
-        """Whether a path lies in a folder that is not looked into."""
-        real = files.real(path)
-        return any(real.is_relative_to(folder) for folder in self.never)
 
 
 def parse_shard(text: str) -> tuple[int, int]:
@@ -73,7 +48,7 @@ def discover(inputs: list[str], scan: Scan | None = None) -> list[Query]:
     scan = scan or Scan()
     seen: dict[str, Path] = {}
     unique = []
-    for query in (query for text in inputs for query in _expand(text, scan)):
+    for query in _queries(inputs, scan):
         key = files.collision_key(query.name)
         path = files.real(query.path)
         if key not in seen:
@@ -88,76 +63,62 @@ def discover(inputs: list[str], scan: Scan | None = None) -> list[Query]:
     return [query for query in unique if shard_of(query.name, parts) == part]
 
 
+def _queries(inputs: list[str], scan: Scan) -> list[Query]:
+    look = Look(scan)
+    try:
+        return [query for text in inputs for query in _expand(text, look)]
+    finally:
+        look.say()
+
+
 def shard_of(name: str, parts: int) -> int:
     """Which of ``parts``, from 1, a name belongs to; depends on the name alone."""
     digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
     return int.from_bytes(digest[:8], "big") % parts + 1
 
 
-def _expand(text: str, scan: Scan) -> list[Query]:
+def _expand(text: str, look: Look) -> list[Query]:
+    root = look.scan.root
     if text == STDIN:
-        return _listed(sys.stdin.buffer.read(), "-", scan)
+        return _listed(sys.stdin.buffer.read(), "-", look)
     if text.startswith("@"):
         try:
-            return _listed(Path(text[1:]).read_bytes(), text, scan)
+            data = Path(text[1:]).read_bytes()
         except OSError as error:
-            raise UsageError(f"{text}: the list cannot be read ({error.strerror}).") from error
+            hint = f"If the file {text} is meant, write ./{text}." if os.path.lexists(text) else ""
+            said = f"{text}: the list cannot be read ({error.strerror})."
+            raise UsageError(said, hint) from error
+        return _listed(data, text, look)
     path = Path(text)
-    if path.is_dir():
-        return _folder(path, scan)
-    if path.is_file():
-        return [Query(path, _name(path, scan.root))]
-    if glob.has_magic(text):
-        matches = [Path(item) for item in glob.glob(text, recursive=True)]
-        found = sorted((p for p in matches if p.is_file() and not scan.skips(p)), key=natural)
-        if found:
-            return [Query(item, _name(item, scan.root)) for item in found]
-        raise UsageError(f"{text}: no file matches.")
+    if files.is_folder(path):
+        return _folder(path, look)
+    if files.is_file(path):
+        return [Query(path, _name(path, root))]
+    if broken(path):
+        raise UsageError(f"{text}: is a link to {path.readlink()}, which is not there.")
+    if has_magic(text):
+        found = sorted(matches(text, look), key=natural)
+        return [Query(item, _name(item, root)) for item in found]
     raise UsageError(f"{text}: no such file or folder.", "Name images, a folder or a quoted glob.")
 
 
-def _listed(data: bytes, source: str, scan: Scan) -> list[Query]:
-    """The paths of a list; empty lines do not count."""
-    lines = data.split(b"\0") if scan.null else data.splitlines()
-    if any(b"\0" in line for line in lines):
-        raise UsageError(
-            f"{source}: the list has a NUL within a path.", "Pass --null if it parts them."
-        )
-    paths = [Path(os.fsdecode(line)) for line in lines if line]
-    if not paths:
-        raise UsageError(f"{source}: the list names no image.")
+def _listed(data: bytes, source: str, look: Look) -> list[Query]:
+    """The images of a list of paths, and of the folders in it."""
     found: list[Query] = []
-    for path in paths:
-        found += _folder(path, scan) if files.is_folder(path) else [Query(path, _name(path, scan.root))]
+    for path in paths_of(data, source, look.scan.null):
+        if files.is_folder(path):
+            found += _folder(path, look)
+        else:
+            found.append(Query(path, _name(path, look.scan.root)))
     return found
 
 
-def _folder(path: Path, scan: Scan) -> list[Query]:
-    found = sorted(_images_in(path, scan), key=natural)
+def _folder(path: Path, look: Look) -> list[Query]:
+    found = sorted(look.images(path), key=natural)
     if not found:
-        deeper = "" if scan.recursive else " (add --recursive for folders inside it)"
+        deeper = "" if look.scan.recursive else " (add --recursive for folders inside it)"
         raise UsageError(f"{path}: no image in this folder{deeper}.")
-    return [Query(item, _name(item, scan.root or path)) for item in found]
-
-
-def _images_in(folder: Path, scan: Scan) -> Iterator[Path]:
-    """Images below a folder. Hidden folders and those of ``scan.never`` are not looked into, and no
-    folder twice, so a loop of links ends."""
-    visited: set[tuple[int, int]] = set()
-    for base, folders, names in os.walk(folder, True, _unreadable, scan.follow_symlinks):
-        stat = Path(base).stat()
-        if (stat.st_dev, stat.st_ino) in visited or scan.skips(Path(base)):
-            folders[:] = []
-            continue
-        visited.add((stat.st_dev, stat.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and scan.recursive)
-        for name in names:
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
-                yield Path(base) / name
-
-
-def _unreadable(error: OSError) -> None:
-    log.warning("%s: the folder cannot be looked into (%s).", error.filename, error.strerror)
+    return [Query(item, _name(item, look.scan.root or path)) for item in found]
 
 
 def natural(path: Path) -> list[tuple[int, int, str]]:
@@ -172,11 +133,15 @@ def natural_text(text: str) -> list[tuple[int, int, str]]:
 
 
 def _name(path: Path, root: Path | None) -> str:
-    """Relative name of a file: below ``root``, else below the working folder, else its bare name."""
+    """Relative name of a file: below ``root``, else below the working folder, else its bare name. A
+    root that is spelled through links is the same one."""
     absolute = Path(os.path.abspath(path))
     base = Path(os.path.abspath(root)) if root is not None else Path.cwd()
     if absolute.is_relative_to(base):
         return absolute.relative_to(base).as_posix()
-    if root is not None:
-        raise UsageError(f"{path}: lies outside --root {root}.")
-    return absolute.name
+    if root is None:
+        return absolute.name
+    absolute, base = files.real(absolute.parent) / absolute.name, files.real(base)
+    if absolute.is_relative_to(base):
+        return absolute.relative_to(base).as_posix()
+    raise UsageError(f"{path}: lies outside --root {root}.")

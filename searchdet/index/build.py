@@ -41,6 +41,7 @@ class Indexer:
             )
         models = load_models(settings)
         settings, _ = models.effective(settings)
+        settings = replace(settings, proposals=replace(settings.proposals, prompting="everything"))
         self.failed: list[tuple[str, SearchdetError]] = []
         self._remembered = Remembered(models.describer(settings), Store(settings.cache, kinds.REGIONS))
         self._space = space_of(models.backbone, settings.embedding)

@@ -1,7 +1,8 @@
 """Several outlines as one polygon: shortest bridges of no width between them. Pure.
 
 A bridge is walked there and back, so it bounds no area, and an outline within another one is a hole
-under the even-odd rule by which polygons are filled.
+under the even-odd rule by which polygons are filled. No corner comes twice: some readers drop points
+that repeat, and with them the way back.
 """
 
 from __future__ import annotations
@@ -15,15 +16,42 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
+APART = 0.01
+"""Pixels, along the longer axis, between corners that would be one."""
+
 
 def joined(rings: Sequence[FloatArray]) -> FloatArray:
     """Outlines (n, 2) each, x and y of the corners, as one polygon (m, 2)."""
     if len(rings) == 1:
-        return rings[0]
+        return distinct(rings[0])
     points = np.concatenate(rings)
     owner = np.repeat(np.arange(len(rings)), [len(ring) for ring in rings])
     made = points[_walk(owner, _bridges(points, owner))]
-    return np.asarray(made[(made != np.roll(made, 1, axis=0)).any(axis=1)])
+    return distinct(made[(made != np.roll(made, 1, axis=0)).any(axis=1)])
+
+
+def distinct(ring: FloatArray) -> FloatArray:
+    """A polygon (n, 2) with no corner twice: one that comes again lies ``APART`` pixels further on its
+    bridge, or on its outline where it is on none. Neighbours must differ."""
+    again = _visits(ring)
+    rows = np.flatnonzero(again)
+    if not len(rows):
+        return ring
+    before, after = ring[rows - 1], ring[(rows + 1) % len(ring)]
+    way = np.where(again[rows - 1, None] > 0, before, after) - ring[rows]
+    made: FloatArray = ring.copy()
+    made[rows] += APART * again[rows, None] * way / np.abs(way).max(axis=1, keepdims=True)
+    return made
+
+
+def _visits(ring: FloatArray) -> IntArray:
+    """How often the place of each corner (n,) came before it."""
+    order = np.lexsort((ring[:, 1], ring[:, 0]))  # stable: equal places stay in the order of the ring
+    first = np.r_[True, (ring[order[1:]] != ring[order[:-1]]).any(axis=1)]
+    place = np.arange(len(ring))
+    visits = np.empty(len(ring), np.int64)
+    visits[order] = place - np.maximum.accumulate(np.where(first, place, 0))
+    return visits
 
 
 def _bridges(points: FloatArray, owner: IntArray) -> dict[int, list[int]]:

@@ -6,7 +6,7 @@ where a mask is one pixel wide.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,6 +24,9 @@ TOLERANCES = (1.0, 0.5, 0.3)
 """Pixels that a simpler outline may be off, tried in order; the exact outline comes last."""
 LEAST_AGREEMENT = 0.99
 """Least IoU of a part drawn from its simpler outline with the part itself."""
+OFF_MIDDLE = 0.05
+"""Pixels that a corner lies off the middle of a pixel, where fillers round one way or the other, and a
+file with few decimals decides which."""
 FEW_CORNERS = 12
 """An outline of so few corners stays exact."""
 
@@ -41,13 +44,37 @@ class Part:
 
     @cached_property
     def ring(self) -> FloatArray:
-        """One polygon (n, 2) of the part, its holes cut out through slits of no width."""
+        """One polygon (n, 2) of the part with no corner twice, its holes cut out through slits of no
+        width."""
         return joined((self.outer, *self.holes))
 
 
 def parts(mask: BoolArray, corner: tuple[int, int] = (0, 0)) -> tuple[Part, ...]:
     """The parts of a mask (H, W) whose top left pixel lies at ``corner`` (y, x) of the image, from top
     to bottom. Drawn, each agrees with what it stands for to an IoU of at least 0.99."""
+    shift = np.asarray(corner[::-1], np.float64)
+    return tuple(
+        Part(part.outer + shift, tuple(hole + shift for hole in part.holes))
+        for part in map(_simpler, _exact(mask))
+    )
+
+
+def outline(mask: BoolArray, corner: tuple[int, int] = (0, 0)) -> FloatArray:
+    """A mask as ``parts`` takes it as one polygon (n, 2): parts and holes are joined by bridges of no
+    width. Drawn, it agrees with the mask to an IoU of at least 0.99."""
+    exact = _exact(mask)
+    made = _all(map(_simpler, exact))
+    if len(exact) > 1 and _likeness(made, mask) < LEAST_AGREEMENT:
+        made = _all(exact)  # bridges between corners that lie within pixels cost some of these
+    return made + np.asarray(corner[::-1], np.float64)
+
+
+def _all(found: Iterable[Part]) -> FloatArray:
+    return joined([ring for part in found for ring in (part.outer, *part.holes)])
+
+
+def _exact(mask: BoolArray) -> tuple[Part, ...]:
+    """The parts of a mask along the edges of its pixels, from top to bottom."""
     outer: dict[int, FloatArray] = {}
     holes: dict[int, list[FloatArray]] = {}
     traced = list(_loops(mask))
@@ -60,9 +87,7 @@ def parts(mask: BoolArray, corner: tuple[int, int] = (0, 0)) -> tuple[Part, ...]
             holes.setdefault(owner, []).append(loop.corners)
         else:
             outer[owner] = loop.corners
-    shift = np.asarray(corner[::-1], np.float64)
-    found = [_simpler(Part(ring, tuple(holes.get(owner, ())))) for owner, ring in outer.items()]
-    return tuple(Part(p.outer + shift, tuple(hole + shift for hole in p.holes)) for p in found)
+    return tuple(Part(ring, tuple(holes.get(owner, ()))) for owner, ring in outer.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +143,12 @@ def _simpler(part: Part) -> Part:
     """A part with fewer corners where it still agrees."""
     if max(len(part.outer), *map(len, part.holes), 0) <= FEW_CORNERS:
         return part
+    exact = np.concatenate([part.outer, *(np.r_[part.outer[:1], h, h[:1]] for h in part.holes)])
     for tolerance in TOLERANCES:
         made = Part(
             _smoothed(part.outer, tolerance), tuple(_smoothed(hole, tolerance) for hole in part.holes)
         )
-        if _agreement(made, part) >= LEAST_AGREEMENT:
+        if _agreement(made.ring, exact) >= LEAST_AGREEMENT:
             return made
     return part
 
@@ -143,19 +169,23 @@ def _smoothed(corners: FloatArray, tolerance: float) -> FloatArray:
     points = np.stack([corners, corners + along / 2], axis=1).reshape(-1, 2)
     chosen = points[np.stack([kept, step], axis=1).ravel()].astype(np.float32)
     made = cv2.approxPolyDP(chosen[:, None], tolerance, True)[:, 0].astype(np.float64)
-    return made if len(made) >= 3 else corners
+    return made + OFF_MIDDLE * (made % 1 == 0.5) if len(made) >= 3 else corners
 
 
-def _agreement(*compared: Part) -> float:
-    """IoU of two parts, drawn. Long slits do here, they are not seen."""
+def _likeness(ring: FloatArray, mask: BoolArray) -> float:
+    """IoU of a polygon, drawn, with a mask."""
     from pycocotools import mask as coco
 
-    one, two = (
-        np.concatenate([part.outer, *(np.r_[part.outer[:1], hole, hole[:1]] for hole in part.holes)])
-        for part in compared
-    )
-    low = np.floor(np.minimum(one.min(axis=0), two.min(axis=0)))
-    high = np.ceil(np.maximum(one.max(axis=0), two.max(axis=0)))
+    drawn = coco.frPyObjects([ring.ravel().tolist()], *mask.shape)
+    return float(coco.iou(drawn, [coco.encode(np.asfortranarray(mask, np.uint8))], [0])[0, 0])
+
+
+def _agreement(*compared: FloatArray) -> float:
+    """IoU of two polygons, drawn. Those along the edges of pixels may have slits of any length."""
+    from pycocotools import mask as coco
+
+    low = np.floor(np.minimum(*(ring.min(axis=0) for ring in compared)))
+    high = np.ceil(np.maximum(*(ring.max(axis=0) for ring in compared)))
     width, height = (high - low).astype(int).tolist()
-    drawn = coco.frPyObjects([(ring - low).ravel().tolist() for ring in (one, two)], height, width)
+    drawn = coco.frPyObjects([(ring - low).ravel().tolist() for ring in compared], height, width)
     return float(coco.iou(drawn[:1], drawn[1:], [0])[0, 0])

@@ -17,7 +17,7 @@ from ..config import names_of
 from ..errors import OutputError, UsageError
 from ..images import LoadedImage, Query, natural
 from ..records import ImageRecord, RecordError, read_record, unusable
-from ..storage import files
+from ..storage import files, kinds
 from ..storage.values import JsonObject
 from . import recordmemory
 from .pictures import Heat, drawn
@@ -212,7 +212,7 @@ class Output:
 
         ``run.json`` comes first: a record that cannot be exported must not hide how the run went.
         """
-        files.write_json(self.folder / "run.json", run)
+        files.write_json(self.folder / kinds.RUN_FILE, run)
         if not self.formats or not (self.folder / "records").is_dir():
             return
         listed = None

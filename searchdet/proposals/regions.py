@@ -1,7 +1,8 @@
 """``regions``: the embedded proposer. No weights; recall first, drawn at working size.
 
 Two sources on a small copy of the image: merge trees over superpixels (three ideas of what is alike),
-and components of maps that are cut at many levels, split where objects touch. All are ranked by how
+and components of maps that are cut at many levels, split where objects touch. One of these maps is of
+what looks like the examples, where these are known (guided prompting). All are ranked by how
 much they differ from what surrounds them, how little of their outline is faint, and how many sources
 and levels agree on them.
 """
@@ -30,7 +31,7 @@ from .pool import Sources, gather
 from .quality import look, quality
 from .scene import Scene, prepare
 from .superpixels import superpixels
-from .thresholds import Parts, eight_bits, fields, parts_of
+from .thresholds import LEAST_PROMISE, LEAST_SPAN, Parts, eight_bits, fields, parts_of, promised
 from .types import FloatArray, Plan, Proposals, Proposer, UInt8Array, from_rles
 
 NAME = "regions"
@@ -46,7 +47,8 @@ class RegionProposer:
     """Classical segmentation as a proposer."""
 
     name = NAME
-    reads = FILTERS | {"smooth"}
+    reads = FILTERS | {"smooth", "prompting"}
+    prompting = "guided"
     weights: WeightsInfo | None = None
     compute: Compute | None = None
 
@@ -54,12 +56,13 @@ class RegionProposer:
         self._options = options
 
     def propose(self, image: UInt8Array, promise: FloatArray | None = None) -> Proposals:
-        """Proposals of an (H, W, 3) uint8 RGB image, best first. Takes no promise."""
+        """Proposals of an (H, W, 3) uint8 RGB image, best first. With a promise also parts of what
+        looks like the examples."""
         scene, options = prepare(image), self._options
         total = scene.size[0] * scene.size[1]
         limits = (max(_LEAST, options.min_area / 100 * total), options.max_area / 100 * total)
         with ThreadPoolExecutor(_WORKERS) as workers:
-            pool, removed = gather(_sources(scene, limits[0], workers), limits, workers)
+            pool, removed = gather(_sources(scene, promise, limits[0], workers), limits, workers)
         size = (image.shape[0], image.shape[1])
         if not len(pool):
             return finish(replace(from_rles([], [], size), removed=removed), options)
@@ -82,12 +85,16 @@ def _room(options: ProposalOptions) -> int:
     return options.scored_masks * (2 if active else 1)
 
 
-def _sources(scene: Scene, least: float, workers: Executor) -> Sources:
+def _sources(scene: Scene, promise: FloatArray | None, least: float, workers: Executor) -> Sources:
     """All masks. least: pixels of the smallest that is wanted; holes are filled later, so parts of half
     that size count."""
-    trees = workers.submit(_trees, scene)
+    labels = superpixels(scene)
+    trees = workers.submit(_trees, scene, labels)
     some = math.ceil(least / 2)
-    parts = list(workers.map(lambda field: _parts(field, some), fields(scene)))
+    maps = [eight_bits(field, LEAST_SPAN) for field in fields(scene)]
+    if promise is not None:
+        maps.append(eight_bits(promised(promise, labels), LEAST_PROMISE))
+    parts = list(workers.map(lambda grey: _parts(grey, some), maps))
     made = trees.result()
     return Sources(
         [part for found in parts for part in found],
@@ -96,9 +103,8 @@ def _sources(scene: Scene, least: float, workers: Executor) -> Sources:
     )
 
 
-def _trees(scene: Scene) -> list[tuple[Family, npt.NDArray[np.float64]]]:
-    """Merge trees over superpixels, with the edge strength around each node."""
-    labels = superpixels(scene)
+def _trees(scene: Scene, labels: IntArray) -> list[tuple[Family, npt.NDArray[np.float64]]]:
+    """Merge trees over superpixels (H, W), with the edge strength around each node."""
     boxes, areas = hierarchy.boxes_and_areas(labels)
     segments = hierarchy.segments_of(scene.lab, labels, boxes)
     borders = hierarchy.borders_of(labels, scene.edges)
@@ -109,8 +115,7 @@ def _trees(scene: Scene) -> list[tuple[Family, npt.NDArray[np.float64]]]:
     return made
 
 
-def _parts(field: FloatArray, least: int) -> list[Parts]:
-    grey = eight_bits(field)
+def _parts(grey: UInt8Array | None, least: int) -> list[Parts]:
     return [] if grey is None else list(parts_of(grey, least))
 
 
@@ -131,10 +136,10 @@ def _smoothed(
 def _make(
     options: ProposalOptions, device: str, precision: str, before: LoadedBefore | None
 ) -> Proposer:
-    if options.prompting == "guided" or options.crop_layers:
+    if options.crop_layers:
         raise UsageError(
-            f"--prompting guided and --crop-layers are SAM's; `{NAME}` asks no points.",
-            "Pass --sam-checkpoint FILE, or leave them out.",
+            f"--crop-layers is SAM's; `{NAME}` asks no points.",
+            "Pass --sam-checkpoint FILE, or leave it out.",
         )
     return RegionProposer(options)
 

@@ -72,12 +72,13 @@ class Proposals:
 
 class Proposer(Protocol):
     """Image -> proposals. compute: None without a network. reads: the fields of ProposalOptions that it
-    looks at."""
+    looks at. prompting: what --prompting auto is."""
 
     name: str
     weights: WeightsInfo | None
     compute: Compute | None
     reads: frozenset[str]
+    prompting: str
 
     def propose(self, image: UInt8Array, promise: FloatArray | None = None) -> Proposals:
         """Proposals of an (H, W, 3) uint8 RGB image, best first.

@@ -31,6 +31,8 @@ class Models:
         """The settings without what cannot act, which is said in a WARNING, and the flags of that."""
         reads = self.proposer.reads | TILES | CHOOSING
         found, unread = acting(settings.proposals, reads, self.proposer.name)
+        if found.prompting == "auto":
+            found = replace(found, prompting=self.proposer.prompting)
         embedding, unpooled = acting(settings.embedding)
         scoring, unscored = acting(settings.scoring)
         scoring = self._looking(scoring)

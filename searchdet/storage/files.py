@@ -249,5 +249,17 @@ def _writing(path: Path, hint: str = "") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise OutputError(f"{path}: cannot be written ({reason}).", hint) from error
+        raise _refused(path, error, hint) from error
+
+
+def _refused(path: Path, error: OSError, hint: str) -> OutputError:
+    """What is wrong with a place, by what is there; else what the system says."""
+    for above in path.parents:
+        if os.path.lexists(above) and not is_folder(above):
+            what = "a link to nothing" if above.is_symlink() and not above.exists() else "a file"
+            said = f"{above}: is {what}, and a folder is needed there."
+            return OutputError(said, "Name another folder with -o, or move it away.")
+    if isinstance(error, IsADirectoryError):
+        return OutputError(f"{path}: is a folder, and a file is to be written.", "Name a file.")
+    reason = error.strerror or type(error).__name__
+    return OutputError(f"{path}: cannot be written ({reason}).", hint)

@@ -1,4 +1,4 @@
-"""The kinds of what a cache folder holds, each a folder of that name in it."""
+"""Names of what lies in folders: the kinds of a cache, each a folder in it; the mark of an output."""
 
 from __future__ import annotations
 
@@ -10,3 +10,5 @@ LOADED = "loaded"
 SHA256 = "sha256"
 RECORDS = "records"
 KINDS = (REGIONS, CLOSEUPS, EXEMPLARS, AUTOMASKS, LOADED, SHA256, RECORDS)
+RUN_FILE, RUN_FORM, RUN_SCHEMA = "run.json", "searchdet.run/", "searchdet.run/1"
+"""What marks an output folder: a file, how the ``schema`` in it begins, and what it is now."""

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +14,7 @@ import pytest
 from PIL import Image
 from places import QUICK
 from typer.testing import CliRunner, Result
-from worlds import BLUE, RED, draw, tree_hash
+from worlds import BLUE, RED, draw, hang, tree_hash
 
 from searchdet.batch import runner as batch
 from searchdet.batch.worker import Overdue
@@ -153,7 +151,14 @@ def test_output_cache_and_hidden_folders_are_not_scanned(world: Path) -> None:
     Image.new("RGB", (40, 40)).save(world / "in/.hidden/x.png")
     before = len(list((world / "in/out/records").rglob("*.json")))
     detect("in", "-r", "-o", "in/out", "--cache-dir", "in/cache")
-    assert len(list((world / "in/out/records").rglob("*.json"))) == before == 7
+    assert len(list((world / "in/out/records").rglob("*.json"))) == before == 3
+    other = detect("in", "-r", "-o", "in/other", "--cache-dir", "in/cache")
+    assert set(lines(other)) == {"images/a.png", "images/none.png", "images/deep/a.png"}
+    said = [line for line in other.stderr.splitlines() if "left out" in line]
+    assert said == [
+        "WARNING: Folders left out of the search: 2 of examples (in/negative, in/positive), "
+        "1 of earlier runs (in/out). Name one to search it."
+    ]
 
 
 def test_linked_folders_only_if_asked_and_loops_end(world: Path) -> None:
@@ -242,23 +247,6 @@ def test_the_reader_runs_ahead_but_the_order_stays(world: Path) -> None:
     run.close()
 
 
-def hang(world: Path, body: str) -> list[str]:
-    """A program that is searchdet with a proposer that misbehaves on a.png (it alone is 140 wide)."""
-    script = world / "bad.py"
-    script.write_text(
-        "import os, sys, time\n"
-        "from searchdet.proposals.regions import RegionProposer\n"
-        "real = RegionProposer.propose\n"
-        "def propose(self, image, promise=None):\n"
-        f"    if image.shape[1] == 140 and image[50, 50, 0] > 150: {body}\n"
-        "    return real(self, image, promise)\n"
-        "RegionProposer.propose = propose\n"
-        "from searchdet.cli import main\n"
-        "if __name__ == '__main__':\n    main()\n"
-    )
-    return [sys.executable, str(script), "detect", "in/images", "-r", *EXAMPLES, "-o", "out"]
-
-
 @pytest.mark.process
 @pytest.mark.parametrize(
     ("body", "code"), [("time.sleep(600)", "timeout"), ("os.kill(os.getpid(), 9)", "crash")]
@@ -313,32 +301,6 @@ def test_a_worker_gives_the_same_records(world: Path) -> None:
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 4
     assert done.stderr.count("error:") == 1
-
-
-def heeding() -> None:
-    """In the child: what a background job of a shell ignores is heeded again."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-@pytest.mark.process
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_finishes_what_is_done(cold_world: Path, number: signal.Signals) -> None:
-    words = hang(cold_world, "(open('hung', 'w').close(), time.sleep(600))")
-    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, preexec_fn=heeding) as process:
-        deadline = time.monotonic() + 100
-        while not (cold_world / "hung").exists() and time.monotonic() < deadline:
-            time.sleep(0.1)
-        process.send_signal(number)
-        try:
-            _, said = process.communicate(timeout=60)
-        finally:
-            process.kill()
-    assert process.returncode == 128 + number, said
-    assert "Run again to go on" in said
-    assert (cold_world / "out/run.json").exists()
-    assert not list((cold_world / "out").rglob("*.tmp"))
-    detect("in/images", "-r", "-o", "out")
-    assert len(list((cold_world / "out/records").rglob("*.json"))) == 3
 
 
 def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:

@@ -301,3 +301,14 @@ def test_every_variable_that_the_program_reads_is_known() -> None:
     read = {name for text in texts for name in re.findall(words, text)}
     assert "SEARCHDET_CACHE" in read
     assert not list(settingsfile.strange_variables(ROOT, dict.fromkeys(read, "")))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+@pytest.mark.parametrize("name", ["searchdet.toml", "pyproject.toml"])
+def test_files_with_byte_order_marks(encoding: str, name: str) -> None:
+    text = "min-score = 0.4\r\n" if name == "searchdet.toml" else "[tool.searchdet]\nmin-score = 0.4\n"
+    mark = "\ufeff" if encoding.endswith("be") else ""
+    Path(name).write_bytes((mark + text).encode(encoding))
+    assert show()["min-score"]["value"] == 0.4
+    Path(name).write_bytes("# Größe searchdet\n".encode("cp1252"))
+    assert f"{name}: not a TOML file" in refused("config", "show")

@@ -16,7 +16,7 @@ from scipy.spatial.distance import cdist
 from skimage.draw import polygon
 
 from searchdet.masks.bridges import joined
-from searchdet.masks.polygons import Part, _loops, parts
+from searchdet.masks.polygons import Part, _loops, outline, parts
 
 MASKS = arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12)))
 EIGHT = np.ones((3, 3))
@@ -59,11 +59,14 @@ def test_polygons_draw_back_to_the_mask(grain: float, share: float, figure: Figu
         mask = blob(seed, (61, 83), grain, share)
         found = parts(mask)
         apart = drawn([part.ring.ravel() for part in found], mask.shape)
-        whole = joined(rings(found))
+        whole = outline(mask)
         together = drawn([whole.ravel()], mask.shape)
-        other = sampled(whole, mask.shape)
-        lost = 1 - min(iou(apart, mask), iou(together, mask), iou(other, mask))
-        assert figure("exports: 1 - IoU of a polygon with its mask", lost) <= 0.02
+        lost = 1 - min(iou(apart, mask), iou(together, mask))
+        assert figure("exports: 1 - IoU of a polygon with its mask", lost) <= 0.01
+        lost = 1 - iou(sampled(whole, mask.shape), mask)
+        specks = grain < 1 and share < 0.1  # hundreds of parts of a pixel or two
+        most = 0.08 if specks else 0.02
+        assert figure("exports: 1 - IoU of a polygon, sampled, with its mask", lost) <= most
         for part in rings(found):
             assert len(part) >= 3
             assert part.min() >= 0
@@ -136,6 +139,55 @@ def test_many_parts_are_joined_in_time() -> None:
     assert (drawn([whole.ravel()], mask.shape) == mask).all()
 
 
+def kept(ring: np.ndarray) -> np.ndarray:
+    """A polygon as a file holds it and as readers take it that drop points which repeat."""
+    rows = ring.round(4)
+    _, first = np.unique(rows, axis=0, return_index=True)
+    return rows[np.sort(first)]
+
+
+def disc(size: tuple[int, int], y: int, x: int, radius: float) -> np.ndarray:
+    rows, columns = np.indices(size)
+    return np.hypot(rows - y, columns - x) <= radius
+
+
+RINGS = {
+    "square hole": ring((60, 80)),
+    "round hole": disc((90, 90), 44, 44, 40) & ~disc((90, 90), 44, 44, 25),
+    "four holes": np.ones((60, 60), bool) & ~np.kron(np.eye(4, dtype=bool), disc((15, 15), 7, 7, 4)),
+    "thin ring": disc((90, 90), 44, 44, 40) & ~disc((90, 90), 44, 44, 39),
+    "two parts": disc((90, 90), 20, 20, 15) | disc((90, 90), 60, 61, 18),
+    "ring in a ring": disc((99, 99), 49, 49, 45)
+    & (~disc((99, 99), 49, 49, 35) | (disc((99, 99), 49, 49, 22) & ~disc((99, 99), 49, 49, 10))),
+    "touching corners": np.kron(np.indices((6, 6)).sum(axis=0) % 2, np.ones((9, 9))).astype(bool),
+    "diagonal": np.eye(50, dtype=bool),
+    "crooked line": np.pad(np.eye(50, dtype=bool) | np.eye(50, k=1, dtype=bool)[::-1], 3),
+}
+
+
+@pytest.mark.parametrize("name", RINGS)
+def test_no_corner_comes_twice_so_that_slits_survive_readers_that_drop_it(name: str) -> None:
+    mask = RINGS[name]
+    whole = outline(mask)
+    assert len(kept(whole)) == len(whole)
+    assert iou(drawn([kept(whole).ravel()], mask.shape), mask) >= 0.99
+    apart = [kept(part.ring) for part in parts(mask)]
+    assert [len(one) for one in apart] == [len(part.ring) for part in parts(mask)]
+    assert iou(drawn([one.ravel() for one in apart], mask.shape), mask) >= 0.99
+    assert whole.min() >= 0
+    assert (whole.max(axis=0) <= mask.shape[::-1]).all()
+
+
+@settings(max_examples=examples(300), deadline=None)
+@given(MASKS.filter(np.any), st.tuples(st.integers(0, 3000), st.integers(0, 3000)))
+def test_outlines_of_any_mask_repeat_no_corner_and_draw_it(
+    mask: np.ndarray, corner: tuple[int, int]
+) -> None:
+    whole = outline(mask, corner)
+    assert len(kept(whole)) == len(whole) >= 3
+    assert iou(drawn([(kept(whole) - corner[::-1]).ravel()], mask.shape), mask) >= 0.99
+
+
 def length(ring: np.ndarray) -> float:
     return float(np.hypot(*(np.roll(ring, -1, axis=0) - ring).T).sum())
 
@@ -147,4 +199,4 @@ def test_bridges_are_the_shortest(grain: float) -> None:
     assert len(found) > 5
     shortest = minimum_spanning_tree(np.array(gaps) + 1e-6).sum()  # where 0 is no edge
     extra = length(joined(found)) - sum(map(length, found))
-    assert extra == pytest.approx(2 * shortest, abs=1e-3)
+    assert extra == pytest.approx(2 * shortest, abs=0.02 * 2 * len(found))  # corners move

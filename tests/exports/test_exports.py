@@ -31,8 +31,7 @@ from searchdet.annotations.shapes import paint
 from searchdet.config import Limits
 from searchdet.errors import OutputError, UsageError
 from searchdet.evaluation.scorecard import scorecard
-from searchdet.exports import markup
-from searchdet.exports.yolo import _quoted
+from searchdet.exports import markup, yolonames
 from searchdet.masks import rle
 from searchdet.output.folder import read_records
 from searchdet.records.record import failed
@@ -127,7 +126,7 @@ def test_coco_polygons_draw_the_masks_and_nothing_else_differs(tmp_path: Path) -
         assert one["iscrowd"] == 0
         assert one["area"] == mask.sum()
         assert one["bbox"] == coco.toBbox(rle.encode(mask)).tolist()
-        assert iou(drawn(two.pop("segmentation"), SIZE), mask) >= 0.98
+        assert iou(drawn(two.pop("segmentation"), SIZE), mask) >= 0.99
         assert one == two
     listed = read(out / "coco_results.json")
     assert [item["score"] for item in listed] == [0.91, 0.7, 0.62]
@@ -166,7 +165,7 @@ def test_yolo_polygons_draw_the_masks(tmp_path: Path, parts: bool) -> None:
         [*found, ("bolt", ring(SIZE), 0.5)], rows, strict=True
     ):
         assert number == ["bolt", "nut"].index(label)
-        assert iou(drawn([points.ravel()], SIZE), mask) >= 0.98
+        assert iou(drawn([points.ravel()], SIZE), mask) >= 0.99
 
 
 def rle_parts(mask: np.ndarray) -> list[object]:
@@ -187,9 +186,9 @@ def test_yolo_names_subsets_and_background(tmp_path: Path, caplog: pytest.LogCap
     root = tmp_path / "to/yolo"
     assert (root / "labels/train/plain.txt").read_bytes() == b""
     about = yaml.safe_load((root / "data.yaml").read_text(encoding="utf-8"))
-    assert list(about) == ["path", "train", "val", "names"]
+    assert list(about) == ["path", "train", "names"]  # readers take what is named twice twice
     assert about["path"] is None  # Ultralytics then takes the folder of the file
-    assert about["train"] == about["val"] == "images/train"
+    assert about["train"] == "images/train"
     assert about["names"] == dict(enumerate(sorted(HOSTILE)))
     picture = root / "images/train/in/images_/x.jpg"  # and looks for labels like this
     label = Path("/labels/".join(str(picture).rsplit("/images/", 1)).rsplit(".", 1)[0] + ".txt")
@@ -198,9 +197,6 @@ def test_yolo_names_subsets_and_background(tmp_path: Path, caplog: pytest.LogCap
     export(out, ["yolo"], target=tmp_path / "to", split="val")
     about = yaml.safe_load((root / "data.yaml").read_text(encoding="utf-8"))
     assert (about["train"], about["val"]) == ("images/train", "images/val")
-    other = save(tmp_path / "other", record("n.jpg", [("nut", square(), 0.8)]))
-    with pytest.raises(UsageError, match="numbers other classes"):
-        export(other, ["yolo"], target=tmp_path / "to", split="test")
 
 
 def test_images_are_copied_and_must_be_those_that_were_searched(tmp_path: Path) -> None:
@@ -262,7 +258,7 @@ def test_labelme_files_follow_its_rules_and_read_back(tmp_path: Path) -> None:
     assert [label for label, _ in back] == list(masks)
     for label, mask in back:
         same = iou(mask, masks[label])
-        assert same >= 0.98 if label == "wild" else same == 1
+        assert same >= 0.99 if label == "wild" else same == 1
 
 
 def test_labelstudio_tasks(tmp_path: Path) -> None:
@@ -280,26 +276,17 @@ def test_labelstudio_tasks(tmp_path: Path) -> None:
     tags = {tag.get("name"): tag for tag in setup}
     labels = [label.get("value") for label in tags["polygon"]]
     assert labels == ["bolt", "nut", '<&">\n']
-    ids = [region["id"] for region in prediction["result"]]
-    assert len(set(ids)) == len(ids)
-    boxes = {region["id"] for region in prediction["result"] if region["type"] == "rectanglelabels"}
-    drawings: dict[str, list[np.ndarray]] = {}
-    for region in prediction["result"]:
-        assert tags[region["from_name"]].tag.lower() == region["type"]
+    regions = prediction["result"]
+    assert len({region["id"] for region in regions}) == len(regions) == len(found)  # one a detection
+    for region, (label, mask, score) in zip(regions, found, strict=True):
+        assert tags[region["from_name"]].tag.lower() == region["type"] == "polygonlabels"
         assert (region["original_height"], region["original_width"]) == SIZE
-        assert region["value"][region["type"]][0] in labels
-        if region["id"] in boxes:
-            values = [region["value"][key] for key in ("x", "y", "width", "height")]
-            assert all(0 <= v <= 100 for v in values)
-            continue
+        assert region["value"]["polygonlabels"] == [label]
+        assert region["score"] == score
         points = np.array(region["value"]["points"])
         assert points.min() >= 0
         assert points.max() <= 100
-        owner = region.get("parentID", region["id"])
-        drawings.setdefault(owner, []).append((points * (0.64, 0.48)).ravel())
-    assert set(drawings) >= boxes
-    for (_, mask, _), rings in zip(found, drawings.values(), strict=True):
-        assert iou(drawn(rings, SIZE), mask) >= 0.98
+        assert iou(drawn([(points * (0.64, 0.48)).ravel()], SIZE), mask) >= 0.99
 
 
 @pytest.mark.parametrize(
@@ -359,7 +346,7 @@ def test_csv_is_safe_and_round_trips(tmp_path: Path) -> None:
 @settings(max_examples=examples(200), deadline=None)
 @given(st.text())
 def test_any_text_stays_itself_in_yaml_and_xml(name: str) -> None:
-    assert yaml.safe_load(f"names:\n  0: {_quoted(name)}\n") == {"names": {0: name}}
+    assert yaml.safe_load(f"names:\n  0: {yolonames.quoted(name)}\n") == {"names": {0: name}}
     try:
         inner, outer = markup.text(name), markup.attribute(name)
     except UsageError:
@@ -376,7 +363,7 @@ def test_hostile_classes_go_through_every_format(tmp_path: Path) -> None:
     assert [c["name"] for c in read(tmp_path / "to/coco.json")["categories"]] == sorted(HOSTILE)
     assert [s["label"] for s in read(tmp_path / "to/labelme/x.json")["shapes"]] == list(HOSTILE)
     root = ET.parse(tmp_path / "to/voc/Annotations/x.xml").getroot()
-    assert [item.text for item in root.iter("name")] == list(HOSTILE)
+    assert [item.text for item in root.findall("object/name")] == list(HOSTILE)
 
 
 @pytest.mark.parametrize("name", ["../x.jpg", "/etc/x.jpg", "a/../../x.jpg", "..", "a\0b", "c:\\x.jpg"])
@@ -572,4 +559,4 @@ def test_memory_does_not_grow_with_the_records(tmp_path: Path) -> None:
 
     peak(20)
     growth = (peak(400) - peak(50)) / 350
-    assert growth < 600, f"{growth:.0f} bytes a record"
+    assert growth < 1000, f"{growth:.0f} bytes a record"  # a name, its line and a hash of it

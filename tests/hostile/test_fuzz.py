@@ -98,7 +98,7 @@ def test_bytes_as_an_image(head: bytes, tail: bytes) -> None:
         assert found.pixels.ndim == 3
 
 
-TARGETS = ("banks", "records", "cache", "indexes", "masks", "labelme", "coco", "config")
+TARGETS = ("banks", "records", "cache", "indexes", "masks", "labelme", "coco", "config", "lists")
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -137,6 +137,7 @@ class Given:
 
     name, weights, compute = "given", None, None
     reads: frozenset[str] = frozenset()
+    prompting = "everything"
 
     def __init__(self, found: Proposals) -> None:
         self.found = found

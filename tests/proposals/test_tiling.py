@@ -32,6 +32,7 @@ class Blobs:
     weights = None
     compute = None
     reads = frozenset()
+    prompting = "everything"
 
     def propose(self, image: np.ndarray, promise: np.ndarray | None = None) -> Proposals:
         size = (image.shape[0], image.shape[1])

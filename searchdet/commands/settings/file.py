@@ -19,6 +19,7 @@ from typing import Any
 import typer
 
 from ...errors import UsageError, meant
+from ...storage import text
 from .keys import MAIN, Key, keys_of, leaves, spelled, taken, words
 
 if sys.version_info >= (3, 11):
@@ -96,10 +97,11 @@ def read(path: Path) -> TomlFile | None:
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}).") from error
     shared = path.name == PROJECT
-    if shared and b"searchdet" not in data:
+    encoding, rest = text.parted(data)
+    if shared and "searchdet".encode(encoding) not in rest:
         return None  # not ours, sound or not
     try:
-        table = tomllib.loads(data.decode("utf-8-sig"))
+        table = tomllib.loads(rest.decode(encoding))
     except ValueError as error:  # of the decoder or the parser
         raise UsageError(f"{path}: not a TOML file: {error}.") from error
     if not shared:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import copy
 import functools
+import itertools
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
 from typer.core import TyperGroup
 
+from ...errors import UsageError
 from ..console import guarded, say
 from .file import FileSettings, load, places, strange_variables
 from .keys import CHOICE, leaves
@@ -23,6 +26,8 @@ ConfigFile = Annotated[
         help="Read this settings file and no other; also SEARCHDET_CONFIG.",
     ),
 ]
+_FILE = re.compile(r"\.[A-Za-z][A-Za-z0-9]{2,4}$")
+"""The end of an argument that names a file."""
 NoConfig = Annotated[bool, typer.Option("--no-config", help="Read no settings file.")]
 
 
@@ -37,6 +42,32 @@ class SettingsGroup(TyperGroup):
             # parameters in this order: before the files are read no parameter is looked up in them,
             # and --help comes before that, so a broken file does not keep anyone from it.
             command.params[:0] = [_asking(param, path) for param in own]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuses a file whose name begins like an option before its letters are taken for options."""
+        if not ctx.resilient_parsing:
+            with guarded(False, False):
+                _require_no_dashed_file(args, self)
+        return super().parse_args(ctx, args)
+
+
+def _require_no_dashed_file(args: list[str], root: Any) -> None:
+    """Raise UsageError for an argument that begins with ``-``, is no option, and is there as a file, or
+    looks like one. What follows ``--`` is taken as it is."""
+    for arg in itertools.takewhile(lambda arg: arg != "--", args):
+        dashed = len(arg) > 1 and arg[0] == "-" and "=" not in arg
+        if dashed and (_FILE.search(arg) or os.path.lexists(arg)) and arg not in _options(root):
+            raise UsageError(
+                f"{arg}: begins like an option.", f"If a file is meant, write ./{arg}, or -- before it."
+            )
+
+
+def _options(root: Any) -> set[str]:
+    params = [*root.params, *(param for _, command in leaves(root) for param in command.params)]
+    return {name for param in params for name in (*param.opts, *param.secondary_opts)} | {
+        "-h",
+        "--help",
+    }
 
 
 def _asking(param: Any, path: tuple[str, ...]) -> Any:

@@ -44,6 +44,7 @@ class SamProposer:
 
     name = NAME
     reads = READS
+    prompting = "everything"
 
     def __init__(self, sam: Lazy[Sam], options: ProposalOptions, compute: Compute) -> None:
         self.weights: WeightsInfo | None = sam.weights
