@@ -162,3 +162,12 @@ def test_eval_passes_its_options_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     result = CliRunner().invoke(app, [*words, "--crowds", "some"])
     assert result.exit_code == 2
     assert "auto, objects, ignored" in result.stderr
+
+
+def test_ids_that_are_text_cannot_number_results(tmp_path: Path) -> None:
+    save(tmp_path / "out", record())
+    value = truth(images=image(id="a"), annotations=annotation(image_id="a"))
+    path = put(tmp_path, value)
+    require_perfect(scorecard(read_truth(path), [record()]))
+    with pytest.raises(UsageError, match="no whole numbers"):
+        exported.export(tmp_path / "out", ["coco"], ids_from=path)
