@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from mutations import NUMBERS, changed, damaged, text_of
 from states import restated
+from tiffs import entries
 
 from searchdet.storage import tensors
 
@@ -242,11 +243,16 @@ def _json(rng: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:
     return text_of(changed(rng, json.loads(data)), indent=rng.choice((None, 1))) + b"\n"
 
 
+def _any_tiff(rng: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:
+    return (_tiff if rng.random() < 0.5 else entries)(rng, data, others)
+
+
 FORMATS: tuple[tuple[Callable[[bytes], bool], Callable[..., bytes]], ...] = (
     (lambda data: data.startswith(MAGIC), _png),
     (lambda data: data.startswith(b"\xff\xd8"), _jpeg),
     (lambda data: data.startswith(tuple(_SIZES)), _sized),
-    (lambda data: data[:4] in (b"II*\0", b"MM\0*"), _tiff),
+    (lambda data: data[:4] in (b"II+\0", b"MM\0+"), entries),
+    (lambda data: data[:4] in (b"II*\0", b"MM\0*"), _any_tiff),
     (lambda data: data.startswith(b"PK"), _zip),
     (lambda data: data.startswith((b"\x80\x02", b"\x80\x04")), _pickle),
     (lambda data: len(data) > 9 and data[8:9] == b"{", _safetensors),

@@ -15,6 +15,7 @@ import images_factory
 import numpy as np
 import references as ref
 import reports
+import tiffs as tifffiles
 import torch
 from memories import LOOKING, MEMORIES, MODELS, SIZE, SPACE, bank, describer, entries, picture
 from PIL import Image
@@ -47,6 +48,11 @@ def images() -> list[Case]:
     made = images_factory.every()
     chosen = [item for item in made if "not_an_image" not in item.outcomes or "ok" in item.outcomes]
     return [Case(item.name, item.data) for item in chosen if len(item.data) < 200_000]
+
+
+def tiffs() -> list[Case]:
+    """Pictures with other than 8 bits a sample, which take the second way through the reader."""
+    return [Case(name, data) for name, data in tifffiles.sound()]
 
 
 def checkpoints() -> list[Case]:
@@ -302,6 +308,7 @@ def lists() -> list[Case]:
 
 SEEDS: dict[str, Callable[[], list[Case]]] = {
     "images": images,
+    "tiffs": tiffs,
     "checkpoints": checkpoints,
     "banks": banks,
     "records": records,

@@ -32,7 +32,9 @@ from searchdet.errors import SearchdetError
 from searchdet.evaluation.scorecard import scorecard
 from searchdet.exemplars import Exemplar, find_coco, find_positives, load
 from searchdet.images import Scan, discover
+from searchdet.images.png import header
 from searchdet.images.read import read_image
+from searchdet.images.tifftags import read_tags
 from searchdet.index import file as index
 from searchdet.index import search as searching
 from searchdet.models import verify as weightfiles
@@ -91,6 +93,13 @@ def images(case: Case, folder: Path) -> None:
     _require(found.pixels.dtype == np.uint8 and found.pixels.shape[2:] == (3,), "pixels")
     _require(found.alpha is None or found.alpha.shape == found.pixels.shape[:2], "alpha")
     _require(found.frames >= 1 and 1 <= found.orientation <= 8, "facts")
+
+
+def tiffs(case: Case, folder: Path) -> None:
+    tags, head = read_tags(case.data), header(case.data)
+    _require(tags is None or (1 <= tags.orientation <= 8 and tags.pages >= 1 and tags.bits), "tags")
+    _require(head is None or head.declared is None or head.declared[1] > 0, "head")
+    _all(lambda: images(case, folder), lambda: read_image(_put(case, folder), given=(0.0, 4095.0)))
 
 
 def checkpoints(case: Case, folder: Path) -> None:
@@ -233,6 +242,7 @@ def lists(case: Case, folder: Path) -> None:
 
 TARGETS: dict[str, Callable[[Case, Path], None]] = {
     "images": images,
+    "tiffs": tiffs,
     "checkpoints": checkpoints,
     "banks": banks,
     "records": records,

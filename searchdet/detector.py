@@ -22,7 +22,7 @@ from .config import (
 from .config.option import from_values
 from .decision import Look, make_judge
 from .embeddings import cell_vectors
-from .images import LoadedImage, from_array, from_pil, read_image
+from .images import LoadedImage, Told, from_array, from_pil, read_image
 from .records import ImageInfo, ImageRecord, RunInfo, SourceInfo
 from .regions import Models, Regions, Remembered, load_models
 from .scoring import promise
@@ -50,6 +50,7 @@ class Detector:
         guide = guide_of(self.bank, self.judge.rule.scoring) if guided else ""
         kept = (Store(settings.cache, kind) for kind in (kinds.REGIONS, kinds.CLOSEUPS))
         self.regions = Remembered(describer, next(kept), guide, next(kept))
+        self._told = Told()
 
     @property
     def bank(self) -> Bank:
@@ -122,8 +123,8 @@ class Detector:
 
     def detect_loaded(self, image: LoadedImage, name: str) -> ImageRecord:
         """``detect`` for an image that is already read."""
-        regions = self.regions.regions(image.pixels, image.sha256)
-        return self.judge.record(image_info(image, name), regions, self._look(image, regions))
+        regions = self.regions.regions(image.pixels, image.content)
+        return self.judge.record(self._info(image, name), regions, self._look(image, regions))
 
     def run_info(self) -> RunInfo:
         """What every record of this detector says about models, settings and exemplars."""
@@ -132,8 +133,8 @@ class Detector:
     def detect_with_heat(self, image: LoadedImage, name: str) -> tuple[ImageRecord, Heat]:
         """``detect_loaded``, and ``heat`` from the same feature map where one was computed for it."""
         maps: list[FeatureMap] = []
-        regions = self.regions.regions(image.pixels, image.sha256, maps.append)
-        record = self.judge.record(image_info(image, name), regions, self._look(image, regions))
+        regions = self.regions.regions(image.pixels, image.content, maps.append)
+        record = self.judge.record(self._info(image, name), regions, self._look(image, regions))
         return record, self.heat(image.pixels, *maps)
 
     def heat(self, image: npt.NDArray[np.uint8], feature_map: FeatureMap | None = None) -> Heat:
@@ -157,17 +158,23 @@ class Detector:
     def _load(self, image: object, name: str | None) -> tuple[LoadedImage, str]:
         if isinstance(image, str | Path):
             path = Path(image)
-            return read_image(path, self.settings.max_pixels), name or path.name
+            settings = self.settings
+            return read_image(path, settings.max_pixels, settings.reading.bounds), name or path.name
         if isinstance(image, np.ndarray):
             return from_array(image, name or "array"), name or "array"
         from PIL import Image as PillowImage
 
         if isinstance(image, PillowImage.Image):
-            return from_pil(image, name or "image"), name or "image"
+            found = from_pil(image, name or "image", self.settings.reading.bounds)
+            return found, name or "image"
         raise TypeError(f"detect takes a path, a PIL image or an array, not {type(image).__name__}")
 
     def _look(self, image: LoadedImage, regions: Regions) -> Look:
-        return lambda rows: self.regions.crops(image.pixels, image.sha256, regions.proposals, rows)
+        return lambda rows: self.regions.crops(image.pixels, image.content, regions.proposals, rows)
+
+    def _info(self, image: LoadedImage, name: str) -> ImageInfo:
+        self._told.add(name, image.values)
+        return image_info(image, name)
 
     def _promise(self, feature_map: FeatureMap) -> npt.NDArray[np.float32]:
         return promise(cell_vectors(feature_map), self.bank, self.judge.rule.scoring)
@@ -175,7 +182,8 @@ class Detector:
 
 def image_info(image: LoadedImage, name: str) -> ImageInfo:
     """What the record of an image says of its file."""
-    source = SourceInfo(image.frames, image.orientation, image.stored_size)
+    seen = (image.frames, image.orientation, image.stored_size)
+    source = SourceInfo(*seen, image.decoder, image.values)
     return ImageInfo(name, image.sha256, image.width, image.height, source)
 
 

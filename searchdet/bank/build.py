@@ -10,7 +10,7 @@ from .. import backbones, exemplars
 from ..annotations import Notes
 from ..backbones import Backbone
 from ..config import EmbeddingOptions, Examples, ExemplarOptions, ProposalOptions, Settings
-from ..exemplars import Exemplar, automask
+from ..exemplars import Exemplar, Reading, automask
 from ..output import Picture, exemplar_picture
 from ..proposals.regions import RegionProposer
 from ..regions import Describer, Remembered, Space, space_of
@@ -87,7 +87,8 @@ def read(examples: Examples, settings: Settings) -> Read:
     found += exemplars.find_negatives(examples.negative, notes) if examples.negative else []
     skipped: list[str] = []
     bad = skipped if how.skip_bad_exemplars else None
-    items = exemplars.load(found, settings.max_pixels, bad, how.mask_index, notes)
+    reading = Reading(settings.max_pixels, how.mask_index, notes, settings.reading.bounds)
+    items = exemplars.load_with(found, reading, bad)
     notes.tell()
     return Read(items, None, tuple(skipped))
 

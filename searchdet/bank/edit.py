@@ -8,10 +8,10 @@ from pathlib import Path
 
 from .. import exemplars
 from ..annotations import Notes
-from ..config import Examples, ExemplarOptions, Settings
+from ..config import Examples, Settings
 from ..errors import DAMAGE, ExemplarError, UsageError
-from ..exemplars import Exemplar
-from ..images import read_image
+from ..exemplars import Exemplar, Reading
+from ..images import read_image, used_range
 from ..masks import rle
 from ..records import damaged, read_record
 from ..regions import settings_in
@@ -58,7 +58,7 @@ def add(bank: Bank, given: Additions, settings: Settings) -> Bank:
     """
     if bank.space is None:
         raise UsageError("the bank has no space.")
-    items = _items(given, settings.exemplars)
+    items = _items(given, settings)
     by = Enrolment.load(settings_in(bank.space, settings))
     require_space(bank, by.space, "the bank")
     if by.options.exemplar_mask == "auto":
@@ -101,14 +101,16 @@ def facts(bank: Bank) -> JsonObject:
     return {"space": space, **bank.describe(), "exemplars": rows}
 
 
-def _items(given: Additions, how: ExemplarOptions) -> list[Exemplar]:
+def _items(given: Additions, settings: Settings) -> list[Exemplar]:
+    how = settings.exemplars
     found, notes = [], Notes(how.strict)
     if given.positive is not None:
         label, path = given.positive
         found += exemplars.find_file(path, f"{label}/{path.name}", label, notes)
     for path in given.negatives:
         found += exemplars.find_file(path, f"negative/{path.name}", None, notes)
-    items = exemplars.load(found, mask_index=how.mask_index, notes=notes)
+    reading = Reading(settings.max_pixels, how.mask_index, notes, settings.reading.bounds)
+    items = exemplars.load_with(found, reading)
     notes.tell()
     if given.from_record is not None:
         items.append(_candidate(*given.from_record, given.label, given.image))
@@ -129,7 +131,7 @@ def _candidate(path: Path, number: int, label: str | None, image: Path | None) -
     where = image or Path(record.image)
     if not where.is_file():
         raise UsageError(f"the record's image {where} is not there.", "Name it: --image FILE.")
-    loaded = read_image(where)
+    loaded = read_image(where, given=used_range(record.source))
     if loaded.sha256 != record.sha256:
         raise UsageError(f"{where} is not the image of the record.", "Name that: --image FILE.")
     try:
@@ -137,4 +139,4 @@ def _candidate(path: Path, number: int, label: str | None, image: Path | None) -
     except DAMAGE as error:
         raise damaged(record.image, error) from error
     name = f"{record.image}#{number}"
-    return Exemplar(name, label, loaded.pixels, mask, "record", loaded.sha256)
+    return Exemplar(name, label, loaded.pixels, mask, "record", loaded.content)

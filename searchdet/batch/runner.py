@@ -103,7 +103,9 @@ def _prepare(detector: Detector, query: Query, output: Output | None) -> _Prepar
                 known = output.known(query.name, sha256, detector.judge.fingerprint)
                 if known is not None:
                     return _Prepared(query, sha256, known=known)
-            return _Prepared(query, sha256, decode(query.path, data, detector.settings.max_pixels))
+            settings = detector.settings
+            image = decode(query.path, data, settings.max_pixels, settings.reading.bounds)
+            return _Prepared(query, sha256, image)
     except (ImageError, ResourceError) as error:
         return _Prepared(query, sha256, error=error)
 

@@ -16,6 +16,7 @@ from ..config import (
     Examples,
     ExemplarOptions,
     ProposalOptions,
+    ReadingOptions,
     ScoringOptions,
     Settings,
     SuppressionOptions,
@@ -82,6 +83,7 @@ def bank_add(
     bank: _BankArgument,
     exemplars: ExemplarOptions,
     backbone: BackboneOptions,
+    reading: ReadingOptions,
     cache: CacheOptions,
     positive: Annotated[
         Optional[tuple[str, Path]],
@@ -107,7 +109,7 @@ def bank_add(
     from ..bank import file as bankfile
 
     given = Additions(positive, tuple(negative or ()), from_record, label, image)
-    settings = Settings(backbone=backbone, exemplars=exemplars, cache=cache_of(cache))
+    settings = Settings(backbone=backbone, exemplars=exemplars, reading=reading, cache=cache_of(cache))
     made = add(bankfile.load(bank), given, settings)
     bankfile.save(made, bank)
     say(f"{bank}: {_counts(made)}.")

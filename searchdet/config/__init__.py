@@ -18,6 +18,7 @@ from .run import (
     ExemplarOptions,
     LogOptions,
     OutputOptions,
+    ReadingOptions,
     RunOptions,
     ScanOptions,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "OutputOptions",
     "Pairs",
     "ProposalOptions",
+    "ReadingOptions",
     "RunOptions",
     "ScanOptions",
     "ScoringOptions",

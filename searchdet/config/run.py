@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UsageError
-from .option import between, check_options, one_of, option
+from .option import Check, between, check_options, one_of, option
 
 EXAMPLES, OUTPUT = "Examples", "Output"
 EXEMPLAR_MASKS = ("auto", "whole")
 CROWDS = ("auto", "objects", "ignored")
+MOST_VALUE = 1e15
+"""No picture holds values beyond it."""
 
 
 def _strict() -> bool:
@@ -76,6 +78,35 @@ class ExemplarOptions:
 
     def __post_init__(self) -> None:
         check_options(self)
+
+
+def _bounds(text: str) -> tuple[float, float] | None:
+    """``LOW,HIGH`` as numbers; None for another form."""
+    try:
+        low, high = (float(word) for word in text.split(","))
+    except ValueError:
+        return None
+    return (low, high) if -MOST_VALUE < low < high < MOST_VALUE else None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingOptions:
+    """How pictures are read, examples and images alike; masks are not."""
+
+    value_range: str | None = option(
+        None,
+        "Black and white of pictures with more than 8 bits: LOW,HIGH.",
+        OUTPUT,
+        check=Check("it must be LOW,HIGH, two numbers.", lambda value: _bounds(value) is not None),
+    )
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """The values that become 0 and 255; None where they are found."""
+        return None if self.value_range is None else _bounds(self.value_range)
 
 
 @dataclass(frozen=True, slots=True)

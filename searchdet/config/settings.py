@@ -9,7 +9,7 @@ from pathlib import Path
 from ..errors import UsageError, meant
 from .models import BackboneOptions, EmbeddingOptions, ProposalOptions
 from .option import from_values, keys, option
-from .run import OUTPUT, ExemplarOptions
+from .run import OUTPUT, ExemplarOptions, ReadingOptions
 from .scoring import ScoringOptions, SuppressionOptions
 
 MAX_PIXELS = 150_000_000
@@ -29,6 +29,7 @@ class Settings:
     scoring: ScoringOptions = ScoringOptions()
     suppression: SuppressionOptions = SuppressionOptions()
     exemplars: ExemplarOptions = ExemplarOptions()
+    reading: ReadingOptions = ReadingOptions()
     max_pixels: int = option(MAX_PIXELS, "Refuse larger images.", OUTPUT)
     cache: Path | None = None
 

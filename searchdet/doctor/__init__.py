@@ -8,13 +8,17 @@ from ..models import look, weight_files
 from ..weights import models_folder, resolve
 from . import checks, environment
 from .checks import PROBLEM, WARNING, Finding, exit_code
+from .pictures import LEFT_OUT, Picture, survey
 
 __all__ = [
+    "LEFT_OUT",
     "PROBLEM",
     "WARNING",
     "Finding",
+    "Picture",
     "examine",
     "exit_code",
+    "survey",
 ]
 
 

@@ -15,7 +15,7 @@ from ..annotations.notes import EITHER, LOSSY, TURNED
 from ..annotations.shapes import misfit
 from ..config import MAX_PIXELS
 from ..errors import ExemplarError, ImageError
-from ..images import LoadedImage, read_image
+from ..images import Bounds, LoadedImage, Told, read_image
 from ..images.stored import read_stored
 from .types import BoolArray, Exemplar, Found
 
@@ -25,34 +25,50 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class Reading:
     """How exemplars are read. mask_index: the object's in masks that hold several. notes: take what is
-    taken for granted."""
+    taken for granted. given: as for ``read_image``."""
 
     max_pixels: int = MAX_PIXELS
     mask_index: int | None = None
     notes: Notes = field(default_factory=Notes)
+    given: Bounds | None = None
 
 
 def load(
     found: list[Found],
     max_pixels: int = MAX_PIXELS,
     skipped: list[str] | None = None,
+    given: Bounds | None = None,
     mask_index: int | None = None,
     notes: Notes | None = None,
 ) -> list[Exemplar]:
     """Read exemplars in order; an image with several is read once.
 
     skipped: takes the names of those that cannot be used, each with a WARNING; without it the first one
-    raises ExemplarError. mask_index: the object's in masks that hold several indices. notes: take what
-    is taken for granted, which else is told at once.
+    raises ExemplarError. given: as for ``read_image``; masks do without. mask_index: the object's in
+    masks that hold several indices. notes: take what is taken for granted, which else is told at once.
     """
-    how = Reading(max_pixels, mask_index, notes or Notes())
+    how = Reading(max_pixels, mask_index, notes or Notes(), given)
+    made = load_with(found, how, skipped)
+    if notes is None:
+        how.notes.tell()
+    return made
+
+
+def load_with(found: list[Found], how: Reading, skipped: list[str] | None = None) -> list[Exemplar]:
+    """``load``, whose notes the caller tells."""
+    told = Told("examples")
     made: list[Exemplar] = []
     known: tuple[Path, LoadedImage] | None = None
     for item in found:
         try:
-            image = known[1] if known and known[0] == item.path else _read(item.path, max_pixels)
+            image = (
+                known[1]
+                if known and known[0] == item.path
+                else _read(item.path, how.max_pixels, how.given)
+            )
             known = (item.path, image)
             made.append(_load_one(item, image, how))
+            told.add(item.name, image.values)
         except ExemplarError as error:
             if skipped is None:
                 raise
@@ -64,8 +80,6 @@ def load(
             raise ExemplarError(
                 f"{item.label}: none of its examples can be used.", "Replace them, or remove the class."
             )
-    if notes is None:
-        how.notes.tell()
     return made
 
 
@@ -88,7 +102,7 @@ def _load_one(item: Found, image: LoadedImage, how: Reading) -> Exemplar:
             f"{item.said or item.mask or item.path}: its mask ({source}) is empty.",
             "Mark the object, or remove the mask.",
         )
-    return Exemplar(item.name, item.label, image.pixels, mask, source, image.sha256)
+    return Exemplar(item.name, item.label, image.pixels, mask, source, image.content)
 
 
 def _whole(image: LoadedImage) -> tuple[BoolArray, str]:
@@ -137,9 +151,9 @@ def _note(fit: Fit, name: str, notes: Notes) -> None:
         notes.add(TURNED if fit == "stored" else EITHER, name)
 
 
-def _read(path: Path, max_pixels: int) -> LoadedImage:
+def _read(path: Path, max_pixels: int, given: Bounds | None = None) -> LoadedImage:
     try:
-        return read_image(path, max_pixels)
+        return read_image(path, max_pixels, given)
     except ImageError as error:
         raise _unreadable(error) from error
 

@@ -37,7 +37,7 @@ class Exemplar:
     """One example. label None marks a negative.
 
     pixels (H, W, 3) uint8; mask (H, W) bool; mask_source: file, labelme, coco, box, alpha, whole or
-    auto. sha256 of the image file.
+    auto. sha256 of the image: ``LoadedImage.content``.
     """
 
     name: str

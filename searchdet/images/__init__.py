@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 from .inputs import Query, Scan, discover, natural, parse_shard
-from .read import SUFFIXES, LoadedImage, decode, digest, from_array, from_pil, read_bytes, read_image
+from .leftout import kind_at
+from .levels import Bounds
+from .loaded import LoadedImage, digest, used_range
+from .read import decode, from_array, from_pil, read_bytes, read_image
+from .sniff import READ, SUFFIXES
+from .told import Told
 from .walk import broken, leads_back, walk
 
 __all__ = [
+    "READ",
     "SUFFIXES",
+    "Bounds",
     "LoadedImage",
     "Query",
     "Scan",
+    "Told",
     "broken",
     "decode",
     "digest",
     "discover",
     "from_array",
     "from_pil",
+    "kind_at",
     "leads_back",
     "natural",
     "parse_shard",
     "read_bytes",
     "read_image",
+    "used_range",
     "walk",
 ]

@@ -13,6 +13,7 @@ from pathlib import Path
 from ..errors import UsageError
 from ..storage import files
 from .globs import matches
+from .leftout import LeftOut
 from .lists import paths_of
 from .scan import Look, Scan
 from .walk import broken
@@ -114,10 +115,13 @@ def _listed(data: bytes, source: str, look: Look) -> list[Query]:
 
 
 def _folder(path: Path, look: Look) -> list[Query]:
-    found = sorted(look.images(path), key=natural)
+    left = LeftOut()
+    found = sorted(look.images(path, left), key=natural)
     if not found:
         deeper = "" if look.scan.recursive else " (add --recursive for folders inside it)"
-        raise UsageError(f"{path}: no image in this folder{deeper}.")
+        seen = f", but {left.words()}" if left.counts else ""
+        raise UsageError(f"{path}: no image in this folder{deeper}{seen}.")
+    left.warn(path)
     return [Query(item, _name(item, look.scan.root or path)) for item in found]
 
 

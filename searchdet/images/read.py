@@ -1,13 +1,17 @@
-"""The one image reader, for queries and exemplars alike: any allowed file to upright RGB uint8."""
+"""The one image reader, for queries and exemplars alike: any allowed file to upright RGB uint8.
+
+Most files are decoded by Pillow; what it would read wrongly, and values of more than 8 bits, go through
+``tiff``, ``png`` and ``levels``.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import stat
 import warnings
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +21,15 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..config import MAX_PIXELS
 from ..errors import ImageError
+from ..records import ValueRange
+from . import heif, png, sniff, tiff, tifftags, turned
+from .levels import DIM, Bounds, Raw, few_reach, range_of, rgb
+from .loaded import BoolArray, LoadedImage, UInt8Array, digest
+from .tifftags import Tags
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
-"""The allow-list. EPS, PSD, FITS and the like start interpreters or have poor parsers."""
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+"""The allow-list, beside AVIF and HEIF. EPS, PSD, FITS and the like start interpreters or have poor
+parsers."""
 GROUND = (255, 255, 255)
 """The colour under transparent pixels."""
 MAX_FILE_BYTES = 1 << 30
@@ -30,69 +39,76 @@ MOST_PAGES = 1000
 """Pages of a TIFF are counted so far: each one costs more than the one before it."""
 STRIP_PIXELS = 1 << 23
 """Converted at once: a conversion needs several times the memory of what it converts."""
-
-UInt8Array = npt.NDArray[np.uint8]
-BoolArray = npt.NDArray[np.bool_]
+FILLED = 64
+"""A picture whose high bytes reach a quarter of their range uses all 16 bits."""
+CONTAINER = ValueRange("uint16", 0.0, 65535.0, "container")
+OUTLIERS = replace(CONTAINER, by="outliers")
 
 
 @dataclass(frozen=True, slots=True)
-class LoadedImage:
-    """One decoded image in its upright frame.
+class _File:
+    """An image file, what is known of it before it is decoded, and the range that the user gave."""
 
-    pixels (H, W, 3) uint8 RGB. alpha (H, W) bool, True where at least half opaque; None without an
-    alpha channel. sha256 of the file's bytes. frames: how many the file holds (the first is used; of a
-    TIFF at most MOST_PAGES are counted).
-    orientation: the EXIF value that was applied (1 = none). stored_size (width, height) before it.
-    """
-
-    pixels: UInt8Array
-    alpha: BoolArray | None
-    sha256: str
-    frames: int
-    orientation: int
-    stored_size: tuple[int, int]
+    path: Path
+    data: bytes
+    kind: str
+    given: Bounds | None
+    tags: Tags | None = None
+    png: png.Header | None = None
 
     @property
-    def height(self) -> int:
-        return int(self.pixels.shape[0])
+    def deep(self) -> bool:
+        """Whether samples have more than the 8 bits that Pillow keeps of colours."""
+        if self.tags is not None:
+            return self.tags.depth > 8
+        return self.png is not None and self.png.depth > 8
 
-    @property
-    def width(self) -> int:
-        return int(self.pixels.shape[1])
 
-
-def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> LoadedImage:
-    """Read one image file.
+def read_image(path: Path, max_pixels: int = MAX_PIXELS, given: Bounds | None = None) -> LoadedImage:
+    """Read one image file. given: the values that become 0 and 255 where samples have more than 8 bits;
+    without it they are found.
 
     Raises ImageError with code missing, not_an_image, too_large, bomb, mode or decode.
     """
-    return decode(path, read_bytes(path), max_pixels)
+    return decode(path, read_bytes(path), max_pixels, given)
 
 
-def digest(data: bytes) -> str:
-    """SHA-256 of an image file, by which images are told apart."""
-    return hashlib.sha256(data).hexdigest()
-
-
-def decode(path: Path, data: bytes, max_pixels: int = MAX_PIXELS) -> LoadedImage:
+def decode(
+    path: Path, data: bytes, max_pixels: int = MAX_PIXELS, given: Bounds | None = None
+) -> LoadedImage:
     """``read_image`` for bytes that were read before. path: for messages."""
-    with warnings.catch_warnings():
+    kind = sniff.kind_of(data)
+    sniff.require_readable(path, kind)
+    tags = tifftags.read_tags(data) if kind == "TIFF" else None
+    file = _File(path, data, kind, given, tags, png.header(data) if kind == "PNG" else None)
+    with warnings.catch_warnings(), _decoding(path):
         warnings.simplefilter("ignore")  # Pillow's own size warnings; the limit below is ours
-        image = _open(path, data)
-        with image:
-            _check_size(path, image, max_pixels)
-            try:
-                frames = _frames(image)
+        if tags is not None:
+            _check_size(path, (tags.width, tags.height), kind, max_pixels)
+            tiff.require_readable(path, tags)
+            if not tiff.for_pillow(tags):
+                return _finished(file, tiff.read(path, data, tags), tags.pages, tags.orientation)
+        with heif.opened(path, data) if kind == "HEIF" else _open(path, data, kind) as image:
+            _check_size(path, image.size, image.format or kind, max_pixels)
+            frames = _frames(image)
+            if kind != "HEIF":  # which begins at its main picture
                 image.seek(0)
-                image.load()
-                return _convert(path, image, data, frames)
-            except (ImageError, MemoryError):
-                raise
-            except Image.DecompressionBombError as error:
-                raise ImageError("bomb", f"{path}: {error}") from error
-            except Exception as error:  # decoders raise many types on damaged files
-                reason = str(error) or type(error).__name__
-                raise ImageError("decode", f"{path}: cannot be decoded ({reason}).") from error
+            image.load()
+            return _from_pillow(file, image, frames)
+
+
+@contextlib.contextmanager
+def _decoding(path: Path) -> Iterator[None]:
+    """Whatever a decoder raises as ImageError."""
+    try:
+        yield
+    except (ImageError, MemoryError):
+        raise
+    except Image.DecompressionBombError as error:
+        raise ImageError("bomb", f"{path}: {error}") from error
+    except Exception as error:  # decoders raise many types on damaged files
+        reason = str(error) or type(error).__name__
+        raise ImageError("decode", f"{path}: cannot be decoded ({reason}).") from error
 
 
 def from_array(pixels: npt.NDArray[Any], name: str = "array") -> LoadedImage:
@@ -108,9 +124,10 @@ def from_array(pixels: npt.NDArray[Any], name: str = "array") -> LoadedImage:
     return LoadedImage(array, None, content, 1, 1, (array.shape[1], array.shape[0]))
 
 
-def from_pil(image: Image.Image, name: str = "image") -> LoadedImage:
+def from_pil(image: Image.Image, name: str = "image", given: Bounds | None = None) -> LoadedImage:
     """Wrap a PIL image; the same conversions as for a file."""
-    return _convert(Path(name), image.copy(), None, 1)
+    copy = image.copy()
+    return _from_pillow(_File(Path(name), b"", "", given), copy, 1)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -130,26 +147,27 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
-def _open(path: Path, data: bytes) -> Image.Image:
+def _open(path: Path, data: bytes, kind: str) -> Image.Image:
     try:
-        return Image.open(io.BytesIO(data), formats=FORMATS)
+        return Image.open(io.BytesIO(data), formats=("AVIF",) if kind == "AVIF" else FORMATS)
     except Image.DecompressionBombError as error:
         raise ImageError("bomb", f"{path}: {error}") from error
     except UnidentifiedImageError as error:
+        cause = f"not a {', '.join((*FORMATS, 'AVIF', 'HEIF'))} image"
+        if kind:
+            cause = f"begins as a {kind} file, but is a damaged or an unusual one"
         raise ImageError(
-            "not_an_image",
-            f"{path}: not a {', '.join(FORMATS)} image.",
-            "Convert it to PNG or JPEG first.",
+            "not_an_image", f"{path}: {cause}.", "Convert it to PNG or JPEG first."
         ) from error
     except Exception as error:  # header parsers raise many types on damaged files
         raise ImageError("decode", f"{path}: broken header ({error}).") from error
 
 
-def _check_size(path: Path, image: Image.Image, max_pixels: int) -> None:
-    width, height = image.size
+def _check_size(path: Path, size: tuple[int, int], kind: str, max_pixels: int) -> None:
+    width, height = size
     if width < 1 or height < 1:
         raise ImageError("decode", f"{path}: the image has no pixels.")
-    if image.format == "WEBP" and max_pixels >= width * height > WEBP_PIXELS:
+    if kind == "WEBP" and max_pixels >= width * height > WEBP_PIXELS:
         raise ImageError(
             "too_large",
             f"{path}: {width}x{height} is too much for a WebP, whose decoder needs far more memory.",
@@ -174,14 +192,81 @@ def _frames(image: Image.Image) -> int:
     return count
 
 
-def _convert(path: Path, image: Image.Image, data: bytes | None, frames: int) -> LoadedImage:
+def _from_pillow(file: _File, image: Image.Image, frames: int) -> LoadedImage:
     """The image is ours: it is turned in place."""
-    stored_size = image.size
-    orientation = _orientation(image)
+    orientation = file.tags.orientation if file.tags else _orientation(image)
+    size = (file.tags.width, file.tags.height) if file.tags else image.size
+    raw = _raw(file, image)
+    if raw is not None:
+        return _finished(file, raw, frames, orientation)
     ImageOps.exif_transpose(image, in_place=True)
-    pixels, alpha = _to_rgb(path, image)
-    content = digest(data if data is not None else pixels.tobytes())
-    return LoadedImage(pixels, alpha, content, frames, orientation, stored_size)
+    pixels, alpha = _to_rgb(image)
+    content = digest(file.data or pixels.tobytes())
+    decoder = "pi-heif" if file.kind == "HEIF" else "Pillow"
+    values = None if not file.deep else OUTLIERS if _dim(image) else CONTAINER
+    return LoadedImage(pixels, alpha, content, frames, orientation, size, decoder, values)
+
+
+def _finished(file: _File, raw: Raw, frames: int, orientation: int) -> LoadedImage:
+    """Values as they are stored to an image in its upright frame."""
+    width, height = raw.values.shape[1], raw.values.shape[0]
+    size = (height, width) if raw.turned and orientation >= 5 else (width, height)
+    used = None if raw.values.dtype == np.uint8 else range_of(file.path, raw, file.given)
+    pixels, alpha = rgb(raw, used)
+    if not raw.turned:
+        pixels = turned.upright(pixels, orientation)
+        alpha = None if alpha is None else turned.upright(alpha, orientation)
+    content = digest(file.data or raw.values.tobytes())
+    return LoadedImage(pixels, alpha, content, frames, orientation, size, raw.decoder, used)
+
+
+def _raw(file: _File, image: Image.Image) -> Raw | None:
+    """The stored values where they have more than 8 bits; None where what Pillow made of them, 8
+    bits or the high byte of 16, is right."""
+    if image.mode.startswith("I") or image.mode == "F":
+        return _wide(file, image)
+    if not file.deep or image.mode == "CMYK":
+        return None
+    said = tiff.declared(file.tags) if file.tags else file.png.declared if file.png else None
+    clear = file.png is not None and file.png.clear
+    if file.given is None and said is None and not clear and _filled(image):
+        return None
+    if file.tags is not None:
+        return tiff.read(file.path, file.data, file.tags)
+    return None if file.png is None else png.read(file.path, file.data, file.png)
+
+
+def _wide(file: _File, image: Image.Image) -> Raw:
+    """Grey with more than 8 bits, which Pillow gives as it is stored."""
+    values = np.asarray(image)
+    if file.tags is not None:  # whose Pillow has turned it, and forgotten how
+        said = tiff.declared(file.tags)
+        raw = Raw(values, file.tags.stored, "Pillow", declared=said, turned=_orientation(image) == 1)
+    elif file.png is not None:
+        raw = Raw(values.astype(np.uint16), "uint16", "Pillow", declared=file.png.declared)
+        if file.png.clear:
+            raw = replace(raw, alpha=_opaque(values, image.info.get("transparency")))
+    else:
+        raw = Raw(values, values.dtype.name, "Pillow")
+    return raw
+
+
+def _opaque(values: npt.NDArray[Any], clear: object) -> npt.NDArray[np.float32] | None:
+    """Opacity where one grey is transparent."""
+    return (values != clear).astype(np.float32) if isinstance(clear, int) else None
+
+
+def _filled(image: Image.Image) -> bool:
+    bands = [band for band in image.getbands() if band not in "Aa"]
+    return any(int(np.asarray(image.getchannel(band)).max()) >= FILLED for band in bands)
+
+
+def _dim(image: Image.Image) -> bool:
+    """Whether hardly any high byte of the colours is more than a sixteenth of its range."""
+    bands = [band for band in image.getbands() if band not in "AaK"]
+    return image.mode != "CMYK" and all(
+        few_reach(np.asarray(image.getchannel(band)), 256 / DIM) for band in bands
+    )
 
 
 def _orientation(image: Image.Image) -> int:
@@ -189,49 +274,27 @@ def _orientation(image: Image.Image) -> int:
     return int(value) if value in range(1, 9) else 1
 
 
-def _to_rgb(path: Path, image: Image.Image) -> tuple[UInt8Array, BoolArray | None]:
+def _to_rgb(image: Image.Image) -> tuple[UInt8Array, BoolArray | None]:
     """Strip by strip, so that a large image takes little more memory than its pixels."""
     width, height = image.size
     rows = max(1, STRIP_PIXELS // width)
     if rows >= height:
-        return _strip(path, image)
+        return _strip(image)
     pixels = np.empty((height, width, 3), np.uint8)
     alpha = None
     for top in range(0, height, rows):
         bottom = min(height, top + rows)
-        pixels[top:bottom], clear = _strip(path, image.crop((0, top, width, bottom)))
+        pixels[top:bottom], clear = _strip(image.crop((0, top, width, bottom)))
         if clear is not None:
             alpha = np.empty((height, width), np.bool_) if alpha is None else alpha
             alpha[top:bottom] = clear
     return pixels, alpha
 
 
-def _strip(path: Path, image: Image.Image) -> tuple[UInt8Array, BoolArray | None]:
-    mode = image.mode
-    if mode.startswith("I;16") or mode == "I":
-        return _from_16_bit(path, image), None
-    if mode == "F":
-        raise ImageError(
-            "mode",
-            f"{path}: floating-point pixels have no agreed range.",
-            "Save the image with 8 or 16 bits per channel.",
-        )
+def _strip(image: Image.Image) -> tuple[UInt8Array, BoolArray | None]:
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         alpha = np.asarray(rgba.getchannel("A")) >= 128
         ground = Image.new("RGBA", rgba.size, (*GROUND, 255))
         return np.array(Image.alpha_composite(ground, rgba).convert("RGB")), np.array(alpha)
     return np.array(image.convert("RGB")), None
-
-
-def _from_16_bit(path: Path, image: Image.Image) -> UInt8Array:
-    """16-bit grey keeps its high byte; Pillow's own conversion would clip everything above 255."""
-    values = np.asarray(image).astype(np.int64)
-    if values.min() < 0 or values.max() > 65535:
-        raise ImageError(
-            "mode",
-            f"{path}: 32-bit integer pixels have no agreed range.",
-            "Save the image with 8 or 16 bits per channel.",
-        )
-    grey = (values >> 8).astype(np.uint8)
-    return np.ascontiguousarray(np.repeat(grey[..., None], 3, axis=2))

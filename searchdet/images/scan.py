@@ -11,7 +11,8 @@ from pathlib import Path
 
 from ..errors import UsageError
 from ..storage import files
-from .read import SUFFIXES
+from .leftout import LeftOut
+from .sniff import SUFFIXES
 from .walk import WRITTEN, Walked, broken, is_output, walk
 
 log = logging.getLogger(__name__)
@@ -71,12 +72,18 @@ class Look:
             log.warning("%s: the folder cannot be looked into (%s).", name, reason)
         return found
 
-    def images(self, top: Path) -> list[Path]:
+    def images(self, top: Path, left: LeftOut) -> list[Path]:
         """The images of a folder, as the scan says also those within it. Links to nothing that would be
-        images are among them, to be recorded as failed; others are remembered."""
-        found = self.walk(top, self.scan.recursive).files
-        images = [path for path in found if path.suffix.lower() in SUFFIXES]
-        self.broken += [path for path in found if path.suffix.lower() not in SUFFIXES and broken(path)]
+        images are among them, to be recorded as failed; others are remembered. left: is told of the
+        other files."""
+        images = []
+        for path in self.walk(top, self.scan.recursive).files:
+            if path.suffix.lower() in SUFFIXES:
+                images.append(path)
+            elif broken(path):
+                self.broken.append(path)
+            else:
+                left.add(path)
         return images
 
     def skips(self, top: Path | None, folder: Path, folders: list[str], names: list[str]) -> bool:

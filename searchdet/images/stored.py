@@ -12,8 +12,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from ..config import MAX_PIXELS
-from ..errors import ImageError
-from . import read
+from . import heif, read, sniff
 
 LOSSLESS = ("PNG", "BMP", "TIFF", "GIF")
 BoolArray = npt.NDArray[np.bool_]
@@ -44,24 +43,19 @@ class Stored:
 def read_stored(path: Path, max_pixels: int = MAX_PIXELS) -> Stored:
     """Read one picture. Raises ImageError as ``read_image`` does."""
     data = read.read_bytes(path)
-    with warnings.catch_warnings():
+    kind = sniff.kind_of(data)
+    sniff.require_readable(path, kind)
+    with warnings.catch_warnings(), read._decoding(path):
         warnings.simplefilter("ignore")  # Pillow's own size warnings
-        with read._open(path, data) as image:
-            read._check_size(path, image, max_pixels)
+        with heif.opened(path, data) if kind == "HEIF" else read._open(path, data, kind) as image:
+            read._check_size(path, image.size, image.format or kind, max_pixels)
             lossy, bits = image.format not in LOSSLESS, _bits(image)
-            try:
+            if kind != "HEIF":
                 image.seek(0)
-                image.load()
-                orientation = read._orientation(image)
-                ImageOps.exif_transpose(image, in_place=True)
-                return replace(_small(_stored(image, lossy), bits), orientation=orientation)
-            except (ImageError, MemoryError):
-                raise
-            except Image.DecompressionBombError as error:
-                raise ImageError("bomb", f"{path}: {error}") from error
-            except Exception as error:  # decoders raise many types on damaged files
-                reason = str(error) or type(error).__name__
-                raise ImageError("decode", f"{path}: cannot be decoded ({reason}).") from error
+            image.load()
+            orientation = read._orientation(image)
+            ImageOps.exif_transpose(image, in_place=True)
+            return replace(_small(_stored(image, lossy), bits), orientation=orientation)
 
 
 def _bits(image: Image.Image) -> int:

@@ -20,7 +20,7 @@ from ..errors import (
     UsageError,
     memory_as_error,
 )
-from ..images import Query, read_image
+from ..images import Query, Told, read_image
 from ..records import ImageInfo
 from ..regions import Packed, Remembered, first, load_models, settings_in, space_of
 from ..storage import kinds
@@ -46,7 +46,8 @@ class Indexer:
         self._remembered = Remembered(models.describer(settings), Store(settings.cache, kinds.REGIONS))
         self._space = space_of(models.backbone, settings.embedding)
         self._models = models.info(settings)
-        self._max_pixels = settings.max_pixels
+        self._max_pixels, self._bounds = settings.max_pixels, settings.reading.bounds
+        self._told = Told()
         self._keep = keep
 
     def write(self, path: Path, queries: Iterable[Query]) -> int:
@@ -58,11 +59,12 @@ class Indexer:
     def _describe(self, query: Query) -> tuple[ImageInfo, Packed] | None:
         try:
             with memory_as_error(query.path):
-                image = read_image(query.path, self._max_pixels)
-                packed = self._remembered.packed(image.pixels, image.sha256)
+                image = read_image(query.path, self._max_pixels, self._bounds)
+                packed = self._remembered.packed(image.pixels, image.content)
         except (ImageError, EmbeddingError, ResourceError) as error:
             self.failed.append((query.name, error))
             return None
+        self._told.add(query.name, image.values)
         return image_info(image, query.name), first(packed, self._keep) if self._keep else packed
 
 

@@ -29,8 +29,8 @@ from ..storage.hashes import fresh_sha256
 from ..storage.tensors import Arrays
 from ..storage.values import Fields, JsonObject
 
-SCHEMA = "searchdet.index/2"
-_SCHEMAS = (SCHEMA, "searchdet.index/1")
+SCHEMA = "searchdet.index/3"
+_SCHEMAS = (SCHEMA, "searchdet.index/2", "searchdet.index/1")
 """Of what an index may take the place of."""
 IntArray = npt.NDArray[np.int64]
 _ROWS: dict[str, np.dtype[Any]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..config import Limits
 from .candidate import Candidate, Evidence
-from .image import ImageInfo, ProposalCounts, SourceInfo, SpreadInfo
+from .image import ImageInfo, ProposalCounts, SourceInfo, SpreadInfo, ValueRange
 from .models import (
     BackboneInfo,
     ExemplarInfo,
@@ -51,6 +51,7 @@ __all__ = [
     "SourceInfo",
     "SpreadInfo",
     "Standing",
+    "ValueRange",
     "WeightsInfo",
     "damaged",
     "detections",

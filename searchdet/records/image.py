@@ -7,21 +7,61 @@ from dataclasses import dataclass, field
 
 from ..storage.values import Fields, JsonObject
 
+RANGES = ("container", "outliers", "tags", "levels", "unit", "extremes", "given")
+"""Whence a range of values comes: the type it is stored in; the same, though hardly any value is large;
+the file's own tags; the least of 8, 10, 12, 14 and 16 bits that holds all values; 0 to 1, which holds
+them; the least and the greatest value; or the user."""
+GUESSED = ("outliers", "levels", "unit", "extremes")
+"""Those of them that follow from the values alone, and may be wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class ValueRange:
+    """Which stored values became 0 and 255, of an image with other than 8 bits a sample. stored: their
+    type in the file (``uint16``, ``uint12``, ``float32``); by: one of RANGES."""
+
+    stored: str
+    low: float
+    high: float
+    by: str
+
+    @property
+    def guessed(self) -> bool:
+        return self.by in GUESSED
+
+    @classmethod
+    def from_json(cls, values: Fields) -> ValueRange:
+        """Raises ValueError for another form."""
+        low, high, by = values.number("low"), values.number("high"), values.text("by")
+        if by not in RANGES or not low < high:
+            raise ValueError(f"its values are {low} to {high} by {by!r}")
+        return cls(values.text("stored"), low, high, by)
+
 
 @dataclass(frozen=True, slots=True)
 class SourceInfo:
     """How the file of an image was read. frames: how many it has; orientation: EXIF's number;
-    stored_size: (width, height) before that was applied."""
+    stored_size: (width, height) before that was applied. decoder: the package that decoded it. values:
+    None for 8 bits a sample, which stay as they are."""
 
     frames: int
     orientation: int
     stored_size: tuple[int, int]
+    decoder: str = "Pillow"
+    values: ValueRange | None = None
 
     @classmethod
     def from_json(cls, values: Fields) -> SourceInfo:
         """Raises ValueError for another form."""
         width, height = (int(value) for value in values.numbers("stored_size", 2))
-        return cls(values.whole("frames"), values.whole("orientation"), (width, height))
+        found = values.optional_child("values")
+        return cls(
+            values.whole("frames"),
+            values.whole("orientation"),
+            (width, height),
+            values.text("decoder"),
+            None if found is None else ValueRange.from_json(found),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,15 +115,18 @@ class ProposerInfo:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """Backbone, proposer and pooling: all that regions depend on beside the image."""
+    """Backbone, proposer and pooling: all that regions depend on beside the image. value_range: the
+    option for images with more than 8 bits, None where each one's is found."""
 
     backbone: BackboneInfo
     proposer: ProposerInfo
     embedding: EmbeddingOptions
+    value_range: tuple[float, float] | None = None
 
     def to_json(self) -> JsonObject:
         """Plain JSON values."""
         return {
+            "value_range": None if self.value_range is None else list(self.value_range),
             "backbone": asdict(self.backbone),
             "proposer": self.proposer.to_json(),
             "embedding": asdict(self.embedding),
@@ -136,6 +139,7 @@ class ModelInfo:
             BackboneInfo.from_json(values.child("backbone")),
             ProposerInfo.from_json(values.child("proposer")),
             embedding_from(values.child("embedding")),
+            _bounds(values),
         )
 
 
@@ -213,6 +217,13 @@ def proposal_settings(options: ProposalOptions) -> JsonObject:
 def _weights(values: Fields) -> WeightsInfo | None:
     found = values.optional_child("weights")
     return None if found is None else WeightsInfo.from_json(found)
+
+
+def _bounds(values: Fields) -> tuple[float, float] | None:
+    if values.values.get("value_range", ...) is None:
+        return None
+    low, high = values.numbers("value_range", 2)
+    return low, high
 
 
 def _options(kind: type[Options], values: Fields, **given: Any) -> Options:

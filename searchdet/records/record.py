@@ -21,7 +21,7 @@ from .image import ErrorInfo, NearestMiss, ProposalCounts, SourceInfo, SpreadInf
 from .models import RunInfo
 
 _FAMILY = "searchdet.record/"
-SCHEMA = f"{_FAMILY}4"
+SCHEMA = f"{_FAMILY}5"
 STATUSES = ("ok", "empty", "failed")
 _REJECTED = b',\n "rejected": [\n'
 """Cannot lie within a JSON string, which holds no line feed."""

@@ -66,6 +66,7 @@ class Models:
             ),
             ProposerInfo(proposer.name, self.fallback, precision, proposer.weights, settings.proposals),
             settings.embedding,
+            settings.reading.bounds,
         )
 
 

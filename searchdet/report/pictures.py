@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import ImageError
-from ..images import read_image
+from ..images import read_image, used_range
 from ..output import THUMBNAIL_QUALITY, THUMBNAIL_SIDE, Output, encode_jpeg, thumbnail
 from ..records import ImageRecord
 
@@ -38,7 +38,7 @@ def thumbnail_of(record: ImageRecord, folder: Path, images: Path | None) -> byte
     if path is None:
         return None
     try:
-        image = read_image(path)
+        image = read_image(path, given=used_range(record.source))
     except ImageError as error:
         log.warning("%s: no picture, %s", record.image, error.one_line())
         return None

@@ -87,9 +87,8 @@ def test_16_bit_grey_is_scaled_not_clipped(tmp_path: Path) -> None:
         assert got.max() == 255
 
 
-def test_float_and_wide_integers_are_refused_by_name(tmp_path: Path) -> None:
+def test_integers_of_no_usual_range_are_refused_by_name(tmp_path: Path) -> None:
     ramp = np.linspace(0, 1, 100).reshape(10, 10).astype(np.float32)
-    assert code_of(save(tmp_path / "f.tif", Image.fromarray(ramp))) == "mode"
     wide = Image.fromarray((ramp * 1e6).astype(np.int32))
     assert code_of(save(tmp_path / "i.tif", wide)) == "mode"
 

@@ -1,4 +1,4 @@
-"""What looks like the examples is proposed, where these are known, however faint it is in the picture."""
+"""What looks like known examples is proposed, however faint it is in the picture."""
 
 from __future__ import annotations
 
