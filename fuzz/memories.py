@@ -25,6 +25,7 @@ from searchdet.regions.space import Space
 from searchdet.storage import kinds
 from searchdet.storage.cache import Store
 from searchdet.storage.hashes import FileHashes
+from searchdet.weights import Fit
 from searchdet.weights.lazy import LoadedBefore
 
 DIM = GridBackbone.dim
@@ -114,8 +115,8 @@ def _automasks(folder: Path) -> None:
 
 def _loaded(folder: Path) -> None:
     before = LoadedBefore(folder)
-    if before.layout("x", "0" * 64) is None:
-        before.note("x", "0" * 64, "Meta")
+    if before.fit("x", "0" * 64) is None:
+        before.note("x", "0" * 64, Fit("Meta"))
 
 
 def _sha256(folder: Path) -> None:

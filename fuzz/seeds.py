@@ -28,7 +28,7 @@ from searchdet.index import file as index
 from searchdet.masks import rle
 from searchdet.proposals.sam.weights import SamShape, build
 from searchdet.records.image import ImageInfo
-from searchdet.records.record import failed
+from searchdet.records.record import ImageRecord, failed
 from searchdet.regions.cache import pack
 
 SAM = "sam"
@@ -128,6 +128,25 @@ def records() -> list[Case]:
         failed("c.png", ImageError("decode", "c.png: cut short.")),
     ]
     return [Case(f"{i}.json", item.to_bytes()) for i, item in enumerate(made)]
+
+
+def judged() -> ImageRecord:
+    """The record that ``verdicts`` are of."""
+    return reports.record("deep/a.png", ("bolt", "nut"), reports.run(("bolt", "nut")), 0)
+
+
+def verdicts() -> list[Case]:
+    """Verdicts of each kind, together and alone."""
+    record = judged()
+    of = {"image": record.image, "sha256": record.sha256, "settings_sha256": record.settings_sha256}
+    made: list[dict[str, Any]] = []
+    for item, said in zip(record.candidates[:6], 2 * ("right", "wrong", "other"), strict=True):
+        label = {"right": item.label, "wrong": None, "other": "washer"}[said]
+        what = {"candidate": item.id, "predicted": item.label, "verdict": said, "label": label}
+        made.append({**of, **what})
+    parts = (made, *([row] for row in made[:3]))
+    files = [{"schema": "searchdet.verdicts/1", "verdicts": part} for part in parts]
+    return [Case(f"{i}.json", json.dumps(item).encode()) for i, item in enumerate(files)]
 
 
 def cache() -> list[Case]:
@@ -312,6 +331,7 @@ SEEDS: dict[str, Callable[[], list[Case]]] = {
     "checkpoints": checkpoints,
     "banks": banks,
     "records": records,
+    "verdicts": verdicts,
     "cache": cache,
     "indexes": indexes,
     "masks": masks,

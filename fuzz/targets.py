@@ -12,7 +12,7 @@ import references as ref
 import reports
 import seeds
 import typer
-from memories import MEMORIES, entries, judge, picture
+from memories import MEMORIES, bank, entries, judge, picture
 from PIL import Image
 from seeds import SAM, Case
 
@@ -23,10 +23,12 @@ from searchdet.bank import file as bankfile
 from searchdet.bank.audit import audit
 from searchdet.bank.build import settle
 from searchdet.bank.edit import facts
+from searchdet.bank.taught import Taught, teach
+from searchdet.bank.verdicts import judged_records, read_verdicts, records_folder
 from searchdet.calibration import thresholds_of
 from searchdet.cli import app
 from searchdet.commands.settings import file as settingsfile
-from searchdet.config import ExemplarOptions, Limits
+from searchdet.config import ExemplarOptions, Limits, Settings
 from searchdet.doctor.canary import spread_of_proposer
 from searchdet.errors import SearchdetError
 from searchdet.evaluation.scorecard import scorecard
@@ -161,6 +163,27 @@ def _records_left_out(out: Path, what: str) -> None:
     _require(False, "a report of nothing")
 
 
+def verdicts(case: Case, folder: Path) -> None:
+    out = folder / "out"
+    reports.write(out, seeds.judged(), picture=False)
+    path = _put(case, out, "verdicts.json")
+    found = read_verdicts(path)
+    _require(len({item.name for item in found}) == len(found), "each candidate once")
+    for item in judged_records(found, records_folder(path, None)):
+        _require(len(item.verdicts) == len(item.candidates) > 0, "a candidate of each verdict")
+        _require(
+            all(v.candidate == c.id for v, c in zip(item.verdicts, item.candidates, strict=True)),
+            "its own",
+        )
+    known = bank()
+    _require(known.space is not None, "a space")
+    try:
+        teach(known, Taught(path), Settings(cache=folder / "cache"))
+    except SearchdetError:  # the records are of another space, and nothing is remembered
+        return
+    _require(False, "exemplars of nothing")
+
+
 def cache(case: Case, folder: Path) -> None:
     remember, memory = MEMORIES[case.name], folder / "cache"
     remember(memory)
@@ -246,6 +269,7 @@ TARGETS: dict[str, Callable[[Case, Path], None]] = {
     "checkpoints": checkpoints,
     "banks": banks,
     "records": records,
+    "verdicts": verdicts,
     "cache": cache,
     "indexes": indexes,
     "masks": masks,

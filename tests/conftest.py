@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # Before NumPy and torch: on pictures this small, threads that wait for each other are most of the work.
@@ -138,3 +138,27 @@ def made(world: Path, template: Path) -> Path:
         shutil.copytree(template / name, world / name)
     shutil.copy2(template / "bank.safetensors", world)
     return world
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    import browsing
+
+    with browsing.chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def opened(browser: object) -> Iterator[object]:
+    """Opens a page in a window of its own."""
+    import browsing
+
+    contexts = []
+
+    def new(path: Path, **options: object) -> object:
+        contexts.append(browser.new_context(**({"viewport": {"width": 1280, "height": 800}} | options)))
+        return browsing.Opened(contexts[-1], path)
+
+    yield new
+    for context in contexts:
+        context.close()

@@ -67,6 +67,54 @@ def dinov2_reference(gated: bool = False) -> nn.Module:
     return shake(Dinov2Model(config))
 
 
+def dinov2_registers_reference(gated: bool = False) -> nn.Module:
+    from transformers import Dinov2WithRegistersConfig, Dinov2WithRegistersModel
+
+    config = Dinov2WithRegistersConfig(
+        hidden_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        mlp_ratio=4,
+        patch_size=14,
+        image_size=70,
+        num_register_tokens=4,
+        use_swiglu_ffn=gated,
+        attn_implementation="eager",
+    )
+    return shake(Dinov2WithRegistersModel(config))
+
+
+def dinov2_hub(network: nn.Module) -> State:
+    """The names of facebook/dinov2-* on the hub, which are older than those of the code."""
+    out: State = {}
+    for name, tensor in network.state_dict().items():
+        if ".mlp.up_proj." in name:
+            continue
+        if ".mlp.gate_proj." in name:
+            up = network.state_dict()[name.replace("gate_proj", "up_proj")]
+            name, tensor = name.replace("gate_proj", "weights_in"), torch.cat([tensor, up])
+        name = name.replace("attention.o_proj", "attention.output.dense")
+        for short, word in (("q", "query"), ("k", "key"), ("v", "value")):
+            name = name.replace(f"attention.{short}_proj", f"attention.attention.{word}")
+        out[name.replace("mlp.down_proj", "mlp.weights_out")] = tensor.clone()
+    return out
+
+
+def dinov2_registers_timm(state: State) -> State:
+    """timm's names, where the CLS token holds its position."""
+    out: State = {}
+    for name, tensor in state.items():
+        if name == "mask_token":
+            continue
+        if name == "cls_token":
+            tensor = tensor + state["pos_embed"][:, :1]
+        elif name == "pos_embed":
+            tensor = tensor[:, 1:]
+        name = name.replace("register_tokens", "reg_token")
+        out[name.replace("mlp.w12", "mlp.fc1").replace("mlp.w3", "mlp.fc2")] = tensor.clone()
+    return out
+
+
 def saved(network: nn.Module) -> State:
     """The state dict as transformers publishes it (without the inner ``model.`` of its newest code)."""
     state = {k: v.clone() for k, v in network.state_dict().items()}
@@ -167,6 +215,8 @@ def dinov2_meta(state: State) -> State:
         "norm.weight": state["layernorm.weight"],
         "norm.bias": state["layernorm.bias"],
     }
+    if "embeddings.register_tokens" in state:
+        out["register_tokens"] = state["embeddings.register_tokens"]
     for old in _blocks(state, r"encoder\.layer"):
         new = old.replace("encoder.layer", "blocks")
         for part in ("weight", "bias"):
@@ -195,9 +245,10 @@ def small_spec(name: str) -> BackboneSpec:
         return replace(spec, dim=DIMS[-1], arch=arch | {"depths": DEPTHS, "dims": DIMS})
     if name.startswith("dinov3_vit"):
         small = {"embed_dim": 64, "depth": 3, "num_heads": 4, "mlp_ratio": 1.5}
+        small |= {"swiglu_align_to": 32} if name == "dinov3_vit7b16" else {}
         return replace(spec, dim=64, arch=arch | small)
     if name.startswith("dinov2"):
-        ratio = 2 * 128 / 48 if name == "dinov2_g" else 4
+        ratio = 2 * 128 / 48 if name.startswith("dinov2_g") else 4
         small = {"embed_dim": 48, "depth": 2, "num_heads": 4, "mlp_ratio": ratio, "img_size": 70}
         return replace(spec, dim=48, arch=arch | small)
     return replace(spec, arch={"layers": [1, 1, 1, 1]})

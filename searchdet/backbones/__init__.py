@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from ..config import BackboneOptions
+from ..config.pixels import AUTO
 from ..errors import CheckpointError, UsageError
-from ..weights import LoadedBefore, Published, carried, find_published
+from ..weights import LoadedBefore, Published, carried, find_published, weights_in
+from ..weights.pixels import data_named
 from . import dinov3_convnext, efficientnet_lite, resnet, vit
 from .types import Backbone, BackboneSpec, Closer, FeatureMap
 
@@ -34,22 +37,20 @@ def load_backbone(
     device: str = "auto",
     precision: str = "auto",
     feat_short_side: int | None = None,
-    allow_unverified: bool = False,
+    **options: Any,
 ) -> Backbone:
     """Load a backbone by name.
 
-    checkpoint: a weight file; without one the official file is looked for in ``models/``.
+    checkpoint: a weight file, or the folder or index of one; without one the official file is looked
+    for in ``models/``. options: further fields of BackboneOptions (allow_unverified, pixel_stats, ...).
     Raises UsageError for an unknown name or option, CheckpointError for missing or refused weights.
     """
-    options = BackboneOptions(
-        name,
-        Path(checkpoint) if checkpoint else None,
-        device,
-        precision,
-        feat_short_side,
-        allow_unverified,
-    )
-    return load(options)
+    path = Path(checkpoint) if checkpoint else None
+    try:
+        made = BackboneOptions(name, path, device, precision, feat_short_side, **options)
+    except TypeError as error:
+        raise UsageError(f"load_backbone: {error}.") from error
+    return load(made)
 
 
 def check(options: BackboneOptions) -> Path | None:
@@ -66,14 +67,31 @@ def check(options: BackboneOptions) -> Path | None:
         raise UsageError(f"--backbone {options.name!r} is unknown; choose {', '.join(NAMES)}.")
     own = spec.published[0]
     if options.checkpoint:
-        path = Path(options.checkpoint)
+        path = weights_in(Path(options.checkpoint))
         if not path.is_file():
             raise CheckpointError(f"{path}: no such weight file.", f"It is published at {own.source}.")
         return path
     found = find_published(spec.published)
     if found is None:
         raise _absent(options.name, own)
+    _require_one_training(spec)
     return found
+
+
+def _require_one_training(spec: BackboneSpec) -> None:
+    """Raise CheckpointError where files of the same network that were trained on other photographs lie
+    in the models folder: they are no two forms of one file."""
+    first: dict[str, str] = {}
+    for item in spec.published:
+        path = find_published((item,))
+        if path is not None:
+            first.setdefault(data_named(path), path.name)
+    if len(first) > 1:
+        names = " and ".join(first.values())
+        raise CheckpointError(
+            f"--backbone {spec.name}: {names} are both here, trained on other photographs.",
+            "Name one with --backbone-ckpt.",
+        )
 
 
 def _absent(name: str, own: Published) -> CheckpointError:
@@ -96,10 +114,13 @@ def load(options: BackboneOptions, before: LoadedBefore | None = None) -> Backbo
     completely before is loaded when its first feature map is asked for."""
     path = check(options)
     if path is None:
-        if options.position_rank:
-            raise UsageError(
-                f"--remove-position needs a network, which {options.name} is not.", "Leave it out."
-            )
+        acts_on_networks = {
+            "--remove-position": options.position_rank,
+            "--pixel-stats": options.pixel_stats != AUTO,
+            "--drop-head": options.drop_head,
+        }
+        for flag in (flag for flag, given in acts_on_networks.items() if given):
+            raise UsageError(f"{flag} needs a network, which {options.name} is not.", "Leave it out.")
         from .filterbank import FilterbankBackbone
 
         return FilterbankBackbone(options.feat_short_side)
@@ -110,8 +131,7 @@ def load(options: BackboneOptions, before: LoadedBefore | None = None) -> Backbo
     compute = resolve(options.device, options.precision)
     if spec.fp32_on_cpu and options.precision == "auto" and compute.device == "cpu":
         compute = Compute("cpu", "fp32")
-    side, allow = options.feat_short_side, options.allow_unverified
-    network = load_network(spec, path, compute, side, allow, before, options.position_rank)
+    network = load_network(spec, path, compute, options.feat_short_side, options, before)
     if options.name == EMBEDDED:
         from .embedded import EmbeddedBackbone
 

@@ -37,6 +37,9 @@ _TRANSFORMERS_RULES = (
 )
 
 
+_FIRST = frozenset(f"{place}stages.0.downsample_layers.0.weight" for place in ("", "model."))
+
+
 def _from_meta(state: StateDict) -> StateDict:
     """Official names. ``norms.3`` is the same module as ``norm``; where they differ, refuse."""
     for part in ("weight", "bias"):
@@ -51,7 +54,7 @@ LAYOUTS = (
     Layout("timm", lambda names: "stem.0.weight" in names, lambda state: rename(state, ())),
     Layout(
         "transformers",
-        lambda names: any(".depthwise_conv." in name for name in names),
+        lambda names: bool(_FIRST & names),
         lambda state: rename(state, _TRANSFORMERS_RULES),
     ),
 )
@@ -91,6 +94,7 @@ def _spec(size: str, dim: int, prefix: str) -> BackboneSpec:
         run=run,
         finish=finish,
         short_side=768,
+        data=("lvd1689m",),
         arch={"model_name": f"convnext_{size}"},
     )
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..weights import Layout, Published, StateDict, rename
-from .types import BackboneSpec, Network
+from .types import BackboneSpec, Network, published_head
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,8 +29,8 @@ _OTHER = {
     "_project_conv": "conv_pwl",
     "_bn2": "bn3",
 }
-_UNUSED = r"(_conv_head|_bn1|_fc|conv_head|bn2|classifier)\..*"
-"""What follows the last stage: a wider layer and the classifier."""
+_UNUSED = r"(_conv_head|_bn1|conv_head|bn2)\..*"
+"""The wider layer that follows the last stage."""
 
 
 def _from_port(depths: tuple[int, ...]) -> Callable[[StateDict], StateDict]:
@@ -38,7 +38,8 @@ def _from_port(depths: tuple[int, ...]) -> Callable[[StateDict], StateDict]:
     places = [(stage, i) for stage, depth in enumerate(depths) for i in range(depth)]
 
     def convert(state: StateDict) -> StateDict:
-        return rename({_renamed(name, places): tensor for name, tensor in state.items()}, (), _UNUSED)
+        unused = f"{_UNUSED}|{published_head(state, '_fc')}"
+        return rename({_renamed(name, places): tensor for name, tensor in state.items()}, (), unused)
 
     return convert
 
@@ -62,7 +63,7 @@ def _layouts(depths: tuple[int, ...]) -> tuple[Layout, ...]:
         Layout(
             "timm",
             lambda names: "conv_stem.weight" in names,
-            lambda state: rename(state, (), _UNUSED),
+            lambda state: rename(state, (), f"{_UNUSED}|{published_head(state, 'classifier')}"),
         ),
     )
 

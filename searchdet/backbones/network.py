@@ -3,32 +3,40 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
+from ..config import BackboneOptions
 from ..errors import CheckpointError, EmbeddingError
-from ..records import Preprocessing, WeightsInfo
+from ..records import PixelStats, Preprocessing, WeightsInfo
 from ..weights import (
+    SAM,
     Compute,
+    Fit,
     Lazy,
     LoadedBefore,
     StateDict,
     convert,
     fill,
     load_or_wait,
+    pixel_stats,
     read_state_dict,
+    without_head,
 )
-from .identify import identify
+from ..weights.identify import identify
 from .position import Position
 from .types import BackboneSpec, FeatureMap, Network, UInt8Array
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+log = logging.getLogger(__name__)
 MAX_ASPECT = 4
 """The long side is capped at this many short sides; a longer image is scaled down as a whole."""
 
@@ -60,7 +68,9 @@ class NetworkBackbone:
         compute: Compute,
         short_side: int,
         position: int = 0,
+        pixels: PixelStats | None = None,
     ) -> None:
+        """pixels: None for those of the spec."""
         self.name = spec.name
         self.dim = spec.dim
         self.parts: tuple[int, ...] = (spec.dim,)
@@ -71,7 +81,8 @@ class NetworkBackbone:
         self.compute = compute
         self.short_side = short_side
         how = "downscale_only" if spec.least_side else "bicubic"
-        self.preprocessing = Preprocessing(short_side, spec.stride, how, position)
+        self._pixels = pixels or PixelStats(spec.mean, spec.std, "backbone")
+        self.preprocessing = Preprocessing(short_side, spec.stride, how, position, self._pixels)
         self._position = Position(position)
         self.lazy = lazy
         self._spec = spec
@@ -107,8 +118,8 @@ class NetworkBackbone:
 
         pixels = torch.from_numpy(np.ascontiguousarray(seen))
         batch = pixels.permute(0, 3, 1, 2).float().div_(255)
-        mean = torch.tensor(self._spec.mean)[:, None, None]
-        std = torch.tensor(self._spec.std)[:, None, None]
+        mean = torch.tensor(self._pixels.mean)[:, None, None]
+        std = torch.tensor(self._pixels.std)[:, None, None]
         return (batch - mean) / std
 
     def feature_map(self, image: UInt8Array) -> FeatureMap:
@@ -149,48 +160,76 @@ def load_network(
     checkpoint: Path,
     compute: Compute,
     short_side: int | None = None,
-    allow_unverified: bool = False,
+    options: BackboneOptions | None = None,
     before: LoadedBefore | None = None,
-    position: int = 0,
 ) -> NetworkBackbone:
     """The network filled completely from ``checkpoint``: now, or if that file has filled it before,
-    with the first image.
+    with the first image. options: what is said of the file and of the features; None: the defaults.
 
     Raises CheckpointError for anything but a complete match of names and shapes.
     """
+    given = options or BackboneOptions(spec.name)
     lazy = load_or_wait(
-        spec.name,
+        f"{spec.name} without a head" if given.drop_head else spec.name,
         checkpoint,
         spec.published,
-        allow_unverified,
-        lambda: fill_network(spec, checkpoint, compute),
+        given.allow_unverified,
+        lambda: fill_network(spec, checkpoint, compute, drop_head=given.drop_head),
         before,
     )
-    return NetworkBackbone(spec, lazy, compute, short_side or spec.short_side, position)
+    if given.drop_head and lazy.fit.unused:
+        log.warning(
+            "%s: used without the head on top of the network (%s).",
+            checkpoint,
+            ", ".join(lazy.fit.unused),
+        )
+    pixels = pixels_of(spec, checkpoint, lazy.fit, given.pixel_stats)
+    side = short_side or spec.short_side
+    return NetworkBackbone(spec, lazy, compute, side, given.position_rank, pixels)
+
+
+def pixels_of(spec: BackboneSpec, checkpoint: Path, fit: Fit, given: str) -> PixelStats:
+    """Mean and deviation of the pixels that a file wants. Raises CheckpointError where what tells of
+    them does not agree."""
+    return pixel_stats(checkpoint, (spec.mean, spec.std), spec.data, fit.content, given)
 
 
 def fill_network(
-    spec: BackboneSpec, checkpoint: Path, compute: Compute, state: StateDict | None = None
-) -> tuple[Network, str]:
-    """The torch module, made on the meta device and filled completely, and the layout of the file.
+    spec: BackboneSpec,
+    checkpoint: Path,
+    compute: Compute,
+    state: StateDict | None = None,
+    drop_head: bool = False,
+) -> tuple[Network, Fit]:
+    """The torch module, made on the meta device and filled completely, and how the file filled it.
     state: what ``read_state_dict`` gave of it, where that is there already. Raises CheckpointError."""
     import torch
 
     raw = read_state_dict(checkpoint) if state is None else state
     try:
-        renamed, layout = convert(checkpoint, raw, spec.layouts)
+        named = convert(checkpoint, raw, spec.layouts)
         with torch.device("meta"):
-            network = spec.build(spec, renamed)
-        fill(checkpoint, network, renamed)
+            network = spec.build(spec, named.state)
+        named, fit = without_head(checkpoint, network, named, drop_head)
+        fill(checkpoint, network, named)
     except CheckpointError as error:
         raise _explain(error, spec, raw) from error
-    return network.eval().to(compute.device), layout
+    content = (data for name, data in spec.marks.items() if fit.prefix + name in raw)
+    return network.eval().to(compute.device), replace(fit, content=next(content, ""))
 
 
 def _explain(error: CheckpointError, spec: BackboneSpec, raw: StateDict) -> CheckpointError:
+    """The error with what the file is and the next step."""
+    if error.hint:
+        return error
+    own = spec.published[0]
+    right = f"{spec.name} takes {own.filename} (from {own.source})."
     found = identify({name: tuple(tensor.shape) for name, tensor in raw.items()})
-    if found is None or found[1] == spec.name:
-        return CheckpointError(error.message, error.hint or "Download the official file again.")
-    what, backbone = found
-    use = f"; use --backbone {backbone}" if backbone else ""
-    return CheckpointError(error.message, f"The file is {what}{use}.")
+    if found is None:
+        return CheckpointError(error.message, f"The file is not of a network that is known; {right}")
+    what, name = found
+    if name in ("", SAM):
+        return CheckpointError(error.message, f"The file is {what}. {right}")
+    if name == spec.name:
+        return CheckpointError(error.message, f"The file looks like {what}, but is not whole. {right}")
+    return CheckpointError(error.message, f"The file is {what}; use --backbone {name}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..weights import Layout, Published, StateDict, rename
-from .types import BackboneSpec, Network, no_finish
+from .types import BackboneSpec, Network, no_finish, published_head
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,7 +53,7 @@ SPEC = BackboneSpec(
         Layout(
             "torchvision",
             lambda names: "layer4.0.conv1.weight" in names,
-            lambda state: rename(state, (), unused=r"fc\.(weight|bias)"),
+            lambda state: rename(state, (), unused=published_head(state, "fc")),
         ),
     ),
     build=build,

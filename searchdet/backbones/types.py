@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ..weights import Compute
 
 UInt8Array = npt.NDArray[np.uint8]
+CLASSES = 1000
+"""Of ImageNet, which published classifiers tell apart."""
 Network: TypeAlias = Any
 """A torch module of timm or torchvision, whose attributes are not typed."""
 
@@ -59,8 +61,10 @@ class BackboneSpec:
     least_side: a smaller image is not enlarged beyond it, so that an exemplar cut out of a photograph
     is seen at the scale of the photograph (0: every image has the short side). crop_side: of the crops
     of a second look, pixels. second_look: how many candidates of an image get one where the user does
-    not say. fp32_on_cpu: --precision auto is fp32 there: depthwise convolutions are many times slower
-    in bf16.
+    not say. data: the sets of photographs that its published weights were trained on; mean and std:
+    what pixels are normalised by where nothing else is known of the weights. marks: tensors that only
+    weights of one of these sets have. fp32_on_cpu: --precision auto is fp32 there: depthwise
+    convolutions are many times slower in bf16.
     """
 
     name: str
@@ -76,6 +80,8 @@ class BackboneSpec:
     least_side: int = 0
     crop_side: int = 224
     second_look: int = 0
+    data: tuple[str, ...] = ()
+    marks: Mapping[str, str] = field(default_factory=dict)
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     fp32_on_cpu: bool = False
@@ -131,3 +137,10 @@ def identity(vectors: Tensor) -> Tensor:
 def no_finish(network: Network) -> Callable[[Tensor], Tensor]:
     """For networks without a final norm after pooling."""
     return identity
+
+
+def published_head(state: StateDict, name: str) -> str:
+    """The pattern of the tensors of ImageNet's classifier, which is in published files; nothing fits it
+    where the classifier is another one, which was trained on top."""
+    weight = state.get(f"{name}.weight")
+    return rf"{name}\.(weight|bias)" if weight is not None and len(weight) == CLASSES else r"(?!)"

@@ -9,93 +9,17 @@ length (Darcet et al. 2023, arXiv 2309.16588), which would rule any mean taken b
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import CheckpointError
-from ..weights import Layout, StateDict, rename
+from ..weights import StateDict
 from ..weights.published import dinov2, dinov3
 from .types import BackboneSpec, Network, no_finish
+from .vitnames import LAYOUTS_V2, LAYOUTS_V2_REGISTERS, LAYOUTS_V3, PERIODS
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-_META_V3_RULES = (
-    (r"^storage_tokens$", "reg_token"),
-    (r"\.ls(\d)\.gamma$", r".gamma_\1"),
-    (r"\.mlp\.w1\.", ".mlp.fc1_g."),
-    (r"\.mlp\.w2\.", ".mlp.fc1_x."),
-    (r"\.mlp\.w3\.", ".mlp.fc2."),
-)
-_TRANSFORMERS_V3_RULES = (
-    (r"^embeddings\.cls_token$", "cls_token"),
-    (r"^embeddings\.register_tokens$", "reg_token"),
-    (r"^embeddings\.patch_embeddings\.", "patch_embed.proj."),
-    (r"^(model\.)?layer\.", "blocks."),
-    (r"\.layer_scale(\d)\.lambda1$", r".gamma_\1"),
-    (r"\.attention\.o_proj\.", ".attn.proj."),
-    (r"\.attention\.", ".attn."),
-    (r"\.mlp\.gate_proj\.", ".mlp.fc1_g."),
-    (r"\.mlp\.down_proj\.", ".mlp.fc2."),
-)
-_META_V2_RULES = ((r"\.mlp\.w12\.", ".mlp.fc1."), (r"\.mlp\.w3\.", ".mlp.fc2."))
-PERIODS = "rope_embed.periods"
-
-
-def _from_meta_v3(state: StateDict) -> StateDict:
-    """Official names. The key bias is masked to zero there (``bias_mask``), so it must not matter."""
-    renamed = rename(state, _META_V3_RULES, unused=r"mask_token|blocks\.\d+\.attn\.qkv\.bias_mask")
-    for name in [name for name in renamed if name.endswith(".attn.qkv.bias")]:
-        bias, mask = renamed.pop(name), state.get(f"{name}_mask")
-        if mask is not None and mask.shape != bias.shape:
-            raise CheckpointError(f"{name} and its mask are of different shapes.")
-        query, key, value = (bias if mask is None else bias * mask).chunk(3)
-        if bool(key.any()):
-            raise CheckpointError(f"{name} has a key bias, which DINOv3 does not have.")
-        stem = name.removesuffix("qkv.bias")
-        renamed[f"{stem}q_bias"], renamed[f"{stem}v_bias"] = query.clone(), value.clone()
-    return renamed
-
-
-def _from_transformers_v3(state: StateDict) -> StateDict:
-    """transformers' names: separate query, key and value matrices are joined, no key bias."""
-    import torch
-
-    renamed = rename(state, _TRANSFORMERS_V3_RULES, unused=r"embeddings\.mask_token")
-    gated = any(".mlp.fc1_g." in name for name in renamed)
-    renamed = rename(renamed, ((r"\.mlp\.up_proj\.", ".mlp.fc1_x." if gated else ".mlp.fc1."),))
-    for name in [name for name in renamed if name.endswith(".attn.q_proj.weight")]:
-        stem = name.removesuffix("q_proj.weight")
-        parts = [renamed.pop(f"{stem}{part}_proj.weight", None) for part in "qkv"]
-        if any(part is None for part in parts):
-            raise CheckpointError(f"{stem}: query, key and value matrices are not all there.")
-        renamed[f"{stem}qkv.weight"] = torch.cat([part for part in parts if part is not None])
-        for part in "qv":
-            if f"{stem}{part}_proj.bias" in renamed:
-                renamed[f"{stem}{part}_bias"] = renamed.pop(f"{stem}{part}_proj.bias")
-    return renamed
-
-
-def _is_meta_v2(names: frozenset[str]) -> bool:
-    return {"pos_embed", "mask_token", "blocks.0.ls1.gamma"} <= names
-
-
-LAYOUTS_V3 = (
-    Layout("Meta", lambda names: "storage_tokens" in names, _from_meta_v3),
-    Layout("timm", lambda names: "reg_token" in names, lambda state: rename(state, ())),
-    Layout(
-        "transformers",
-        lambda names: "embeddings.register_tokens" in names,
-        _from_transformers_v3,
-    ),
-)
-LAYOUTS_V2 = (
-    Layout("Meta", _is_meta_v2, lambda state: rename(state, _META_V2_RULES, unused="mask_token")),
-    Layout(
-        "timm",
-        lambda names: {"pos_embed", "blocks.0.ls1.gamma"} <= names,
-        lambda state: rename(state, ()),
-    ),
-)
 
 
 def build_v3(spec: BackboneSpec, state: StateDict) -> Network:
@@ -164,6 +88,19 @@ def run_v2(network: Network, batch: Tensor) -> tuple[Tensor, ...]:
     return _as_map(network, batch, tokens[:, 1:])
 
 
+def run_v2_registers(network: Network, batch: Tensor) -> tuple[Tensor, ...]:
+    """The same of a network with registers, whose positions are of patches alone."""
+    import torch
+
+    patches = network.patch_embed(batch)
+    count, rows, columns, width = patches.shape
+    tokens = patches.reshape(count, -1, width)
+    tokens = tokens + positions_with_registers(network.pos_embed, rows, columns)
+    before = [token.expand(count, -1, -1) for token in (network.cls_token, network.reg_token)]
+    tokens = network.norm(network.blocks(torch.cat([*before, tokens], dim=1)))
+    return _as_map(network, batch, tokens[:, network.num_prefix_tokens :])
+
+
 def official_positions(positions: Tensor, rows: int, columns: int) -> Tensor:
     """DINOv2's position embedding (1, 1 + rows * columns, C) for any grid.
 
@@ -176,18 +113,39 @@ def official_positions(positions: Tensor, rows: int, columns: int) -> Tensor:
     side = math.isqrt(positions.shape[1] - 1)
     if (rows, columns) == (side, side):
         return positions
-    grid = positions[:, 1:].reshape(1, side, side, -1).permute(0, 3, 1, 2)
     scale = ((rows + 0.1) / side, (columns + 0.1) / side)
+    grid = _as_grid(positions[:, 1:], side)
     resized = F.interpolate(grid, scale_factor=scale, mode="bicubic", antialias=False)
     return torch.cat([positions[:, :1], resized.permute(0, 2, 3, 1).flatten(1, 2)], dim=1)
 
 
-def _v3(name: str, dim: int, timm_name: str, prefix: str) -> BackboneSpec:
+def positions_with_registers(positions: Tensor, rows: int, columns: int) -> Tensor:
+    """The position embedding (1, rows * columns, C) of DINOv2 with registers for any grid: bicubic with
+    antialiasing and to the exact size, as these were evaluated."""
+    from torch.nn import functional as F
+
+    side = math.isqrt(positions.shape[1])
+    if (rows, columns) == (side, side):
+        return positions
+    grid = _as_grid(positions, side)
+    resized = F.interpolate(grid, size=(rows, columns), mode="bicubic", antialias=True)
+    return resized.permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def _as_grid(positions: Tensor, side: int) -> Tensor:
+    """(1, side * side, C) -> (1, C, side, side)"""
+    return positions.reshape(1, side, side, -1).permute(0, 3, 1, 2)
+
+
+def _v3(name: str, dim: int, timm_name: str, prefix: str, satellite: str = "") -> BackboneSpec:
+    """satellite: digits in the name of the file that was trained on satellite photographs, if any."""
     return BackboneSpec(
         name=f"dinov3_{name}",
         dim=dim,
         stride=16,
-        published=dinov3(f"dinov3_{name}", prefix),
+        published=dinov3(f"dinov3_{name}", prefix, satellite),
+        data=("lvd1689m", "sat493m") if satellite else ("lvd1689m",),
+        marks={"local_cls_norm.weight": "sat493m"} if name == "vitl16" else {},
         layouts=LAYOUTS_V3,
         build=build_v3,
         run=run_v3,
@@ -203,6 +161,7 @@ def _v2(size: str, dim: int, timm_size: str, sha256: str) -> BackboneSpec:
         dim=dim,
         stride=14,
         published=dinov2(f"dinov2_{size}", timm_size, sha256),
+        data=("lvd142m",),
         layouts=LAYOUTS_V2,
         build=build_v2,
         run=run_v2,
@@ -212,14 +171,31 @@ def _v2(size: str, dim: int, timm_size: str, sha256: str) -> BackboneSpec:
     )
 
 
+def _v2_registers(size: str, dim: int, timm_size: str) -> BackboneSpec:
+    """The same with four registers; the hash of its file is not known."""
+    return replace(
+        _v2(size, dim, timm_size, ""),
+        name=f"dinov2_{size}_reg",
+        published=dinov2(f"dinov2_{size}_reg", timm_size, ""),
+        layouts=LAYOUTS_V2_REGISTERS,
+        run=run_v2_registers,
+        arch={"model_name": f"vit_{timm_size}_patch14_reg4_dinov2"},
+    )
+
+
 SPECS = (
     _v3("vits16", 384, "vit_small_patch16_dinov3", "08c60483"),
     _v3("vits16plus", 384, "vit_small_plus_patch16_dinov3", "4057cbaa"),
     _v3("vitb16", 768, "vit_base_patch16_dinov3", "73cec8be"),
-    _v3("vitl16", 1024, "vit_large_patch16_dinov3", "8aa4cbdd"),
+    _v3("vitl16", 1024, "vit_large_patch16_dinov3", "8aa4cbdd", "eadcf0ff"),
     _v3("vith16plus", 1280, "vit_huge_plus_patch16_dinov3", "7c1da9a5"),
+    _v3("vit7b16", 4096, "vit_7b_patch16_dinov3", "a955f4ea", "a6675841"),
     _v2("s", 384, "small", "b938bf1bc15cd2ec0feacfe3a1bb553fe8ea9ca46a7e1d8d00217f29aef60cd9"),
     _v2("b", 768, "base", "0b8b82f85de91b424aded121c7e1dcc2b7bc6d0adeea651bf73a13307fad8c73"),
     _v2("l", 1024, "large", "d5383ea8f4877b2472eb973e0fd72d557c7da5d3611bd527ceeb1d7162cbf428"),
     _v2("g", 1536, "giant", "baf8467e50af277596bbbafa06887c177ee899ab46033649c383577d7e9309d3"),
+    _v2_registers("s", 384, "small"),
+    _v2_registers("b", 768, "base"),
+    _v2_registers("l", 1024, "large"),
+    _v2_registers("g", 1536, "giant"),
 )

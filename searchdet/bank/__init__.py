@@ -5,6 +5,7 @@ from __future__ import annotations
 from .audit import SAME, Finding
 from .build import Enrolment, Gathered, gather, read, settle
 from .edit import Additions, add, facts, remove
+from .taught import Learned, Taught, teach
 from .types import Bank, Rows, join
 
 __all__ = [
@@ -14,7 +15,9 @@ __all__ = [
     "Enrolment",
     "Finding",
     "Gathered",
+    "Learned",
     "Rows",
+    "Taught",
     "add",
     "facts",
     "gather",
@@ -22,4 +25,5 @@ __all__ = [
     "read",
     "remove",
     "settle",
+    "teach",
 ]

@@ -118,11 +118,12 @@ FloatArray = npt.NDArray[np.float32]
 
 def origin(item: Exemplar) -> Origin:
     """Where an exemplar comes from."""
-    return Origin(item.name, item.sha256, item.mask_source, _mask_digest(item)[:16])
+    return Origin(item.name, item.sha256, item.mask_source, mask_digest(item.mask)[:16])
 
 
-def _mask_digest(item: Exemplar) -> str:
-    return hashlib.sha256(np.packbits(item.mask).tobytes()).hexdigest()
+def mask_digest(mask: npt.NDArray[np.bool_]) -> str:
+    """SHA-256 of a mask."""
+    return hashlib.sha256(np.packbits(mask).tobytes()).hexdigest()
 
 
 def _describe(feature_map: FeatureMap, item: Exemplar, options: EmbeddingOptions) -> Rows:
@@ -145,7 +146,11 @@ def compute_of(backbone: Backbone) -> list[str]:
 
 
 def _key(item: Exemplar, space: Space, compute: list[str], closer: bool = False) -> str:
-    what: JsonObject = {"image": item.sha256, "mask": _mask_digest(item), "size": list(item.mask.shape)}
+    what: JsonObject = {
+        "image": item.sha256,
+        "mask": mask_digest(item.mask),
+        "size": list(item.mask.shape),
+    }
     shaped = item.mask_source not in SHAPELESS
     by: JsonObject = {"space": space.to_json(), "compute": compute, "version": __version__}
     return key_of({**what, **by, "shaped": shaped, "closer": closer, "form": 2})

@@ -37,7 +37,9 @@ class Additions:
 
     def __post_init__(self) -> None:
         if self.positive is None and not self.negatives and self.from_record is None:
-            raise UsageError("nothing to add; name --positive, --negative or --from-record.")
+            raise UsageError(
+                "nothing to add; name --positive, --negative, --from-record or --from-verdicts."
+            )
         if self.from_record is None and (self.label is not None or self.image is not None):
             raise UsageError("--label and --image go with --from-record.")
 

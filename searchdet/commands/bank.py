@@ -76,7 +76,7 @@ def bank_show(
 @with_options(
     without=(
         *("keep_conflicts", "skip_bad_exemplars", "crowds"),
-        *("backbone", "feat_short_side", "allow_unverified"),
+        *("backbone", "feat_short_side", "pixel_stats", "allow_unverified"),
     )
 )
 def bank_add(
@@ -103,16 +103,54 @@ def bank_add(
         Optional[Path],
         typer.Option("--image", help="The record's image, if it is not found by its name."),
     ] = None,
+    from_verdicts: Annotated[
+        Optional[Path],
+        typer.Option(
+            "--from-verdicts", help="verdicts.json of a report; by the cache, without a model."
+        ),
+    ] = None,
+    records: Annotated[
+        Optional[Path],
+        typer.Option("--records", help="Output folder that --from-verdicts is of; else where it lies."),
+    ] = None,
+    images: Annotated[
+        Optional[Path],
+        typer.Option("--images", help="Folder of its images: describe them with the model instead."),
+    ] = None,
 ) -> None:
     """Add examples to a bank; only these are described."""
     from ..bank import Additions, add
     from ..bank import file as bankfile
+    from ..errors import UsageError
 
-    given = Additions(positive, tuple(negative or ()), from_record, label, image)
+    given = (positive, tuple(negative or ()), from_record, label, image)
     settings = Settings(backbone=backbone, exemplars=exemplars, reading=reading, cache=cache_of(cache))
-    made = add(bankfile.load(bank), given, settings)
+    if from_verdicts is not None:
+        if any(item is not None and item != () for item in given):
+            raise UsageError(
+                "--from-verdicts goes with no other examples.", "Add these in another run."
+            )
+        _teach(bank, from_verdicts, (records, images), settings)
+        return
+    if records is not None or images is not None:
+        raise UsageError("--records and --images go with --from-verdicts.")
+    made = add(bankfile.load(bank), Additions(*given), settings)
     bankfile.save(made, bank)
     say(f"{bank}: {_counts(made)}.")
+
+
+def _teach(
+    bank: Path, verdicts: Path, folders: tuple[Path | None, Path | None], settings: Settings
+) -> None:
+    """Add what a file of verdicts says. folders: of the records and of the images."""
+    from ..bank import Taught, teach
+    from ..bank import file as bankfile
+
+    learned = teach(bankfile.load(bank), Taught(verdicts, *folders), settings)
+    if learned.added:
+        bankfile.save(learned.bank, bank)
+    before = f", {learned.known} were there already" if learned.known else ""
+    say(f"{bank}: {learned.added} verdicts added{before}; {_counts(learned.bank)}.")
 
 
 @bank_app.command("remove")

@@ -135,6 +135,7 @@ def _verified(path: Path, silent: bool) -> JsonObject:
         digest = f"{verdict.identity} {verdict.sha256[:12]}".strip()
         what = verdict.what or verdict.model or "unknown"
         print(f"{state:4} {path.name}: {what}; content {digest}", flush=True)
-        if verdict.problem:
-            print(f"{'':4} {verdict.problem}", flush=True)
+        for said in (verdict.problem, verdict.note):
+            if said:
+                print(f"{'':4} {said}", flush=True)
     return verdict.to_json()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from .console import say
 from .options import with_options
+
+if TYPE_CHECKING:
+    from ..report import Written
 
 
 @with_options(verbose=True)
@@ -16,7 +19,7 @@ def report(
     folder: Annotated[Path, typer.Argument(metavar="OUT", help="Output folder of `detect`.")],
     images: Annotated[
         Optional[Path],
-        typer.Option("--images", help="Folder of the images, for records without a thumbnail."),
+        typer.Option("--images", help="Folder of the images; else where `detect` found each."),
     ] = None,
     output: Annotated[
         Optional[Path], typer.Option("--output", "-o", help="The file to write; else OUT/report.html.")
@@ -24,14 +27,44 @@ def report(
     max_images: Annotated[
         Optional[int], typer.Option("--max-images", min=1, help="Show no more images than that.")
     ] = None,
+    full_pictures: Annotated[
+        bool,
+        typer.Option(
+            "--full-pictures/--no-full-pictures",
+            help="Pictures at their own pixels, as tiles in a folder beside the page, to zoom into.",
+        ),
+    ] = True,
+    truth: Annotated[
+        Optional[Path],
+        typer.Option(
+            "--truth", help="COCO file with the annotated objects, shown beside what is found."
+        ),
+    ] = None,
+    parts: Annotated[
+        Optional[Path],
+        typer.Option("--images-by-class", help="For --truth: JSON, as `eval` takes it."),
+    ] = None,
 ) -> None:
-    """Write one HTML page to look through: masks, evidence, and sliders for the thresholds."""
+    """Write a page to look through: masks, evidence, verdicts, and sliders for the thresholds."""
+    from ..annotations import read_truth
+    from ..errors import UsageError
     from ..report import write
 
-    made = write(folder, output, images, max_images)
+    if parts is not None and truth is None:
+        raise UsageError("--images-by-class goes with --truth.")
+    known = None if truth is None else read_truth(truth, parts)
+    made = write(folder, output, images, max_images, full=full_pictures, truth=known)
+    say(f"{made.path}: {', '.join(_parts(made))}.")
+    if made.beside_size:
+        say(f"{made.beside}: full pictures, {made.beside_size / 1e6:.1f} MB; keep it beside the page.")
+
+
+def _parts(made: Written) -> list[str]:
     parts = [f"{made.images} images", f"{made.size / 1e6:.1f} MB"]
     if made.left_out:
         parts.append(f"{made.left_out} left out")
     if made.without_picture:
         parts.append(f"{made.without_picture} without a picture (--images DIR)")
-    say(f"{made.path}: {', '.join(parts)}.")
+    if made.without_full:
+        parts.append(f"{len(made.without_full)} that cannot be zoomed into (--images DIR)")
+    return parts

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UsageError
+from . import pixels
 from .option import Check, Need, above_zero, at_least, between, check_options, one_of, option
 
 MODELS, PROPOSALS = "Models", "Proposals"
@@ -49,6 +50,14 @@ class BackboneOptions:
         flags=("--remove-position",),
         check=between(0, 1024),
     )
+    pixel_stats: str = option(
+        pixels.AUTO,
+        "Mean and deviation of pixels, where the weight file does not tell them: auto, imagenet, "
+        "sat493m, half or six numbers.",
+        MODELS,
+        check=Check(pixels.WORDS, pixels.is_stated),
+    )
+    drop_head: bool = option(False, "Take a fine-tuned network without the head on top of it.", MODELS)
     allow_unverified: bool = _allow_unverified()
 
     def __post_init__(self) -> None:

@@ -22,6 +22,7 @@ from ..storage import files
 from ..storage.cachefolder import usage
 from ..storage.values import JsonObject
 from ..weights import Compute, carried, models_folder
+from ..weights.shards import INDEX, WHOLE
 from . import canary
 
 LEAST_FREE = 2 * 10**9
@@ -141,7 +142,7 @@ def weights_and_canary(path: Path, compute: Compute) -> list[Finding]:
 
 def weights(verdict: Verdict) -> Finding:
     """The state of one weight file. A file of the user's own that no network takes is no problem."""
-    name, again = Path(verdict.file).name, _again(Path(verdict.file))
+    name, again = _called(verdict), _again(Path(verdict.file))
     content = {
         "official": "the published content",
         "other": f"NOT the published content (SHA-256 {verdict.sha256[:16]}...)",
@@ -156,7 +157,8 @@ def weights(verdict: Verdict) -> Finding:
         )
         return Finding(f"weights {name}", state, f"{what}, {content}; {verdict.problem}", remedy)
     loads = ", loads completely" if verdict.loads else ""
-    fact = f"{what}, {content}{loads}"
+    note = f"; {verdict.note}" if verdict.note else ""
+    fact = f"{what}, {content}{loads}{note}"
     if verdict.identity == "other":
         return Finding(f"weights {name}", PROBLEM, fact, again)
     if verdict.identity == "doubtful":
@@ -165,6 +167,13 @@ def weights(verdict: Verdict) -> Finding:
         option = "--sam-checkpoint" if verdict.model in PROPOSERS else f"--backbone {verdict.model}"
         fact += f"; for {option}"
     return Finding(f"weights {name}", OK, fact)
+
+
+def _called(verdict: Verdict) -> str:
+    """A file by its name, with its folder where that is what tells files of the hub apart."""
+    path = Path(verdict.file)
+    of_hub = path.name.removesuffix(INDEX) in WHOLE
+    return f"{path.parent.name}/{path.name}" if of_hub else path.name
 
 
 def _again(path: Path) -> str:
@@ -180,7 +189,7 @@ def _again(path: Path) -> str:
 
 def computes(verdict: Verdict, compute: Compute) -> Finding:
     """Whether the numbers of a loaded network are finite and tell the parts of a picture apart."""
-    name, weights = f"canary {Path(verdict.file).name}", weights_of(verdict.model)
+    name, weights = f"canary {_called(verdict)}", weights_of(verdict.model)
     try:
         if weights is None:
             seen = canary.spread_of_backbone(verdict.network)

@@ -6,17 +6,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..backbones import SPECS
-from ..backbones.identify import identify
 from ..backbones.types import Network
+from ..config.pixels import AUTO
 from ..errors import CheckpointError
 from ..proposals import PROPOSERS, weights_of
 from ..records import WeightsInfo
 from ..storage.hashes import FileHashes, fresh_sha256
 from ..storage.values import JsonObject
-from ..weights import Compute, Lazy, StateDict, read_state_dict
+from ..weights import Compute, Lazy, StateDict, is_weights, read_state_dict, weights_in
+from ..weights.identify import identify
+from ..weights.shards import INDEX, WHOLE, digest_of, is_shard
 from .catalogue import published
 
-SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 SHORT_SIDE = 224
 """What a network sees when it is only tried out; divides by every stride."""
 
@@ -30,6 +31,8 @@ class Verdict:
     (the same, where the published digits are not confirmed to be the hash) or ``unknown`` (nothing is
     published under that name). loads: None where nobody tried. problem: why it does not. network: the
     backbone, or the module of a proposer, where it was loaded; a verdict that is kept keeps it too.
+    note: what was found out about a file that loads: a prefix that was taken off, pixels that are not
+    those of ImageNet.
     """
 
     file: str
@@ -39,6 +42,7 @@ class Verdict:
     identity: str = "unknown"
     loads: bool | None = None
     problem: str = ""
+    note: str = ""
     network: Network = None
 
     @property
@@ -48,16 +52,19 @@ class Verdict:
 
     def to_json(self) -> JsonObject:
         """Plain JSON values."""
-        said = ("file", "model", "what", "sha256", "identity", "loads", "problem", "bad")
+        said = ("file", "model", "what", "sha256", "identity", "loads", "problem", "note", "bad")
         return {name: getattr(self, name) for name in said}
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """All weight files of a folder by name, known or not; hidden ones are partial downloads."""
+    """All weight files of a folder by name, known or not; hidden ones are partial downloads. Shards are
+    their index; folders in it are looked into for what the hub calls weight files."""
     if not folder.is_dir():
         return []
-    found = (path for path in folder.iterdir() if path.suffix in SUFFIXES and path.is_file())
-    return sorted(path for path in found if not path.name.startswith("."))
+    found = [path for path in folder.iterdir() if is_weights(path) and not is_shard(path)]
+    names = [name for whole in WHOLE for name in (whole, whole + INDEX)]
+    found += [path / name for path in folder.iterdir() for name in names if path.is_dir()]
+    return sorted(path for path in found if path.is_file() and not path.name.startswith("."))
 
 
 def identity_of(path: Path, digest: str) -> str:
@@ -75,9 +82,12 @@ def look(path: Path) -> Verdict:
     """The verdict by name and remembered hash alone; nothing is loaded."""
     model = _named(path)
     try:
-        digest = FileHashes().sha256(path)
+        digest = digest_of(path, FileHashes().sha256)
     except OSError as error:
         problem = f"cannot be read ({error.strerror})"
+        return Verdict(str(path), model, loads=False, problem=problem)
+    except CheckpointError as error:
+        problem = error.one_line().removeprefix(f"{path}: ")
         return Verdict(str(path), model, loads=False, problem=problem)
     return Verdict(str(path), model, sha256=digest, identity=identity_of(path, digest))
 
@@ -89,16 +99,18 @@ def judge(path: Path, compute: Compute, remembered: bool = False) -> Verdict:
     """
     verdict = Verdict(str(path), "", loads=False)
     try:
+        path = weights_in(path)
         if path.is_file():
-            digest = FileHashes().sha256(path) if remembered else fresh_sha256(path)
+            digest = digest_of(path, FileHashes().sha256 if remembered else fresh_sha256)
             verdict = replace(verdict, sha256=digest, identity=identity_of(path, digest))
         # hashed, then mapped once: what was just hashed is still in memory, and no copy is made of it
         state = read_state_dict(path)
         model, what = _recognised(path, state)
         verdict = replace(verdict, model=model, what=what)
         if not model:
-            raise CheckpointError("no network of searchdet takes it.")
-        return replace(verdict, loads=True, network=_load(path, verdict, compute, state))
+            raise CheckpointError(f"it is {what}: no network of searchdet takes it.")
+        network = _load(path, verdict, compute, state)
+        return replace(verdict, loads=True, network=network, note=_note(network))
     except CheckpointError as error:
         return replace(verdict, problem=error.one_line().removeprefix(f"{path}: "))
     except OSError as error:
@@ -122,17 +134,33 @@ def _recognised(path: Path, state: StateDict) -> tuple[str, str]:
     found = identify(shapes)
     if found is None:
         return named, f"not recognised, {len(shapes)} tensors"
-    what, backbone = found
-    return named or backbone, what
+    what, model = found
+    return named or model, what
 
 
 def _load(path: Path, verdict: Verdict, compute: Compute, state: StateDict) -> Network:
     own = weights_of(verdict.model)
     if own is not None:
         return own.fill(path, compute, state)
-    from ..backbones.network import NetworkBackbone, fill_network
+    from ..backbones.network import NetworkBackbone, fill_network, pixels_of
 
     spec = SPECS[verdict.model]
-    network, layout = fill_network(spec, path, compute, state)
-    weights = WeightsInfo(path.name, verdict.sha256, layout, None)
-    return NetworkBackbone(spec, Lazy(weights, lambda: network), compute, SHORT_SIDE)
+    network, fit = fill_network(spec, path, compute, state)
+    pixels = pixels_of(spec, path, fit, AUTO)
+    weights = WeightsInfo(path.name, verdict.sha256, fit.layout, None, fit.prefix, fit.unused)
+    lazy = Lazy(weights, lambda: network, fit)
+    return NetworkBackbone(spec, lazy, compute, SHORT_SIDE, pixels=pixels)
+
+
+def _note(network: Network) -> str:
+    """``Verdict.note`` of a backbone; nothing of a proposer's module."""
+    weights, seen = getattr(network, "weights", None), getattr(network, "preprocessing", None)
+    notes = []
+    if weights is not None and weights.prefix:
+        notes.append(f"without the prefix {weights.prefix!r}")
+    if weights is not None and weights.unused:
+        notes.append(f"without its {', '.join(weights.unused)}")
+    if seen is not None and seen.pixel_stats.source != "backbone":
+        mean = " ".join(f"{value:g}" for value in seen.pixel_stats.mean)
+        notes.append(f"mean of pixels {mean} ({seen.pixel_stats.source})")
+    return "; ".join(notes)

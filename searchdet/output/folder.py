@@ -148,7 +148,7 @@ class Output:
         path = self.path("records", record.image, ".json")
         if self.overwrite or not path.exists():
             return
-        known = self._source(record.image)
+        known = self.source(record.image)
         if source is not None and known == str(files.real(source)):
             return
         try:
@@ -163,7 +163,8 @@ class Output:
                 "Pass --root to keep both apart, or --overwrite to replace it.",
             )
 
-    def _source(self, name: str) -> str | None:
+    def source(self, name: str) -> str | None:
+        """Where an image was when its record was made; None where that was not noted."""
         try:
             value = json.loads(self.path("sources", name, ".json").read_bytes())
             return str(value["path"])
@@ -172,7 +173,7 @@ class Output:
 
     def _note_source(self, name: str, source: Path) -> None:
         path = str(files.real(source))
-        if self._source(name) != path:
+        if self.source(name) != path:
             self._write(self.path("sources", name, ".json"), files.json_bytes({"path": path}))
 
     def clear_records(self) -> None:

@@ -118,10 +118,10 @@ def encode_png(image: UInt8Array) -> bytes:
     return buffer.getvalue()
 
 
-def encode_jpeg(image: UInt8Array, quality: int = 90) -> bytes:
-    """(H, W, 3) uint8 -> JPEG bytes."""
+def encode_jpeg(image: UInt8Array, quality: int = 90, subsampling: int = -1) -> bytes:
+    """(H, W, 3) uint8 -> JPEG bytes. subsampling: 0 keeps the colour of each pixel, -1 is usual."""
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "JPEG", quality=quality)
+    Image.fromarray(image).save(buffer, "JPEG", quality=quality, subsampling=subsampling)
     return buffer.getvalue()
 
 

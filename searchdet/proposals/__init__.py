@@ -110,6 +110,8 @@ def choose(options: ProposalOptions) -> ProposalOptions:
 
 def _with_weights(options: ProposalOptions) -> ProposalOptions:
     """Options of a named proposer with its weight file, if it needs one."""
+    from ..weights import weights_in
+
     weights = weights_of(options.name)
     if weights is None:
         if options.checkpoint:
@@ -117,7 +119,7 @@ def _with_weights(options: ProposalOptions) -> ProposalOptions:
                 f"--proposals {options.name} takes no --sam-checkpoint; drop one of the two."
             )
         return options
-    found = Path(options.checkpoint) if options.checkpoint else weights.find()
+    found = weights_in(Path(options.checkpoint)) if options.checkpoint else weights.find()
     if found is None:
         raise CheckpointError(f"--proposals {options.name} needs weights.", weights.remedy())
     if not found.is_file():

@@ -20,12 +20,15 @@ _NOT_SAID = ("name", "checkpoint", "allow_unverified")
 @dataclass(frozen=True, slots=True)
 class WeightsInfo:
     """A weight file that was loaded. layout: its naming scheme. verified: True (the hash matches the
-    published one), False (an official name, another hash) or None (nothing is published)."""
+    published one), False (an official name, another hash) or None (nothing is published). prefix: what
+    all its names began with beyond the layout. unused: parts of it that are not of the network."""
 
     file: str
     sha256: str
     layout: str
     verified: bool | None
+    prefix: str = ""
+    unused: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, values: Fields) -> WeightsInfo:
@@ -35,28 +38,50 @@ class WeightsInfo:
             values.text("sha256"),
             values.text("layout"),
             values.optional_flag("verified"),
+            values.text("prefix"),
+            values.texts("unused"),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class PixelStats:
+    """What a network takes off pixels (0..1) and divides them by, by channel. source: where that is
+    known from: ``given`` by the user, bank or index, ``file name``, ``content``, the name of a file of
+    settings beside it, ``backbone`` (all published weights agree), or ``assumed`` (nothing tells)."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    source: str
+
+    @classmethod
+    def from_json(cls, values: Fields) -> PixelStats:
+        """Raises ValueError for another form."""
+        return cls(values.numbers("mean", 3), values.numbers("std", 3), values.text("source"))
 
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
     """How a backbone sees an image. short_side: pixels; sides are whole multiples of stride; resize:
     the rule (``bicubic``, or ``downscale_only`` where small images stay as they are). position_rank:
-    directions of the feature space that tell of place alone and are taken off."""
+    directions of the feature space that tell of place alone and are taken off. pixel_stats: None for
+    what is no network."""
 
     short_side: int
     stride: int
     resize: str
     position_rank: int = 0
+    pixel_stats: PixelStats | None = None
 
     @classmethod
     def from_json(cls, values: Fields) -> Preprocessing:
         """Raises ValueError for another form."""
+        stats = values.optional_child("pixel_stats")
         return cls(
             values.whole("short_side", least=1),
             values.whole("stride", least=1),
             values.text("resize"),
             values.whole("position_rank"),
+            None if stats is None else PixelStats.from_json(stats),
         )
 
 

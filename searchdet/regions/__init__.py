@@ -5,17 +5,20 @@ from __future__ import annotations
 from .cache import Packed, Remembered, first, unpack
 from .closeup import look_closer
 from .describe import Describer, Regions
+from .known import Known, known_regions
 from .models import Models, load_models
 from .space import Space, settings_in, space_of
 
 __all__ = [
     "Describer",
+    "Known",
     "Models",
     "Packed",
     "Regions",
     "Remembered",
     "Space",
     "first",
+    "known_regions",
     "load_models",
     "look_closer",
     "settings_in",

@@ -7,6 +7,7 @@ of the entry. Exemplars and thresholds are not among them, except for guided pro
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..config import ProposalOptions
 from ..embeddings import Descriptors, MaskEmbeddings, l2_normalize
 from ..errors import UsageError
 from ..masks import rle
@@ -27,7 +29,7 @@ from ..storage.values import Fields
 from ..version import __version__
 from .closeup import look_closer
 from .describe import Describer, Regions, Seen
-from .space import space_of
+from .space import Space, space_of
 
 FORM = 3
 UInt8Array = npt.NDArray[np.uint8]
@@ -150,7 +152,7 @@ def _sound_sizes(packed: Packed) -> tuple[tuple[int, int], tuple[int, int] | Non
     return size, drawn
 
 
-def _sound_crops(arrays: Arrays, dim: int) -> tuple[npt.NDArray[np.int64], Any]:
+def sound_crops(arrays: Arrays, dim: int) -> tuple[npt.NDArray[np.int64], Any]:
     """Rows, ascending, and their vectors (N, dim). Raises KeyError or ValueError for others."""
     rows, crops = arrays["rows"], arrays["crops"]
     if rows.dtype != np.int64 or rows.ndim != 1 or (np.diff(rows) <= 0).any():
@@ -158,6 +160,37 @@ def _sound_crops(arrays: Arrays, dim: int) -> tuple[npt.NDArray[np.int64], Any]:
     if crops.dtype != np.float16 or crops.shape != (len(rows), dim) or not np.isfinite(crops).all():
         raise ValueError(f"its crops are {crops.dtype} {crops.shape}")
     return rows, crops
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What regions depend on beside the image. computes: device and precision of backbone and proposer,
+    None without a network; proposer: its name and the SHA-256 of its weights."""
+
+    space: Space
+    computes: Sequence[Sequence[str] | None]
+    proposer: tuple[str, str | None]
+    proposals: ProposalOptions
+    guide: str = ""
+
+    def key(self, image: tuple[str, int, int]) -> str:
+        """Of the regions of an image: its digest, height and width."""
+        return key_of(
+            {
+                "form": [FORM, __version__],
+                "image": list(image),
+                "space": self.space.to_json(),
+                "compute": list(self.computes),
+                "proposer": list(self.proposer),
+                "proposals": proposal_settings(self.proposals),
+                "guide": self.guide,
+            }
+        )
+
+
+def crops_key(regions: str) -> str:
+    """Of what a second look saw of the regions of a key."""
+    return key_of({"form": 1, "regions": regions})
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +224,8 @@ class Remembered:
         closer = self.describer.backbone.closer
         if closer is None:
             raise UsageError(f"{self.describer.backbone.name} has no second look.")
-        key = key_of({"form": 1, "regions": self._key(image, sha256)})
-        old = self.closeups.recall(key, lambda arrays, _: _sound_crops(arrays, closer.dim))
+        key = crops_key(self._key(image, sha256))
+        old = self.closeups.recall(key, lambda arrays, _: sound_crops(arrays, closer.dim))
         nothing = (np.zeros(0, np.int64), np.zeros((0, closer.dim), np.float16))
         known, vectors = nothing if old is None else old
         new = np.setdiff1d(rows, known)
@@ -214,17 +247,10 @@ class Remembered:
         describer = self.describer
         weights = describer.proposer.weights
         computes = (describer.backbone.compute, describer.proposer.compute)
-        return key_of(
-            {
-                "form": [FORM, __version__],
-                "image": [sha256, *image.shape[:2]],
-                "space": space_of(describer.backbone, describer.embedding).to_json(),
-                "compute": [
-                    None if one is None else [one.device.split(":")[0], one.precision]
-                    for one in computes
-                ],
-                "proposer": [describer.proposer.name, weights.sha256 if weights else None],
-                "proposals": proposal_settings(describer.proposals),
-                "guide": self.guide,
-            }
-        )
+        return Made(
+            space_of(describer.backbone, describer.embedding),
+            [None if one is None else [one.device.split(":")[0], one.precision] for one in computes],
+            (describer.proposer.name, weights.sha256 if weights else None),
+            describer.proposals,
+            self.guide,
+        ).key((sha256, *image.shape[:2]))

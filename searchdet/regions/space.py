@@ -6,8 +6,10 @@ from dataclasses import asdict, dataclass, replace
 
 from ..backbones import Backbone
 from ..config import EmbeddingOptions, Settings
+from ..config.pixels import AUTO, as_text
 from ..records import Preprocessing, embedding_from
 from ..storage.values import Fields, JsonObject
+from ..weights.pixels import GIVEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def space_of(backbone: Backbone, options: EmbeddingOptions) -> Space:
     return Space(
         backbone.name,
         weights,
-        backbone.preprocessing,
+        _comparable(backbone.preprocessing),
         options,
         backbone.dim,
         backbone.parts,
@@ -73,11 +75,29 @@ def settings_in(space: Space, settings: Settings) -> Settings:
     """The settings with the backbone and the pooling that put vectors into ``space`` again."""
     side = space.preprocessing.short_side
     rank = space.preprocessing.position_rank
-    backbone = replace(settings.backbone, name=space.backbone, feat_short_side=side, position_rank=rank)
+    stats = space.preprocessing.pixel_stats
+    given = AUTO if stats is None else as_text((stats.mean, stats.std))
+    backbone = replace(
+        settings.backbone,
+        name=space.backbone,
+        feat_short_side=side,
+        position_rank=rank,
+        pixel_stats=given,
+    )
     return replace(settings, backbone=backbone, embedding=space.embedding)
+
+
+def _comparable(preprocessing: Preprocessing) -> Preprocessing:
+    """Without where the mean and deviation of pixels are known from, which changes no vector."""
+    stats = preprocessing.pixel_stats
+    if stats is None:
+        return preprocessing
+    return replace(preprocessing, pixel_stats=replace(stats, source=GIVEN))
 
 
 def _flat(space: Space) -> dict[str, object]:
     names = ("backbone", "weights", "dim", "parts", "crop_side", "share")
     own = {name: getattr(space, name) for name in names}
-    return own | asdict(space.preprocessing) | asdict(space.embedding)
+    flat = own | asdict(space.preprocessing) | asdict(space.embedding)
+    stats = space.preprocessing.pixel_stats
+    return flat | {"pixel_stats": None if stats is None else as_text((stats.mean, stats.std))}

@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..annotations import Truth
 from ..errors import DAMAGE, UsageError
-from ..output import read_records
+from ..output import THUMBNAIL_SIDE, Output, read_records
 from ..records import damaged
 from ..storage import files
 from .contents import Contents
 from .page import json_text, page
-from .pictures import as_text, stored, thumbnail_of, within_budget
+from .pictures import LEAST_SIDE, as_text, crowded, stored, thumbnail_of, within_budget
+from .pyramid import Pyramids
+from .truth import Overlay
 
 FILE = "report.html"
 
@@ -20,32 +23,45 @@ FILE = "report.html"
 @dataclass(frozen=True, slots=True)
 class Written:
     """A page that was written: its path and bytes, the images it shows and those it leaves out, and how
-    many have no picture."""
+    many have no picture. beside: the folder of full pictures, and their bytes; without_full: names of
+    the images that there is none of."""
 
     path: Path
     size: int
     images: int
     left_out: int
     without_picture: int
+    beside: Path
+    beside_size: int
+    without_full: tuple[str, ...]
 
 
 def write(
-    folder: Path, target: Path | None = None, images: Path | None = None, most: int | None = None
+    folder: Path,
+    target: Path | None = None,
+    images: Path | None = None,
+    most: int | None = None,
+    *,
+    full: bool = True,
+    truth: Truth | None = None,
 ) -> Written:
     """Write the report of an output folder of ``detect``, by default into it.
 
-    images: where images lie whose thumbnail is missing; most: no more images than that. Raises
+    images: where images lie, else where ``detect`` found them; most: no more images than that. full:
+    pictures at their own pixels, in a folder beside the page; truth: what is in the pictures. Raises
     UsageError where there are no records, OutputError.
     """
     path = folder / FILE if target is None else target
-    contents, left_out = Contents(), 0
+    contents, left_out = Contents(None if truth is None else Overlay.of(truth)), 0
+    least = LEAST_SIDE if crowded(folder) else THUMBNAIL_SIDE
+    beside = Pyramids(path.with_name(f"{path.stem}-pictures"), Output(folder), images, least)
     pictures: list[bytes | None] = []
     for record in read_records(folder):
         if most is not None and len(pictures) >= most:
             left_out += 1
             continue
         try:
-            contents.add(record)
+            contents.add(record, beside.of(record) if full else None)
             pictures.append(thumbnail_of(record, folder, images))
         except DAMAGE as error:
             raise damaged(record.image, error) from error
@@ -55,11 +71,13 @@ def write(
     inside = files.real(path) == files.real(folder / FILE)
     head = contents.head() | {"inside": inside, "leftOut": left_out}
     try:
-        data = page(head, _blocks(contents, pictures, folder)).encode()
+        data = page(head, _blocks(contents, pictures, folder), beside.size > 0).encode()
     except ValueError as error:  # of strict JSON
         raise UsageError(f"{folder}: a record holds a number that is not finite ({error}).") from error
     files.write_bytes(path, data)
-    return Written(path, len(data), len(pictures), left_out, sum(item is None for item in pictures))
+    lacking = sum(item is None for item in pictures)
+    counts = (len(data), len(pictures), left_out, lacking)
+    return Written(path, *counts, beside.folder, beside.size, tuple(beside.missing))
 
 
 def _blocks(

@@ -11,9 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..config import Limits
+from ..output import THUMBNAIL_SIDE
 from ..records import Candidate, Evidence, ImageRecord, RunInfo, limits_for
 from ..storage.values import JsonObject, JsonValue
-from .outlines import UNITS, scale_of, text_of
+from .outlines import UNITS, fineness, scale_of, text_of
+from .pyramid import TILE
+from .truth import LEAST_IOU, Annotated, Overlay
 
 NEAR = 0.25
 """A rejected candidate that is further below its least score is drawn as its box only."""
@@ -38,21 +41,27 @@ _SHARES = ("recall", "precision", "false_alarms")
 class Contents:
     """Collects what the page holds. ``add`` the records one by one, then take ``head``.
 
-    details: JSON values of each image, in the order they came.
+    truth: what is in the pictures, where it is known. details: JSON values of each image, in the order
+    they came.
     """
 
+    truth: Overlay | None = None
     details: list[JsonObject] = field(default_factory=list)
     exemplars: dict[str, int] = field(default_factory=dict)
     _classes: dict[str, int] = field(default_factory=dict)
     _rules: dict[str, int] = field(default_factory=dict)
+    _settings: dict[str, int] = field(default_factory=dict)
     _images: list[JsonObject] = field(default_factory=list)
 
-    def add(self, record: ImageRecord) -> None:
-        """One record."""
+    def add(self, record: ImageRecord, full: tuple[str, int] | None = None) -> None:
+        """One record. full: folder and levels of its full picture."""
         image: dict[str, JsonValue] = {
             "name": record.image,
             "status": record.status,
             "size": [record.width, record.height],
+            "sha256": record.sha256,
+            "settings": _number(self._settings, record.settings_sha256),
+            **({} if full is None else {"full": {"folder": full[0], "levels": full[1]}}),
         }
         if record.run is None:
             error = record.error
@@ -62,30 +71,49 @@ class Contents:
         for name in record.classes:
             _number(self._classes, name)
         items = [item for item in record.candidates if _can_matter(item)]
+        annotated = None if self.truth is None else self.truth.annotated(record, items)
         self._images.append(
             {
                 **image,
                 "rule": _number(self._rules, json.dumps(self._rule(record, record.run))),
                 "accepted": sum(item.accepted for item in items),
                 "left": len(record.candidates) - len(items),
+                "id": [item.id for item in items],
                 "label": [self._classes[item.label or ""] for item in items],
                 "score": [_whole(item.score) for item in items],
                 "margin": [_whole(item.margin) for item in items],
                 "classMargin": [_whole(item.class_margin) for item in items],
                 "lost": [i for i, item in enumerate(items) if item.suppression_factor <= 0],
+                "fine": fineness(record.width, record.height),
+                **({} if annotated is None else {"truth": self._truth(annotated)}),
             }
         )
-        self.details.append(self._detail(record, items))
+        drawn = {} if annotated is None else _objects(record, annotated)
+        self.details.append({**self._detail(record, items), **drawn})
 
     def head(self) -> dict[str, JsonValue]:
         """What the page needs at once."""
         return {
-            "schema": "searchdet.report/2",
+            "schema": "searchdet.report/3",
             "units": UNITS,
             "classes": list(self._classes),
             "rules": [json.loads(rule) for rule in self._rules],
             "exemplars": list(self.exemplars),
+            "settings": list(self._settings),
+            "tile": TILE,
+            "thumbnail": THUMBNAIL_SIDE,
+            "iou": None if self.truth is None else LEAST_IOU,
             "images": self._images,
+        }
+
+    def _truth(self, annotated: Annotated) -> JsonObject:
+        """What the page pairs detections with."""
+        objects = annotated.objects
+        return {
+            "classes": [self._classes[name] for name in annotated.labels],
+            "label": [self._classes[item.label] for item in objects],
+            "crowd": [k for k, item in enumerate(objects) if item.crowd],
+            "pairs": [n for i, k, iou in annotated.pairs for n in (i, k, _whole(iou))],
         }
 
     def _rule(self, record: ImageRecord, run: RunInfo) -> JsonObject:
@@ -111,7 +139,6 @@ class Contents:
         near = [item.nearest_positive for item in items]
         far = [item.nearest_negative for item in items]
         return {
-            "id": [item.id for item in items],
             **{
                 name: [_whole(getattr(item, field)) for item in items]
                 for name, field in _NUMBERS.items()
@@ -140,11 +167,25 @@ class Contents:
             if not item.accepted and (item.score or 0.0) >= limits[item.label or ""].min_score - NEAR
         ]
         drawn = {i for _, i in sorted(close)[:MOST_OUTLINED]}
-        scale = scale_of(record.width, record.height)
+        size = (record.width, record.height)
+        scale, fine = scale_of(*size), fineness(*size)
         return [
-            text_of(item.segmentation, scale) if item.accepted or i in drawn else ""
+            text_of(item.segmentation, scale, fine) if item.accepted or i in drawn else ""
             for i, item in enumerate(items)
         ]
+
+
+def _objects(record: ImageRecord, annotated: Annotated) -> JsonObject:
+    """How the objects of the truth are drawn."""
+    size = (record.width, record.height)
+    scale, fine = scale_of(*size), fineness(*size)
+    outlines = [
+        None if item.mask is None else text_of(item.mask, scale, fine) for item in annotated.objects
+    ]
+    return {
+        "object": [text or "" for text in outlines],
+        "objectBox": [_plain(round(value, 2)) for item in annotated.objects for value in item.box],
+    }
 
 
 def _can_matter(item: Candidate) -> bool:

@@ -13,9 +13,11 @@ from ..masks import rle
 IntArray = npt.NDArray[np.int64]
 
 UNITS = 1024
-"""Steps along the long side of an image: half pixels of the largest thumbnail."""
-TOLERANCE = 1.2
-"""Steps that an outline may be off."""
+"""Units along the long side of an image: half pixels of the largest thumbnail."""
+FINEST = 16
+"""Steps in a unit, at most: a step is no more than a pixel of a picture of 16,000."""
+TOLERANCE, DETAIL = 1.2, 25
+"""Units that an outline may be off; and of a small mask this part of its longer side at most."""
 MOST_RINGS, LEAST_AREA = 12, 6.0
 """Outlines of one mask: so many, and all but the largest of at least that many square steps."""
 LARGE = 250_000
@@ -24,12 +26,20 @@ ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 """Five bits a character and one that says whether more follow; safe in JSON and in HTML."""
 
 
+def fineness(width: int, height: int) -> int:
+    """Steps in a unit: a power of two, so that a step is no longer than a pixel of the image."""
+    fine = 1
+    while fine < FINEST and fine * UNITS < max(width, height):
+        fine *= 2
+    return fine
+
+
 def scale_of(width: int, height: int) -> float:
     """Steps per pixel of an image."""
-    return UNITS / max(width, height, 1)
+    return fineness(width, height) * UNITS / max(width, height, 1)
 
 
-def text_of(segmentation: rle.Rle, scale: float) -> str:
+def text_of(segmentation: rle.Rle, scale: float, fine: int = 1) -> str:
     """The outlines of one encoded mask; empty for an empty mask.
 
     Each ring is its number of corners, its first corner, then the way to each next one, as in
@@ -46,7 +56,9 @@ def text_of(segmentation: rle.Rle, scale: float) -> str:
     rings = [_placed(ring, zoom, (x, y), scale) for ring in found]
     rings.sort(key=_area, reverse=True)
     chosen = [ring for i, ring in enumerate(rings[:MOST_RINGS]) if not i or _area(ring) >= LEAST_AREA]
-    return "".join(_text(_simpler(ring)) for ring in chosen)
+    detail = max(mask.shape) * scale / DETAIL
+    tolerance = max(0.5, min(TOLERANCE * fine**0.5, detail))
+    return "".join(_text(_simpler(ring, tolerance)) for ring in chosen)
 
 
 def packed(numbers: IntArray) -> str:
@@ -73,9 +85,9 @@ def _area(ring: npt.NDArray[np.float32]) -> float:
     return abs(float(cv2.contourArea(ring)))
 
 
-def _simpler(ring: npt.NDArray[np.float32]) -> IntArray:
+def _simpler(ring: npt.NDArray[np.float32], tolerance: float) -> IntArray:
     """Corners (n, 2) in whole steps, without repeats."""
-    corners = np.rint(cv2.approxPolyDP(ring, TOLERANCE, True)[:, 0]).astype(np.int64)
+    corners = np.rint(cv2.approxPolyDP(ring, tolerance, True)[:, 0]).astype(np.int64)
     kept = np.any(corners != np.roll(corners, 1, axis=0), axis=1)
     return np.asarray(corners[kept] if kept.any() else corners[:1], np.int64)
 

@@ -15,19 +15,24 @@ from importlib import resources
 from ..storage.values import JsonObject, JsonValue
 from .script import joined
 
-STYLES = ("page.css", "controls.css", "viewer.css")
+STYLES = ("page.css", "controls.css", "viewer.css", "review.css")
 SCRIPT = "start.js"
 _POLICY = (
-    "default-src 'none'; img-src data:; style-src {style}; script-src {script}; base-uri 'none'; "
+    "default-src 'none'; img-src {images}; style-src {style}; script-src {script}; base-uri 'none'; "
     "form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
 
+_BESIDE = "data: 'self' file:"
+"""Of a page from a file, ``self`` is nothing to some browsers."""
 
-def page(head: JsonObject, blocks: Iterable[tuple[str, str]]) -> str:
+
+def page(head: JsonObject, blocks: Iterable[tuple[str, str]], beside: bool = False) -> str:
     """The HTML text. blocks: ids and texts that the script reads one by one when it needs them: JSON
-    from ``json_text``, or base64."""
+    from ``json_text``, or base64. beside: whether pictures beside the page may be shown."""
     style, script = "\n".join(map(_read, STYLES)), _wrapped(joined(SCRIPT, _read))
-    policy = _POLICY.format(style=_hash(style), script=_hash(script))
+    policy = _POLICY.format(
+        images=_BESIDE if beside else "data:", style=_hash(style), script=_hash(script)
+    )
     parts = {
         "policy": policy,
         "style": f"<style>{style}</style>",

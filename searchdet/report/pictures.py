@@ -59,6 +59,11 @@ def stored(folder: Path, kind: str, name: str) -> bytes | None:
     return data if data.startswith(b"\xff\xd8") else None
 
 
+def crowded(folder: Path) -> bool:
+    """Whether the thumbnails of an output folder are too much for one page, and get smaller."""
+    return sum(path.stat().st_size for path in (folder / "thumbnails").rglob("*.jpg")) > BUDGET
+
+
 def within_budget(pictures: Sequence[bytes | None]) -> list[bytes | None]:
     """The pictures, all made smaller alike if together they are too much for one page."""
     total = sum(len(item) for item in pictures if item is not None)

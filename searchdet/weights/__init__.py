@@ -4,36 +4,37 @@ from __future__ import annotations
 
 from .devices import Compute, resolve
 from .folder import carried, find_published, models_folder
+from .identity import verify_identity
 from .lazy import Lazy, LoadedBefore, load_or_wait
-from .loader import (
-    Layout,
-    StateDict,
-    convert,
-    fill,
-    read_state_dict,
-    rename,
-    unfit,
-    verify_identity,
-)
+from .loader import Fit, Layout, Named, convert, fill, rename, unfit, without_head
+from .pixels import pixel_stats
 from .published import SAM, Published
+from .reading import StateDict, is_weights, read_state_dict
+from .shards import weights_in
 
 __all__ = [
     "SAM",
     "Compute",
+    "Fit",
     "Layout",
     "Lazy",
     "LoadedBefore",
+    "Named",
     "Published",
     "StateDict",
     "carried",
     "convert",
     "fill",
     "find_published",
+    "is_weights",
     "load_or_wait",
     "models_folder",
+    "pixel_stats",
     "read_state_dict",
     "rename",
     "resolve",
     "unfit",
     "verify_identity",
+    "weights_in",
+    "without_head",
 ]

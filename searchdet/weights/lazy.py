@@ -7,6 +7,7 @@ known from the time when it was.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -15,18 +16,25 @@ from ..records import WeightsInfo
 from ..storage import kinds
 from ..storage.cache import Store, key_of
 from ..storage.hashes import FileHashes
+from ..storage.values import Fields
 from ..version import __version__
-from .loader import verify_identity
+from .identity import verify_identity
+from .loader import Fit
 from .published import Published
+from .shards import digest_of
 
 Network = TypeVar("Network")
+FORM = 2
 
 
 class Lazy(Generic[Network]):
     """What is said of a network's weights, and the network, loaded when it is first asked for."""
 
-    def __init__(self, weights: WeightsInfo, load: Callable[[], Network]) -> None:
+    def __init__(
+        self, weights: WeightsInfo, load: Callable[[], Network], fit: Fit | None = None
+    ) -> None:
         self.weights = weights
+        self.fit = fit or Fit(weights.layout)
         self._load = load
         self._network: Network | None = None
 
@@ -51,19 +59,24 @@ class LoadedBefore:
         self._store = Store(folder, kinds.LOADED)
         self._eager = eager
 
-    def layout(self, network: str, sha256: str) -> str | None:
-        """The layout in which a file with that digest filled the network; None if it never did, or if
-        it is to be loaded anyway."""
+    def fit(self, network: str, sha256: str) -> Fit | None:
+        """How a file with that digest filled the network; None if it never did, or if it is to be
+        loaded anyway."""
         if self._eager:
             return None
-        return self._store.recall(self._key(network, sha256), lambda _, facts: facts.text("layout"))
+        return self._store.recall(self._key(network, sha256), lambda _, facts: _fit(facts))
 
-    def note(self, network: str, sha256: str, layout: str) -> None:
+    def note(self, network: str, sha256: str, fit: Fit) -> None:
         """Remember that a file filled the network completely."""
-        self._store.write(self._key(network, sha256), {}, {"layout": layout})
+        self._store.write(self._key(network, sha256), {}, asdict(fit))
 
     def _key(self, network: str, sha256: str) -> str:
-        return key_of({"network": network, "sha256": sha256, "version": __version__})
+        return key_of({"network": network, "sha256": sha256, "version": [__version__, FORM]})
+
+
+def _fit(facts: Fields) -> Fit:
+    unused = facts.texts("unused")
+    return Fit(facts.text("layout"), facts.text("prefix"), unused, facts.text("content"))
 
 
 def load_or_wait(
@@ -71,29 +84,33 @@ def load_or_wait(
     path: Path,
     published: tuple[Published, ...],
     allow_unverified: bool,
-    load: Callable[[], tuple[Network, str]],
+    load: Callable[[], tuple[Network, Fit]],
     before: LoadedBefore | None = None,
 ) -> Lazy[Network]:
     """The network of a file, loaded now unless this very content has filled it before.
 
-    name: the network's. load: makes it of the file, and says in which layout the file was. Raises
+    name: the network's. load: makes it of the file, and says how that filled it. Raises
     CheckpointError, and ``get`` does so where the file has changed since.
     """
     hashes = before.hashes if before is not None else None
     digest, verified = verify_identity(path, published, allow_unverified, hashes)
-    layout = before.layout(name, digest) if before is not None else None
-    if layout is None:
-        network, layout = load()
+    fit = before.fit(name, digest) if before is not None else None
+    if fit is None:
+        network, fit = load()
         if before is not None:
-            before.note(name, digest, layout)
-        made = Lazy(WeightsInfo(path.name, digest, layout, verified), lambda: network)
+            before.note(name, digest, fit)
+        made = Lazy(_said(path, digest, fit, verified), lambda: network, fit)
         made.get()
         return made
 
     def load_unchanged() -> Network:
         network, _ = load()
-        if before is not None and before.hashes.sha256(path) != digest:
+        if before is not None and digest_of(path, before.hashes.sha256) != digest:
             raise CheckpointError(f"{path}: changed during the run.", "Run again.")
         return network
 
-    return Lazy(WeightsInfo(path.name, digest, layout, verified), load_unchanged)
+    return Lazy(_said(path, digest, fit, verified), load_unchanged, fit)
+
+
+def _said(path: Path, digest: str, fit: Fit, verified: bool | None) -> WeightsInfo:
+    return WeightsInfo(path.name, digest, fit.layout, verified, fit.prefix, fit.unused)

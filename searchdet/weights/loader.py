@@ -1,31 +1,30 @@
 """The one weight loader. A file is used completely or refused; nothing is loaded in part.
 
-Reading: ``.safetensors``, or ``.pth`` / ``.pt`` through ``weights_only=True`` (never retried without).
-Identity: official names against published hashes. Matching: names and shapes, both ways.
+Matching: names and shapes, both ways. What may be left out is a prefix that all names of the network
+share, the other half of a pair of student and teacher, and on request a head that was trained on top:
+each is said in the record.
 """
 
 from __future__ import annotations
 
-import logging
-import pickle
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import CheckpointError
-from ..storage.hashes import FileHashes
-from .folder import carried
-from .published import Published
+from .reading import StateDict
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
-log = logging.getLogger(__name__)
-StateDict = dict[str, "Tensor"]
-WRAPPERS = ("state_dict", "model", "model_ema", "teacher", "module")
-"""Keys under which training scripts put the weights; unwrapped only where it is the one tensor dict."""
+Network = TypeVar("Network", bound="nn.Module")
+_STUDENT, _TEACHER = "student", "teacher"
+_TRAINED = re.compile(
+    r"head|classif|decode|project|predict|prototype|loss|criterion|logit|linear|\bfc\b|neck|pool", re.I
+)
+"""Names of parts that are trained on top of a backbone and may be of any shape."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,135 +40,27 @@ class Layout:
     convert: Callable[[StateDict], StateDict]
 
 
-def read_state_dict(path: Path) -> StateDict:
-    """Tensors of a weight file on the CPU. Raises CheckpointError; never runs code from the file."""
-    if not path.is_file():
-        raise CheckpointError(
-            f"{path}: no such weight file.", "`searchdet models list` shows where each file comes from."
-        )
-    if path.suffix not in (".safetensors", ".pth", ".pt", ".bin"):
-        raise CheckpointError(
-            f"{path}: unknown kind of weight file.", "Use a .safetensors, .pth or .pt file."
-        )
-    state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
-    _require_plain(path, state)
-    _require_finite(path, state)
-    return state
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Tensors of a file by a network's names. prefix: what was taken off them. outside: names of the
+    file that have another prefix. pair: the student whose teacher this is, "" without one."""
+
+    state: StateDict
+    layout: str
+    prefix: str = ""
+    outside: tuple[str, ...] = ()
+    pair: str = ""
 
 
-def _read_safetensors(path: Path) -> StateDict:
-    import safetensors
-    from safetensors.torch import load_file
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How a file filled a network. unused: parts of it that are not of the network. content: the data
+    that its tensors say it was trained on, "" where they do not say."""
 
-    try:
-        return dict(load_file(path))
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{path}: not a readable safetensors file ({error}).", "Download it again."
-        ) from error
-
-
-def _read_torch(path: Path) -> StateDict:
-    import torch
-
-    try:
-        try:
-            loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        except RuntimeError as error:  # files written before torch 1.6 are no zip and cannot be mapped
-            if "mmap can only be used" not in str(error):
-                raise
-            loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path}: not a plain weight file; reading it would have to run code from it.",
-            "Download the official file again, or save its state_dict as .safetensors.",
-        ) from error
-    except Exception as error:  # torch raises many types on damaged archives
-        reason = (str(error) or type(error).__name__).splitlines()[0][:160]
-        raise CheckpointError(
-            f"{path}: damaged or not a weight file ({reason}).", "Download it again."
-        ) from error
-    return _unwrap(path, loaded)
-
-
-def _unwrap(path: Path, loaded: object) -> StateDict:
-    import torch
-
-    for _ in range(len(WRAPPERS) + 1):  # a dictionary may hold itself
-        if not isinstance(loaded, dict):
-            break
-        tensors = {k: v for k, v in loaded.items() if isinstance(v, torch.Tensor)}
-        if tensors and len(tensors) == len(loaded):
-            return {str(k): v for k, v in tensors.items()}
-        inner = [loaded[k] for k in WRAPPERS if isinstance(loaded.get(k), dict)]
-        if tensors or len(inner) != 1:
-            break
-        loaded = inner[0]
-    raise CheckpointError(
-        f"{path}: holds no plain dictionary of tensors.", "Save the network's state_dict alone."
-    )
-
-
-def _require_plain(path: Path, state: StateDict) -> None:
-    """Numbers of a usual type, each of them in the file: no sparse or quantized tensors, and no views
-    that would only grow in memory."""
-    import torch
-
-    whole = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
-    usual = {torch.float64, torch.float32, torch.float16, torch.bfloat16, *whole}
-    for name, tensor in state.items():
-        plain = tensor.layout is torch.strided and tensor.device.type == "cpu" and not tensor.is_nested
-        size = tensor.numel() * tensor.element_size()
-        if plain and tensor.dtype in usual and size <= tensor.untyped_storage().nbytes():
-            continue
-        kind = str(tensor.dtype).removeprefix("torch.")
-        raise CheckpointError(
-            f"{path}: {name!r} of shape {tuple(tensor.shape)} and type {kind} is no plain tensor.",
-            "Download the official file.",
-        )
-
-
-def _require_finite(path: Path, state: StateDict) -> None:
-    import torch
-
-    for name, tensor in state.items():
-        if tensor.dtype == torch.float64:  # networks are filled with narrower numbers
-            tensor = tensor.float()
-        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-            raise CheckpointError(
-                f"{path}: tensor {name!r} holds NaN or infinity.", "Download the file again."
-            )
-
-
-def verify_identity(
-    path: Path,
-    published: tuple[Published, ...],
-    allow_unverified: bool = False,
-    hashes: FileHashes | None = None,
-) -> tuple[str, bool | None]:
-    """(sha256, verified) of a weight file.
-
-    A file with an official name and another hash is refused unless ``allow_unverified``; where the
-    published hash is not confirmed to be a SHA-256, it is only warned about. Raises CheckpointError.
-    """
-    if not path.is_file():
-        raise CheckpointError(
-            f"{path}: no such weight file.", "`searchdet models list` shows where each file comes from."
-        )
-    digest = (hashes or FileHashes()).sha256(path)
-    for item in published:
-        agrees = item.agrees(digest) if item.filename == path.name else None
-        if agrees is None:
-            continue
-        if agrees:
-            return digest, True
-        message = f"{path}: the name is official, the content is not (SHA-256 {digest[:16]}...)."
-        if item.sure and not allow_unverified:
-            again = "Download it again, rename it, or pass --allow-unverified-weights."
-            raise CheckpointError(message, item.reinstall if path == carried(item) else again)
-        log.warning("%s Its record says verified: false.", message)
-        return digest, False
-    return digest, None
+    layout: str
+    prefix: str = ""
+    unused: tuple[str, ...] = ()
+    content: str = ""
 
 
 def rename(state: StateDict, rules: tuple[tuple[str, str], ...], unused: str = r"(?!)") -> StateDict:
@@ -189,22 +80,61 @@ def rename(state: StateDict, rules: tuple[tuple[str, str], ...], unused: str = r
     return renamed
 
 
-def convert(path: Path, state: StateDict, layouts: tuple[Layout, ...]) -> tuple[StateDict, str]:
-    """(tensors by the network's names, layout name). Raises CheckpointError where no layout fits."""
-    names = frozenset(state)
-    for layout in layouts:
-        if layout.matches(names):
-            try:
-                return layout.convert(state), layout.name
-            except CheckpointError as error:
-                raise CheckpointError(f"{path}: {error.message}", error.hint) from error
-            except (RuntimeError, ValueError, TypeError, IndexError) as error:
-                raise CheckpointError(f"{path}: {unfit(error)}") from error
-    known = ", ".join(layout.name for layout in layouts)
-    first = ", ".join(repr(name) for name in sorted(names)[:3])
-    raise CheckpointError(
-        f"{path}: of {len(names)} tensors (first: {first}) none follows a known layout ({known})."
-    )
+def by_prefix(names: Iterable[str]) -> dict[str, frozenset[str]]:
+    """The names behind each dotted prefix, the shortest prefixes first; all of them behind ``""``."""
+    found: dict[str, set[str]] = {"": set()}
+    for name in names:
+        found[""].add(name)
+        for dot in re.finditer(r"\.", name):
+            found.setdefault(name[: dot.end()], set()).add(name[dot.end() :])
+    ordered = sorted(found, key=lambda prefix: (prefix.count("."), prefix))
+    return {prefix: frozenset(found[prefix]) for prefix in ordered}
+
+
+def convert(path: Path, state: StateDict, layouts: tuple[Layout, ...]) -> Named:
+    """The tensors by the network's names. Raises CheckpointError where no layout fits, or where a file
+    holds two networks that are no student and teacher."""
+    prefix, layout, pair = _place(path, state, layouts)
+    inner = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    outside = tuple(k for k in state if not k.startswith(prefix) and not (pair and k.startswith(pair)))
+    try:
+        return Named(layout.convert(inner), layout.name, prefix, outside, pair)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error.message}", error.hint) from error
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise CheckpointError(f"{path}: {unfit(error)}") from error
+
+
+def _place(path: Path, state: StateDict, layouts: tuple[Layout, ...]) -> tuple[str, Layout, str]:
+    """(prefix, layout, prefix of the student) of the one network in a file."""
+    found = {
+        prefix: layout
+        for prefix, names in by_prefix(state).items()
+        for layout in layouts[::-1]
+        if layout.matches(names)
+    }
+    if "" in found:
+        return "", found[""], ""
+    pair = ""
+    teachers = [prefix for prefix in found if _TEACHER in prefix]
+    if len(found) == 2 and len(teachers) == 1:
+        student = next(prefix for prefix in found if prefix not in teachers)
+        if student.replace(_STUDENT, _TEACHER) == teachers[0]:
+            pair = student[: student.index(_STUDENT) + len(_STUDENT)] + "."
+            found = {teachers[0]: found[teachers[0]]}
+    if len(found) > 1:
+        places = " and ".join(repr(prefix) for prefix in list(found)[:3])
+        raise CheckpointError(
+            f"{path}: holds {len(found)} networks, under {places}.", "Save one of them alone."
+        )
+    if not found:
+        known = ", ".join(layout.name for layout in layouts)
+        first = ", ".join(repr(name) for name in sorted(state)[:3])
+        raise CheckpointError(
+            f"{path}: of {len(state)} tensors (first: {first}) none follows a known layout ({known})."
+        )
+    prefix, layout = next(iter(found.items()))
+    return prefix, layout, pair
 
 
 def unfit(error: Exception) -> str:
@@ -213,28 +143,93 @@ def unfit(error: Exception) -> str:
     return f"its tensors do not fit together ({reason})."
 
 
-def fill(path: Path, network: nn.Module, state: StateDict) -> None:
-    """Put ``state`` into ``network`` (made on the meta device). Names and shapes must match completely.
+def without_head(path: Path, network: nn.Module, named: Named, drop_head: bool) -> tuple[Named, Fit]:
+    """The tensors without what was trained on top of the network, and what is said of the file.
+
+    Only where the rest is complete; then it raises CheckpointError unless ``drop_head``.
+    """
+    wanted = network.state_dict()
+    head = _head(named, frozenset(wanted))
+    names = tuple(dict.fromkeys(_part(name) for name in head))
+    unused = ((named.pair.rstrip("."),) if named.pair else ()) + names
+    fit = Fit(named.layout, named.prefix, unused)
+    if not head:
+        return named, fit
+    rest = {name: tensor for name, tensor in named.state.items() if name not in head}
+    if any(_differences(network, rest)):
+        return replace(named, outside=()), fit  # ``fill`` says what does not fit
+    if not drop_head:
+        shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+        raise CheckpointError(
+            f"{path}: holds a head of {len(head)} tensors on top of the network ({shown}).",
+            "Pass --drop-head to use the network without it.",
+        )
+    return replace(named, state=rest, outside=()), fit
+
+
+def _head(named: Named, wanted: frozenset[str]) -> dict[str, None]:
+    """Names of what was trained on top: everything outside of the network's prefix, and modules beside
+    its own that hold a matrix or are called as heads are."""
+    modules: dict[str, list[str]] = {}
+    own = {part for name in wanted for part in _ancestors(name)}
+    for name in named.state.keys() - wanted:
+        module = name.rpartition(".")[0]
+        if module in own and module != "head":
+            continue  # in the network itself
+        part = next((a for a in _ancestors(name) if a not in own), name)
+        modules.setdefault(part, []).append(name)
+    head = dict.fromkeys(named.outside)
+    for part, names in sorted(modules.items()):
+        top = "." not in part or part.startswith("head.")
+        matrix = any("." in name and named.state[name].ndim > 1 for name in names)
+        if top and (matrix or _TRAINED.search(part)):
+            head |= dict.fromkeys(sorted(names))
+    return head
+
+
+def _ancestors(name: str) -> list[str]:
+    """``a.b.c`` -> a, a.b"""
+    parts = name.split(".")
+    return [".".join(parts[:i]) for i in range(1, len(parts))]
+
+
+def _part(name: str) -> str:
+    """The module at the top that a tensor is of."""
+    return name.split(".")[0] if "." in name else name
+
+
+def fill(path: Path, network: nn.Module, named: Named) -> None:
+    """Put tensors into ``network`` (made on the meta device). Names and shapes must match completely.
 
     Batch-norm counters (``num_batches_tracked``) may be absent: they are not used for inference.
     """
     import torch
 
     wanted = network.state_dict()
-    state = dict(state)
+    state = dict(named.state)
+    if named.outside:
+        raise CheckpointError(
+            f"{path}: {len(named.outside)} tensors do not begin with {named.prefix!r} as the network's "
+            f"do (first: {named.outside[0]}). Nothing was loaded."
+        )
+    differences = _differences(network, state)
+    if any(differences):
+        raise CheckpointError(_describe(path, network, state, differences))
     for name, tensor in wanted.items():
-        if name.endswith("num_batches_tracked") and name not in state:
-            state[name] = torch.zeros(tensor.shape, dtype=tensor.dtype)
-    missing = sorted(wanted.keys() - state.keys())
-    unexpected = sorted(state.keys() - wanted.keys())
-    reshaped = sorted(k for k in wanted.keys() & state.keys() if wanted[k].shape != state[k].shape)
-    if missing or unexpected or reshaped:
-        raise CheckpointError(_describe(path, network, state, (missing, unexpected, reshaped)))
-    for name, tensor in wanted.items():
+        if name not in state:
+            state[name] = torch.zeros(tensor.shape, dtype=tensor.dtype)  # a counter
         state[name] = state[name].to(tensor.dtype).contiguous()
     network.load_state_dict(state, strict=True, assign=True)
     for parameter in network.parameters():
         parameter.requires_grad_(False)
+
+
+def _differences(network: nn.Module, state: StateDict) -> tuple[list[str], list[str], list[str]]:
+    """Names that are missing, unexpected and of another shape."""
+    wanted = network.state_dict()
+    missing = (k for k in wanted.keys() - state.keys() if not k.endswith("num_batches_tracked"))
+    reshaped = (k for k in wanted.keys() & state.keys() if wanted[k].shape != state[k].shape)
+    return sorted(missing), sorted(state.keys() - wanted.keys()), sorted(reshaped)
 
 
 def _describe(

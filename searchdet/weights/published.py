@@ -157,8 +157,9 @@ def sam(size: str, digits: str, sha256: str, length: int) -> Published:
     )
 
 
-def dinov3(model: str, prefix: str) -> tuple[Published, ...]:
-    """The files of a DINOv3: Meta's own, then the hub's in other names, if there is one."""
+def dinov3(model: str, prefix: str, satellite: str = "") -> tuple[Published, ...]:
+    """The files of a DINOv3: Meta's own, then the hub's in other names, if there is one, then the one
+    trained on satellite photographs. satellite: the digits in its name, "" where there is none."""
     own = Published(
         f"{model}_pretrain_lvd1689m-{prefix}.pth",
         prefix=prefix,
@@ -166,19 +167,26 @@ def dinov3(model: str, prefix: str) -> tuple[Published, ...]:
         licence="DINOv3 License",
         source="https://github.com/facebookresearch/dinov3",
     )
-    return own, *_twin(own, f"facebook/{model.replace('_', '-')}-pretrain-lvd1689m", gated=True)
+    twin = _twin(own, f"facebook/{model.replace('_', '-')}-pretrain-lvd1689m", gated=True)
+    if not satellite:
+        return own, *twin
+    name = f"{model}_pretrain_sat493m-{satellite}.pth"
+    return own, *twin, replace(own, filename=name, prefix=satellite)
 
 
 def dinov2(model: str, size: str, sha256: str) -> tuple[Published, ...]:
-    """The files of a DINOv2: Meta's own, then timm's, if it is confirmed. size: timm's word."""
-    folder = f"dinov2_vit{model.removeprefix('dinov2_')}14"
+    """The files of a DINOv2: Meta's own, then timm's, if it is confirmed. size: timm's word. sha256: ""
+    where it is not known."""
+    letter, _, registers = model.removeprefix("dinov2_").partition("_")
+    folder = f"dinov2_vit{letter}14"
+    name = f"{folder}_reg4_pretrain.pth" if registers else f"{folder}_pretrain.pth"
     own = Published(
-        f"{folder}_pretrain.pth",
+        name,
         sha256,
         model=model,
         licence="Apache-2.0",
         source="https://github.com/facebookresearch/dinov2",
-        url=f"https://dl.fbaipublicfiles.com/dinov2/{folder}/{folder}_pretrain.pth",
+        url=f"https://dl.fbaipublicfiles.com/dinov2/{folder}/{name}",
     )
     return own, *_twin(own, f"timm/vit_{size}_patch14_dinov2.lvd142m")
 

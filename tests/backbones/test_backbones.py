@@ -349,7 +349,7 @@ def test_the_twin_norm_must_agree(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_file_is_recognised(shape_of: str, wanted: str) -> None:
-    from searchdet.backbones.identify import identify
+    from searchdet.weights.identify import identify
 
     spec = SPECS[shape_of]
     with torch.device("meta"):

@@ -16,11 +16,11 @@ from torch.nn import functional as F
 from searchdet.backbones import SPECS, load_backbone
 from searchdet.backbones.embedded import SHARE, EmbeddedBackbone
 from searchdet.backbones.filterbank import FilterbankBackbone
-from searchdet.backbones.identify import identify
 from searchdet.backbones.network import NetworkBackbone, load_network
 from searchdet.embeddings import cell_vectors, embed_masks
 from searchdet.errors import CheckpointError, UsageError
 from searchdet.weights import Compute, find_published
+from searchdet.weights.identify import identify
 
 pytestmark = pytest.mark.model
 State = dict[str, torch.Tensor]

@@ -192,7 +192,7 @@ def test_every_state_of_a_weight_file(monkeypatch: pytest.MonkeyPatch, tiny_sam:
     found = rows()
     assert "NOT the published content" in found["weights sam_vit_l_0b3195.pth"]["fact"]
     assert found["weights sam_vit_l_0b3195.pth"]["state"] == "problem"
-    assert "damaged" in found["weights sam_vit_h_4b8939.pth"]["fact"]
+    assert "is cut short" in found["weights sam_vit_h_4b8939.pth"]["fact"]
     assert "models pull sam_vit_h_4b8939.pth" in found["weights sam_vit_h_4b8939.pth"]["remedy"]
     assert run().exit_code == 4
 
@@ -228,11 +228,11 @@ def test_a_network_to_which_all_parts_look_the_same_is_a_warning(
     real = weights.fill_sam
 
     def blind(*given: object) -> object:
-        sam = real(*given)
+        sam, fit = real(*given)
         norm = sam.image_encoder.neck[-1]
         torch.nn.init.zeros_(norm.weight)
         torch.nn.init.ones_(norm.bias)
-        return sam
+        return sam, fit
 
     hubfake.offer(tiny_sam.read_bytes(), monkeypatch.setattr)
     shutil.copy(tiny_sam, models_folder() / NAME)

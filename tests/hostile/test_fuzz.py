@@ -40,7 +40,7 @@ from searchdet.images.read import decode
 from searchdet.masks import rle
 from searchdet.output.folder import Output, read_records
 from searchdet.records import RecordError, failed, read_record
-from searchdet.weights.loader import read_state_dict
+from searchdet.weights.reading import read_state_dict
 
 sys.path.insert(0, str(ROOT / "fuzz"))
 import seeds
@@ -98,7 +98,10 @@ def test_bytes_as_an_image(head: bytes, tail: bytes) -> None:
         assert found.pixels.ndim == 3
 
 
-TARGETS = ("banks", "records", "cache", "indexes", "masks", "labelme", "coco", "config", "lists")
+TARGETS = (
+    *("banks", "records", "verdicts", "cache", "indexes"),
+    *("masks", "labelme", "coco", "config", "lists"),
+)
 
 
 @pytest.mark.parametrize("target", TARGETS)

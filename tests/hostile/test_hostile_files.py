@@ -23,7 +23,7 @@ from searchdet.evaluation.scorecard import scorecard
 from searchdet.exemplars import find_coco, find_negatives, load
 from searchdet.masks import rle
 from searchdet.proposals.sam.weights import SamShape, build, fill_sam
-from searchdet.weights.loader import read_state_dict
+from searchdet.weights.reading import read_state_dict
 
 sys.path.insert(0, str(ROOT / "fuzz"))
 

@@ -313,7 +313,7 @@ def test_the_beginning_of_one_file_name_will_do(serve: Serve) -> None:
 
 def test_the_table_of_the_hub_is_complete() -> None:
     known = catalogue.published()
-    assert len(known) == 30
+    assert len(known) == 37
     for name, item in known.items():
         assert name == item.filename
         assert item.model in {*SPECS, "sam"}
@@ -468,7 +468,7 @@ def test_verify_of_a_backbone_and_of_what_is_none(
     done = run("verify", str(other), str(page), str(tmp_path / "absent.pth"), str(tmp_path))
     assert done.exit_code == 4
     assert "no network of searchdet takes it" in done.stdout
-    assert "not a readable safetensors file" in done.stdout
+    assert "is a web page" in done.stdout
     assert "no such weight file" in done.stdout
 
 

@@ -173,7 +173,7 @@ def test_numbers_arrive_as_they_are_stored_and_the_hopeless_stay_out(tmp_path: P
             assert images[i]["error"] == ["decode", "broken.png: cut short."]
             continue
         loose = detections(record, Limits(min_score=-2, min_margin=-2, class_margin=0))
-        stored = page.json(f"d{i}")
+        stored = page.json(f"d{i}") | {"id": images[i]["id"]}
         assert sorted(stored["id"]) == sorted(item.id for item in loose)
         assert images[i]["left"] == len(record.candidates) - len(loose) > 0
         known = {item.id: item for item in record.candidates}

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import reports
 import rulecases
-from conftest import REQUIRE_BROWSER
+from browsing import Opened, expect
 
 from searchdet import report
 from searchdet.config import Limits
@@ -20,39 +18,7 @@ from searchdet.config.option import pairs
 from searchdet.output.folder import read_records
 from searchdet.records.thresholds import detections
 
-if REQUIRE_BROWSER:
-    import playwright.sync_api as sync_api
-else:
-    sync_api = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is not installed: pip install -e '.[test]'"
-    )
 pytestmark = pytest.mark.browser
-expect = sync_api.expect
-PATIENCE = 30_000  # milliseconds: no time that a test should take, but one at which it is lost
-expect.set_options(timeout=PATIENCE)
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
-if CHROMIUM is None:
-    MISSING = "no Chromium here: apt-get install chromium"
-    if REQUIRE_BROWSER:
-        raise RuntimeError(MISSING)
-    pytest.skip(MISSING, allow_module_level=True)
-# Frames and observers of a busy machine: a test that reads what is not drawn yet fails always.
-LATE = """
-const ask = window.requestAnimationFrame.bind(window);
-window.requestAnimationFrame = (call) => ask(() => setTimeout(call, 150, performance.now()));
-window.IntersectionObserver = class extends window.IntersectionObserver {
-  constructor(call, options) {
-    super((entries, observer) => setTimeout(call, 150, entries, observer), options);
-  }
-};
-"""
-# Each card that the page's observer calls near has its picture, or what stands for one.
-DRAWN = """() => [...document.querySelectorAll(".card")].every((card) => {
-  const { top, bottom } = card.getBoundingClientRect();
-  return bottom < -499 || top > innerHeight + 499 || card.querySelector(".pic").childElementCount > 0;
-})"""
-
 TOLD = (
     "score_before_suppression",
     "suppression_factor",
@@ -69,60 +35,6 @@ VERDICTS = {
     "class_margin": r"^Rejected, too close to another class",
     "suppressed": r"^Rejected, suppressed: [\d.]+ below its least score",
 }
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
-class Opened:
-    """A page, and all that it did beside drawing itself: messages, errors, dialogs, requests."""
-
-    def __init__(self, context: object, path: Path) -> None:
-        self.events: list[str] = []
-        self.page = context.new_page()
-        self.page.set_default_timeout(PATIENCE)
-        self.page.add_init_script(LATE)
-        self.page.on("console", lambda item: self.events.append(f"console: {item.text}"))
-        self.page.on("pageerror", lambda item: self.events.append(f"error: {item}"))
-        self.page.on("dialog", lambda item: (self.events.append("dialog"), item.dismiss()))
-        self.page.on("request", lambda item: self.events.append(f"request: {item.url}"))
-        self.page.goto(path.as_uri())
-        self.page.wait_for_selector("html[data-ready]", state="attached")
-        assert self.events.pop(0) == f"request: {path.as_uri()}"
-
-    def number(self, which: str, label: int = 0) -> object:
-        return self.page.locator(f'input[type=number][data-limit={which}][data-class="{label}"]')
-
-    def counts(self) -> list[int]:
-        """Detections in all and of each class, as shown."""
-        shown = self.page.locator("#total, .class .count").all_text_contents()
-        return [int(text.replace(",", "")) for text in shown]
-
-    def drawn(self) -> None:
-        """Wait until the cards near the window are drawn."""
-        self.page.wait_for_function(DRAWN)
-
-    def quiet(self) -> bool:
-        """Whether nothing happened but pictures from the file itself."""
-        return not [item for item in self.events if not item.startswith("request: data:image/jpeg")]
-
-
-@pytest.fixture
-def opened(browser: object) -> Iterator[object]:
-    contexts = []
-
-    def new(path: Path, **options: object) -> Opened:
-        contexts.append(browser.new_context(**({"viewport": {"width": 1280, "height": 800}} | options)))
-        return Opened(contexts[-1], path)
-
-    yield new
-    for context in contexts:
-        context.close()
 
 
 def expected(folder: Path, limits: Limits) -> list[int]:
@@ -209,8 +121,11 @@ def test_the_page_follows_the_cases_of_the_rule(opened: object, tmp_path: Path) 
     view = opened(report.write(tmp_path).path)
     view.page.locator("#rejected").select_option("all")
     numbers = {
-        name: i for i, name in enumerate(view.page.locator("#classes .title").all_text_contents())
+        row.locator(".title").text_content(): int(row.locator(".count").get_attribute("data-class"))
+        for row in view.page.locator("#classes h3").all()
+        if row.locator(".title").count()
     }
+    view.page.locator(".rest summary").click()
     view.number("score", numbers["nut"]).fill("0.123")  # now the page decides anew, for all classes
     for label, case in table.items():
         if case.given:

@@ -7,6 +7,7 @@ import pytest
 from searchdet.errors import CheckpointError
 from searchdet.records.models import WeightsInfo
 from searchdet.storage.hashes import fresh_sha256
+from searchdet.weights import Fit
 from searchdet.weights.lazy import Lazy, LoadedBefore, load_or_wait
 
 
@@ -23,9 +24,9 @@ class Loading:
     def __init__(self) -> None:
         self.count = 0
 
-    def __call__(self) -> tuple[object, str]:
+    def __call__(self) -> tuple[object, Fit]:
         self.count += 1
-        return f"network {self.count}", "Meta"
+        return f"network {self.count}", Fit("Meta")
 
 
 def test_a_network_is_loaded_once_and_when_it_is_asked_for() -> None:

@@ -14,15 +14,10 @@ from torch import nn
 
 from searchdet.errors import CheckpointError
 from searchdet.storage.hashes import FileHashes
-from searchdet.weights.loader import (
-    Layout,
-    Published,
-    convert,
-    fill,
-    read_state_dict,
-    rename,
-    verify_identity,
-)
+from searchdet.weights import Published
+from searchdet.weights.identity import verify_identity
+from searchdet.weights.loader import Layout, Named, convert, fill, rename
+from searchdet.weights.reading import read_state_dict
 
 
 class Payload:
@@ -90,8 +85,11 @@ def test_a_web_page_a_missing_and_an_unknown_kind(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such"):
         read_state_dict(tmp_path / "absent.pth")
     np.savez(tmp_path / "w.npz", a=np.ones(2))
-    with pytest.raises(CheckpointError, match="kind"):
+    with pytest.raises(CheckpointError, match=r"zip archive of 1 other files \(first: 'a.npy'\)"):
         read_state_dict(tmp_path / "w.npz")
+    torch.save({"a": torch.ones(2)}, tmp_path / "w.weights")
+    with pytest.raises(CheckpointError, match="kind"):
+        read_state_dict(tmp_path / "w.weights")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -169,13 +167,13 @@ def test_no_layout_and_incomplete_matches_say_counts_and_names(tmp_path: Path) -
     good = {k: torch.randn(v.shape) for k, v in network.state_dict().items()}
     bad = {"0.weight": good["0.weight"].T.contiguous(), "0.bias": good["0.bias"], "new": torch.ones(1)}
     with pytest.raises(CheckpointError) as caught:
-        fill(path, network, bad)
+        fill(path, network, Named(bad, "plain"))
     text = caught.value.message
     assert "2 missing (first: 1.bias, 1.weight)" in text
     assert "1 unexpected (first: new (1,))" in text
     assert "1 of another shape (first: 0.weight (2, 3) needs (3, 2))" in text
     assert all(p.is_meta for p in network.parameters())
-    fill(path, network, good)
+    fill(path, network, Named(good, "plain"))
     assert not any(p.is_meta for p in network.parameters())
 
 

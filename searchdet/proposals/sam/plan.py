@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...config import ProposalOptions
 from ...errors import CheckpointError
 from ...weights import Compute, LoadedBefore, StateDict, resolve
+from ...weights.foreign import SAM_LIKE, name_of
 from ..types import OwnWeights, Plan, Proposer
 from . import SamProposer, weights
 
@@ -28,11 +29,14 @@ def _make(
 
 
 def _recognises(names: Collection[str]) -> bool:
-    return "image_encoder.patch_embed.proj.weight" in names
+    ends = ("image_encoder.patch_embed.proj.weight", "image_encoder.blocks.0.attn.rel_pos_h")
+    there = all(any(name.endswith(end) for name in names) for end in ends)
+    return there and not name_of(names, SAM_LIKE)
 
 
 def _fill(path: Path, compute: Compute, state: StateDict | None = None) -> Any:
-    return weights.fill_sam(path, compute, state)
+    sam, _ = weights.fill_sam(path, compute, state)
+    return sam
 
 
 def _side(sam: Sam) -> int:

@@ -15,15 +15,19 @@ from ...errors import CheckpointError
 from ...weights import (
     SAM,
     Compute,
+    Fit,
+    Layout,
     Lazy,
     LoadedBefore,
     StateDict,
+    convert,
     fill,
     load_or_wait,
     published,
     read_state_dict,
     unfit,
 )
+from ...weights.identify import identify
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
@@ -48,7 +52,7 @@ PUBLISHED = (
         2564550879,
     ),
 )
-LAYOUT = "Meta"
+LAYOUTS = (Layout("Meta", lambda names: "image_encoder.patch_embed.proj.weight" in names, dict),)
 SOURCE = PUBLISHED[0].source
 _DECODER_HEADS = 8  # of the whole family; not visible in any shape
 
@@ -103,11 +107,10 @@ def shape_of(state: StateDict) -> SamShape:
             iou_depth=_count(state, "mask_decoder.iou_prediction_head.layers."),
             iou_hidden=state["mask_decoder.iou_prediction_head.layers.0.weight"].shape[0],
         )
-    except (KeyError, ValueError, IndexError, ZeroDivisionError) as error:
-        raise CheckpointError(
-            f"not a SAM ViT checkpoint ({error}).",
-            f"Use sam_vit_b, sam_vit_l or sam_vit_h from {SOURCE}.",
-        ) from error
+    except KeyError as error:
+        raise CheckpointError(f"of a SAM's tensors {error.args[0]} is missing.") from error
+    except (ValueError, IndexError, ZeroDivisionError) as error:
+        raise CheckpointError(f"not a SAM ViT checkpoint ({error}).") from error
 
 
 def _count(state: StateDict, prefix: str) -> int:
@@ -170,29 +173,59 @@ def load_sam(
 ) -> Lazy[Sam]:
     """A SAM on its device, completely filled from ``path``: now, or if that file has filled it before,
     when it is first asked for. Raises CheckpointError."""
-    return load_or_wait(
-        SAM, path, PUBLISHED, allow_unverified, lambda: (fill_sam(path, compute), LAYOUT), before
-    )
+    return load_or_wait(SAM, path, PUBLISHED, allow_unverified, lambda: fill_sam(path, compute), before)
 
 
-def fill_sam(path: Path, compute: Compute, state: StateDict | None = None) -> Sam:
+def fill_sam(path: Path, compute: Compute, state: StateDict | None = None) -> tuple[Sam, Fit]:
     """``load_sam`` for a file whose identity is known. state: what ``read_state_dict`` gave of it,
     where that is there already."""
     import torch
 
-    state = read_state_dict(path) if state is None else state
+    raw = read_state_dict(path) if state is None else state
     try:
-        shape = shape_of(state)
+        sam, fit = _filled(path, raw)
     except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error.message}", error.hint) from error
+        raise _explain(error, raw) from error
+    # Sam keeps these two out of its state dict, so the meta device left them without values.
+    sam.register_buffer("pixel_mean", torch.tensor([123.675, 116.28, 103.53])[:, None, None], False)
+    sam.register_buffer("pixel_std", torch.tensor([58.395, 57.12, 57.375])[:, None, None], False)
+    sam.eval().to(compute.device)
+    return sam, fit
+
+
+def _filled(path: Path, raw: StateDict) -> tuple[Sam, Fit]:
+    import torch
+
+    named = convert(path, raw, LAYOUTS)
+    try:
+        shape = shape_of(named.state)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error.message}") from error
     try:
         with torch.device("meta"):
             sam = build(shape)
     except (AssertionError, RuntimeError, ValueError, TypeError, ZeroDivisionError) as error:
         raise CheckpointError(f"{path}: {unfit(error)}") from error
-    fill(path, sam, state)
-    # Sam keeps these two out of its state dict, so the meta device left them without values.
-    sam.register_buffer("pixel_mean", torch.tensor([123.675, 116.28, 103.53])[:, None, None], False)
-    sam.register_buffer("pixel_std", torch.tensor([58.395, 57.12, 57.375])[:, None, None], False)
-    sam.eval().to(compute.device)
-    return sam
+    fill(path, sam, named)
+    return sam, Fit(named.layout, named.prefix)
+
+
+def _explain(error: CheckpointError, raw: StateDict) -> CheckpointError:
+    """The error with what the file is and the next step."""
+    if error.hint:
+        return error
+    use = f"Use sam_vit_b, sam_vit_l or sam_vit_h from {SOURCE}."
+    found = identify({name: tuple(tensor.shape) for name, tensor in raw.items()})
+    if found is None:
+        return CheckpointError(error.message, f"The file is not of a network that is known. {use}")
+    what, name = found
+    if name == SAM:
+        return CheckpointError(
+            error.message, f"It is a SAM, but not as it was published or fine-tuned whole. {use}"
+        )
+    if name:
+        return CheckpointError(
+            error.message,
+            f"The file is {what}; pass it as --backbone-ckpt (--backbone {name}). {use}",
+        )
+    return CheckpointError(error.message, f"The file is {what}. {use}")

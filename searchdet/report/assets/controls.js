@@ -133,6 +133,7 @@ export function refreshSide(always) {
   $("flags").classList.toggle("empty", !words.length);
   document.querySelectorAll("[data-copy=flags]").forEach((button) => (button.disabled = !words.length));
   write($("export"), ["searchdet export", quoted(folderPath() || "OUT"), "--to coco", ...words]);
+  write($("add"), ["searchdet bank add BANK", "--from-verdicts verdicts.json", `--records ${quoted(folderPath() || "OUT")}`]);
   $("reset").disabled = !words.length;
   $("total").textContent = totals.all.toLocaleString("en");
   const where = `in ${totals.images.toLocaleString("en")} of ${counted(images.length, "image", "images")}`;
@@ -170,12 +171,23 @@ function about() {
   for (const [name, value] of rows) $("about").append(make("dt", { text: name }), make("dd", { text: value }));
 }
 
+// Most found first; what was found nowhere is folded
+function classPanels() {
+  const order = [...classes.keys()].sort((a, b) => totals.classes[b] - totals.classes[a] || a - b);
+  const empty = order.filter((label) => totals.classes[label] === 0);
+  const folded = empty.length > 1 && empty.length < order.length;
+  const rest = make("details", { class: "rest" }, make("summary", { text: `${empty.length} classes without detections` }));
+  for (const label of order) {
+    const made = panelOf(label);
+    panels.push(made);
+    (folded && totals.classes[label] === 0 ? rest : $("classes")).append(made.panel);
+    $("class").append(make("option", { value: label, text: classes[label] }));
+  }
+  if (folded) $("classes").append(rest);
+}
+
 export function startSide() {
-  classes.forEach((name, label) => {
-    panels.push(panelOf(label));
-    $("classes").append(panels[label].panel);
-    $("class").append(make("option", { value: label, text: name }));
-  });
+  classPanels();
   const between = classMarginPanel();
   if (between) {
     panels.push(between);

@@ -4,11 +4,14 @@ import { block, dot, exact, make, minus, percent, short } from "./base.js";
 import { around, detail, pathOf, picture, strokes } from "./picture.js";
 import { ACCEPTED, reasonOf, SUPPRESSED } from "./rule.js";
 import { anySet, changed, classes, head, limitsOf, MILLION, ofRecords, set, standingOf } from "./state.js";
+import { drawTiles } from "./tiles.js";
+import { lineOf } from "./truth.js";
 
 const WHY = {
   margin: "below its least margin",
   class_margin: "too close to another class",
 };
+const SHOT = 114; // pixels of the screen that a small picture is wide
 const STEP = 1e-6; // the last digit of a record
 
 // The reason of the record, or with other limits that of the rule
@@ -47,7 +50,7 @@ function verdict(image, j) {
   const top = make("div", { class: "verdict" }, dot(image.label[j]),
     make("h3", { text: classes[image.label[j]], title: classes[image.label[j]] }),
     make("span", { class: "figure", text: exact(image.score[j]) }));
-  return [top, line];
+  return [top, line, ...lineOf(image, j)];
 }
 
 const lastOf = (name, parts) => name.split("/").slice(-parts).join("/");
@@ -72,9 +75,11 @@ function exemplar(number, cosine, title) {
 function shots(image, j) {
   const known = detail(image.index);
   const kind = image.shown[j] ? "mask" : "miss";
-  const own = picture(image, around(image, j, 1), ...strokes(kind, pathOf(image, j), image.label[j]));
+  const view = around(image, j, 1);
+  const own = picture(image, view, ...strokes(kind, pathOf(image, j), image.label[j]));
+  drawTiles(own, image, view, SHOT / view[2]);
   return make("div", { class: "shots" },
-    shot(own, "This candidate", `id ${known.id[j]}`, image.name),
+    shot(own, "This candidate", `id ${image.id[j]}`, image.name),
     exemplar(known.near[j], known.nearCosine[j], "Nearest positive"),
     exemplar(known.far[j], known.farCosine[j], "Nearest negative"));
 }
@@ -123,7 +128,7 @@ function suppression(image, j, choose) {
   const known = detail(image.index);
   const by = known.by[j];
   if (by === null) return [];
-  const other = known.id.indexOf(by);
+  const other = image.id.indexOf(by);
   const taken = 1 - known.suppressionFactor[j] / MILLION;
   const gone = image.score[j] > 0 ? taken * (known.beforeSuppression[j] / MILLION) : 0;
   const share = image.rule.facts.suppression === "diffusion" ? "most of it " : "";

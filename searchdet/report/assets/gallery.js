@@ -1,12 +1,39 @@
 // The gallery: which images or single candidates, in which order; drawn only near the window.
 
-import { $, after, block, counted, dot, make, short } from "./base.js";
+import { $, after, block, counted, make } from "./base.js";
+import { label } from "./cards.js";
 import { around, detail, drawable, layer, pathOf, picture, visible } from "./picture.js";
-import { classes, images, slack } from "./state.js";
+import { images, slack } from "./state.js";
+import { drawTiles } from "./tiles.js";
+import { falseOf, missedOf, truthLayer, wordOf } from "./truth.js";
+import { unjudged } from "./verdicts.js";
 
 const BATCH = 120;
+const CARD = 260; // pixels of the screen, about, that a card is wide
 export const gallery = { items: [], cards: [], made: 0, current: 0, shape: 1.25 };
 const byCard = new WeakMap();
+
+// A number field; what is empty or no number bounds nothing
+function bound(id, otherwise) {
+  const value = $(id).valueAsNumber;
+  return Number.isNaN(value) ? otherwise : value;
+}
+
+const BY = {
+  failed: (image) => image.failed,
+  changed: (image) => image.changed,
+  open: (image) => image.shown.some((_, j) => unjudged(image, j)),
+  judged: (image) => image.verdicts.size > 0,
+  false: (image) => falseOf(image) > 0,
+  missed: (image) => missedOf(image) > 0,
+};
+// The same for single candidates; what is not here is the same for all of an image
+const BY_ONE = {
+  changed: (image, j) => Boolean(image.shown[j]) !== j < image.accepted,
+  open: unjudged,
+  judged: (image, j) => image.verdicts.has(j),
+  false: (image, j) => wordOf(image, j) === "false alarm",
+};
 
 export function settings() {
   const only = $("class").value;
@@ -16,18 +43,22 @@ export function settings() {
     only: only === "" ? null : Number(only),
     order: $("order").value,
     rejected: $("rejected").value,
+    low: bound("low", -Infinity),
+    high: bound("high", Infinity),
+    truth: $("truth").checked,
     single: document.querySelector("input[name=view]:checked").value === "single",
   };
 }
 
 function wanted(image, chosen) {
   if (chosen.text && !image.name.toLowerCase().includes(chosen.text)) return false;
-  if (chosen.status === "failed") return image.failed;
-  if (chosen.status === "changed") return image.changed;
-  const { hits, misses } = visible(image, chosen.only, chosen.rejected);
+  if (BY[chosen.status] && !BY[chosen.status](image)) return false;
+  if (chosen.status === "failed" || chosen.status === "missed") return true;
+  const { hits, misses } = visible(image, chosen);
   if (chosen.status === "with") return hits.length > 0;
   if (chosen.status === "without") return !image.failed && hits.length === 0;
-  return chosen.only === null || hits.length + misses.length > 0;
+  const every = chosen.only === null && chosen.low === -Infinity && chosen.high === Infinity;
+  return every || hits.length + misses.length > 0;
 }
 
 function rank(image, chosen) {
@@ -53,9 +84,9 @@ function listed(chosen) {
       items.push({ image, j: -1, ...(chosen.order === "name" ? {} : rank(image, chosen)) });
       continue;
     }
-    const { hits, misses } = visible(image, chosen.only, chosen.rejected);
+    const { hits, misses } = visible(image, chosen);
     for (const j of [...hits, ...misses].sort((a, b) => image.score[b] - image.score[a])) {
-      if (chosen.status === "changed" && Boolean(image.shown[j]) === j < image.accepted) continue;
+      if (BY_ONE[chosen.status] && !BY_ONE[chosen.status](image, j)) continue;
       items.push({ image, j, best: image.score[j], doubt: Math.abs(slack(image, j)) });
     }
   }
@@ -107,43 +138,10 @@ function grow(upTo) {
   });
 }
 
-function nameParts(name) {
-  const cut = name.lastIndexOf("/") + 1;
-  const path = make("span", { class: "path", title: name });
-  if (cut) path.append(make("i", { text: name.slice(0, cut) }));
-  path.append(make("b", { text: name.slice(cut) }));
-  return path;
-}
-
-function chipsOf(image) {
-  const counts = new Map();
-  for (let j = 0; j < image.shown.length; j++) {
-    if (image.shown[j]) counts.set(image.label[j], (counts.get(image.label[j]) || 0) + 1);
-  }
-  return [...counts].sort((a, b) => a[0] - b[0]);
-}
-
-function label(card, item) {
-  const { image, j } = item;
-  const button = card.firstChild;
-  const second = make("span", { class: "chips" });
-  let words;
-  if (image.failed) {
-    words = `${image.name}, failed`;
-    second.append(make("span", { class: "chip", text: "failed" }));
-  } else if (j >= 0) {
-    const state = image.shown[j] ? "" : "rejected, ";
-    words = `${classes[image.label[j]]} ${short(image.score[j])}, ${state}in ${image.name}`;
-    second.append(make("span", { class: "chip" }, dot(image.label[j]), `${classes[image.label[j]]} ${short(image.score[j])}`));
-    if (state) second.append(make("span", { class: "chip", text: "rejected" }));
-  } else {
-    const counts = chipsOf(image);
-    words = `${image.name}, ${counts.map(([c, n]) => `${n} ${classes[c]}`).join(", ") || "no detections"}`;
-    for (const [c, n] of counts) second.append(make("span", { class: "chip", title: classes[c] }, dot(c), String(n)));
-    if (!counts.length) second.append(make("span", { class: "chip", text: "no detections" }));
-  }
-  button.setAttribute("aria-label", words);
-  button.lastChild.replaceChildren(nameParts(image.name), second);
+function layers(image, seen, chosen) {
+  const group = layer(image, seen);
+  if (chosen.truth) group.append(truthLayer(image, chosen.only));
+  return group;
 }
 
 function fill(card) {
@@ -157,16 +155,17 @@ function fill(card) {
     return;
   }
   const chosen = settings();
-  let seen = drawable(image, visible(image, chosen.only, chosen.rejected));
+  let seen = drawable(image, visible(image, chosen));
   if (j >= 0) seen = { hits: seen.hits.filter((k) => k === j), misses: image.shown[j] ? [] : [j] };
   const known = frame.querySelector("svg");
   if (known) {
-    known.lastChild.replaceWith(layer(image, seen));
+    known.lastChild.replaceWith(layers(image, seen, chosen));
     return;
   }
   const view = j >= 0 ? around(image, j, gallery.shape) : null;
-  const drawn = picture(image, view, layer(image, seen));
+  const drawn = picture(image, view, layers(image, seen, chosen));
   frame.replaceChildren(drawn);
+  if (view) drawTiles(drawn, image, view, CARD / view[2]);
   if (block(`t${image.index}`) === null) frame.append(make("span", { class: "blank", text: image.name }));
 }
 
@@ -243,8 +242,10 @@ export function startGallery(open) {
     $("more").setAttribute("aria-expanded", String($("bar").classList.toggle("wide-open")));
   });
   $("bar").addEventListener("submit", (event) => event.preventDefault());
-  $("find").addEventListener("input", after(120, relist));
-  $("bar").addEventListener("change", (event) => event.target.id !== "find" && relist());
+  for (const id of ["find", "low", "high"]) $(id).addEventListener("input", after(120, relist));
+  $("bar").addEventListener("change", (event) => !["find", "low", "high"].includes(event.target.id) && relist());
+  $("view").addEventListener("change", relist);
+  $("truth").addEventListener("change", () => redraw(false));
   $("gallery").addEventListener("keydown", (event) => {
     const to = gallery.items.length && !event.altKey && !event.ctrlKey && !event.metaKey ? moved(event.key) : null;
     if (to === null) return;
@@ -261,7 +262,7 @@ export function startGallery(open) {
     const drawn = card.querySelector("svg");
     const chosen = settings();
     const pointed = j < 0 && drawn && event.detail > 0; // a click, not Enter
-    open(i, pointed ? hit(image, drawn, event, visible(image, chosen.only, chosen.rejected)) : j);
+    open(i, pointed ? hit(image, drawn, event, visible(image, chosen)) : j);
   });
   end.observe($("end"));
   relist();

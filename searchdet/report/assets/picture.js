@@ -40,40 +40,54 @@ function unpacked(text) {
   return found;
 }
 
-function pathOfOutline(text) {
+// fine: steps in a unit
+function pathOfOutline(text, fine) {
   const list = unpacked(text);
   let path = "";
   for (let i = 0; i < list.length; ) {
     const corners = list[i++];
-    path += `M${list[i]} ${list[i + 1]}`;
+    path += `M${list[i] / fine} ${list[i + 1] / fine}`;
     i += 2;
     path += corners > 1 ? "l" : "h1";
-    for (let k = 1; k < corners; k++, i += 2) path += `${list[i]} ${list[i + 1]} `;
+    for (let k = 1; k < corners; k++, i += 2) path += `${list[i] / fine} ${list[i + 1] / fine} `;
     path += "z";
   }
   return path;
 }
 
-const unit = (image) => head.units / Math.max(...image.size, 1);
+// Units a pixel of an image
+export const unit = (image) => head.units / Math.max(...image.size, 1);
 
-// x, y, width and height of a candidate's box in the units of outlines
-function boxOf(image, j) {
-  const [x0, y0, x1, y1] = detail(image.index).box.slice(4 * j, 4 * j + 4);
+// x, y, width and height, in units, of one of the boxes of an image
+function within(image, boxes, j) {
+  const [x0, y0, x1, y1] = boxes.slice(4 * j, 4 * j + 4);
   const scale = unit(image);
   return [x0 * scale, y0 * scale, (x1 - x0) * scale, (y1 - y0) * scale];
+}
+
+export const boxOf = (image, j) => within(image, detail(image.index).box, j);
+
+function pathOfBox(box) {
+  const [x, y, width, height] = box.map((value) => Math.round(value * 100) / 100);
+  return `M${x} ${y}h${width}v${height}h${-width}z`;
 }
 
 export function pathOf(image, j) {
   const known = detail(image.index);
   if (known.path[j] === undefined) {
-    const [x, y, width, height] = boxOf(image, j).map((value) => Math.round(value * 10) / 10);
     const outline = known.outline[j];
-    known.path[j] = outline ? pathOfOutline(outline) : `M${x} ${y}h${width}v${height}h${-width}z`;
+    known.path[j] = outline ? pathOfOutline(outline, image.fine) : pathOfBox(boxOf(image, j));
   }
   return known.path[j];
 }
 
-const extent = (image) => image.size.map((side) => side * unit(image));
+// The same for an object of the ground truth
+export function objectPath(image, k) {
+  const { object, objectBox } = detail(image.index);
+  return object[k] ? pathOfOutline(object[k], image.fine) : pathOfBox(within(image, objectBox, k));
+}
+
+export const extent = (image) => image.size.map((side) => side * unit(image));
 
 function thumbnail(image) {
   const data = block(`t${image.index}`);
@@ -88,14 +102,15 @@ export function picture(image, view, ...over) {
   const ground = data
     ? draw("image", { href: data, width, height, preserveAspectRatio: "none" })
     : draw("rect", { class: "ground", width, height });
-  return draw("svg", { viewBox: box.join(" "), "aria-hidden": "true" }, ground, ...over);
+  const full = image.full ? [draw("g", { class: "tiles" })] : [];
+  return draw("svg", { viewBox: box.join(" "), "aria-hidden": "true" }, ground, ...full, ...over);
 }
 
 // The view around a candidate's box, of a certain shape, inside the picture where it fits
 export function around(image, j, shape) {
   const [x, y, width, height] = boxOf(image, j);
   const [whole, tall] = extent(image);
-  let wide = Math.max(width * 1.7, height * 1.7 * shape, 70);
+  let wide = Math.max(width * 1.7, height * 1.7 * shape, 70 / image.fine);
   wide = Math.min(wide, Math.max(whole, tall * shape));
   const high = wide / shape;
   const place = (middle, part, all) => (part >= all ? (all - part) / 2 : Math.min(Math.max(0, middle - part / 2), all - part));
@@ -105,10 +120,11 @@ export function around(image, j, shape) {
 const NEAR_MISS = 0.1;
 
 // Candidates to list: accepted ones, and rejected ones as the page is set
-export function visible(image, only, rejected) {
+export function visible(image, { only, rejected, low, high }) {
   const found = { hits: [], misses: [] };
   for (let j = 0; j < image.shown.length; j++) {
     if (only !== null && image.label[j] !== only) continue;
+    if (image.score[j] < low || image.score[j] > high) continue;
     if (image.shown[j]) found.hits.push(j);
     else if (rejected === "all" || (rejected === "near" && nearMiss(image, j))) found.misses.push(j);
   }

@@ -4,6 +4,8 @@ import { after, oncePerFrame, $ } from "./base.js";
 import { refreshSide, startSide } from "./controls.js";
 import { redraw, relist, startGallery } from "./gallery.js";
 import { decide, onChange } from "./state.js";
+import { startTruth } from "./truth.js";
+import { onVerdict, startVerdicts } from "./verdicts.js";
 import { openViewer, refreshViewer, startViewer } from "./viewer.js";
 
 const later = after(350, () => $("viewer").open || relist());
@@ -19,8 +21,11 @@ onChange((always) => {
 });
 
 decide();
+startVerdicts();
+startTruth();
 startSide();
 refreshSide(true);
 startViewer();
 startGallery(openViewer);
+onVerdict(() => $("viewer").open || relist());
 document.documentElement.dataset.ready = "";

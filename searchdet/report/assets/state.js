@@ -13,6 +13,13 @@ export const images = head.images.map((found, index) => {
   const count = found.label ? found.label.length : 0;
   return Object.assign(image, {
     size: found.size,
+    sha256: found.sha256,
+    settings: head.settings[found.settings],
+    full: found.full || null,
+    fine: found.fine || 1,
+    truth: found.truth || null,
+    verdicts: new Map(),
+    id: found.id || [],
     rule: image.failed ? null : head.rules[found.rule],
     accepted: found.accepted || 0,
     left: found.left || 0,

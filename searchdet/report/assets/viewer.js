@@ -3,8 +3,12 @@
 import { $, block, colourOf, dot, draw, make, short } from "./base.js";
 import { evidence } from "./evidence.js";
 import { gallery, keyOf, makeCurrent, relist, settings } from "./gallery.js";
-import { detail, nearMiss, pathOf, picture, strokes, visible } from "./picture.js";
+import { boxOf, detail, nearMiss, pathOf, picture, strokes, visible } from "./picture.js";
+import { keys, MARKS, refreshReview, startReview } from "./review.js";
 import { classes, slack } from "./state.js";
+import { truthLayer, wordOf } from "./truth.js";
+import { onVerdict, unjudged, verdictOf } from "./verdicts.js";
+import { attach, detach, farther, isNear, nearer, pan, reveal, startZoom, whole, zoomTo } from "./zoom.js";
 
 const viewer = { items: [], at: 0, chosen: -1, order: [], opened: null };
 
@@ -34,7 +38,7 @@ function show(i, j) {
 // Accepted first, then rejected as the page is set; the chosen one is always there
 function order(image) {
   const chosen = settings();
-  const seen = visible(image, chosen.only, chosen.rejected);
+  const seen = visible(image, chosen);
   const all = [...seen.hits, ...seen.misses];
   if (viewer.chosen >= 0 && !all.includes(viewer.chosen)) all.push(viewer.chosen);
   const key = chosen.order === "doubt" && !chosen.single ? (j) => -Math.abs(slack(image, j)) : (j) => 10 * image.shown[j] + image.score[j];
@@ -45,7 +49,8 @@ function order(image) {
 
 function drawStage(image) {
   if (image.failed) {
-    $("stage").replaceChildren(make("p", { class: "blank", text: "This image could not be used." }));
+    $("shown").replaceChildren(make("p", { class: "blank", text: "This image could not be used." }));
+    detach();
     return;
   }
   const areas = detail(image.index).area;
@@ -59,10 +64,11 @@ function drawStage(image) {
     group.addEventListener("click", () => choose(j));
     return group;
   });
-  const drawn = picture(image, null, ...groups);
+  const drawn = picture(image, null, ...(settings().truth ? [truthLayer(image, null)] : []), ...groups);
   const parts = [drawn];
-  if (block(`t${image.index}`) === null) parts.push(make("span", { class: "blank", text: image.name }));
-  $("stage").replaceChildren(...parts);
+  if (block(`t${image.index}`) === null && !image.full) parts.push(make("span", { class: "blank", text: image.name }));
+  $("shown").replaceChildren(...parts);
+  attach(drawn, image);
 }
 
 function drawList(image) {
@@ -70,11 +76,22 @@ function drawList(image) {
     const item = make("li", { role: "option", id: `row${j}`, class: image.shown[j] ? "" : "out" });
     item.style.setProperty("--own", colourOf(image.label[j]));
     item.append(dot(image.label[j]), make("span", { class: "what", text: classes[image.label[j]] }),
-      make("span", { class: "no", text: image.shown[j] ? "" : "rejected" }), make("span", { class: "num", text: short(image.score[j]) }));
+      make("span", { class: "no", text: image.shown[j] ? wordOf(image, j) : "rejected" }), said(image, j), make("span", { class: "num", text: short(image.score[j]) }));
     item.addEventListener("click", () => choose(j));
     return item;
   });
   $("list").replaceChildren(...rows);
+  markChosen();
+}
+
+function markChosen() {
+  for (const item of $("list").children) item.setAttribute("aria-selected", String(item.id === `row${viewer.chosen}`));
+}
+
+function said(image, j) {
+  const given = verdictOf(image, j);
+  const text = given === null ? "" : given.verdict === "other" ? `${MARKS.other} ${given.label}` : MARKS[given.verdict];
+  return make("span", { class: `said ${given ? given.verdict : ""}`, text });
 }
 
 function choose(j) {
@@ -86,7 +103,7 @@ function choose(j) {
     drawList(image);
   }
   viewer.chosen = j;
-  for (const item of $("list").children) item.setAttribute("aria-selected", String(item.id === `row${j}`));
+  markChosen();
   for (const group of $("stage").querySelectorAll("g[data-j]")) group.classList.toggle("chosen", group.dataset.j === String(j));
   const top = $("stage").querySelector("g.chosen");
   if (top) top.parentNode.append(top);
@@ -99,10 +116,13 @@ function choose(j) {
     if (under > list.scrollTop) list.scrollTop = under + 2;
     $("evidence").replaceChildren(...evidence(image, j, choose));
     $("evidence").scrollTop = 0;
+    if (isNear()) reveal(boxOf(image, j));
+    refreshReview();
     return;
   }
   $("list").removeAttribute("aria-activedescendant");
   $("evidence").replaceChildren(...nothingChosen(image));
+  refreshReview();
 }
 
 function nothingChosen(image) {
@@ -137,23 +157,65 @@ function stepInside(by) {
   if (to >= 0 && to < viewer.order.length) choose(viewer.order[to]);
 }
 
+const chosenHere = () => {
+  const item = $("viewer").open ? viewer.items[viewer.at] : undefined;
+  return item && viewer.chosen >= 0 ? { image: item.image, j: viewer.chosen } : null;
+};
+const chosenBox = () => {
+  const at = chosenHere();
+  return at ? boxOf(at.image, at.j) : null;
+};
+
+// After a verdict: the next detection without one, here or in what follows
+function goOn({ image, j }) {
+  const { j: own } = viewer.items[viewer.at];
+  const open = (k) => unjudged(image, k);
+  const rest = viewer.order.slice(viewer.order.indexOf(j) + 1);
+  const here = own >= 0 ? undefined : [...rest, ...viewer.order].find(open);
+  if (here !== undefined) {
+    choose(here);
+    return;
+  }
+  const to = viewer.items.findIndex((item, i) => i > viewer.at && (item.j >= 0 ? unjudged(item.image, item.j)
+    : [...item.image.shown.keys()].some((k) => unjudged(item.image, k))));
+  if (to < 0) return;
+  show(to, -1);
+  const first = viewer.order.find((k) => unjudged(viewer.items[to].image, k));
+  if (viewer.items[to].j < 0 && first !== undefined) choose(first);
+}
+
+function goBack({ image, j }) {
+  if (!$("viewer").open) return;
+  const i = viewer.items.findIndex((item) => item.image === image && (item.j < 0 || item.j === j));
+  if (i === viewer.at) choose(j);
+  else if (i >= 0) show(i, j);
+}
+
 function bare() {
   const now = $("stage").classList.toggle("bare");
   $("bare").setAttribute("aria-pressed", String(now));
 }
 
+const WAYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
 export function startViewer() {
   const moves = {
     ArrowLeft: () => step(-1), ArrowRight: () => step(1), ArrowUp: () => stepInside(-1), ArrowDown: () => stepInside(1),
-    m: bare,
+    m: bare, "+": () => nearer(chosenBox()), "=": () => nearer(chosenBox()), "-": farther, 0: whole,
+    z: () => chosenBox() && (isNear() ? whole() : zoomTo(chosenBox())),
+    ...keys,
     Home: () => viewer.order.length && choose(viewer.order[0]), End: () => viewer.order.length && choose(viewer.order.at(-1)),
   };
   $("viewer").addEventListener("keydown", (event) => {
-    const move = moves[event.key];
-    if (!move || event.altKey || event.ctrlKey || event.metaKey) return;
+    const typing = ["INPUT", "SELECT"].includes(event.target.tagName);
+    const move = event.shiftKey && WAYS[event.key] ? () => pan(...WAYS[event.key]) : moves[event.key];
+    if (!move || typing || event.altKey || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
     move();
   });
+  startZoom(chosenBox);
+  startReview(chosenHere, goOn, goBack);
+  onVerdict(() => $("viewer").open && drawList(viewer.items[viewer.at].image));
   $("before").addEventListener("click", () => step(-1));
   $("after").addEventListener("click", () => step(1));
   $("bare").addEventListener("click", bare);

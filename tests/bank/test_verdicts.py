@@ -1,0 +1,246 @@
+"""Verdicts of the report as exemplars: without a model, and never of anything else than was judged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+from worlds import call
+
+from searchdet.bank import file as bankfile
+from searchdet.bank import verdicts as reader
+from searchdet.bank.types import Bank
+from searchdet.cli import app
+from searchdet.errors import UsageError
+from searchdet.output.folder import read_records
+from searchdet.records.record import read_record
+
+pytestmark = pytest.mark.model
+FILE = Path("out/verdicts.json")
+
+
+def rows(folder: Path = Path("out")) -> list[dict[str, Any]]:
+    """A right, a wrong and another verdict on candidates of the records."""
+    found = []
+    for record in read_records(folder):
+        for item in record.candidates[:3]:
+            said = (("right", item.label), ("wrong", None), ("other", "blue"))[len(found) % 3]
+            found.append(
+                {
+                    "image": record.image,
+                    "sha256": record.sha256,
+                    "settings_sha256": record.settings_sha256,
+                    "candidate": item.id,
+                    "predicted": item.label,
+                    "verdict": said[0],
+                    "label": said[1],
+                }
+            )
+    return found
+
+
+def write(found: object, path: Path = FILE) -> None:
+    path.write_text(json.dumps({"schema": "searchdet.verdicts/1", "verdicts": found}))
+
+
+def add(*words: str) -> Result:
+    return CliRunner().invoke(
+        app, ["bank", "add", "bank.safetensors", "--from-verdicts", str(FILE), *words]
+    )
+
+
+def held(bank: Bank) -> dict[str, str | None]:
+    """The class of each exemplar of a record; None for a negative."""
+    labels = [bank.classes[c] for c in bank.labels] + [None] * len(bank.negatives)
+    origins = (*bank.positives.origins, *bank.negatives.origins)
+    return {o.name: c for o, c in zip(origins, labels, strict=True) if o.mask_source == "record"}
+
+
+@pytest.fixture
+def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a model was asked for")
+
+    monkeypatch.setattr("searchdet.backbones.load", refuse)
+    monkeypatch.setattr("searchdet.proposals.load", refuse)
+
+
+@pytest.mark.usefixtures("no_model")
+def test_verdicts_become_exemplars_without_a_model(made: Path) -> None:
+    before = bankfile.load(Path("bank.safetensors"))
+    wanted = rows()
+    write(wanted)
+    result = add()
+    assert result.exit_code == 0, result.stderr
+    assert f"{len(wanted)} verdicts added" in result.stderr
+    after = bankfile.load(Path("bank.safetensors"))
+    assert held(after) == {f"{row['image']}#{row['candidate']}": row["label"] for row in wanted}
+    assert after.classes == ("blue", "red")
+    assert len(after.positives) + len(after.negatives) == len(wanted) + len(before.positives) + len(
+        before.negatives
+    )
+    data = Path("bank.safetensors").read_bytes()
+    again = add()
+    assert f"0 verdicts added, {len(wanted)} were there already" in again.stderr
+    assert Path("bank.safetensors").read_bytes() == data
+    more = rows()
+    more[0]["verdict"], more[0]["label"] = "wrong", None
+    write(more)
+    changed = add()
+    assert changed.exit_code == 2
+    assert "searchdet bank remove" in changed.stderr
+
+
+def test_the_cache_gives_what_the_model_would(made: Path) -> None:
+    write(rows())
+    whole = Path("bank.safetensors").read_bytes()
+    assert add().exit_code == 0
+    cached = bankfile.load(Path("bank.safetensors"))
+    Path("bank.safetensors").write_bytes(whole)
+    result = add("--images", "in/images")
+    assert result.exit_code == 0, result.stderr
+    described = bankfile.load(Path("bank.safetensors"))
+    for one, two in (
+        (cached.positives, described.positives),
+        (cached.negatives, described.negatives),
+    ):
+        assert one.origins == two.origins
+        assert float(np.sum(one.vectors * two.vectors, axis=1).min()) > 0.99
+    found = call("in/images/a.png", "-o", "found")
+    assert found.exit_code in (0, 6)
+
+
+def test_a_bank_of_verdicts_finds(made: Path) -> None:
+    write(rows())
+    assert add().exit_code == 0
+    words = ["detect", "in/images/a.png", "--bank", "bank.safetensors", "-o", "found"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.stderr
+
+
+@pytest.mark.usefixtures("no_model")
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"sha256": "0" * 64}, "another image"),
+        ({"settings_sha256": "0" * 64}, "other settings"),
+        ({"candidate": 9999}, "no candidate 9999"),
+        ({"predicted": "nut", "label": "nut"}, "of 'nut'"),
+        ({"image": "absent.png"}, "no record of absent.png"),
+        ({"image": "../out/a.png"}, "which no record has"),
+        ({"image": "/etc/passwd"}, "which no record has"),
+        ({"image": ""}, "which no record has"),
+        ({"verdict": "maybe"}, "'maybe'"),
+        ({"label": None}, "to None"),
+        ({"label": "blue"}, "to 'blue'"),
+        ({"verdict": "other", "label": " x"}, "to ' x'"),
+        ({"verdict": "other", "label": "a\nb"}, "to"),
+        ({"candidate": -1}, "candidate is -1"),
+        ({"candidate": True}, "candidate is True"),
+        ({"image": 3}, "image is 3"),
+    ],
+)
+def test_what_was_not_judged_is_not_taken(made: Path, change: dict[str, Any], says: str) -> None:
+    found = rows()
+    found[0] |= change
+    write(found)
+    before = Path("bank.safetensors").read_bytes()
+    result = add()
+    assert result.exit_code == 2, result.stderr
+    assert says in result.stderr
+    assert "None" not in result.stderr.replace("to None", "")
+    assert Path("bank.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "--from-verdicts"),
+        ("[]", "not an object"),
+        ("{}", "schema is missing"),
+        ('{"schema": "searchdet.verdicts/9", "verdicts": []}', "not searchdet.verdicts/1"),
+        ('{"schema": "searchdet.verdicts/1", "verdicts": []}', "holds no verdict"),
+        ('{"schema": "searchdet.verdicts/1", "verdicts": [3]}', "not an object"),
+        ('{"schema": "searchdet.verdicts/1", "verdicts": {}}', "not a list"),
+        ("[" * 100_000, "--from-verdicts"),
+        ("\udcff", "--from-verdicts"),
+    ],
+)
+def test_a_damaged_file_is_refused(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "v.json"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(UsageError, match="from-verdicts") as caught:
+        reader.read_verdicts(path)
+    assert says in caught.value.message
+    assert "searchdet report" in caught.value.hint
+
+
+def test_two_verdicts_on_one_candidate_are_refused(made: Path) -> None:
+    found = rows()
+    write([*found, found[0]])
+    assert "says two things" in add().stderr
+
+
+@pytest.mark.usefixtures("no_model")
+def test_without_the_regions_it_says_what_to_do(made: Path) -> None:
+    write(rows())
+    result = add("--no-cache")
+    assert result.exit_code == 2
+    assert "--no-cache" in result.stderr
+    elsewhere = add("--cache-dir", "empty")
+    assert elsewhere.exit_code == 2
+    assert "does not hold the regions of" in elsewhere.stderr
+    assert "--overwrite" in elsewhere.stderr
+    assert "--images" in elsewhere.stderr
+
+
+@pytest.mark.usefixtures("no_model")
+def test_the_records_are_beside_the_file_or_named(made: Path) -> None:
+    write(rows(), Path("elsewhere.json"))
+    words = ["bank", "add", "bank.safetensors", "--from-verdicts", "elsewhere.json"]
+    lost = CliRunner().invoke(app, words)
+    assert lost.exit_code == 2
+    assert "--records OUT" in lost.stderr
+    assert CliRunner().invoke(app, [*words, "--records", "in"]).exit_code == 2
+    assert CliRunner().invoke(app, [*words, "--records", "out"]).exit_code == 0
+    both = CliRunner().invoke(app, [*words, "--records", "out", "--negative", "in/images/a.png"])
+    assert both.exit_code == 2
+    alone = CliRunner().invoke(app, ["bank", "add", "bank.safetensors", "--records", "out"])
+    assert alone.exit_code == 2
+    assert "--from-verdicts" in alone.stderr
+
+
+@pytest.mark.usefixtures("no_model")
+def test_a_bank_of_another_space_is_refused(made: Path) -> None:
+    path = next(Path("out/records").rglob("*.json"))
+    text = path.read_text()
+    assert read_record(path) is not None
+    path.write_text(text.replace('"short_side": ', '"short_side": 1'))
+    assert read_record(path) is not None
+    write(rows())
+    result = add()
+    assert result.exit_code == 4, result.stderr
+    assert "short_side" in result.stderr
+
+
+def test_a_bank_that_looks_closer_gets_crops(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEARCHDET_BACKBONE", "embedded")
+    examples = ["--positive", "in/positive", "--negative", "in/negative"]
+    build = ["bank", "build", *examples, "-o", "bank.safetensors"]
+    assert CliRunner().invoke(app, build).exit_code == 0
+    for most, code in (("1", 2), ("40", 0)):
+        words = ["detect", "in/images/a.png", "-o", "out", "--overwrite", "--bank", "bank.safetensors"]
+        found = CliRunner().invoke(app, [*words, "--second-look", most, "--cache-dir", f"cache{most}"])
+        assert found.exit_code == 0, found.stderr
+        write(rows())
+        result = add("--cache-dir", f"cache{most}")
+        assert result.exit_code == code, result.stderr
+        if code:
+            assert "--second-look" in result.stderr
+    after = bankfile.load(Path("bank.safetensors"))
+    assert after.positives.crops is not None
+    assert len(held(after)) == 3
