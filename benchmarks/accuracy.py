@@ -353,8 +353,10 @@ def recall() -> None:
             "300 after scoring": proposal_recall(one.truth, scored),
         }
         for name, found in rows.items():
-            shares.setdefault(name, []).append((found[0.5], found[0.75]))
-        text = "; ".join(f"{name} {found[0.5]:.3f} / {found[0.75]:.3f}" for name, found in rows.items())
+            shares.setdefault(name, []).append((found[0.5] or 0.0, found[0.75] or 0.0))
+        text = "; ".join(
+            f"{name} {half[-1][0]:.3f} / {half[-1][1]:.3f}" for name, half in shares.items()
+        )
         print(f"recall {one.name:12} {counts:.0f} masks; {text}", flush=True)
     for name, values in shares.items():
         low, high = np.mean(values, axis=0)

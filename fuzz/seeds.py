@@ -18,6 +18,7 @@ import reports
 import tiffs as tifffiles
 import torch
 from memories import LOOKING, MEMORIES, MODELS, SIZE, SPACE, bank, describer, entries, picture
+from PIL import Image
 from runs import SOURCE
 
 from searchdet.bank import file as bankfile
@@ -178,6 +179,39 @@ def indexes() -> list[Case]:
         return [Case(path.name, path.read_bytes()) for path in (*files, *texts * 4)]
 
 
+def masks() -> list[Case]:
+    """Masks of the picture of every kind: black and white, indices, colours, alpha, 16 bits, lossy."""
+    values = np.zeros(SIZE, np.uint8)
+    values[4:12, 5:20] = 1
+    both = values.copy()
+    both[14:20, 5:20] = 8
+    indexed = Image.frombytes("P", SIZE[::-1], both.tobytes())
+    indexed.putpalette([0, 0, 0, 128, 0, 0] + [0, 0, 0] * 6 + [64, 0, 0])
+    colours = np.repeat(values[..., None] * 255, 3, axis=2)
+    made = {
+        "one.png": Image.fromarray(values),
+        "white.png": Image.fromarray(values * 255),
+        "bits.png": Image.fromarray(values * 255).convert("1"),
+        "ids.png": Image.fromarray(values.astype(np.uint16) * 300),
+        "index.png": indexed,
+        "index.gif": indexed,
+        "colours.png": Image.fromarray(colours * np.asarray([1, 0, 0], np.uint8)),
+        "alpha.png": Image.fromarray(np.dstack([colours, values * 255])),
+        "grey.bmp": Image.fromarray(values * 255),
+        "float.tif": Image.fromarray(values.astype(np.float32)),
+        "whole.tif": Image.fromarray(values.astype(np.int32)),
+        "lossy.jpg": Image.fromarray(values * 255),
+        "lossy.webp": Image.fromarray(colours),
+    }
+    return [Case(name, _picture(image, name)) for name, image in made.items()]
+
+
+def _picture(image: Image.Image, name: str) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, {"jpg": "JPEG", "tif": "TIFF"}.get(name[-3:], name.partition(".")[2].upper()))
+    return buffer.getvalue()
+
+
 SQUARE = [[5.0, 6.0], [15.0, 6.0], [15.0, 20.0], [5.0, 20.0]]
 
 
@@ -191,13 +225,18 @@ def labelme() -> list[Case]:
         {"points": [[5.0, 6.0], [15.0, 20.0]], "shape_type": "rectangle", "group_id": None},
         {"points": [[20.0, 15.0], [28.0, 15.0]], "shape_type": "circle", "group_id": None},
         {"points": [[7.0, 9.0], [9.0, 12.0]], "shape_type": "mask", "mask": text, "group_id": 3},
+        {"points": SQUARE, "shape_type": "rectangle", "group_id": 3},
+        {"points": SQUARE, "shape_type": "rotation", "group_id": None},
+        {"points": [[20.0, 15.0]], "shape_type": "point", "group_id": None},
     ]
     shapes = [{"label": "bolt", **kind} for kind in kinds]
     made = [
         {"imageHeight": SIZE[0], "imageWidth": SIZE[1], "imagePath": "1.png", "shapes": part}
         for part in (shapes, *([shape] for shape in shapes))
     ]
-    return [Case(f"{i}.json", json.dumps(item).encode()) for i, item in enumerate(made)]
+    bare = {"shapes": shapes}
+    texts = [*(json.dumps(item).encode() for item in made), json.dumps(bare).encode("utf-16")]
+    return [Case(f"{i}.json", text) for i, text in enumerate(texts)]
 
 
 def truth(names: Sequence[str], shapes: Sequence[Any]) -> dict[str, Any]:
@@ -229,7 +268,22 @@ def coco() -> list[Case]:
     """Every kind of mask, together and alone, and a box."""
     chosen = (shapes(), *([shape] for shape in shapes()), [None])
     made = [json.dumps(truth(["1.png"], part)).encode() for part in chosen]
-    return [Case(f"{i}.json", data) for i, data in enumerate(made)]
+    return [Case(f"{i}.json", data) for i, data in enumerate((*made, *_others()))]
+
+
+def _others() -> list[bytes]:
+    """The same as other tools write it: ids as text, no sizes, no boxes, crowds, paths of a server."""
+    bare = truth(["images\\1.png"], shapes())
+    for image in bare["images"]:
+        image["id"] = "x"
+        del image["width"]
+    for item in bare["annotations"]:
+        item |= {"image_id": "x", "iscrowd": 1}
+        del item["bbox"]
+    crowds = truth(["/data/local-files/?d=a/0a1b2c3d-1.png"], shapes()[1:])
+    for item in crowds["annotations"]:
+        item["iscrowd"] = 1
+    return [json.dumps(bare).encode("utf-8-sig"), json.dumps(crowds).encode()]
 
 
 TOML = b"""
@@ -280,6 +334,7 @@ SEEDS: dict[str, Callable[[], list[Case]]] = {
     "verdicts": verdicts,
     "cache": cache,
     "indexes": indexes,
+    "masks": masks,
     "labelme": labelme,
     "coco": coco,
     "config": config,

@@ -205,6 +205,15 @@ def indexes(case: Case, folder: Path) -> None:
     _all(lambda: [record.to_bytes() for record in searching.search(found, chief, 5)], *regions)
 
 
+def masks(case: Case, folder: Path) -> None:
+    place = folder / "pos"
+    place.mkdir()
+    Image.fromarray(picture()).save(place / "1.png")
+    _put(case, place, f"1.mask{Path(case.name).suffix}")
+    found = find_positives(place)
+    _all(lambda: _masks(load(found)), lambda: _masks(load(found, mask_index=1)))
+
+
 def labelme(case: Case, folder: Path) -> None:
     place = folder / "pos"
     place.mkdir()
@@ -263,6 +272,7 @@ TARGETS: dict[str, Callable[[Case, Path], None]] = {
     "verdicts": verdicts,
     "cache": cache,
     "indexes": indexes,
+    "masks": masks,
     "labelme": labelme,
     "coco": coco,
     "config": config,

@@ -75,6 +75,13 @@ def evaluate(
         Optional[Path],
         typer.Option("--images-by-class", help="JSON: class to the file names it is annotated on."),
     ] = None,
+    crowds: Annotated[
+        str, typer.Option("--crowds", help="Annotations with iscrowd 1: objects, ignored, or auto.")
+    ] = "auto",
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Stop if a part of the truth is left out; also of `detect`."),
+    ] = False,
     json_lines: AsJson = False,
 ) -> None:
     """Compare records with annotated images: AP, recall, false alarms, best thresholds."""
@@ -82,17 +89,23 @@ def evaluate(
     if images is not None:
         words = ["detect", str(images), "--root", str(images), "--output", str(output), *context.args]
         words += ["--debug"] if context.params["debug"] else []
+        words += ["--strict"] if strict else []
         code = int(app(words, standalone_mode=False, obj=context.obj) or 0)
         if code not in (0, EXIT_SOME_FAILED):
             raise typer.Exit(code)
-    from .annotations import read_truth
+    from .annotations import Notes, read_truth
+    from .config.run import CROWDS
     from .errors import UsageError
     from .evaluation.scorecard import scorecard
     from .output import read_records
 
     if images is None and context.args:
         raise UsageError(f"{context.args[0]} is an option of `detect`; give --images DIR with it.")
-    card = scorecard(read_truth(truth, parts), list(read_records(output)))
+    if crowds not in CROWDS:
+        raise UsageError(f"--crowds is {crowds!r}; choose one of {', '.join(CROWDS)}.")
+    notes = Notes(strict, UsageError)
+    card = scorecard(read_truth(truth, parts, crowds, notes), list(read_records(output)), notes)
+    notes.tell()
     print(json.dumps(card.to_json()) if json_lines else "\n".join(card.lines()))
     if code:
         raise typer.Exit(code)

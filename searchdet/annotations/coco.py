@@ -2,53 +2,63 @@
 
 from __future__ import annotations
 
+import copy
 import io
-import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from ..config import MOST_PIXELS
 from ..errors import DAMAGE, UsageError
-from ..masks import rle
-
-LONGEST = 100_000
-"""Pixels of the longest side of a box."""
-FAR = 16
-"""Long sides of an image, further than which no corner of a polygon may lie from its origin."""
+from . import cocofile
+from .frames import Photo
+from .jsonfile import read_json, same
+from .names import Listed
+from .notes import CROWDS_LEFT, CROWDS_USED, EITHER, TURNED, Notes
+from .shapes import misfit, require_shape
+from .upright import reaches, turned
 
 
 class Truth:
-    """A COCO ground truth, checked. parts: per class the file names it is annotated on (None: all)."""
+    """A COCO ground truth, checked. parts: per class the file names it is annotated on (None: all).
+    source: what it is called in messages; notes: take what is left out, which else is told at once."""
 
-    def __init__(self, dataset: Mapping[str, Any], parts: Mapping[str, Sequence[str]] | None = None):
-        try:
-            self._dataset = _checked(dataset)
-        except DAMAGE as error:
-            raise UsageError(
-                f"the ground truth is no COCO file ({type(error).__name__}: {error}).",
-                "Give a COCO file.",
-            ) from error
+    def __init__(
+        self,
+        dataset: Mapping[str, Any],
+        parts: Mapping[str, Sequence[str]] | None = None,
+        source: str = "the ground truth",
+        notes: Notes | None = None,
+    ):
+        own = notes or Notes(error=UsageError)
+        self.source = source
+        self._dataset = cocofile.checked(dataset, source, own)
         self.labels = tuple(item["name"] for item in self._dataset["categories"])
         self._category: dict[str, int] = {
             item["name"]: item["id"] for item in self._dataset["categories"]
         }
-        self.names: dict[int, str] = {item["id"]: item["file_name"] for item in self._dataset["images"]}
-        if len(self._category) != len(self.labels):
-            raise UsageError("the ground truth has two categories of one name.")
+        self._take_names(self._dataset["images"])
         every = sorted(self.names)
-        by_name = {name: number for number, name in self.names.items()}
         self.image_ids = dict.fromkeys(self.labels, every)
         for label, names in (parts or {}).items():
-            if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
-                raise UsageError(f"the images of class {label!r} are not a list of names.")
-            missing = [name for name in names if name not in by_name]
-            if label not in self._category or missing:
-                what = f"image {missing[0]!r}" if missing else f"class {label!r}"
-                raise UsageError(f"the ground truth has no {what}, which the images by class name.")
-            self.image_ids[label] = sorted(by_name[name] for name in names)
+            self.image_ids[same(label)] = self._part(same(label), names)
+        if notes is None:
+            own.tell()
+
+    def _take_names(self, images: list[dict[str, Any]]) -> None:
+        self.names: dict[int, str] = {item["id"]: item["file_name"] for item in images}
+        self._listed = Listed((name, number) for number, name in self.names.items())
+
+    def _part(self, label: str, names: object) -> list[int]:
+        """The images that a class is annotated on."""
+        if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+            raise UsageError(f"the images of class {label!r} are not a list of names.")
+        found = {name: self.image_id(name) for name in names}
+        missing = [name for name, number in found.items() if number is None]
+        if label not in self._category or missing:
+            what = f"image {missing[0]!r}" if missing else f"class {label!r}"
+            raise UsageError(f"{self.source} has no {what}, which the images by class name.")
+        return sorted(number for number in found.values() if number is not None)
 
     @property
     def has_masks(self) -> bool:
@@ -56,14 +66,15 @@ class Truth:
         found = self._dataset["annotations"]
         return bool(found) and all(item.get("segmentation") for item in found)
 
+    @property
+    def objects(self) -> int:
+        """How many annotations there are, crowds left out."""
+        return sum(not item["iscrowd"] for item in self._dataset["annotations"])
+
     def image_id(self, name: str) -> int | None:
-        """The image whose file name is ``name``, or is its only image with that base name."""
-        exact = [number for number, other in self.names.items() if other == name]
-        if exact:
-            return exact[0]
-        base = name.rsplit("/", 1)[-1]
-        close = [number for number, other in self.names.items() if other.rsplit("/", 1)[-1] == base]
-        return close[0] if len(close) == 1 else None
+        """The image that a record of that name is of: its file name as given, or by the end of its path
+        if only one ends so."""
+        return self._listed.find(name)
 
     def only(self, image_ids: Iterable[int]) -> Truth:
         """The truth of some of its images."""
@@ -71,11 +82,56 @@ class Truth:
         dataset = dict(self._dataset)
         dataset["images"] = [item for item in dataset["images"] if item["id"] in chosen]
         dataset["annotations"] = [a for a in dataset["annotations"] if a["image_id"] in chosen]
-        parts = {
-            label: [self.names[number] for number in numbers if number in chosen]
+        return self._again(dataset)
+
+    def _again(self, dataset: dict[str, Any]) -> Truth:
+        """A truth of changed items, of the same classes and some of the same images."""
+        made = copy.copy(self)
+        made._dataset = dataset
+        made._take_names(dataset["images"])
+        made.image_ids = {
+            label: [number for number in numbers if number in made.names]
             for label, numbers in self.image_ids.items()
         }
-        return Truth(dataset, parts)
+        return made
+
+    def upright(self, photos: Mapping[int, Photo], notes: Notes) -> Truth:
+        """The truth in the frame of the upright photos, by image id, with their sizes. Raises
+        UsageError where an image is of neither frame of its photo."""
+        reach, sizes = reaches(self._dataset["annotations"]), self.sizes()
+        stored, images = set(), []
+        for item in self._dataset["images"]:
+            number = item["id"]
+            photo = photos.get(number) or Photo(sizes.get(number) or _least(reach[number]))
+            size, name = sizes.get(number), f"{item['file_name']!r} in {self.source}"
+            fit = photo.fit(size, reach[number])
+            if fit == "neither" and size is not None:
+                error = misfit(size, photo, f"{name} is")
+                raise UsageError(error.message, "Evaluate records of the images that it is of.")
+            if fit == "stored":
+                stored.add(number)
+            if fit in ("stored", "either"):
+                notes.add(TURNED if fit == "stored" else EITHER, name)
+            images.append(item | {"height": photo.size[0], "width": photo.size[1]})
+        annotations = [
+            turned(item, photos[item["image_id"]]) if item["image_id"] in stored else item
+            for item in self._dataset["annotations"]
+        ]
+        dataset = self._dataset | {"images": images, "annotations": annotations}
+        return self._again(dataset)
+
+    def settle_crowds(self, crowds: str, notes: Notes) -> None:
+        """Take annotations with iscrowd 1 for objects, or leave them out as COCO does. crowds: objects,
+        ignored, or auto: objects where the file has nothing but masks of that kind; auto notes what it
+        did."""
+        every = self._dataset["annotations"]
+        some = [item for item in every if item["iscrowd"]]
+        alone = all(item["iscrowd"] and isinstance(item["segmentation"], dict) for item in every)
+        used = crowds == "objects" or (crowds == "auto" and alone)
+        for item in some:
+            item["iscrowd"] = int(not used)
+            if crowds == "auto":
+                notes.add(CROWDS_USED if used else CROWDS_LEFT, f"{item['said']} of {self.source}")
 
     def require_masks(self) -> None:
         """Raise UsageError where a mask cannot be drawn; what draws masks does not notice it."""
@@ -84,14 +140,15 @@ class Truth:
             try:
                 require_shape(item["segmentation"], sizes[item["image_id"]])
             except DAMAGE as error:
+                why = "its image has no size" if isinstance(error, KeyError) else str(error)
                 raise UsageError(
-                    f"annotation {item['id']} of the ground truth has a mask that cannot be drawn "
-                    f"({type(error).__name__}: {error})."
+                    f"{item['said']} of {self.source} has a mask that cannot be drawn ({why}).",
+                    "Correct it, or remove it.",
                 ) from error
 
     def sizes(self) -> dict[int, tuple[int, int]]:
         """(H, W) of each image that says it."""
-        found = [item for item in self._dataset["images"] if "height" in item and "width" in item]
+        found = [item for item in self._dataset["images"] if "height" in item]
         return {item["id"]: (item["height"], item["width"]) for item in found}
 
     def annotations(self) -> list[dict[str, Any]]:
@@ -112,97 +169,32 @@ class Truth:
         return self._category[label]
 
 
-def read_truth(path: Path, parts: Path | None = None) -> Truth:
-    """A COCO file; parts: a JSON file of class name -> file names. Raises UsageError."""
-    return Truth(_read_object(path), None if parts is None else _read_object(parts))
+def _least(reach: tuple[float, float]) -> tuple[int, int]:
+    """The smallest size (H, W) of an image that holds all that is annotated on it."""
+    return max(1, int(reach[0]) + 1), max(1, int(reach[1]) + 1)
+
+
+def read_truth(
+    path: Path, parts: Path | None = None, crowds: str = "auto", notes: Notes | None = None
+) -> Truth:
+    """A COCO file; parts: a JSON file of class name -> file names; crowds: see ``settle_crowds``.
+    notes: take what is left out, which else is told at once. Raises UsageError."""
+    own = notes or Notes(error=UsageError)
+    source = f"the ground truth {path}"
+    made = Truth(_read_object(path), None if parts is None else _read_object(parts), source, own)
+    made.settle_crowds(crowds, own)
+    if notes is None:
+        own.tell()
+    return made
 
 
 def _read_object(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = read_json(path)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}).") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UsageError(f"{path}: is not JSON ({error}).", "Give a COCO file.") from error
     if not isinstance(value, dict):
         raise UsageError(f"{path}: holds no JSON object.", "Give a COCO file.")
     return value
-
-
-def _checked(dataset: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy with what pycocotools needs. Raises UsageError for anything but a COCO ground truth."""
-    parts = ("images", "annotations", "categories")
-    missing = [name for name in parts if not isinstance(dataset.get(name), list)]
-    if missing:
-        raise UsageError(f"the ground truth has no list {missing[0]!r}.", "Give a COCO file.")
-    made: dict[str, Any] = {
-        "info": {},
-        "images": [_image(item) for item in dataset["images"]],
-        "categories": [
-            {**item, "id": _whole(item["id"]), "name": str(item["name"])}
-            for item in dataset["categories"]
-        ],
-    }
-    annotations = []
-    for number, item in enumerate(dataset["annotations"], start=1):
-        lacking = [name for name in ("image_id", "category_id", "bbox") if name not in item]
-        if lacking:
-            raise UsageError(f"annotation {number} of the ground truth has no {lacking[0]!r}.")
-        annotations.append(_annotation(item) | {"id": number})
-    return made | {"annotations": annotations}
-
-
-def _image(item: Mapping[str, Any]) -> dict[str, Any]:
-    sides = {name: _whole(item[name]) for name in ("height", "width") if item.get(name) is not None}
-    rest = {name: value for name, value in item.items() if name not in ("height", "width")}
-    return rest | sides | {"id": _whole(item["id"]), "file_name": str(item["file_name"])}
-
-
-def _annotation(item: Mapping[str, Any]) -> dict[str, Any]:
-    x, y, width, height = (_finite(value) for value in item["bbox"])
-    if not (0 <= width <= LONGEST and 0 <= height <= LONGEST):
-        raise ValueError(f"a box is {width} wide and {height} high")
-    crowd = item.get("iscrowd") or 0
-    if crowd not in (0, 1):
-        raise ValueError(f"iscrowd is {crowd!r}")
-    return {
-        **item,
-        "image_id": _whole(item["image_id"]),
-        "category_id": _whole(item["category_id"]),
-        "bbox": [x, y, width, height],
-        "area": width * height,  # areas are all alike to us, but pycocotools passes over odd ones
-        "iscrowd": int(crowd),
-    }
-
-
-def _whole(value: Any) -> int:
-    if isinstance(value, bool) or int(value) != float(value):
-        raise ValueError(f"{value!r} is not a whole number")
-    return int(value)
-
-
-def _finite(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{value!r} is not a number")
-    return value
-
-
-def require_shape(shape: Any, size: tuple[int, int]) -> None:
-    """Raise ValueError, TypeError or KeyError for a segmentation that is none in an image of ``size``
-    (H, W): the programs that draw one take any number for right, and run out of memory or worse."""
-    if not 1 <= size[0] * size[1] <= MOST_PIXELS or min(size) < 1:
-        raise ValueError(f"no image is of {size[1]}x{size[0]}")
-    if isinstance(shape, dict):
-        rle.require(shape, size)
-        return
-    for points in shape:
-        require_polygon(points, size)
-
-
-def require_polygon(points: Sequence[float], size: tuple[int, int]) -> None:
-    """Raise ValueError or TypeError unless x0, y0, x1, ... are three corners or more, none of them far
-    outside an image of ``size`` (H, W)."""
-    if len(points) < 6 or len(points) % 2:
-        raise ValueError("a polygon needs three points")
-    if any(abs(_finite(value)) > FAR * max(size) for value in points):
-        raise ValueError("a corner lies far outside the image")

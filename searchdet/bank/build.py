@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .. import backbones, exemplars
+from ..annotations import Notes
 from ..backbones import Backbone
 from ..config import EmbeddingOptions, Examples, ExemplarOptions, ProposalOptions, Settings
-from ..exemplars import Exemplar, automask
+from ..exemplars import Exemplar, Reading, automask
 from ..output import Picture, exemplar_picture
 from ..proposals.regions import RegionProposer
 from ..regions import Describer, Remembered, Space, space_of
@@ -78,13 +79,17 @@ def read(examples: Examples, settings: Settings) -> Read:
     cannot be used; with ``skip_bad_exemplars`` only where nothing of a class is left."""
     if examples.bank is not None:
         return Read([], bankfile.load(examples.bank))
-    found = exemplars.find_positives(examples.positive) if examples.positive else []
+    how, notes = settings.exemplars, Notes(settings.exemplars.strict)
+    found = exemplars.find_positives(examples.positive, notes) if examples.positive else []
     if examples.positive_coco:
-        found += exemplars.find_coco(examples.positive_coco, examples.positive_images)
-    found += exemplars.find_negatives(examples.negative) if examples.negative else []
+        images = examples.positive_images
+        found += exemplars.find_coco(examples.positive_coco, images, notes, how.crowds)
+    found += exemplars.find_negatives(examples.negative, notes) if examples.negative else []
     skipped: list[str] = []
-    kept = skipped if settings.exemplars.skip_bad_exemplars else None
-    items = exemplars.load(found, settings.max_pixels, kept, settings.reading.bounds)
+    bad = skipped if how.skip_bad_exemplars else None
+    reading = Reading(settings.max_pixels, how.mask_index, notes, settings.reading.bounds)
+    items = exemplars.load_with(found, reading, bad)
+    notes.tell()
     return Read(items, None, tuple(skipped))
 
 

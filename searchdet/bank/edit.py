@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from .. import exemplars
+from ..annotations import Notes
 from ..config import Examples, Settings
 from ..errors import DAMAGE, ExemplarError, UsageError
-from ..exemplars import Exemplar
+from ..exemplars import Exemplar, Reading
 from ..images import read_image, used_range
 from ..masks import rle
 from ..records import damaged, read_record
@@ -103,13 +104,16 @@ def facts(bank: Bank) -> JsonObject:
 
 
 def _items(given: Additions, settings: Settings) -> list[Exemplar]:
-    found = []
+    how = settings.exemplars
+    found, notes = [], Notes(how.strict)
     if given.positive is not None:
         label, path = given.positive
-        found += exemplars.find_file(path, f"{label}/{path.name}", label)
+        found += exemplars.find_file(path, f"{label}/{path.name}", label, notes)
     for path in given.negatives:
-        found += exemplars.find_file(path, f"negative/{path.name}", None)
-    items = exemplars.load(found, given=settings.reading.bounds)
+        found += exemplars.find_file(path, f"negative/{path.name}", None, notes)
+    reading = Reading(settings.max_pixels, how.mask_index, notes, settings.reading.bounds)
+    items = exemplars.load_with(found, reading)
+    notes.tell()
     if given.from_record is not None:
         items.append(_candidate(*given.from_record, given.label, given.image))
     return items

@@ -75,7 +75,7 @@ def bank_show(
 @bank_app.command("add")
 @with_options(
     without=(
-        *("keep_conflicts", "skip_bad_exemplars"),
+        *("keep_conflicts", "skip_bad_exemplars", "crowds"),
         *("backbone", "feat_short_side", "pixel_stats", "allow_unverified"),
     )
 )

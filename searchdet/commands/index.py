@@ -75,7 +75,7 @@ _Folder = Annotated[
 @with_options(
     without=(
         *(ProposalOptions, EmbeddingOptions, "backbone", "feat_short_side", "centring", "max_pixels"),
-        *("output", "save", "no_save", "strict", "timeout", "second_look"),
+        *("output", "save", "no_save", "timeout", "second_look"),
     ),
     verbose=True,
 )

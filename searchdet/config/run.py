@@ -6,12 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UsageError
-from .option import Check, check_options, one_of, option
+from .option import Check, between, check_options, one_of, option
 
 EXAMPLES, OUTPUT = "Examples", "Output"
 EXEMPLAR_MASKS = ("auto", "whole")
+CROWDS = ("auto", "objects", "ignored")
 MOST_VALUE = 1e15
 """No picture holds values beyond it."""
+
+
+def _strict() -> bool:
+    return option(
+        False, "Stop at the first image that fails, or if a part of the examples is left out.", OUTPUT
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +50,8 @@ class Examples:
 class ExemplarOptions:
     """How examples are read. ``exemplar_mask`` is for photos without a mask: auto looks for the object
     that the photos of a class share, whole takes the photo as it is. An example that cannot be read is
-    an error unless ``skip_bad_exemplars``."""
+    an error unless ``skip_bad_exemplars``; what is left out of a file, as a shape without an area, is a
+    WARNING, and an error if ``strict``."""
 
     exemplar_mask: str = option(
         "auto",
@@ -57,6 +65,16 @@ class ExemplarOptions:
         EXAMPLES,
     )
     skip_bad_exemplars: bool = option(False, "Leave out examples that cannot be read.", EXAMPLES)
+    mask_index: int | None = option(
+        None, "The object's index in masks that hold several.", EXAMPLES, check=between(0, 1 << 31)
+    )
+    crowds: str = option(
+        "auto",
+        "COCO annotations with iscrowd 1: objects, ignored, or auto (objects if a file has no others).",
+        EXAMPLES,
+        check=one_of(*CROWDS),
+    )
+    strict: bool = _strict()
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -137,7 +155,7 @@ class CacheOptions:
 class RunOptions:
     """How a run goes on, and what it tells."""
 
-    strict: bool = option(False, "Stop at the first image that fails.", OUTPUT)
+    strict: bool = _strict()
     timeout: float | None = option(
         None, "Seconds an image may take; searched in a process of its own.", OUTPUT
     )

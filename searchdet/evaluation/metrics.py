@@ -110,8 +110,9 @@ def proposal_recall(
     regions: Mapping[int, Sequence[Region]],
     ious: Sequence[float] = (0.5, 0.75),
     limit: int = 300,
-) -> dict[float, float]:
-    """Share of the annotated objects (boxes) with a proposal of at least each IoU, mean over classes.
+) -> dict[float, float | None]:
+    """Share of the annotated objects (boxes) with a proposal of at least each IoU, mean over classes;
+    None where there is no object.
 
     regions: proposals by image id, best first; the first ``limit`` count. Crowds do not.
     """
@@ -132,7 +133,9 @@ def proposal_recall(
                 best += [0.0] * len(boxes)
         if best:
             shares.append([float(np.mean(np.asarray(best) >= level)) for level in ious])
-    means = np.mean(shares, axis=0) if shares else np.full(len(ious), np.nan)
+    if not shares:
+        return dict.fromkeys(ious)
+    means = np.mean(shares, axis=0)
     return {level: float(value) for level, value in zip(ious, means, strict=True)}
 
 

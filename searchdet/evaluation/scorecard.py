@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..annotations import Truth
+from ..annotations import Notes, Photo, Truth
+from ..annotations.jsonfile import same
+from ..annotations.notes import NO_OBJECTS
 from ..errors import DAMAGE, UsageError
 from ..masks import rle
 from ..records import SUPPRESSED, ImageRecord, damaged
@@ -29,7 +31,7 @@ class Scorecard:
     of: int
     failed: int
     figures: dict[str, list[ClassFigures]]
-    recall: dict[float, float]
+    recall: dict[float, float | None]
 
     def to_json(self) -> JsonObject:
         """Plain JSON values, rounded."""
@@ -40,7 +42,7 @@ class Scorecard:
             }
             for kind, rows in self.figures.items()
         }
-        recall = {str(iou): round(value, 6) for iou, value in self.recall.items()}
+        recall = _rounded({str(iou): value for iou, value in self.recall.items()})
         return {
             "images": self.images,
             "of": self.of,
@@ -59,26 +61,35 @@ class Scorecard:
             out += [_line(row.label, row.instances, _figures(row)) for row in rows]
             total = sum(row.instances for row in rows)
             out.append(_line("mean", total, {name: mean(rows, name) for name in SHOWN}))
-        shares = ", ".join(f"{value:.3f} at IoU {iou:g}" for iou, value in self.recall.items())
+        shares = ", ".join(f"{_cell(value)} at IoU {iou:g}" for iou, value in self.recall.items())
         out += ["", f"proposal recall (300 an image): {shares}"]
         out.append("* detections an image that does not show the class")
         return out
 
 
-def scorecard(truth: Truth, records: Sequence[ImageRecord]) -> Scorecard:
+def scorecard(truth: Truth, records: Sequence[ImageRecord], notes: Notes | None = None) -> Scorecard:
     """Judge records. Images of the truth without a record are left out. Raises UsageError where a
-    record's image is not in the truth, or none is."""
+    record's image is not in the truth, or none is. notes: take what is taken for granted of the truth,
+    which else is told at once."""
+    own = notes or Notes(error=UsageError)
     numbers: dict[int, ImageRecord] = {}
     for record in records:
         number = truth.image_id(record.image)
         if number is None:
-            raise UsageError(f"the ground truth has no image {record.image!r}, a record has.")
+            raise UsageError(
+                f"{truth.source} has no image {record.image!r}, a record has, or several of that name.",
+                "Evaluate the output of `detect` on the images of the truth.",
+            )
         if number in numbers:
             raise UsageError(f"{record.image} and {numbers[number].image} are one image of it.")
         numbers[number] = record
     if not numbers:
         raise UsageError("there is no record to evaluate.", "Run `searchdet detect` first.")
-    part = truth.only(numbers)
+    part = truth.only(numbers).upright(_photos(numbers), own)
+    if not part.objects:
+        own.add(NO_OBJECTS, part.source)
+    if notes is None:
+        own.tell()
     kinds = ("bbox", "segm") if truth.has_masks else ("bbox",)
     found: list[Found] = []
     regions: dict[int, list[Region]] = {}
@@ -94,6 +105,15 @@ def scorecard(truth: Truth, records: Sequence[ImageRecord]) -> Scorecard:
     return Scorecard(len(numbers), len(truth.names), failed, figures, recall)
 
 
+def _photos(records: Mapping[int, ImageRecord]) -> dict[int, Photo]:
+    """What the annotations of each image must fit; of those that failed nothing is known."""
+    return {
+        number: Photo((record.height, record.width), record.source.orientation)
+        for number, record in records.items()
+        if record.source is not None
+    }
+
+
 def _found(number: int, record: ImageRecord, masks: bool) -> list[Found]:
     """What has a score and was not taken for a duplicate, accepted or not. masks: whether these are
     looked at."""
@@ -103,7 +123,8 @@ def _found(number: int, record: ImageRecord, masks: bool) -> list[Found]:
             continue
         if masks:
             rle.require(item.segmentation, (record.height, record.width))
-        found.append(Found(number, item.label, item.score, item.bbox, item.segmentation, item.accepted))
+        label = same(item.label)
+        found.append(Found(number, label, item.score, item.bbox, item.segmentation, item.accepted))
     return found
 
 

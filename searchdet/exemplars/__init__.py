@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from .coco import find_coco
 from .folders import find_file, find_negatives, find_positives
-from .read import load
+from .read import Reading, load, load_with
 from .types import Exemplar, Found
 
 __all__ = [
     "Exemplar",
     "Found",
+    "Reading",
     "find_coco",
     "find_file",
     "find_negatives",
     "find_positives",
     "load",
+    "load_with",
 ]

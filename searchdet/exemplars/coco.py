@@ -6,42 +6,84 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..annotations import Drawn, read_truth
+from ..annotations import Drawn, Notes, Truth, read_truth
+from ..annotations.names import Folder
+from ..annotations.upright import reaches
 from ..errors import DAMAGE, ExemplarError, UsageError
-from ..storage import files
 from .types import Found
 
 
-def find_coco(path: Path, images: Path | None = None) -> list[Found]:
-    """Annotations of a COCO file, crowds left out. images: the folder of its files, by default the
-    file's own folder, or ``images`` beside it. Raises ExemplarError."""
+def find_coco(
+    path: Path, images: Path | None = None, notes: Notes | None = None, crowds: str = "auto"
+) -> list[Found]:
+    """Annotations of a COCO file. images: the folder of its files, by default the file's own folder, or
+    ``images`` beside it. notes: take what is left out, which else is told at once; crowds: see
+    ``Truth.settle_crowds``. Raises ExemplarError."""
+    own = notes or Notes()
     try:
-        truth = read_truth(path)
+        truth = read_truth(path, None, crowds, own)
     except UsageError as error:
         raise ExemplarError(error.message, error.hint or "Give a COCO file.") from error
-    folder = images or _folder(path)
+    places = _Places(truth, images or _folder(path))
     labels = {truth.category(label): label for label in truth.labels}
-    sizes = truth.sizes()
+    sizes, reach = truth.sizes(), reaches(truth.annotations())
     found = []
-    for number, item in enumerate(truth.annotations(), start=1):
+    for item in truth.annotations():
         if item["iscrowd"]:
             continue
+        image = item["image_id"]
+        where, name = places.find(image)
+        said = f"{item['said']} of {path} ({truth.names[image]})"
         try:
-            label, name = labels[item["category_id"]], truth.names[item["image_id"]]
-            drawn = _drawn(item, sizes[item["image_id"]])
+            drawn = _drawn(item, sizes.get(image), reach[image])
         except DAMAGE as error:
             raise ExemplarError(
-                f"{path}: annotation {number} cannot be used ({type(error).__name__}: {error})."
+                f"{said} cannot be used ({error}).", "Correct it, or remove it."
             ) from error
-        where = folder / name
-        if not files.is_file(where):
-            raise ExemplarError(
-                f"{path}: its image {name} is not in {folder}.", "Name its folder: --positive-images."
-            )
-        found.append(Found(where, f"{name}#{number}", label, None, drawn))
+        found.append(
+            Found(where, f"{name}#{item['id']}", labels[item["category_id"]], None, drawn, said)
+        )
+    if notes is None:
+        own.tell()
     if not found:
-        raise ExemplarError(f"{path}: has no annotation to use as an example.")
+        own.tell()  # why it has none
+        raise ExemplarError(
+            f"{path}: has no annotation to use as an example.", "Annotate objects in it."
+        )
     return found
+
+
+class _Places:
+    """Where the images of a COCO file are, each looked for once."""
+
+    def __init__(self, truth: Truth, folder: Path) -> None:
+        self._truth, self._folder = truth, Folder(folder)
+        self._known: dict[int, Path] = {}
+        self._owners: dict[Path, str] = {}
+
+    def find(self, image: int) -> tuple[Path, str]:
+        """The file of an image, and its name in records. Raises ExemplarError."""
+        name, folder = self._truth.names[image], self._folder.path
+        if image not in self._known:
+            try:
+                where = self._folder.find(name)
+            except UsageError as error:
+                raise ExemplarError(f"{self._truth.source}: {error.message}", error.hint) from error
+            if where is None:
+                raise ExemplarError(
+                    f"{self._truth.source}: its image {name} is not in {folder}.",
+                    "Name its folder: --positive-images.",
+                )
+            other = self._owners.setdefault(where, name)
+            if other != name:
+                raise ExemplarError(
+                    f"{self._truth.source}: {other!r} and {name!r} would both be {where}.",
+                    "Name the folder that holds both: --positive-images.",
+                )
+            self._known[image] = where
+        where = self._known[image]
+        below = where.is_relative_to(folder) and ".." not in where.parts
+        return where, where.relative_to(folder).as_posix() if below else where.name
 
 
 def _folder(path: Path) -> Path:
@@ -49,14 +91,22 @@ def _folder(path: Path) -> Path:
     return beside if beside.is_dir() else path.parent
 
 
-def _drawn(item: Mapping[str, Any], size: tuple[int, int]) -> Drawn:
+def _drawn(item: Mapping[str, Any], size: tuple[int, int] | None, reach: tuple[float, float]) -> Drawn:
     shape = item.get("segmentation")
     if isinstance(shape, list) and shape:
         polygons = tuple(tuple(float(v) for v in points) for points in shape)
         if any(len(points) < 6 or len(points) % 2 for points in polygons):
             raise ValueError("a polygon needs three points")
-        return Drawn(size, "coco", polygons=polygons)
+        return Drawn(size, "coco", polygons=polygons, reach=reach)
     if isinstance(shape, dict):
-        return Drawn(size, "coco", encodings=(shape,))
+        return Drawn(_size(shape, size), "coco", encodings=(shape,), reach=reach)
     x, y, width, height = (float(v) for v in item["bbox"])
-    return Drawn(size, "box", boxes=((x, y, x + width, y + height),))
+    return Drawn(size, "box", boxes=((x, y, x + width, y + height),), reach=reach)
+
+
+def _size(shape: Mapping[str, Any], size: tuple[int, int] | None) -> tuple[int, int] | None:
+    """The size (H, W) that an encoding is of: its own, which says the frame also where a tool has
+    exchanged the image's."""
+    own = shape["size"]
+    height, width = int(own[0]), int(own[1])
+    return (height, width) if size is None or size == (width, height) else size

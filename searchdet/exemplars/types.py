@@ -19,7 +19,8 @@ class Found:
     """One example of a folder or an annotation file, not yet read.
 
     name: path below the folder's parent, with ``/``, and ``#`` and a number where its image holds
-    several. label None marks a negative. mask: a mask file; drawn: an object of an annotation file.
+    several. label None marks a negative. mask: a mask file; drawn: an object of an annotation file, and
+    said: how messages call that. doubt: an image whose mask this could be, itself where it is named so.
     """
 
     path: Path
@@ -27,6 +28,8 @@ class Found:
     label: str | None
     mask: Path | None = None
     drawn: Drawn | None = None
+    said: str = ""
+    doubt: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

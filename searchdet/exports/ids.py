@@ -121,7 +121,14 @@ def _read(path: Path) -> Truth:
     """The reader of ``eval``."""
     from ..annotations import read_truth
 
-    return read_truth(path)
+    truth = read_truth(path, crowds="ignored")
+    numbers = [*truth.names, *(truth.category(name) for name in truth.labels)]
+    if min(numbers, default=0) < 0:
+        raise UsageError(
+            f"--ids-from {path}: has ids that are no whole numbers from 0 on.",
+            "Number its images and categories, as evaluators need it.",
+        )
+    return truth
 
 
 def _number(truth: Truth, name: str) -> int | None:

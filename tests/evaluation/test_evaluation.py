@@ -148,7 +148,7 @@ def test_proposal_recall_counts_the_first_proposals() -> None:
     [
         ({"images": None}, "no list 'images'"),
         ({"annotations": [{"image_id": 1}]}, "annotation 1 of the ground truth has no"),
-        ({"categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]}, "two categories"),
+        ({"categories": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]}, "the id 1 twice"),
     ],
 )
 def test_a_truth_that_is_none_is_refused(change: dict[str, Any], says: str) -> None:

@@ -77,7 +77,7 @@ def test_rectangles_circles_and_bitmaps(tmp_path: Path) -> None:
         ([shape("nut", SQUARE)], {}, "no shape labelled 'bolt'"),
         ([shape("bolt", BOX, "mask", mask="%%%")], {}, "broken bitmap"),
         ([shape("bolt", BOX, "mask", mask=base64.b64encode(b"no png").decode())], {}, "broken bitmap"),
-        ([{"label": "bolt"}], {}, "not a LabelMe file"),
+        ([{"label": "bolt"}], {}, "lacks 'points'"),
         ([shape("bolt", [[1.0, 1.0], [1.0, 1.0], [1.0, 1.0]])], {}, "is empty"),
     ],
 )
@@ -136,8 +136,8 @@ def test_coco_polygons_encodings_and_boxes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"image_id": 8}, "annotation 1 cannot be used"),
-        ({"category_id": 9}, "annotation 1 cannot be used"),
+        ({"image_id": 8}, "no annotation to use"),
+        ({"category_id": 9}, "no annotation to use"),
         ({"segmentation": [[1.0, 2.0]]}, "three points"),
         ({"segmentation": {"size": [2, 2], "counts": "11"}}, "cannot be drawn"),
         ({"iscrowd": 1}, "no annotation to use"),
@@ -151,8 +151,9 @@ def test_coco_files_that_cannot_be_used(tmp_path: Path, changes: dict[str, Any],
 
 def test_a_coco_image_that_is_not_there_is_named_with_its_folder(tmp_path: Path) -> None:
     path = dataset(tmp_path, [annotation()])
+    (tmp_path / "elsewhere").mkdir()
     with pytest.raises(ExemplarError, match=r"a\.png is not in") as caught:
-        find_coco(path, tmp_path)
+        find_coco(path, tmp_path / "elsewhere")
     assert "--positive-images" in caught.value.one_line()
     with pytest.raises(ExemplarError, match="cannot be read"):
         find_coco(tmp_path / "absent.json")

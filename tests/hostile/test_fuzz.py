@@ -100,7 +100,7 @@ def test_bytes_as_an_image(head: bytes, tail: bytes) -> None:
 
 TARGETS = (
     *("banks", "records", "verdicts", "cache", "indexes"),
-    *("labelme", "coco", "config", "lists"),
+    *("masks", "labelme", "coco", "config", "lists"),
 )
 
 

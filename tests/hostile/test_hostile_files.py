@@ -152,7 +152,7 @@ def test_a_bitmap_that_is_a_bomb(tmp_path: Path) -> None:
 
 BROKEN_TRUTHS: list[dict[str, Any]] = [
     {"images": [3]},
-    {"images": [{"id": "x", "file_name": "1.png"}]},
+    {"images": [{"id": "", "file_name": "1.png"}]},
     {"images": [{"id": 1}]},
     {"categories": [{}]},
     {"categories": [{"id": None, "name": "a"}]},

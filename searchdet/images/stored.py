@@ -1,0 +1,96 @@
+"""The values of a picture as its file holds them: indices stay indices, 16 bits stay 16 bits."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from ..config import MAX_PIXELS
+from . import heif, read, sniff
+
+LOSSLESS = ("PNG", "BMP", "TIFF", "GIF")
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One picture, upright by its own EXIF.
+
+    values: (H, W) numbers, or (H, W, 3) uint8 colours. palette: (n, 3) uint8 where values are indices
+    of it. clear: (H, W), True where less than half opaque; None where nothing is. lossy: whether the
+    format may have changed values. bits: of a number. orientation: the EXIF value that was applied.
+    """
+
+    values: npt.NDArray[Any]
+    palette: npt.NDArray[np.uint8] | None
+    clear: BoolArray | None
+    lossy: bool
+    bits: int
+    orientation: int = 1
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W)."""
+        return int(self.values.shape[0]), int(self.values.shape[1])
+
+
+def read_stored(path: Path, max_pixels: int = MAX_PIXELS) -> Stored:
+    """Read one picture. Raises ImageError as ``read_image`` does."""
+    data = read.read_bytes(path)
+    kind = sniff.kind_of(data)
+    sniff.require_readable(path, kind)
+    with warnings.catch_warnings(), read._decoding(path):
+        warnings.simplefilter("ignore")  # Pillow's own size warnings
+        with heif.opened(path, data) if kind == "HEIF" else read._open(path, data, kind) as image:
+            read._check_size(path, image.size, image.format or kind, max_pixels)
+            lossy, bits = image.format not in LOSSLESS, _bits(image)
+            if kind != "HEIF":
+                image.seek(0)
+            image.load()
+            orientation = read._orientation(image)
+            ImageOps.exif_transpose(image, in_place=True)
+            return replace(_small(_stored(image, lossy), bits), orientation=orientation)
+
+
+def _bits(image: Image.Image) -> int:
+    """Bits of a shade of grey, of which a decoder makes 8 by stretching: 2, 4, else 8."""
+    tiles = getattr(image, "tile", None)
+    coding = tiles[0][3] if tiles else ""
+    return int(coding[2]) if coding in ("L;2", "L;4") else 8
+
+
+def _small(found: Stored, bits: int) -> Stored:
+    """The values as they were before a decoder stretched them."""
+    if bits == 8 or found.bits != 8 or found.values.ndim != 2:
+        return found
+    return replace(found, values=found.values // (255 // ((1 << bits) - 1)), bits=bits)
+
+
+def _stored(image: Image.Image, lossy: bool) -> Stored:
+    clear = None
+    if image.has_transparency_data:
+        alpha = np.asarray(image.convert("RGBA").getchannel("A"))
+        clear = alpha < 128 if (alpha < 128).any() else None
+    if image.mode == "P":
+        colours = np.asarray(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
+        palette = np.zeros((256, 3), np.uint8)
+        palette[: len(colours)] = colours
+        return Stored(np.asarray(image), palette, clear, lossy, 8)
+    if image.mode == "1":
+        return Stored(np.asarray(image).astype(np.uint8), None, clear, lossy, 1)
+    if image.mode == "L" or image.mode.startswith(("I", "F")):
+        values = np.asarray(image)
+        return Stored(values, None, clear, lossy, 8 if values.dtype == np.uint8 else 16)
+    if image.mode in ("LA", "La"):
+        return Stored(np.asarray(image.getchannel("L")), None, clear, lossy, 8)
+    colours = np.array(image.convert("RGB"))
+    if clear is not None:
+        colours[clear] = 0  # what lies under it is not seen
+    grey = bool((colours == colours[..., :1]).all())
+    return Stored(colours[..., 0] if grey else colours, None, clear, lossy, 8)
