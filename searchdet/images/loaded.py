@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..records import SourceInfo, ValueRange
+from ..records import SourceInfo, ValueRange, content_digest
 from .levels import Bounds
 
 UInt8Array = npt.NDArray[np.uint8]
@@ -38,11 +38,8 @@ class LoadedImage:
 
     @property
     def content(self) -> str:
-        """What memories know the pixels by: the digest of the file, and of the range where one was
-        used, since another range gives other pixels."""
-        if self.values is None:
-            return self.sha256
-        return digest(f"{self.sha256} {self.values.low!r} {self.values.high!r}".encode())
+        """What memories know the pixels by."""
+        return content_digest(self.sha256, self.values)
 
     @property
     def height(self) -> int:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from ..config import Limits
 from .candidate import Candidate, Evidence
-from .image import ImageInfo, ProposalCounts, SourceInfo, SpreadInfo, ValueRange
+from .image import (
+    ImageInfo,
+    ProposalCounts,
+    SourceInfo,
+    SpreadInfo,
+    ValueRange,
+    content_digest,
+)
 from .models import (
     BackboneInfo,
     ExemplarInfo,
@@ -55,6 +62,7 @@ __all__ = [
     "Standing",
     "ValueRange",
     "WeightsInfo",
+    "content_digest",
     "damaged",
     "detections",
     "embedding_from",

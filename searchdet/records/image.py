@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -36,6 +37,15 @@ class ValueRange:
         if by not in RANGES or not low < high:
             raise ValueError(f"its values are {low} to {high} by {by!r}")
         return cls(values.text("stored"), low, high, by)
+
+
+def content_digest(sha256: str, values: ValueRange | None) -> str:
+    """What memories know pixels by: the digest of their file, and of the range where one was used,
+    since another range gives other pixels."""
+    if values is None:
+        return sha256
+    text = f"{sha256} {float(values.low)!r} {float(values.high)!r}"
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

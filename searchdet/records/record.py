@@ -17,7 +17,14 @@ from ..config import MOST_PIXELS
 from ..errors import SearchdetError, UsageError
 from ..storage.values import Fields, JsonValue
 from .candidate import Candidate, rounded
-from .image import ErrorInfo, NearestMiss, ProposalCounts, SourceInfo, SpreadInfo
+from .image import (
+    ErrorInfo,
+    NearestMiss,
+    ProposalCounts,
+    SourceInfo,
+    SpreadInfo,
+    content_digest,
+)
 from .models import RunInfo
 
 _FAMILY = "searchdet.record/"
@@ -62,6 +69,11 @@ class ImageRecord:
     @property
     def failed(self) -> bool:
         return self.status == "failed"
+
+    @property
+    def content(self) -> str:
+        """What memories know the pixels of the image by, as ``LoadedImage.content``."""
+        return content_digest(self.sha256, self.source.values if self.source else None)
 
     @property
     def detections(self) -> tuple[Candidate, ...]:

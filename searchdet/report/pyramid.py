@@ -1,7 +1,7 @@
 """Full pictures beside the page: JPEG tiles of each picture at its own pixels and at halves of them.
 
 A browser loads only the tiles that are looked at, so a picture may have any size. The folder of a
-picture is called after the digest of its file: one that is there is whole and is not made again.
+picture is called after the digest of its content: one that is there is whole and is not made again.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 import cv2
 import numpy as np
@@ -19,7 +20,7 @@ import numpy.typing as npt
 
 from ..config import MAX_PIXELS
 from ..errors import ImageError, OutputError
-from ..images import read_image
+from ..images import read_image, used_range
 from ..output import THUMBNAIL_SIDE, Output, encode_jpeg
 from ..records import ImageRecord
 from ..storage import files
@@ -48,11 +49,11 @@ class Pyramids:
     missing: list[str] = field(default_factory=list)
 
     def of(self, record: ImageRecord) -> tuple[str, int] | None:
-        """The folder of a record's picture, relative to the page, and its number of levels; None where
+        """The address of a record's picture from the page, and its number of levels; None where
         a thumbnail shows all of it, or there is no picture. Raises OutputError."""
         if record.failed or max(record.width, record.height) <= self.least:
             return None
-        name = f"{record.sha256[:24]}-{FORM}"
+        name = f"{record.content[:24]}-{FORM}"
         place, count = self.folder / name, levels(record.width, record.height)
         if not files.is_file(place / last(count)):
             pixels = self._pixels(record)
@@ -62,18 +63,18 @@ class Pyramids:
             log.info("%s: a full picture is made.", record.image)
             self._write(place, pixels, count)
         self.size += sum(path.stat().st_size for path in place.glob("*.jpg"))
-        return f"{self.folder.name}/{name}", count
+        return f"{quote(os.fsencode(self.folder.name), safe='')}/{name}", count
 
     def _pixels(self, record: ImageRecord) -> UInt8Array | None:
         """The picture of a record, from the named folder or from where it was."""
         most = max(MAX_PIXELS, record.width * record.height)
         for path in self._places(record.image):
             try:
-                image = read_image(path, most)
+                image = read_image(path, most, used_range(record.source))
             except ImageError as error:
                 log.info("%s: %s", record.image, error.one_line())
                 continue
-            if image.sha256 == record.sha256:
+            if image.content == record.content:
                 return image.pixels
             log.info("%s: %s is another image.", record.image, path)
         return None

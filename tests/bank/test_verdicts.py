@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
+from PIL import Image
 from typer.testing import CliRunner, Result
 from worlds import call
 
@@ -112,6 +114,41 @@ def test_the_cache_gives_what_the_model_would(made: Path) -> None:
         assert float(np.sum(one.vectors * two.vectors, axis=1).min()) > 0.99
     found = call("in/images/a.png", "-o", "found")
     assert found.exit_code in (0, 6)
+
+
+@pytest.mark.parametrize("words", [(), ("--value-range", "0,4095")])
+def test_pictures_of_more_than_8_bits_teach_the_same_way(
+    cold_world: Path, words: tuple[str, ...]
+) -> None:
+    """The cache and the bank know these by their content, which is more than the digest of a file."""
+    with Image.open("in/images/a.png") as image:
+        pixels = np.asarray(image.convert("RGB")).astype(np.uint16) * 16
+    tifffile.imwrite("in/images/d.tif", pixels, photometric="rgb", metadata=None)
+    assert call("in/images/d.tif", "-o", "out", *words).exit_code == 0
+    built = ("--positive", "in/positive", "--negative", "in/negative", "-o", "bank.safetensors")
+    assert CliRunner().invoke(app, ["bank", "build", *built]).exit_code == 0
+    whole = Path("bank.safetensors").read_bytes()
+    write(rows())
+    result = add()
+    assert result.exit_code == 0, result.stderr
+    cached = bankfile.load(Path("bank.safetensors"))
+    assert "0 verdicts added" in add().stderr
+    Path("bank.safetensors").write_bytes(whole)
+    result = add("--images", ".")
+    assert result.exit_code == 0, result.stderr
+    described = bankfile.load(Path("bank.safetensors"))
+    assert cached.positives.origins == described.positives.origins
+    same = np.sum(cached.positives.vectors * described.positives.vectors, axis=1)
+    assert float(same.min()) > 0.99
+    Path("bank.safetensors").write_bytes(whole)
+    number = str(rows()[0]["candidate"])
+    one = ("--from-record", "out/records/in/images/d.tif.json", number, "--label", "red")
+    more = CliRunner().invoke(
+        app, ["bank", "add", "bank.safetensors", *one, "--image", "in/images/d.tif"]
+    )
+    assert more.exit_code == 0, more.stderr
+    again = add()
+    assert "1 were there already" in again.stderr, again.stderr
 
 
 def test_a_bank_of_verdicts_finds(made: Path) -> None:

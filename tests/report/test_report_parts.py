@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
 import reports
+import tifffile
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -88,6 +90,34 @@ def test_full_pictures_lie_beside_the_page(large: Path) -> None:
     assert CliRunner().invoke(app, ["report", "out"]).exit_code == 0
     assert Path("out/report.html").read_bytes() == page
     assert before == {path: path.stat().st_mtime_ns for path in before}, "they are not made again"
+
+
+@pytest.mark.model
+def test_a_full_picture_has_the_range_of_its_record(world: Path) -> None:
+    """As the thumbnail does; and tiles of another range are not taken for it."""
+    pixels = np.full((700, 700, 3), 800, np.uint16)
+    pixels[200:400, 200:400] = (3000, 600, 600)
+    tifffile.imwrite("deep.tif", pixels, photometric="rgb", metadata=None)
+    grounds = []
+    for limits in ("0,1600", "0,3200"):
+        words = ["detect", "deep.tif", *EXAMPLES, "-o", "out", "--value-range", limits]
+        assert CliRunner().invoke(app, words).exit_code in (0, 6)
+        assert CliRunner().invoke(app, ["report", "out"]).exit_code == 0
+        (shown,) = head_of(Path("out/report.html"))["images"]
+        with Image.open(Path("out") / shown["full"]["folder"] / "0-0-0.jpg") as tile:
+            grounds.append(np.asarray(tile, float)[10, 10].mean())
+    assert grounds == pytest.approx([127, 63], abs=3)
+
+
+@pytest.mark.model
+def test_the_name_of_a_page_is_no_part_of_an_address(large: Path) -> None:
+    for name in ("a#1?.html", "b:c 50%.html", "ü.html"):
+        result = CliRunner().invoke(app, ["report", "out", "-o", name])
+        assert result.exit_code == 0, result.stderr
+        images = {item["name"]: item for item in head_of(Path(name))["images"]}
+        address = images["a.png"]["full"]["folder"]
+        assert not set(address) & set("#?: "), address
+        assert Path(unquote(address), "0-0-0.jpg").is_file()
 
 
 @pytest.mark.model
