@@ -70,6 +70,11 @@ class Worker:
         except _CLOSED as error:
             code = self._ended()
             raise ResourceError(f"the worker process ended while it loaded (exit {code}).") from error
+        except OSError as error:
+            raise ResourceError(
+                f"the worker process cannot be started ({error.strerror or error}).",
+                "End other programs, or leave out --timeout, which needs it.",
+            ) from error
         finally:
             if not answered:  # a signal too: nobody else would end the process
                 self._ended()
@@ -109,7 +114,7 @@ class Worker:
         process, pipe, self._process, self._pipe = self._process, self._pipe, None, None
         if pipe is not None:
             pipe.close()
-        if process is None:
+        if process is None or process.pid is None:  # that never began
             return None
         process.join(0.2)
         if process.is_alive():
