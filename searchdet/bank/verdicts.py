@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -16,6 +17,8 @@ SCHEMA = "searchdet.verdicts/1"
 RIGHT, WRONG, OTHER = "right", "wrong", "other"
 LONGEST_NAME = 200
 """Characters of the name of a class that a person gave."""
+_BREAKS = ("Cc", "Zl", "Zp")
+"""Kinds of letters that no name holds: controls and ends of lines. The page refuses the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,5 +151,6 @@ def _record(name: str, folder: Path) -> ImageRecord:
 
 
 def _is_name(label: str) -> bool:
-    """Whether a person can have meant a text as the name of a class."""
-    return 0 < len(label) <= LONGEST_NAME and label == label.strip() and label.isprintable()
+    """Whether a person can have meant a text as the name of a class: in any script, on one line."""
+    breaks = any(unicodedata.category(letter) in _BREAKS for letter in label)
+    return 0 < len(label) <= LONGEST_NAME and label == label.strip() and not breaks

@@ -176,6 +176,8 @@ def test_a_bank_of_verdicts_finds(made: Path) -> None:
         ({"label": "blue"}, "to 'blue'"),
         ({"verdict": "other", "label": " x"}, "to ' x'"),
         ({"verdict": "other", "label": "a\nb"}, "to"),
+        ({"verdict": "other", "label": "a\u2028b"}, "to"),
+        ({"verdict": "other", "label": "a\x85b"}, "to"),
         ({"candidate": -1}, "candidate is -1"),
         ({"candidate": True}, "candidate is True"),
         ({"image": 3}, "image is 3"),
@@ -191,6 +193,17 @@ def test_what_was_not_judged_is_not_taken(made: Path, change: dict[str, Any], sa
     assert says in result.stderr
     assert "None" not in result.stderr.replace("to None", "")
     assert Path("bank.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "name", ["\u6c34\u3000\u6e90", "a\u00a0b", "\u0645\u06cc\u200c\u062e", "\U0001f469\u200d\U0001f52c"]
+)
+def test_a_class_may_be_named_in_any_script(tmp_path: Path, name: str) -> None:
+    """With the spaces and joiners of it, as folders may; what the page takes, the bank takes."""
+    row = {"image": "a.png", "sha256": "0", "settings_sha256": "0", "candidate": 1}
+    row |= {"predicted": "nut", "verdict": "other", "label": name}
+    write([row], tmp_path / "v.json")
+    assert [item.label for item in reader.read_verdicts(tmp_path / "v.json")] == [name]
 
 
 @pytest.mark.parametrize(

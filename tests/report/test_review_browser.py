@@ -19,6 +19,7 @@ from searchdet import report
 from searchdet.annotations.coco import Truth
 from searchdet.bank import file as bankfile
 from searchdet.bank.describe import mask_digest
+from searchdet.bank.verdicts import read_verdicts
 from searchdet.cli import app
 from searchdet.images import digest
 from searchdet.masks import rle
@@ -257,7 +258,7 @@ def test_verdicts_stay_are_read_again_and_undone(opened: object, tmp_path: Path)
     page.get_by_role("button", name="Right").click()
     page.keyboard.press("2")
     page.locator("#other").select_option(label="A new class\u2026")
-    page.locator("#new-name").fill("washer")
+    page.locator("#new-name").fill("wash\u00a0er")
     page.get_by_role("button", name="Use").click()
     expect(page.locator(".judge [data-progress]")).to_have_text(f"3 of {total} detections judged")
     page.keyboard.press("Escape")
@@ -266,7 +267,8 @@ def test_verdicts_stay_are_read_again_and_undone(opened: object, tmp_path: Path)
     download.value.save_as(tmp_path / "v.json")
     text = (tmp_path / "v.json").read_text()
     said = json.loads(text)["verdicts"]
-    assert {item["label"] for item in said} >= {"washer"}
+    assert {item["label"] for item in said} >= {"wash\u00a0er"}
+    assert len(read_verdicts(tmp_path / "v.json")) == 3
     view.open()
     expect(judged).to_have_text(f"3 of {total} detections judged")
     page.locator("#status").select_option("judged")

@@ -7,6 +7,7 @@ export const WRONG = "wrong";
 export const OTHER = "other";
 const SCHEMA = "searchdet.verdicts/1";
 const LONGEST_NAME = 200;
+const BREAKS = /[\p{Cc}\p{Zl}\p{Zp}]/u; // controls and ends of lines, in no name
 const past = [];
 const listeners = [];
 export const keeping = { trouble: "" };
@@ -35,11 +36,15 @@ function keep(image) {
   }
 }
 
+const isName = (label) => typeof label === "string" && label !== "" && label.length <= LONGEST_NAME &&
+  label.trim() === label && !BREAKS.test(label);
+
 // A verdict is right (of its own class), wrong, or other (of the class `label`)
-const sound = (image, j, verdict, label) =>
-  verdict === WRONG ? label === null
-    : typeof label === "string" && label.trim() === label && label !== "" && label.length <= LONGEST_NAME &&
-      ((verdict === RIGHT && label === classes[image.label[j]]) || (verdict === OTHER && label !== classes[image.label[j]]));
+function sound(image, j, verdict, label) {
+  const own = classes[image.label[j]];
+  if (verdict === WRONG) return label === null;
+  return verdict === RIGHT ? label === own : verdict === OTHER && label !== own && isName(label);
+}
 
 function restore(image) {
   let text;
