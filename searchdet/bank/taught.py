@@ -58,6 +58,7 @@ def teach(bank: Bank, given: Taught, settings: Settings) -> Learned:
         if item.record.run is not None:
             space = space_of_record(item.record.run, bank.space)
             require_space(bank, space, f"the record of {item.record.image}")
+    _require_classes(bank, verdicts, given.file)
     wanted = [part for item in judged if (part := _without_known(bank, item)).verdicts]
     labels = [verdict.label for item in wanted for verdict in item.verdicts]
     if not labels:
@@ -67,6 +68,18 @@ def teach(bank: Bank, given: Taught, settings: Settings) -> Learned:
     else:
         rows = _from_images(bank, bank.space, wanted, given.images, settings)
     return Learned(extended(bank, join(rows), labels), len(labels), len(verdicts) - len(labels))
+
+
+def _require_classes(bank: Bank, verdicts: Sequence[Verdict], path: Path) -> None:
+    """Raise UsageError for verdicts on a search for a class that the bank does not have: what is no
+    coin may well be an eye, and would be a negative of eyes."""
+    strange = sorted({item.predicted for item in verdicts} - set(bank.classes))
+    if strange:
+        raise UsageError(
+            f"--from-verdicts {path}: is of a search for {strange[0]!r}, and the bank has no such "
+            f"class ({', '.join(bank.classes)}).",
+            "Name the bank that was searched with, or add an example of the class first.",
+        )
 
 
 def _without_known(bank: Bank, item: Judged) -> Judged:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,20 @@ def test_pictures_of_more_than_8_bits_teach_the_same_way(
     assert more.exit_code == 0, more.stderr
     again = add()
     assert "1 were there already" in again.stderr, again.stderr
+
+
+@pytest.mark.usefixtures("no_model")
+def test_verdicts_of_another_search_are_not_for_a_bank(made: Path) -> None:
+    """What is not red may be what that bank is of, and is no negative of it."""
+    bank = bankfile.load(Path("bank.safetensors"))
+    bankfile.save(replace(bank, classes=("eye",)), Path("bank.safetensors"))
+    data = Path("bank.safetensors").read_bytes()
+    for row in rows()[:3]:
+        write([row])
+        result = add()
+        assert result.exit_code == 2, result.stderr
+        assert "of a search for 'red', and the bank has no such class (eye)" in result.stderr
+    assert Path("bank.safetensors").read_bytes() == data
 
 
 def test_a_bank_of_verdicts_finds(made: Path) -> None:
