@@ -57,9 +57,18 @@ def _require_no_dashed_file(args: list[str], root: Any) -> None:
     for arg in itertools.takewhile(lambda arg: arg != "--", args):
         dashed = len(arg) > 1 and arg[0] == "-" and "=" not in arg
         if dashed and (_FILE.search(arg) or os.path.lexists(arg)) and arg not in _options(root):
-            raise UsageError(
-                f"{arg}: begins like an option.", f"If a file is meant, write ./{arg}, or -- before it."
-            )
+            hint = f"If a file is meant, write ./{arg}, or -- before it"
+            if arg[:2] in _valued(root):
+                apart = f"{arg[:2]} {arg[2:]}"
+                hint += f"; if the value of an option is, put a space between them: {apart}"
+            raise UsageError(f"{arg}: begins like an option.", f"{hint}.")
+
+
+def _valued(root: Any) -> set[str]:
+    """Options of one letter that take a value."""
+    params = [*root.params, *(param for _, command in leaves(root) for param in command.params)]
+    own = (param.opts for param in params if not getattr(param, "is_flag", True))
+    return {name for names in own for name in names if len(name) == 2 and name[0] == "-"}
 
 
 def _options(root: Any) -> set[str]:
