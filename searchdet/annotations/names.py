@@ -101,8 +101,8 @@ def _nearest(found: list[Path], form: str, folder: Path) -> list[Path]:
 
     def shared(path: Path) -> int:
         own = [same(part) for part in path.relative_to(folder).parts[::-1]]
-        pairs = zip(own, wanted, strict=False)
-        return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(own), len(wanted)))
+        both = min(len(own), len(wanted))
+        return next((i for i in range(both) if own[i] != wanted[i]), both)
 
     most = max(map(shared, found))
     return [path for path in found if shared(path) == most]

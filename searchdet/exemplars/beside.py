@@ -25,6 +25,8 @@ _ROLES = re.compile(
     "|trimap|binary|index|images?|img|photos?|pic|rgb|orig|original|input"
 )
 """Words by which the names of a photo and its mask differ."""
+_OF_MASKS = re.compile(r"masks?|msk|gt$|ground|truth|labels?$|lbl|seg|annot|matte|trimap")
+"""How words of folders begin in which masks lie apart."""
 Place = tuple[Path, str]
 
 
@@ -109,7 +111,9 @@ def is_picture(path: Path) -> bool:
 
 
 def namesakes(paths: Iterable[Path]) -> dict[Path, Path]:
-    """For each image another one whose name it shares but for words like ``gt``, if there is any."""
+    """For each image another one whose name it shares but for words like ``gt``, if there is any: in its
+    own folder, or in any where its folder is named like one of masks. Folders of classes number their
+    images alike, which says nothing."""
     every = list(paths)
     stems: dict[str, list[Path]] = defaultdict(list)
     keys: dict[tuple[str, ...], list[Path]] = defaultdict(list)
@@ -121,7 +125,10 @@ def namesakes(paths: Iterable[Path]) -> dict[Path, Path]:
         near = keys[_key(path)] if _key(path) else []
         for part in _parts(same(path.stem).lower()):
             near = near + stems.get(part, [])
-        other = next((one for one in near if one != path), None)
+        apart = any(map(_OF_MASKS.match, re.split(r"[\W_]+", same(path.parent.name).lower())))
+        other = next(
+            (one for one in near if one != path and (apart or one.parent == path.parent)), None
+        )
         if other is not None:
             found[path] = other
     return found

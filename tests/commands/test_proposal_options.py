@@ -71,7 +71,7 @@ def red_squares(record: dict[str, Any], *corners: tuple[int, int]) -> bool:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ([], {"points_per_side": 32, "crop_layers": 0, "prompting": "everything", "tile": 0}),
+        ([], {"points_per_side": 32, "crop_layers": 0, "prompting": "guided", "tile": 0}),
         ([], {"drop_border": False, "drop_rectangles": None, "max_containment": 1.0, "smooth": 0}),
         (["--tile", "128", "--tile-overlap", "0.3"], {"tile": 128, "tile_overlap": 0.3, "views": 5}),
         (["--drop-border", "--border-width", "3"], {"drop_border": True, "border_width": 3}),
@@ -163,10 +163,8 @@ def test_crops_and_tiles_are_asked_too_and_counted(world: Path, tiny_sam: Path) 
 
 
 REFUSED = [
-    (["--proposals", "regions", "--prompting", "guided"], "--sam-checkpoint"),
-    (["--prompting", "guided"], "--sam-checkpoint"),
     (["--proposals", "regions", "--crop-layers", "1"], "--crop-layers"),
-    (["--prompting", "clever"], "everything, guided"),
+    (["--prompting", "clever"], "auto, everything, guided"),
     (["--guided-share", "0"], "--guided-share"),
     (["--guided-share", "1.5"], "--guided-share"),
     (["--points-per-side", "0"], "1 and 256"),

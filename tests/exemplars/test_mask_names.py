@@ -234,3 +234,18 @@ def test_the_index_chooses_the_object(tmp_path: Path) -> None:
     assert "--mask-index" in caught.value.hint
     (made,) = load(find_positives(tmp_path / "pos"), mask_index=8)
     assert (made.mask == MARK).all()
+
+
+def test_classes_that_number_their_images_alike_hold_no_masks(tmp_path: Path) -> None:
+    """A black and white thing of one class is no mask of another's image of the same number."""
+    rng = np.random.default_rng(0)
+    card = np.full((40, 30, 3), 250, np.uint8)
+    card[10:20, 10:20] = 10
+    for label, pixels in (("ace", rng.integers(0, 256, (40, 30, 3), np.uint8)), ("nine", card)):
+        (tmp_path / "positive" / label).mkdir(parents=True)
+        Image.fromarray(pixels).save(tmp_path / "positive" / label / "04.png")
+    found = load(find_positives(tmp_path / "positive"))
+    assert [item.label for item in found] == ["ace", "nine"]
+    (tmp_path / "positive/nine").rename(tmp_path / "positive/ace masks")
+    with pytest.raises(ExemplarError):
+        load(find_positives(tmp_path / "positive"))

@@ -43,7 +43,7 @@ def run(*words: str, code: int = 0) -> str:
 
 def test_search_finds_what_detect_finds(world: Path) -> None:
     run("index", "in/images", "-r", "-o", "idx")
-    run("detect", "in/images", "-r", *EXAMPLES, "-o", "out")
+    run("detect", "in/images", "-r", *EXAMPLES, "-o", "out", "--prompting", "everything")
     run("search", "idx", *EXAMPLES, "-o", "found", "--top", "0")
     found = {path.name for path in (world / "found/records").rglob("*.json")}
     assert found == {"a.png.json"}
