@@ -11,7 +11,7 @@ import numpy as np
 from ..config import Settings
 from ..errors import DAMAGE, UsageError
 from ..exemplars import Exemplar
-from ..images import read_image
+from ..images import read_image, used_range
 from ..masks import rle
 from ..records import damaged
 from ..regions import Known, Space, known_regions, settings_in
@@ -81,7 +81,7 @@ def _without_known(bank: Bank, item: Judged) -> Judged:
         there = held.get(verdict.name)
         if there is None:
             kept.append(i)
-        elif there != (verdict.sha256, verdict.label):
+        elif there != (item.record.content, verdict.label):
             what = "a negative" if there[1] is None else f"of class {there[1]!r}"
             raise UsageError(
                 f"the bank has an exemplar {verdict.name!r} already, {what}, and the verdict differs.",
@@ -150,7 +150,7 @@ def _rows(known: Known, item: Judged, closer: bool) -> Rows:
 
 def _origin(item: Judged, i: int) -> Origin:
     digest = mask_digest(_mask(item, i))[:16]
-    return Origin(item.verdicts[i].name, item.record.sha256, SOURCE, digest)
+    return Origin(item.verdicts[i].name, item.record.content, SOURCE, digest)
 
 
 def _mask(item: Judged, i: int) -> rle.BoolArray:
@@ -178,10 +178,11 @@ def _from_images(
 def _exemplars(item: Judged, path: Path) -> list[Exemplar]:
     if not path.is_file():
         raise UsageError(f"the judged image {path} is not there.", "Name its folder: --images DIR.")
-    loaded = read_image(path, max(item.record.width * item.record.height, 1))
+    most = max(item.record.width * item.record.height, 1)
+    loaded = read_image(path, most, used_range(item.record.source))
     if loaded.sha256 != item.record.sha256:
         raise UsageError(f"{path} is not the image that was judged.", "Name that: --images DIR.")
     return [
-        Exemplar(verdict.name, verdict.label, loaded.pixels, _mask(item, i), SOURCE, loaded.sha256)
+        Exemplar(verdict.name, verdict.label, loaded.pixels, _mask(item, i), SOURCE, loaded.content)
         for i, verdict in enumerate(item.verdicts)
     ]

@@ -40,9 +40,7 @@ class LoadedImage:
     def content(self) -> str:
         """What memories know the pixels by: the digest of the file, and of the range where one was
         used, since another range gives other pixels."""
-        if self.values is None:
-            return self.sha256
-        return digest(f"{self.sha256} {self.values.low!r} {self.values.high!r}".encode())
+        return self.sha256 if self.values is None else self.values.content(self.sha256)
 
     @property
     def height(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -28,6 +29,12 @@ class ValueRange:
     @property
     def guessed(self) -> bool:
         return self.by in GUESSED
+
+    def content(self, sha256: str) -> str:
+        """What memories know the pixels by that this range made of a file of that digest: another range
+        gives other pixels."""
+        text = f"{sha256} {float(self.low)!r} {float(self.high)!r}"
+        return hashlib.sha256(text.encode()).hexdigest()
 
     @classmethod
     def from_json(cls, values: Fields) -> ValueRange:

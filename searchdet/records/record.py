@@ -64,6 +64,12 @@ class ImageRecord:
         return self.status == "failed"
 
     @property
+    def content(self) -> str:
+        """What memories know its pixels by, as ``LoadedImage.content``."""
+        values = None if self.source is None else self.source.values
+        return self.sha256 if values is None else values.content(self.sha256)
+
+    @property
     def detections(self) -> tuple[Candidate, ...]:
         """The accepted candidates, best first."""
         return tuple(item for item in self.candidates if item.accepted)

@@ -66,7 +66,7 @@ def known_regions(cache: Path, record: ImageRecord, run: RunInfo, space: Space) 
             return None
         guide = noted
     for device in DEVICES:
-        key = _made(run, space, device, guide).key((record.sha256, record.height, record.width))
+        key = _made(run, space, device, guide).key((record.content, record.height, record.width))
         found = store.recall(key, lambda arrays, facts: unpack(Packed(arrays, facts)))
         if found is None:
             continue

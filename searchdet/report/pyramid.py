@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from ..config import MAX_PIXELS
 from ..errors import ImageError, OutputError
-from ..images import read_image
+from ..images import read_image, used_range
 from ..output import THUMBNAIL_SIDE, Output, encode_jpeg
 from ..records import ImageRecord
 from ..storage import files
@@ -52,7 +52,7 @@ class Pyramids:
         a thumbnail shows all of it, or there is no picture. Raises OutputError."""
         if record.failed or max(record.width, record.height) <= self.least:
             return None
-        name = f"{record.sha256[:24]}-{FORM}"
+        name = f"{record.content[:24]}-{FORM}"
         place, count = self.folder / name, levels(record.width, record.height)
         if not files.is_file(place / last(count)):
             pixels = self._pixels(record)
@@ -69,7 +69,7 @@ class Pyramids:
         most = max(MAX_PIXELS, record.width * record.height)
         for path in self._places(record.image):
             try:
-                image = read_image(path, most)
+                image = read_image(path, most, used_range(record.source))
             except ImageError as error:
                 log.info("%s: %s", record.image, error.one_line())
                 continue
