@@ -150,5 +150,6 @@ def _folded(text: str) -> str:
 
 
 def _put(rows: list[int], number: int) -> None:
-    if number not in rows:
+    """Note an entry; of several no more than two, which say so: a base name can be that of all."""
+    if len(rows) < 2 and number not in rows:
         rows.append(number)

@@ -133,7 +133,8 @@ def _candidate(path: Path, number: int, label: str | None, image: Path | None) -
     where = image or Path(record.image)
     if not where.is_file():
         raise UsageError(f"the record's image {where} is not there.", "Name it: --image FILE.")
-    loaded = read_image(where, given=used_range(record.source))
+    most = max(record.width * record.height, 1)  # it was searched at that size
+    loaded = read_image(where, most, used_range(record.source))
     if loaded.sha256 != record.sha256:
         raise UsageError(f"{where} is not the image of the record.", "Name that: --image FILE.")
     try:

@@ -111,9 +111,9 @@ def is_picture(path: Path) -> bool:
 
 
 def namesakes(paths: Iterable[Path]) -> dict[Path, Path]:
-    """For each image another one whose name it shares but for words like ``gt``, if there is any: in its
-    own folder, or in any where its folder is named like one of masks. Folders of classes number their
-    images alike, which says nothing."""
+    """For each image another one whose name it shares but for words like ``gt``, if there is any: in
+    its own folder, or in any where its folder is named like one of masks. Folders of classes number
+    their images alike, which says nothing."""
     every = list(paths)
     stems: dict[str, list[Path]] = defaultdict(list)
     keys: dict[tuple[str, ...], list[Path]] = defaultdict(list)

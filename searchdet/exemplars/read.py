@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..annotations import Notes, Photo, paint_upright
-from ..annotations.frames import Fit, turn_mask
+from ..annotations.frames import Fit, Size, turn_mask
 from ..annotations.maskfile import looks_like_mask, object_in
 from ..annotations.notes import EITHER, LOSSY, TURNED
 from ..annotations.shapes import misfit
@@ -129,14 +129,17 @@ def _require_photo(item: Found, image: LoadedImage) -> None:
 
 
 def _mask_of_file(path: Path, photo: Photo, how: Reading) -> BoolArray:
+    def require(size: Size) -> None:
+        if size not in (photo.size, photo.size[::-1]):  # turned or not: its rotation is not known yet
+            raise _misfit(path, size, photo)
+
     try:
-        stored = read_stored(path, how.max_pixels)
+        stored = read_stored(path, how.max_pixels, require)
     except ImageError as error:
         raise _unreadable(error) from error
     fit = photo.fit(stored.size)
     if fit == "neither":
-        unfit = misfit(stored.size, photo, f"{path}: is")
-        raise ExemplarError(unfit.message, "A mask has the size of its image.")
+        raise _misfit(path, stored.size, photo)
     mask = object_in(stored, path, how.mask_index)
     if fit == "either" and stored.orientation == photo.orientation:
         fit = "upright"  # it was turned with its photo
@@ -144,6 +147,11 @@ def _mask_of_file(path: Path, photo: Photo, how: Reading) -> BoolArray:
     if stored.lossy:
         how.notes.add(LOSSY, str(path))
     return turn_mask(mask, photo.orientation) if fit == "stored" else mask
+
+
+def _misfit(path: Path, size: Size, photo: Photo) -> ExemplarError:
+    unfit = misfit(size, photo, f"{path}: is")
+    return ExemplarError(unfit.message, "A mask has the size of its image.")
 
 
 def _note(fit: Fit, name: str, notes: Notes) -> None:

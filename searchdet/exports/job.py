@@ -100,9 +100,10 @@ class Mirror:
     suffix: str
     _taken: dict[str, str] = field(default_factory=dict)
 
-    def path(self, name: str) -> Path:
-        """Where the file of an image goes. Raises UsageError where another image has it."""
-        target = PurePosixPath(name).with_suffix(self.suffix).as_posix()
+    def path(self, name: str, place: str | None = None) -> Path:
+        """Where the file of an image goes; place: what it is called there, if not by its name. Raises
+        UsageError where another image has it."""
+        target = PurePosixPath(place or name).with_suffix(self.suffix).as_posix()
         claim(self._taken, target, name)
         return confined(self.job.folder, f"{self.folder}/{target}")
 

@@ -52,7 +52,7 @@ class Yolo:
 
     def add(self, image: Labelled) -> None:
         name = self._name(image.name)
-        path = self._mirror.path(name)
+        path = self._mirror.path(image.name, name)
         self._sets.add(tuple(sorted(image.classes)))
         self._classes.note(image.classes)
         lines: list[str] = []

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..config import MAX_PIXELS
-from ..errors import ImageError
+from ..errors import ImageError, SearchdetError
 from ..records import ValueRange
 from . import heif, png, sniff, tiff, tifftags, turned
 from .levels import DIM, Bounds, Raw, few_reach, range_of, rgb
@@ -102,7 +102,7 @@ def _decoding(path: Path) -> Iterator[None]:
     """Whatever a decoder raises as ImageError."""
     try:
         yield
-    except (ImageError, MemoryError):
+    except (SearchdetError, MemoryError):
         raise
     except Image.DecompressionBombError as error:
         raise ImageError("bomb", f"{path}: {error}") from error

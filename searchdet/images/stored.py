@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from ..config import MAX_PIXELS
-from . import heif, read, sniff
+from ..errors import ImageError
+from . import heif, read, sniff, tiff, tifftags, turned
+from .levels import Raw
 
 LOSSLESS = ("PNG", "BMP", "TIFF", "GIF")
 BoolArray = npt.NDArray[np.bool_]
@@ -40,22 +43,67 @@ class Stored:
         return int(self.values.shape[0]), int(self.values.shape[1])
 
 
-def read_stored(path: Path, max_pixels: int = MAX_PIXELS) -> Stored:
-    """Read one picture. Raises ImageError as ``read_image`` does."""
+def read_stored(
+    path: Path,
+    max_pixels: int = MAX_PIXELS,
+    require: Callable[[tuple[int, int]], None] | None = None,
+) -> Stored:
+    """Read one picture. require: called with its size (H, W), perhaps before its rotation, ahead of its
+    pixels; what it raises is raised. Raises ImageError as ``read_image`` does."""
     data = read.read_bytes(path)
     kind = sniff.kind_of(data)
     sniff.require_readable(path, kind)
+    tags = tifftags.read_tags(data) if kind == "TIFF" else None
     with warnings.catch_warnings(), read._decoding(path):
         warnings.simplefilter("ignore")  # Pillow's own size warnings
+        if tags is not None:
+            read._check_size(path, (tags.width, tags.height), kind, max_pixels)
+            tiff.require_readable(path, tags)
+            if not tiff.for_pillow(tags):
+                if require is not None:
+                    require((tags.height, tags.width))
+                found = _from_raw(path, tiff.read(path, data, tags), tags.depth)
+                return _turned(found, tags.orientation)
         with heif.opened(path, data) if kind == "HEIF" else read._open(path, data, kind) as image:
             read._check_size(path, image.size, image.format or kind, max_pixels)
+            if require is not None:
+                require((image.height, image.width))
             lossy, bits = image.format not in LOSSLESS, _bits(image)
             if kind != "HEIF":
                 image.seek(0)
             image.load()
-            orientation = read._orientation(image)
+            orientation = tags.orientation if tags else read._orientation(image)
             ImageOps.exif_transpose(image, in_place=True)
             return replace(_small(_stored(image, lossy), bits), orientation=orientation)
+
+
+def _from_raw(path: Path, raw: Raw, bits: int) -> Stored:
+    """What was decoded by other means than Pillow, as it is stored. Raises ImageError (mode)."""
+    values = raw.values
+    if raw.inverted and values.dtype.kind != "u":
+        raise ImageError(
+            "mode", f"{path}: {raw.stored} values with white as 0 are not read.", tiff.PLAIN
+        )
+    if raw.inverted:
+        values = values ^ values.dtype.type((1 << bits) - 1)
+    if values.dtype == np.float16:
+        values = values.astype(np.float32)
+    clear = None if raw.alpha is None or (raw.alpha >= 0.5).all() else raw.alpha < 0.5
+    if values.ndim == 3 and (values == values[..., :1]).all():
+        values = values[..., 0]
+    if values.ndim == 3 and values.dtype != np.uint8:
+        if values.dtype.kind != "u":
+            raise ImageError(
+                "mode", f"{path}: colours of {raw.stored} values are not read.", tiff.PLAIN
+            )
+        values = (values >> (bits - 8)).astype(np.uint8)
+    return Stored(values, None, clear, False, bits)
+
+
+def _turned(found: Stored, orientation: int) -> Stored:
+    clear = None if found.clear is None else turned.upright(found.clear, orientation)
+    values = turned.upright(found.values, orientation)
+    return replace(found, values=values, clear=clear, orientation=orientation)
 
 
 def _bits(image: Image.Image) -> int:

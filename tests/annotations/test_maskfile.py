@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+import tifffile
 from PIL import Image, ImageFilter
 
 from searchdet.annotations.maskfile import looks_like_mask, object_in
-from searchdet.errors import ExemplarError
+from searchdet.errors import ExemplarError, ImageError
 from searchdet.images import from_array
 from searchdet.images.stored import read_stored
+from searchdet.images.turned import upright
 
 SIZE = (60, 80)
 Values = npt.NDArray[np.uint8]
@@ -209,6 +211,68 @@ def test_nothing_marked_is_an_empty_mask(tmp_path: Path) -> None:
     for image in (painted(0), voc(0), painted(0, kind="u2"), coloured((0, 0, 0))):
         image.save(path)
         assert not object_in(read_stored(path), path).any()
+
+
+def tiff_mask(path: Path, kind: str, white: int = 0, **how: object) -> None:
+    """ONE in a TIFF of some type. white: of the object, where 0 is that of the ground."""
+    values = np.where(ONE, white, 0).astype(kind)
+    if how.get("planarconfig") == "separate":
+        values = np.repeat(values[None], 3, axis=0)
+    tifffile.imwrite(path, values, metadata=None, **how)
+
+
+@pytest.mark.parametrize(
+    ("kind", "white"),
+    [
+        *(("u1", 255), ("u2", 65535), ("u4", 2**32 - 1), ("u4", 1), ("u8", 1), ("i2", 1), ("i4", 7)),
+        *(("f2", 1), ("f4", 1), ("f4", 255), ("f8", 1)),
+    ],
+)
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_tiff_of_any_type(tmp_path: Path, kind: str, white: int, order: str) -> None:
+    path = tmp_path / "1.mask.tif"
+    tiff_mask(path, order + kind, white, byteorder=order)
+    assert (object_in(read_stored(path), path) == ONE).all()
+
+
+@pytest.mark.parametrize("kind", ["u1", "u2", "u4"])
+def test_a_tiff_whose_zero_is_white(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "1.mask.tif"
+    values = np.where(ONE, 0, np.iinfo(kind).max).astype(kind)
+    tifffile.imwrite(path, values, photometric="miniswhite", metadata=None)
+    assert (object_in(read_stored(path), path) == ONE).all()
+
+
+@pytest.mark.parametrize(("kind", "white"), [("u1", 255), ("u2", 65535)])
+def test_a_tiff_of_planes(tmp_path: Path, kind: str, white: int) -> None:
+    path = tmp_path / "1.mask.tif"
+    tiff_mask(path, kind, white, photometric="rgb", planarconfig="separate")
+    assert (object_in(read_stored(path), path) == ONE).all()
+
+
+def test_a_tiff_of_planes_of_colours(tmp_path: Path) -> None:
+    path = tmp_path / "1.mask.tif"
+    values = np.stack([ONE * 65535, ONE * 0, ONE * 30000]).astype("u2")
+    tifffile.imwrite(path, values, photometric="rgb", planarconfig="separate", metadata=None)
+    assert (object_in(read_stored(path), path) == ONE).all()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["u1", "u2", "u4"])
+def test_a_tiff_is_turned_by_its_tag(tmp_path: Path, kind: str, orientation: int) -> None:
+    path = tmp_path / "1.mask.tif"
+    tag = [(274, "H", 1, orientation, True)]
+    tiff_mask(path, kind, int(np.iinfo(kind).max), extratags=tag)
+    found = read_stored(path)
+    assert found.orientation == orientation
+    assert (object_in(found, path) == upright(ONE, orientation)).all()
+
+
+def test_a_tiff_of_fractions_with_white_as_zero_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "1.mask.tif"
+    tiff_mask(path, "f4", 1, photometric="miniswhite")
+    with pytest.raises(ImageError, match="white as 0"):
+        read_stored(path)
 
 
 @pytest.mark.parametrize("bits", [2, 4])

@@ -81,3 +81,11 @@ def test_a_name_that_fits_several_is_refused(tmp_path: Path) -> None:
     listed = Listed([("train/a.jpg", 1), ("val/a.jpg", 2)])
     assert listed.find("a.jpg") is None
     assert listed.find("val/a.jpg") == 2
+
+
+def test_a_base_name_of_all_images_costs_no_more_than_another() -> None:
+    """Frames in a folder for each film: what is kept of a name that leads nowhere stays small."""
+    listed = Listed((f"film{number}/0001.jpg", number) for number in range(3000))
+    assert listed.find("0001.jpg") is None
+    assert listed.find("film2999/0001.jpg") == 2999
+    assert max(len(rows) for rows in listed._tails.values()) == 2

@@ -13,9 +13,14 @@ from typer.testing import CliRunner, Result
 from worlds import BLUE, RED, call, draw
 
 from searchdet import Detector
+from searchdet.bank import file as bankfile
 from searchdet.cli import app
 from searchdet.config import Settings, settings_from
 from searchdet.errors import UsageError
+from searchdet.images import read_image
+from searchdet.output.folder import Output
+from searchdet.records import read_record
+from searchdet.report.pyramid import Pyramids
 
 
 def run(*words: str) -> Result:
@@ -104,6 +109,55 @@ def test_banks_and_indexes_are_of_a_range(deep: Path) -> None:
         "bank", "add", "0,4095.bank", "--negative", "in/images/none.tif", "--value-range", "0,99"
     )
     assert added.exit_code == 0, added.stderr
+
+
+@pytest.mark.parametrize("given", [(), ("--value-range", "0,8191")])
+def test_verdicts_are_of_the_pixels_that_were_judged(deep: Path, given: tuple[str, ...]) -> None:
+    """By the cache and by the images, which are read as the record says, whatever range is set now."""
+    examples = ("--positive", "in/positive", "--negative", "in/negative")
+    assert run("bank", "build", *examples, "-o", "one.bank", *given).exit_code == 0
+    assert call("in/images/a.tif", "-o", "out", "--root", "in/images", *given).exit_code == 0
+    found = record("a.tif")
+    verdict = {key: found[key] for key in ("image", "sha256", "settings_sha256")}
+    best = found["detections"][0]
+    verdict |= {"candidate": best["id"], "predicted": best["label"], "label": best["label"]}
+    said = {"schema": "searchdet.verdicts/1", "verdicts": [verdict | {"verdict": "right"}]}
+    Path("out/verdicts.json").write_text(json.dumps(said))
+    whole = Path("one.bank").read_bytes()
+    banks = []
+    for more in ((), ("--images", "in/images")):
+        Path("one.bank").write_bytes(whole)
+        words = ("bank", "add", "one.bank", "--from-verdicts", "out/verdicts.json", *more)
+        added = run(*words)
+        assert added.exit_code == 0, added.stderr
+        banks.append(bankfile.load(Path("one.bank")).positives)
+        assert "0 verdicts added, 1 were there already" in run(*words).stderr
+    assert banks[0].origins == banks[1].origins
+    assert float(np.sum(banks[0].vectors * banks[1].vectors, axis=1).min()) > 0.99
+    Path("one.bank").write_bytes(whole)
+    taken = ("--from-record", "out/records/a.tif.json", str(best["id"]))
+    words = ("bank", "add", "one.bank", *taken, "--label", best["label"], "--image", "in/images/a.tif")
+    assert (one := run(*words)).exit_code == 0, one.stderr
+    assert bankfile.load(Path("one.bank")).positives.origins == banks[0].origins
+
+
+def test_full_pictures_of_the_report_are_of_the_range(deep: Path) -> None:
+    folders = set()
+    for high in (4095, 8191):
+        words = ("--root", "in/images", "--value-range", f"0,{high}")
+        assert call("in/images/a.tif", "-o", "out", *words).exit_code == 0
+        kept = read_record(Path("out/records/a.tif.json"))
+        assert kept is not None
+        place = Pyramids(Path("out/report-pictures"), Output(Path("out")), Path("in/images"), 1).of(
+            kept
+        )
+        assert place is not None
+        folders.add(place[0])
+        with Image.open(Path("out") / place[0] / "0-0-0.jpg") as tile:
+            shown = np.asarray(tile, float)
+        wanted = read_image(Path("in/images/a.tif"), given=(0.0, float(high))).pixels
+        assert np.abs(shown - wanted).mean() < 4
+    assert len(folders) == 2
 
 
 def test_what_is_no_range_is_refused() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from searchdet.annotations import Notes
 from searchdet.errors import ExemplarError
@@ -249,3 +250,21 @@ def test_classes_that_number_their_images_alike_hold_no_masks(tmp_path: Path) ->
     (tmp_path / "positive/nine").rename(tmp_path / "positive/ace masks")
     with pytest.raises(ExemplarError):
         load(find_positives(tmp_path / "positive"))
+
+
+def test_a_mask_of_another_size_is_refused_before_its_pixels_are_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo(tmp_path / "obj/01.png")
+    Image.new("RGBA", (300, 200)).save(tmp_path / "obj/01.mask.png")
+    decoded: list[tuple[int, int]] = []
+    before = PngImageFile.load
+
+    def load_noted(image: PngImageFile) -> object:
+        decoded.append(image.size)
+        return before(image)
+
+    monkeypatch.setattr(PngImageFile, "load", load_noted)
+    with pytest.raises(ExemplarError, match=r"01\.mask\.png: is 300x200, the image is 32x24"):
+        load(find_positives(tmp_path))
+    assert (300, 200) not in decoded

@@ -401,6 +401,13 @@ def test_two_images_for_one_label_file_are_refused(tmp_path: Path, one: str) -> 
     assert not list(out.rglob("*.tmp"))
 
 
+def test_images_that_are_renamed_to_the_name_of_another_are_refused(tmp_path: Path) -> None:
+    """A folder called images becomes images_ in YOLO, where there may be one already."""
+    out = save(tmp_path, record("images/x.jpg"), record("images_/x.jpg"))
+    with pytest.raises(UsageError, match=r"images/x\.jpg and images_/x\.jpg would both"):
+        export(out, ["yolo"])
+
+
 def test_everything_at_once_and_again(tmp_path: Path) -> None:
     out = three(tmp_path / "out")
     found = export(out, target=tmp_path / "one")
