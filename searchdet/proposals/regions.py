@@ -1,7 +1,7 @@
 """``regions``: the embedded proposer. No weights; recall first, drawn at working size.
 
 Two sources on a small copy of the image: merge trees over superpixels (three ideas of what is alike),
-and components of maps that are cut at many levels, split where objects touch. Two of these maps are of
+and components of maps that are cut at many levels, split where objects touch. One of these maps is of
 what looks like the examples, where these are known (guided prompting). All are ranked by how
 much they differ from what surrounds them, how little of their outline is faint, and how many sources
 and levels agree on them.
@@ -93,7 +93,7 @@ def _sources(scene: Scene, promise: FloatArray | None, least: float, workers: Ex
     some = math.ceil(least / 2)
     maps = [eight_bits(field, LEAST_SPAN) for field in fields(scene)]
     if promise is not None:
-        maps += [eight_bits(each, LEAST_PROMISE) for each in promised(promise, labels)]
+        maps.append(eight_bits(promised(promise, labels), LEAST_PROMISE))
     parts = list(workers.map(lambda grey: _parts(grey, some), maps))
     made = trees.result()
     return Sources(

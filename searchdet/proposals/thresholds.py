@@ -62,13 +62,12 @@ def fields(scene: Scene) -> list[FloatArray]:
     return [lab[..., 0], lab[..., 1], lab[..., 2], contrast]
 
 
-def promised(promise: FloatArray, labels: IntArray) -> list[FloatArray]:
-    """A promise (h, w) at the size of superpixels (H, W): as it is, and the mean of each superpixel,
-    whose outlines follow edges."""
+def promised(promise: FloatArray, labels: IntArray) -> FloatArray:
+    """A promise (h, w) on superpixels (H, W), whose outlines follow edges: the mean of each."""
     height, width = labels.shape
     fine = np.asarray(cv2.resize(promise, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
     total = np.bincount(labels.ravel(), fine.ravel())
-    return [fine, np.asarray((total / np.bincount(labels.ravel()))[labels], np.float32)]
+    return np.asarray((total / np.bincount(labels.ravel()))[labels], np.float32)
 
 
 def eight_bits(field: FloatArray, least: float) -> UInt8Array | None:

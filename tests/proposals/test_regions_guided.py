@@ -45,8 +45,7 @@ def test_a_promise_without_contrast_adds_nothing() -> None:
 def test_a_promise_is_the_mean_of_each_superpixel() -> None:
     labels = np.repeat([0, 1], 20)[None].repeat(10, axis=0)
     promise = np.linspace(0, 1, 40, dtype=np.float32)[None].repeat(10, axis=0)
-    fine, got = promised(promise, labels)
-    assert (fine == promise).all()
+    got = promised(promise, labels)
     assert got[:, :20] == pytest.approx(promise[0, :20].mean(), abs=1e-6)
     assert got[:, 20:] == pytest.approx(promise[0, 20:].mean(), abs=1e-6)
 
