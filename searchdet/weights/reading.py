@@ -6,6 +6,7 @@ shards that an index names.
 
 from __future__ import annotations
 
+import logging
 import pickle
 import re
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from .sniff import require_weights
 if TYPE_CHECKING:
     from torch import Tensor
 
+log = logging.getLogger(__name__)
 StateDict = dict[str, "Tensor"]
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 TARRED = ".pth.tar"
@@ -108,14 +110,32 @@ def _unwrap(path: Path, loaded: object) -> StateDict:
         tensors = _tensors(loaded)
         if tensors and len(tensors) == len(loaded):
             return tensors
-        inner = [loaded[k] for k in WRAPPERS if isinstance(loaded.get(k), dict)]
+        inner = [k for k in WRAPPERS if isinstance(loaded.get(k), dict)]
         if tensors or len(inner) != 1:
             return _side_by_side(path, loaded)
-        loaded = inner[0]
+        _tell_others(path, loaded, inner[0])
+        loaded = loaded[inner[0]]
     raise CheckpointError(
         f"{path}: holds no plain dictionary of tensors ({_kind(loaded)}).",
         "Save the network's tensors alone: torch.save(model.state_dict(), FILE).",
     )
+
+
+def _tell_others(path: Path, loaded: Mapping[object, object], chosen: str) -> None:
+    """Say which other weights a file holds beside those that are read."""
+    others = [
+        str(key)
+        for key, value in loaded.items()
+        if key != chosen and not _TRAINING.fullmatch(str(key)) and isinstance(value, dict)
+        if _tensors(value)
+    ]
+    if others:
+        log.warning(
+            "%s: its weights are those under %r; beside them lie %s, which are not used.",
+            path,
+            chosen,
+            ", ".join(map(repr, others[:4])),
+        )
 
 
 def _tensors(values: Mapping[object, object]) -> StateDict:

@@ -208,3 +208,18 @@ def test_a_sam_behind_a_prefix_loads(tiny_sam: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="Nothing was loaded") as caught:
         load_sam(path, FP32)
     assert "SAM" in caught.value.hint
+
+
+def test_other_weights_beside_the_chosen_ones_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    mine, other = {"a": torch.zeros(2)}, {"a": torch.ones(2)}
+    path = tmp_path / "w.pth"
+    torch.save({"state_dict": mine, "state_dict_ema": other, "optimizer": {"b": torch.ones(1)}}, path)
+    assert float(read_state_dict(path)["a"].sum()) == 0
+    (record,) = caplog.records
+    assert "under 'state_dict'; beside them lie 'state_dict_ema'" in record.message
+    caplog.clear()
+    torch.save({"state_dict": mine, "epoch": 3}, path)
+    read_state_dict(path)
+    assert not caplog.records
