@@ -192,7 +192,7 @@ def _read_object(path: Path) -> dict[str, Any]:
     try:
         value = read_json(path)
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror}).") from error
+        raise UsageError(f"{path}: cannot be read ({error.strerror}).", "Give a COCO file.") from error
     except ValueError as error:
         raise UsageError(f"{path}: is not JSON ({error}).", "Give a COCO file.") from error
     if not isinstance(value, dict):

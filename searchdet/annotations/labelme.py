@@ -44,7 +44,10 @@ def read_objects(path: Path, notes: Notes) -> list[Object]:
     ExemplarError."""
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise ExemplarError(f"{path}: is larger than {MAX_BYTES >> 20} MiB.")
+            raise ExemplarError(
+                f"{path}: is larger than {MAX_BYTES >> 20} MiB.",
+                "Save it without the image inside (imageData).",
+            )
         value = read_json(path)
     except (OSError, ValueError) as error:
         raise ExemplarError(

@@ -81,7 +81,10 @@ def scorecard(truth: Truth, records: Sequence[ImageRecord], notes: Notes | None 
                 "Evaluate the output of `detect` on the images of the truth.",
             )
         if number in numbers:
-            raise UsageError(f"{record.image} and {numbers[number].image} are one image of it.")
+            raise UsageError(
+                f"{record.image} and {numbers[number].image} are one image of {truth.source}.",
+                "Evaluate records in which it stands once.",
+            )
         numbers[number] = record
     if not numbers:
         raise UsageError("there is no record to evaluate.", "Run `searchdet detect` first.")

@@ -37,7 +37,7 @@ def paths_of(data: bytes, source: str, null: bool) -> list[Path]:
     _require_bare(lines, source)
     paths = [_path(line) for line in lines if line and line != codecs.BOM_UTF8]
     if not paths:
-        raise UsageError(f"{source}: the list names no image.")
+        raise UsageError(f"{source}: the list names no image.", "Write one path a line.")
     return paths
 
 
