@@ -57,14 +57,15 @@ def sort(entries: Iterable[Path], top: Path) -> Beside:
                 images[path.parent, name].append(path)
     claimed = _claim(likely, images, top, made)
     made.images = [path for path in pictures if path not in claimed]
-    made.lonely = set(made.images) - plain
+    kept = set(made.images)
+    made.lonely = kept - plain
     for path in every:
         if path.suffix.lower() == LABELME_SUFFIX:
             owners = [image for image in images[path.parent, same(path.stem)] if image in plain]
             made.shapes.update(dict.fromkeys(owners, path))
             if owners:
                 continue
-        if path not in claimed and path not in made.images:
+        if path not in claimed and path not in kept:
             made.others.append(path)
     return made
 
