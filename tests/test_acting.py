@@ -90,7 +90,7 @@ def test_regions_reads_what_it_says() -> None:
 def test_sam_reads_what_it_says(tiny_sam: Path) -> None:
     made = proposals.load_proposer("sam", tiny_sam, points_per_side=4)
     watched = Watched(ProposalOptions(points_per_side=4, pred_iou_thresh=0.1, **FILTERING))
-    watching = sam.SamProposer(made._sam, watched, made.compute)
+    watching = sam.SamProposer(made._loaded, watched, made.compute)
     watching.propose(PICTURE)
     watching.propose(PICTURE, np.ones((4, 6), np.float32))
     # a promise is there only with --prompting guided, which is asked above the proposer

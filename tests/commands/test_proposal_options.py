@@ -237,7 +237,7 @@ def test_a_lack_of_memory_is_recorded_and_the_next_image_goes_on(
 def test_retries_for_memory_are_in_the_record(
     world: Path, tiny_sam: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from searchdet.proposals.sam import generator
+    from searchdet.proposals.sam import network
 
     real = PointDecoder.decode
 
@@ -247,7 +247,7 @@ def test_retries_for_memory_are_in_the_record(
         return real(decoder, side, points)
 
     monkeypatch.setattr(PointDecoder, "decode", decode)
-    monkeypatch.setattr(generator, "CPU_BATCH", 64)
+    monkeypatch.setattr(network, "CPU_BATCH", 64)
     record = record_of("a.png", "--sam-checkpoint", str(tiny_sam), *SAM)
     assert record["proposals"]["memory_retries"] == 2
     assert red_squares(record, (30, 30))

@@ -18,8 +18,9 @@ from segment_anything import SamAutomaticMaskGenerator
 from searchdet.config import ProposalOptions
 from searchdet.errors import ResourceError
 from searchdet.proposals import Proposals
+from searchdet.proposals.points import crops
 from searchdet.proposals.prompts import grid
-from searchdet.proposals.sam import SamProposer, crops, generator
+from searchdet.proposals.sam import SamProposer, network
 from searchdet.proposals.sam.decoder import PointDecoder
 from searchdet.proposals.sam.weights import load_sam
 from searchdet.records import WeightsInfo
@@ -230,7 +231,7 @@ class Memory:
             return real(decoder, side, points)
 
         monkeypatch.setattr(PointDecoder, "decode", decode)
-        monkeypatch.setattr(generator, "CPU_BATCH", 64)
+        monkeypatch.setattr(network, "CPU_BATCH", 64)
 
 
 def same(one: Proposals, two: Proposals) -> bool:

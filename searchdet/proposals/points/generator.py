@@ -18,17 +18,14 @@ from torch import Tensor
 
 from ...config import ProposalOptions
 from ...errors import ResourceError
-from ...weights import Compute
 from .. import frame as frames
 from ..filters import smooth
 from ..frame import Crop, Frame
 from ..nms import NMS_IOU, iou
 from ..prompts import Prompts
-from .decoder import Decoded, ImageSide, PointDecoder
-from .encoder import ImageEncoder
 
 if TYPE_CHECKING:
-    from segment_anything.modeling import Sam
+    from .network import Answer, PointNetwork
 
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float32]
@@ -39,7 +36,7 @@ EDGE = 20
 """A mask this near to an inner edge of a crop, in pixels, is cut by it."""
 STABILITY_SLACK = 0.05
 """Stability this near to its threshold is counted on the pixels of the image."""
-CPU_BATCH, GPU_BATCH, LEAST_BATCH = 8, 128, 8
+LEAST_BATCH = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +62,13 @@ class Pass:
 
 
 class MaskGenerator:
-    """One SAM on its device."""
+    """One network and the thresholds of its masks. device: where its logits are."""
 
-    def __init__(self, sam: Sam, options: ProposalOptions, compute: Compute) -> None:
-        from segment_anything.utils.transforms import ResizeLongestSide
-
-        self._sam = sam
+    def __init__(self, network: PointNetwork, options: ProposalOptions, device: str) -> None:
+        self._network = network
         self._options = options
-        self._device = compute.device
-        self._encoder = ImageEncoder(sam.image_encoder, compute)
-        self._decoder = PointDecoder(sam)
-        self._side = int(sam.image_encoder.img_size)
-        self._resize = ResizeLongestSide(self._side)
-        self._batch = CPU_BATCH if torch.device(compute.device).type == "cpu" else GPU_BATCH
+        self._device = device
+        self._batch = network.batch
 
     @torch.inference_mode()
     def run(
@@ -90,18 +81,15 @@ class MaskGenerator:
         """Masks of an (H, W, 3) picture, best first. origin (y, x) and whole (H, W): where the picture
         lies in a larger image; masks that its edge cuts are dropped."""
         size = (image.shape[0], image.shape[1])
-        scaled = self._resize.apply_image(np.ascontiguousarray(image))
-        side = self._decoder.image_side(self._encoder(self._prepare(scaled)))
-        cells = 4 * side.grid[0]
-        frame = frames.make_frame(cells, self._side, scaled.shape[:2], size)
+        state = self._network.encode(np.ascontiguousarray(image))
+        frame = self._network.frame(size)
         judge = _Judge(frame, self._options, self._device)
         coords = np.asarray(prompts.points, np.float64) * [[size[1], size[0]]]
         where = frame.cells_at(coords)
         asked = oom = 0
         while len(rows := prompts.take()):
             known = len(judge.masks)
-            points = torch.from_numpy(self._resize.apply_coords(coords[rows], size)).to(self._device)
-            oom += self._ask(side, points, judge)
+            oom += self._ask(state, self._network.points(coords[rows], size), judge)
             asked += len(rows)
             prompts.tell(_holding(judge.masks[known:], where))
         uncut = [m for m in judge.masks if not _is_cut(m.box, size, origin, whole or size)]
@@ -109,19 +97,14 @@ class MaskGenerator:
         kept = judge.best(uncut)
         return Pass(frame, kept, judge.removed, asked, oom)
 
-    def _prepare(self, scaled: UInt8Array) -> Tensor:
-        pixels = torch.from_numpy(scaled).to(self._device).permute(2, 0, 1)[None]
-        batch: Tensor = self._sam.preprocess(pixels.contiguous())
-        return batch
-
-    def _ask(self, side: ImageSide, points: Tensor, judge: _Judge) -> int:
+    def _ask(self, state: Any, points: Tensor, judge: _Judge) -> int:
         """Decode all points; on a lack of memory with half the batch. Returns how often that was."""
         start = halved = 0
         batch = self._batch
         while start < len(points):
             try:
-                decoded = self._decoder.decode(side, points[start : start + batch])
-                judge.see(self._decoder, side, decoded)
+                answer = self._network.decode(state, points[start : start + batch])
+                judge.see(self._network, state, answer)
             except (torch.OutOfMemoryError, MemoryError) as error:
                 if batch <= LEAST_BATCH:
                     raise ResourceError(
@@ -146,9 +129,9 @@ class _Judge:
         rows, columns = frame.weights
         self._weights = (torch.from_numpy(rows).to(device), torch.from_numpy(columns).to(device))
 
-    def see(self, decoder: PointDecoder, side: ImageSide, decoded: Decoded) -> None:
+    def see(self, network: PointNetwork, state: Any, answer: Answer) -> None:
         """Judge a batch; only what passes is upscaled, and only what is stable leaves the device."""
-        quality = decoded.quality.float().cpu().numpy()
+        quality = answer.quality.float().cpu().numpy()
         good = (
             quality > self._options.pred_iou_thresh
             if self._options.pred_iou_thresh > 0
@@ -158,7 +141,7 @@ class _Judge:
         fields, values = [], []
         for prompt in np.flatnonzero(good.any(1)):
             masks = [int(m) for m in np.flatnonzero(good[prompt])]
-            fields.append(decoder.logits(side, decoded, int(prompt), masks))
+            fields.append(network.logits(state, answer, int(prompt), masks))
             values += [float(quality[prompt, m]) for m in masks]
         if not fields:
             return

@@ -1,0 +1,117 @@
+"""Proposals of networks that turn points into masks: grids of points, crops, judging of masks.
+
+network.py says what such a network must answer; generator.py turns prompts into masks of one picture by
+segment-anything's rules (Kirillov et al. 2023, arXiv 2304.02643). Here the passes over an image and its
+crops become proposals.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...config import ProposalOptions
+from ...masks import rle
+from ...records import WeightsInfo
+from ...weights import Compute, Lazy
+from ..filters import READS as FILTERS
+from ..filters import finish
+from ..nms import prefer_small_views
+from ..prompts import Everything, Guided, Prompts
+from ..types import FloatArray, Proposals, UInt8Array, from_rles
+
+if TYPE_CHECKING:
+    from .generator import MaskGenerator
+    from .network import PointNetwork
+
+READS = FILTERS | {
+    *("points_per_side", "crop_layers", "pred_iou_thresh", "stability_score_thresh"),
+    *("prompting", "guided_share", "smooth"),
+}
+CROP_OVERLAP = 512 / 1500
+"""Of the crops of segment-anything's own generator."""
+Area = tuple[int, int, int, int]
+
+
+class PointProposer:
+    """Masks from a grid of point prompts, on the image and, if asked, on crops of it; the network may
+    be loaded with the first image. connect: what is loaded -> a network that answers points."""
+
+    reads = READS
+    prompting = "everything"
+
+    def __init__(
+        self,
+        name: str,
+        loaded: Lazy[Any],
+        connect: Callable[[Any], PointNetwork],
+        options: ProposalOptions,
+        compute: Compute,
+    ) -> None:
+        self.name = name
+        self.weights: WeightsInfo | None = loaded.weights
+        self.compute: Compute | None = compute
+        self._loaded = loaded
+        self._connect = connect
+        self._options = options
+        self._device = compute.device
+
+    @functools.cached_property
+    def _generator(self) -> MaskGenerator:
+        from .generator import MaskGenerator
+
+        return MaskGenerator(self._connect(self._loaded.get()), self._options, self._device)
+
+    def propose(self, image: UInt8Array, promise: FloatArray | None = None) -> Proposals:
+        """Masks that pass the filters, at most ``scored_masks``, best predicted IoU first. Raises
+        CheckpointError where the weight file has changed before it was loaded."""
+        from ..frame import render
+        from .generator import LEVEL
+
+        size = (image.shape[0], image.shape[1])
+        rles, quality, views = [], [], []
+        removed: Counter[str] = Counter()
+        asked = oom = 0
+        for x0, y0, x1, y1 in crops(size, self._options.crop_layers):
+            prompts = self._prompts(promise, size, (x0, y0, x1, y1))
+            done = self._generator.run(image[y0:y1, x0:x1], prompts, (y0, x0), size)
+            removed += done.removed
+            asked, oom = asked + done.asked, oom + done.oom
+            for mask in done.masks:
+                pixels, (y, x) = render(mask.part, LEVEL, done.frame)
+                rles.append(rle.encode_window(pixels, (y0 + y, x0 + x), size))
+                quality.append(min(1.0, max(0.0, mask.quality)))
+                views.append((x1 - x0) * (y1 - y0))
+        kept = prefer_small_views(rle.boxes(rles), np.asarray(views))
+        removed["duplicate"] += len(rles) - len(kept)
+        found = from_rles([rles[i] for i in kept], [quality[i] for i in kept], size)
+        details = {"points_asked": asked, "memory_retries": oom}
+        whole = Proposals(size, found.boxes, found.quality, found.rles, removed, details)
+        return finish(whole, self._options)
+
+    def _prompts(self, promise: FloatArray | None, size: tuple[int, int], area: Area) -> Prompts:
+        per_side = self._options.points_per_side
+        if promise is None:
+            return Everything(per_side)
+        return Guided(per_side, _part(promise, size, area), self._options.guided_share)
+
+
+def crops(size: tuple[int, int], layers: int) -> list[Area]:
+    """x0, y0, x1, y1 of the image and of ``layers`` layers of overlapping crops."""
+    from segment_anything.utils.amg import generate_crop_boxes
+
+    boxes, _ = generate_crop_boxes(size, layers, CROP_OVERLAP)
+    return [(x0, y0, x1, y1) for x0, y0, x1, y1 in boxes]
+
+
+def _part(promise: FloatArray, size: tuple[int, int], area: Area) -> FloatArray:
+    """The cells of a promise map that lie under a part of the image."""
+    rows, columns = promise.shape
+    x0, y0, x1, y1 = area
+    top, bottom = y0 * rows // size[0], -(-y1 * rows // size[0])
+    left, right = x0 * columns // size[1], -(-x1 * columns // size[1])
+    return promise[top:bottom, left:right]

@@ -1,0 +1,54 @@
+"""segment-anything's networks as one that answers points."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from segment_anything.utils.transforms import ResizeLongestSide
+from torch import Tensor
+
+from ...weights import Compute
+from .. import frame as frames
+from ..frame import Frame
+from ..points.network import CPU_BATCH, GPU_BATCH, PointArray, UInt8Array
+from .decoder import Decoded, ImageSide, PointDecoder
+from .encoder import ImageEncoder
+
+if TYPE_CHECKING:
+    from segment_anything.modeling import Sam
+
+
+class SamNetwork:
+    """One SAM on its device: the longer side is resized to the network's, the rest is padding."""
+
+    def __init__(self, sam: Sam, compute: Compute) -> None:
+        self._sam = sam
+        self._device = compute.device
+        self._encoder = ImageEncoder(sam.image_encoder, compute)
+        self._decoder = PointDecoder(sam)
+        self._side = int(sam.image_encoder.img_size)
+        self._resize = ResizeLongestSide(self._side)
+        self.batch = CPU_BATCH if torch.device(compute.device).type == "cpu" else GPU_BATCH
+
+    def frame(self, size: tuple[int, int]) -> Frame:
+        cells = 4 * int(self._sam.prompt_encoder.image_embedding_size[0])
+        scaled = ResizeLongestSide.get_preprocess_shape(*size, self._side)
+        return frames.make_frame(cells, self._side, scaled, size)
+
+    def encode(self, image: UInt8Array) -> ImageSide:
+        scaled = self._resize.apply_image(image)
+        pixels = torch.from_numpy(scaled).to(self._device).permute(2, 0, 1)[None]
+        batch: Tensor = self._sam.preprocess(pixels.contiguous())
+        return self._decoder.image_side(self._encoder(batch))
+
+    def points(self, coords: PointArray, size: tuple[int, int]) -> Tensor:
+        moved = np.asarray(self._resize.apply_coords(coords, size))
+        return torch.from_numpy(moved).to(self._device)
+
+    def decode(self, state: ImageSide, points: Tensor) -> Decoded:
+        return self._decoder.decode(state, points)
+
+    def logits(self, state: ImageSide, answer: Decoded, prompt: int, masks: list[int]) -> Tensor:
+        return self._decoder.logits(state, answer, prompt, masks)
