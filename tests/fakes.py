@@ -73,7 +73,7 @@ class PatchNetwork:
     def crop_maps(self, crops: np.ndarray) -> tuple[tuple[torch.Tensor, ...], Finish]:
         assert crops.shape[1:] == (self.crop_side, self.crop_side, 3)
         assert crops.dtype == np.uint8
-        self.seen += len(crops)
+        self.seen += len(crops) // 2  # two views of each
         pixels = torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255
         means = torch.nn.functional.avg_pool2d(pixels, 4)
         return (means, torch.nn.functional.avg_pool2d(means**2, 4)), curved

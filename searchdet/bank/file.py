@@ -15,7 +15,7 @@ from ..storage.values import Fields, JsonObject
 from .types import Bank, Origin, Rows
 
 FloatArray = npt.NDArray[np.float32]
-SCHEMA = "searchdet.bank/4"
+SCHEMA = "searchdet.bank/5"
 _SIDES = ("positives", "negatives")
 _PARTS = ("vectors", "contexts", "outlines")
 

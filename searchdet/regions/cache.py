@@ -190,7 +190,7 @@ class Made:
 
 def crops_key(regions: str) -> str:
     """Of what a second look saw of the regions of a key."""
-    return key_of({"form": 1, "regions": regions})
+    return key_of({"form": 2, "regions": regions})
 
 
 @dataclass(frozen=True, slots=True)
