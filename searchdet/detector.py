@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -125,19 +126,22 @@ class Detector:
 
     def detect_loaded(self, image: LoadedImage, name: str) -> ImageRecord:
         """``detect`` for an image that is already read."""
-        regions = self.regions.regions(image.pixels, image.content)
+        return self.judged(image, name, self.describe(image))
+
+    def describe(
+        self, image: LoadedImage, seen: Callable[[FeatureMap], object] | None = None
+    ) -> Regions:
+        """Regions of an image. seen: is given its feature map, where one is computed. Raises
+        EmbeddingError."""
+        return self.regions.regions(image.pixels, image.content, seen)
+
+    def judged(self, image: LoadedImage, name: str, regions: Regions) -> ImageRecord:
+        """The record of an image whose regions are known. Raises EmbeddingError."""
         return self.judge.record(self._info(image, name), regions, self._look(image, regions))
 
     def run_info(self) -> RunInfo:
         """What every record of this detector says about models, settings and exemplars."""
         return self.judge.run_info()
-
-    def detect_with_heat(self, image: LoadedImage, name: str) -> tuple[ImageRecord, Heat]:
-        """``detect_loaded``, and ``heat`` from the same feature map where one was computed for it."""
-        maps: list[FeatureMap] = []
-        regions = self.regions.regions(image.pixels, image.content, maps.append)
-        record = self.judge.record(self._info(image, name), regions, self._look(image, regions))
-        return record, self.heat(image.pixels, *maps)
 
     def heat(self, image: npt.NDArray[np.uint8], feature_map: FeatureMap | None = None) -> Heat:
         """For each class (h, w): cosine of each cell of the image's feature map to its prototype.

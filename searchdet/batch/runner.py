@@ -6,16 +6,18 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from ..backbones import FeatureMap
 from ..detector import Detector
 from ..errors import EmbeddingError, ImageError, ResourceError, SearchdetError, memory_as_error
 from ..images import LoadedImage, Query, decode, digest, read_bytes
-from ..output import Heat, Output
+from ..output import Output
 from ..records import ImageRecord, failed
+from ..regions import Regions
 
 AHEAD = 1
-"""Images that are read and decoded while the models work on one."""
+"""Images that are read while another one is worked on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +47,30 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
+class _Described:
+    """What was seen of an image, and how long it took in seconds. map: where it is wanted and new."""
+
+    regions: Regions
+    map: FeatureMap | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Prepared:
-    """An image that is read: its pixels, or the record that is there already, or why it failed."""
+    """An image that is read: its pixels, or the record that is there already, or why it failed.
+    described: where the reader has looked at it too."""
 
     query: Query
     sha256: str = ""
     image: LoadedImage | None = None
+    described: _Described | None = None
     known: ImageRecord | None = None
     error: SearchdetError | None = None
 
 
 def run(detector: Detector, queries: Iterable[Query], output: Output | None) -> Iterator[Result]:
-    """Detect in each image, in order, and save as it goes; the next image is read meanwhile.
+    """Detect in each image, in order, and save as it goes; the next image is read meanwhile, and
+    described too where proposals need no network of their own.
 
     An image that fails gives a failed record. One whose record is in the output folder with the same
     content and settings is not searched again. Raises OutputError.
@@ -83,7 +97,7 @@ def _ahead(detector: Detector, queries: Iterable[Query], output: Output | None) 
     with ThreadPoolExecutor(1, "searchdet-reader") as pool:
         try:
             for query in queries:
-                waiting.append(pool.submit(_prepare, detector, query, output))
+                waiting.append(pool.submit(_read_ahead, detector, query, output))
                 if len(waiting) > AHEAD:
                     yield waiting.popleft().result()
             while waiting:
@@ -110,12 +124,24 @@ def _prepare(detector: Detector, query: Query, output: Output | None) -> _Prepar
         return _Prepared(query, sha256, error=error)
 
 
-def _detect(
-    detector: Detector, image: LoadedImage, name: str, heat: bool
-) -> tuple[ImageRecord, Heat | None]:
-    if heat:
-        return detector.detect_with_heat(image, name)
-    return detector.detect_loaded(image, name), None
+def _read_ahead(detector: Detector, query: Query, output: Output | None) -> _Prepared:
+    """``_prepare``, and regions where these are of the embedded proposer: they then take a core that
+    judging leaves idle. Two networks at once would wait for each other."""
+    prepared = _prepare(detector, query, output)
+    if prepared.image is None or detector.regions.describer.proposer.compute is not None:
+        return prepared
+    try:
+        with memory_as_error(query.path):
+            return replace(prepared, described=_describe(detector, prepared.image, output))
+    except (ImageError, EmbeddingError, ResourceError) as error:
+        return replace(prepared, image=None, error=error)
+
+
+def _describe(detector: Detector, image: LoadedImage, output: Output | None) -> _Described:
+    started, maps = time.monotonic(), list[FeatureMap]()
+    seen = maps.append if output is not None and output.wants_heat else None
+    regions = detector.describe(image, seen)
+    return _Described(regions, maps[0] if maps else None, time.monotonic() - started)
 
 
 def _finish(detector: Detector, prepared: _Prepared, output: Output | None) -> Result:
@@ -125,12 +151,14 @@ def _finish(detector: Detector, prepared: _Prepared, output: Output | None) -> R
     if prepared.error is not None or image is None:
         error = prepared.error or ImageError("decode", f"{query.path}: was not read.")
         return fail(query, error, prepared.sha256, output)
+    before = 0.0 if prepared.described is None else prepared.described.seconds
     try:
         with memory_as_error(query.path):
-            wanted = output is not None and output.wants_heat
-            record, heat = _detect(detector, image, query.name, wanted)
+            seen = prepared.described or _describe(detector, image, output)
+            record = detector.judged(image, query.name, seen.regions)
             if output is not None:
+                heat = detector.heat(image.pixels, seen.map) if output.wants_heat else None
                 output.save(record, image, query.path, heat)
     except (ImageError, EmbeddingError, ResourceError) as error:
         return fail(query, error, image.sha256, output)
-    return Result(record, time.monotonic() - started)
+    return Result(record, before + time.monotonic() - started)

@@ -6,6 +6,7 @@ known from the time when it was.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -37,6 +38,7 @@ class Lazy(Generic[Network]):
         self.fit = fit or Fit(weights.layout)
         self._load = load
         self._network: Network | None = None
+        self._lock = threading.Lock()
 
     @property
     def loaded(self) -> bool:
@@ -44,10 +46,12 @@ class Lazy(Generic[Network]):
         return self._network is not None
 
     def get(self) -> Network:
-        """The network. Raises CheckpointError where its file cannot be loaded."""
-        if self._network is None:
-            self._network = self._load()
-        return self._network
+        """The network, loaded once however many threads ask. Raises CheckpointError where its file
+        cannot be loaded."""
+        with self._lock:
+            if self._network is None:
+                self._network = self._load()
+            return self._network
 
 
 class LoadedBefore:

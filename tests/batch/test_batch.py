@@ -48,7 +48,7 @@ def test_a_second_run_searches_nothing_again(world: Path, monkeypatch: pytest.Mo
     def refuse(*args: object) -> None:
         raise RuntimeError("an image was searched again")
 
-    monkeypatch.setattr(Detector, "detect_loaded", refuse)
+    monkeypatch.setattr(Detector, "describe", refuse)
     again = detect("in/images", "-r", "-o", "out", "--json")
     assert again.stdout == first.stdout
     assert set(lines(again)) == {"a.png", "deep/a.png", "none.png"}

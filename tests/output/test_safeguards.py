@@ -162,7 +162,7 @@ def test_old_pictures_go_with_the_old_record(world: Path) -> None:
         RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"),
     ],
 )
-@pytest.mark.parametrize("where", ["detect_with_heat", "heat"])
+@pytest.mark.parametrize("where", ["describe", "heat"])
 def test_no_memory_for_one_image_is_recorded(
     world: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, where: str
 ) -> None:
@@ -185,7 +185,7 @@ def test_a_bug_is_no_lack_of_memory(world: Path, monkeypatch: pytest.MonkeyPatch
     def broken(*args: object) -> None:
         raise RuntimeError("shapes differ")
 
-    monkeypatch.setattr(Detector, "detect_loaded", broken)
+    monkeypatch.setattr(Detector, "judged", broken)
     run("detect", "in/images", *EXAMPLES, "-o", "out", code=1)
 
 
