@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from bench_embeddings import random_backbone
-from bench_masks import thresholds
-from common import DATA, machine, real_sized_sam
+from bench_masks import options, ours
+from common import DATA, machine, real_sized_sam, thresholds
 from PIL import Image
 
 from searchdet.bank.types import Bank, Origin, Rows, plain_rows
@@ -106,7 +106,8 @@ def real_sizes(root: Path) -> list[str]:
     """Files with random weights, and thresholds by which a tenth of the masks survive."""
     sam, backbone = real_sized_sam(), random_backbone("dinov3_convnext_base", "fp32")
     first = next((root / "images").iterdir())
-    levels = thresholds(sam, np.asarray(Image.open(first).convert("RGB")), "auto")
+    picture = np.asarray(Image.open(first).convert("RGB"))
+    levels = thresholds(ours(sam, options(), "auto"), picture)
     torch.save(sam.state_dict(), root / "sam.pth")
     torch.save(backbone.network.state_dict(), root / "convnext.pth")
     flags = [(f"--{name.replace('_', '-')}", f"{value:.4f}") for name, value in levels.items()]

@@ -21,14 +21,17 @@ from typing import Any
 import numpy as np
 import torch
 from common import (
+    SURVIVING,
     TINY_SAM,
     matrix_rates,
     means,
+    partners,
     peak_above,
     photographs,
     real_sized_sam,
     run_parts,
     scene,
+    thresholds,
 )
 
 from searchdet.config import ProposalOptions
@@ -39,8 +42,6 @@ from searchdet.proposals.sam.encoder import ImageEncoder
 from searchdet.proposals.sam.weights import load_sam
 from searchdet.records.models import WeightsInfo
 from searchdet.weights import Compute, Lazy, resolve
-
-SURVIVING = 0.3
 
 
 def options(**changes: Any) -> ProposalOptions:
@@ -66,16 +67,6 @@ def stock(sam: Any, chosen: ProposalOptions) -> Any:
         crop_n_layers=chosen.crop_layers,
         output_mode="coco_rle",
     )
-
-
-def partners(one: list[Any], two: list[Any]) -> int:
-    """How many of ``one`` have a partner in ``two`` with IoU >= 0.99."""
-    from pycocotools import mask as coco
-
-    if not one or not two:
-        return 0
-    overlaps = np.asarray(coco.iou(one, two, [0] * len(two)))
-    return int((overlaps.max(axis=1) >= 0.99).sum())
 
 
 def agreement() -> None:
@@ -174,32 +165,10 @@ def decoder() -> None:
     )
 
 
-def thresholds(sam: Any, image: np.ndarray, precision: str) -> dict[str, float]:
-    """Quantiles of predicted IoU and stability so that 30 % of the points have a mask that survives, as
-    in ``decoder``: about a tenth of all masks."""
-    proposer = ours(sam, options(points_per_side=8), precision)
-    generator: Any = proposer._generator
-    scaled = generator._resize.apply_image(image)
-    side = generator._decoder.image_side(generator._encoder(generator._prepare(scaled)))
-    points = torch.from_numpy(grid(8)).double() * torch.tensor([scaled.shape[1], scaled.shape[0]])
-    quality, stable = [], []
-    for part in points.split(8):
-        decoded = generator._decoder.decode(side, part)
-        quality.append(decoded.quality.max(1).values)
-        for prompt in range(len(part)):
-            logits = generator._decoder.logits(side, decoded, prompt, [0, 1, 2])
-            inner, outer = ((logits > level).sum((1, 2)).double() for level in (1.0, -1.0))
-            stable.append(inner / outer.clamp(min=1))
-    return {
-        "pred_iou_thresh": max(0.0, float(torch.cat(quality).quantile(1 - SURVIVING))),
-        "stability_score_thresh": float(torch.cat(stable).quantile(0.2)),
-    }
-
-
 def generator() -> None:
     sam = real_sized_sam()
     image = scene(1200, 1800)
-    chosen = options(**thresholds(sam, image, "auto"), scored_masks=300)
+    chosen = options(**thresholds(ours(sam, options(), "auto"), image), scored_masks=300)
     print("thresholds", chosen.pred_iou_thresh, chosen.stability_score_thresh)
     everything = ours(sam, chosen, "auto")
     precise = ours(sam, chosen, "fp32")
@@ -234,7 +203,9 @@ def memory() -> None:
 def memory_of(name: str) -> None:
     sam = real_sized_sam()
     image = scene(3000, 4000)
-    chosen = options(**thresholds(sam, image, "fp32"), points_per_side=8, scored_masks=300)
+    chosen = options(
+        **thresholds(ours(sam, options(), "fp32"), image), points_per_side=8, scored_masks=300
+    )
     if name == "ours":
         for precision in ("auto", "fp32"):
             proposer = ours(sam, chosen, precision)

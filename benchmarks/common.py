@@ -20,6 +20,8 @@ ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
 TINY_SAM = ROOT / "tests" / "assets" / "tiny_sam.pth"
 sys.path.insert(0, str(ROOT / "tests"))
+SURVIVING = 0.3
+"""Share of the points that thresholds let a mask survive of."""
 SETS = ("screws", "tools", "fruits_nuts", "nuclei", "bsd_pitting", "cards", "thermal")
 
 
@@ -86,6 +88,39 @@ def real_sized_sam(variant: str = "vit_b") -> Any:
         elif "hypernetworks" in name:
             value.data.mul_(2)
     return sam
+
+
+def partners(one: list[Any], two: list[Any]) -> int:
+    """How many of ``one`` have a partner in ``two`` with IoU >= 0.99."""
+    from pycocotools import mask as coco
+
+    if not one or not two:
+        return 0
+    overlaps = np.asarray(coco.iou(one, two, [0] * len(two)))
+    return int((overlaps.max(axis=1) >= 0.99).sum())
+
+
+def thresholds(proposer: Any, image: np.ndarray) -> dict[str, float]:
+    """Quantiles of predicted IoU and stability of a point-prompted proposer, so that ``SURVIVING`` of
+    the points have a mask that survives: about a tenth of all masks."""
+    from searchdet.proposals.prompts import grid
+
+    network = proposer._generator._network
+    size = (image.shape[0], image.shape[1])
+    state = network.encode(image)
+    points = network.points(grid(8) * [[size[1], size[0]]], size)
+    quality, stable = [], []
+    for part in points.split(8):
+        answer = network.decode(state, part)
+        quality.append(answer.quality.max(1).values)
+        for prompt in range(len(part)):
+            logits = network.logits(state, answer, prompt, [0, 1, 2])
+            inner, outer = ((logits > level).sum((1, 2)).double() for level in (1.0, -1.0))
+            stable.append((inner / outer)[outer > 0])  # an empty mask is no matter of stability
+    return {
+        "pred_iou_thresh": min(1.0, max(0.0, float(torch.cat(quality).quantile(1 - SURVIVING)))),
+        "stability_score_thresh": float(torch.cat(stable).quantile(0.2)),
+    }
 
 
 def scene(height: int, width: int, seed: int = 0) -> np.ndarray:

@@ -103,6 +103,14 @@ def tiny_sam() -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_mobile_sam(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small random MobileSAM in the official layout."""
+    import mobiles
+
+    return mobiles.saved(mobiles.small_mobile_sam(), tmp_path_factory.mktemp("mobile_sam") / "small.pt")
+
+
+@pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What ``world`` and ``made`` copy; nobody writes into it."""
     root = tmp_path_factory.mktemp("template")

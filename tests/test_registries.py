@@ -24,6 +24,8 @@ from searchdet.proposals import PROPOSERS, ProposerSpec, choose, load_proposer, 
 from searchdet.proposals.types import Proposals
 
 GRID = ProposerSpec("grid", "gridproposer", "four squares")
+FILES = {"sam": "tiny_sam", "mobile_sam": "tiny_mobile_sam"}
+"""For each proposer with weights the fixture that is a file of it."""
 
 
 @pytest.fixture
@@ -39,15 +41,15 @@ def option_help(command: str, flag: str) -> str:
     return str(next(param.help for param in found if flag in param.opts))
 
 
-def checkpoint(name: str, tiny_sam: Path) -> str | None:
-    return None if weights_of(name) is None else str(tiny_sam)
+def checkpoint(name: str, request: pytest.FixtureRequest) -> str | None:
+    return None if weights_of(name) is None else str(request.getfixturevalue(FILES[name]))
 
 
 @pytest.mark.parametrize("name", [*PROPOSERS, GRID.name])
 def test_every_proposer_keeps_the_contract(
-    name: str, grid: ProposerSpec, tiny_sam: Path, photo: np.ndarray
+    name: str, grid: ProposerSpec, request: pytest.FixtureRequest, photo: np.ndarray
 ) -> None:
-    made = load_proposer(name, checkpoint(name, tiny_sam), "cpu", "fp32", points_per_side=4)
+    made = load_proposer(name, checkpoint(name, request), "cpu", "fp32", points_per_side=4)
     assert made.name == name == PROPOSERS[name].name
     weights = weights_of(name)
     assert (made.weights is None) == (weights is None)
@@ -62,7 +64,7 @@ def test_every_proposer_keeps_the_contract(
 
 @pytest.mark.parametrize("name", [*PROPOSERS, GRID.name])
 def test_every_proposer_is_listed_chosen_and_in_the_help(
-    name: str, grid: ProposerSpec, tiny_sam: Path
+    name: str, grid: ProposerSpec, tiny_sam: Path, request: pytest.FixtureRequest
 ) -> None:
     rows = [row for row in catalogue.entries() if row.model == name]
     weights = weights_of(name)
@@ -70,7 +72,9 @@ def test_every_proposer_is_listed_chosen_and_in_the_help(
     assert [row.filename for row in rows] == files
     assert {catalogue.kind_of(row) for row in rows} == {"proposals"}
     assert f"{name} ({PROPOSERS[name].words})" in proposals.help_text()
-    assert choose(ProposalOptions(name, checkpoint(name, tiny_sam))).name == name
+    given = checkpoint(name, request)
+    assert choose(ProposalOptions(name, given)).name == name
+    assert given is None or choose(ProposalOptions(checkpoint=given)).name == name
     if weights is None:
         with pytest.raises(UsageError, match="takes no --sam-checkpoint"):
             choose(ProposalOptions(name, str(tiny_sam)))
@@ -87,7 +91,8 @@ def test_the_help_is_of_the_registries() -> None:
 
 
 def test_a_name_that_is_none_is_refused_with_all_that_are(grid: ProposerSpec) -> None:
-    with pytest.raises(UsageError, match=r"'fastsam' is unknown; choose auto, sam, regions, grid\."):
+    known = ", ".join(["auto", *PROPOSERS])
+    with pytest.raises(UsageError, match=rf"'fastsam' is unknown; choose {known}\."):
         choose(ProposalOptions("fastsam"))
 
 

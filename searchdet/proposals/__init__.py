@@ -53,9 +53,11 @@ def _register(*specs: ProposerSpec) -> dict[str, ProposerSpec]:
 
 PROPOSERS = _register(
     ProposerSpec("sam", ".sam.plan", "segment-anything"),
+    ProposerSpec("mobile_sam", ".mobile_sam.plan", "MobileSAM, a small segment-anything"),
     ProposerSpec("regions", ".regions", "needs no weights"),
 )
-"""``auto`` is the first whose weight file is given or found, else the first that needs none."""
+"""``auto`` is the one that takes the file that is given, or the first whose weight file is found, else
+the first that needs none."""
 
 
 def help_text() -> str:
@@ -93,8 +95,9 @@ def load_proposer(
 def choose(options: ProposalOptions) -> ProposalOptions:
     """Resolve ``auto`` and find the weight file, without loading anything.
 
-    auto: sam where a checkpoint is given or an official one lies in the models folder, else regions.
-    Raises UsageError for an unknown name, CheckpointError where weights are needed and not there.
+    auto: where a checkpoint is given, what the names of its tensors say; else the first whose official
+    file lies in the models folder, else regions. Raises UsageError for an unknown name, CheckpointError
+    where weights are needed and not there.
     """
     if options.name != AUTO:
         if options.name not in PROPOSERS:
@@ -102,10 +105,23 @@ def choose(options: ProposalOptions) -> ProposalOptions:
             raise UsageError(f"--proposals {options.name!r} is unknown; choose {AUTO}, {known}.")
         return _with_weights(options)
     every = {name: weights_of(name) for name in PROPOSERS}
+    if options.checkpoint:
+        return _with_weights(replace(options, name=_of_content(Path(options.checkpoint), every)))
     for name, weights in every.items():
-        if weights is not None and (options.checkpoint or weights.find()):
+        if weights is not None and weights.find():
             return _with_weights(replace(options, name=name))
     return replace(options, name=next(name for name, weights in every.items() if weights is None))
+
+
+def _of_content(path: Path, every: dict[str, OwnWeights | None]) -> str:
+    """The proposer whose weights a file holds; of one that is none's, or is not there, the first with
+    weights, which says why when it is loaded. Raises CheckpointError for what cannot be read."""
+    from ..weights import read_names, weights_in
+
+    own = {name: weights for name, weights in every.items() if weights is not None}
+    found = weights_in(path)
+    names = read_names(found) if found.is_file() else frozenset()
+    return next((name for name, weights in own.items() if weights.recognises(names)), next(iter(own)))
 
 
 def _with_weights(options: ProposalOptions) -> ProposalOptions:

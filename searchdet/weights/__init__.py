@@ -8,11 +8,12 @@ from .identity import verify_identity
 from .lazy import Lazy, LoadedBefore, load_or_wait
 from .loader import Fit, Layout, Named, convert, fill, rename, unfit, without_head
 from .pixels import pixel_stats
-from .published import SAM, Published
-from .reading import StateDict, is_weights, read_state_dict
+from .published import MOBILE_SAM, SAM, Published
+from .reading import StateDict, is_weights, read_names, read_state_dict
 from .shards import weights_in
 
 __all__ = [
+    "MOBILE_SAM",
     "SAM",
     "Compute",
     "Fit",
@@ -30,6 +31,7 @@ __all__ = [
     "load_or_wait",
     "models_folder",
     "pixel_stats",
+    "read_names",
     "read_state_dict",
     "rename",
     "resolve",

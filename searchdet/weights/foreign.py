@@ -1,13 +1,16 @@
 """Files of other networks, by the names of their tensors, so that a refusal can call them by name.
 
 Each row: what it is, then regular expressions, each of which must match a name from its beginning. The
-first row that fits decides, so the particular stand before the general. None of these networks loads.
+first row that fits decides, so the particular stand before the general. None of these networks loads,
+but those of ``TAKEN`` do as proposers.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+
+from .published import MOBILE_SAM
 
 Row = tuple[str, tuple[str, ...]]
 _ANY = r"(.*\.)?"
@@ -18,6 +21,9 @@ ADAPTERS: tuple[Row, ...] = (
         (_ANY + r"(lora_[AB]|lora_down|lora_up|base_layer|adapter_(down|up))\b",),
     ),
 )
+TINY_VIT_SAM = "MobileSAM (a TinyViT encoder)"
+TAKEN: Mapping[str, str] = {TINY_VIT_SAM: MOBILE_SAM}
+"""Of families below, the proposer that takes them."""
 SAM_LIKE: tuple[Row, ...] = (
     ("SAM 3", (_ANY + r"(detector|detector_model|sam3_model)\..*(vision_backbone|vision_encoder)\.",)),
     ("SAM 3", (_ANY + r"(geometry_encoder|detr_decoder)\.", _ANY + r"(vision_encoder|backbone)\.")),
@@ -45,14 +51,11 @@ SAM_LIKE: tuple[Row, ...] = (
         "SAM in the Hugging Face layout",
         (_ANY + r"vision_encoder\.", _ANY + r"(mask_decoder|prompt_encoder)\."),
     ),
-    (
-        "MobileSAM (a TinyViT encoder)",
-        (_ANY + r"image_encoder\.(patch_embed\.seq|layers\.\d+\.blocks)\.", _ANY + r"mask_decoder\."),
-    ),
+    (TINY_VIT_SAM, (_ANY + r"image_encoder\.patch_embed\.seq\.", _ANY + r"mask_decoder\.")),
     (
         "a SAM with another image encoder (EfficientViT-SAM, RepViT-SAM or the like)",
         (
-            _ANY + r"image_encoder\.(backbone|model|features|stages)\.",
+            _ANY + r"image_encoder\.(backbone|model|features|stages|layers)\.",
             _ANY + r"mask_decoder\.",
         ),
     ),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 SAM = "sam"
+MOBILE_SAM = "mobile_sam"
 HOST = "https://huggingface.co"
 META_FORM = "https://ai.meta.com/resources/models-and-libraries/dinov3-downloads/"
 LICENCES = {
@@ -23,7 +24,7 @@ LICENCES = {
 class Published:
     """One published file.
 
-    model: the backbone that takes it, or ``sam``. source: the page it is described on. sha256: the full
+    model: the backbone or proposer that takes it. source: the page it is described on. sha256: the full
     digest, or "" where it is not known. prefix: hex digits in the name. confirmed: the prefix is known
     to be the SHA-256's; otherwise a mismatch only warns. url: its address, "" where it is mailed.
 
@@ -154,6 +155,23 @@ def sam(size: str, digits: str, sha256: str, length: int) -> Published:
         path=f"checkpoints/{name}",
         revision="7790786db131bcdc639f24a915d9f2c331d843ee",
         size=length,
+    )
+
+
+def mobile_sam() -> Published:
+    """MobileSAM's own file, which lies byte for byte on the hub too."""
+    own, name = "ChaoningZhang/MobileSAM", "mobile_sam.pt"
+    return Published(
+        name,
+        "6dbb90523a35330fedd7f1d3dfc66f995213d81b29a5ca8108dbcdd4e37d6c2f",
+        model=MOBILE_SAM,
+        licence="Apache-2.0",
+        source=f"https://github.com/{own}",
+        url=f"https://github.com/{own}/raw/f706ad9c4eb7f219c00d9050e46328518ffb65d2/weights/{name}",
+        repo="dhkim2810/MobileSAM",
+        path=name,
+        revision="main",
+        size=40728226,
     )
 
 

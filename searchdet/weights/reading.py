@@ -6,10 +6,11 @@ shards that an index names.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,17 +42,10 @@ def is_weights(path: Path) -> bool:
 
 def read_state_dict(path: Path) -> StateDict:
     """Tensors of a weight file on the CPU. Raises CheckpointError; never runs code from the file."""
-    if not path.is_file():
-        raise CheckpointError(
-            f"{path}: no such weight file.", "`searchdet models list` shows where each file comes from."
-        )
+    _require_there(path)
     if shards.is_index(path):
         return shards.joined(path, read_state_dict)
-    require_weights(path)
-    if not is_weights(path):
-        raise CheckpointError(
-            f"{path}: unknown kind of weight file.", "Use a .safetensors, .pth or .pt file."
-        )
+    _require_kind(path)
     state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     if not state:
         raise CheckpointError(f"{path}: holds no tensors.", "Save the network's state_dict again.")
@@ -60,12 +54,49 @@ def read_state_dict(path: Path) -> StateDict:
     return state
 
 
-def _read_safetensors(path: Path) -> StateDict:
+def read_names(path: Path) -> frozenset[str]:
+    """Names of the tensors of a weight file, whose values are not looked at. Raises CheckpointError."""
+    _require_there(path)
+    if shards.is_index(path):
+        return frozenset(name for names in shards.parts(path).values() for name in names)
+    _require_kind(path)
+    if path.suffix != ".safetensors":
+        return frozenset(_read_torch(path, tell=False))
     import safetensors
+
+    with _as_safetensors(path), safetensors.safe_open(path, "pt") as file:
+        return frozenset(file.keys())
+
+
+def _require_there(path: Path) -> None:
+    if not path.is_file():
+        raise CheckpointError(
+            f"{path}: no such weight file.", "`searchdet models list` shows where each file comes from."
+        )
+
+
+def _require_kind(path: Path) -> None:
+    require_weights(path)
+    if not is_weights(path):
+        raise CheckpointError(
+            f"{path}: unknown kind of weight file.", "Use a .safetensors, .pth or .pt file."
+        )
+
+
+def _read_safetensors(path: Path) -> StateDict:
     from safetensors.torch import load_file
 
-    try:
+    with _as_safetensors(path):
         return dict(load_file(path))
+
+
+@contextlib.contextmanager
+def _as_safetensors(path: Path) -> Iterator[None]:
+    """Says of a file that cannot be read as safetensors what is wrong."""
+    import safetensors
+
+    try:
+        yield
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
             f"{path}: not a readable safetensors file ({error}).",
@@ -73,7 +104,8 @@ def _read_safetensors(path: Path) -> StateDict:
         ) from error
 
 
-def _read_torch(path: Path) -> StateDict:
+def _read_torch(path: Path, tell: bool = True) -> StateDict:
+    """tell: warn of other weights beside those that are read."""
     import torch
 
     try:
@@ -90,7 +122,7 @@ def _read_torch(path: Path) -> StateDict:
         raise CheckpointError(
             f"{path}: damaged or not a weight file ({reason}).", "Download it again."
         ) from error
-    return _unwrap(path, loaded)
+    return _unwrap(path, loaded, tell)
 
 
 def _program(path: Path, error: Exception) -> CheckpointError:
@@ -103,7 +135,7 @@ def _program(path: Path, error: Exception) -> CheckpointError:
     )
 
 
-def _unwrap(path: Path, loaded: object) -> StateDict:
+def _unwrap(path: Path, loaded: object, tell: bool) -> StateDict:
     for _ in range(len(WRAPPERS) + 1):  # a dictionary may hold itself
         if not isinstance(loaded, dict):
             break
@@ -113,7 +145,8 @@ def _unwrap(path: Path, loaded: object) -> StateDict:
         inner = [k for k in WRAPPERS if isinstance(loaded.get(k), dict)]
         if tensors or len(inner) != 1:
             return _side_by_side(path, loaded)
-        _tell_others(path, loaded, inner[0])
+        if tell:
+            _tell_others(path, loaded, inner[0])
         loaded = loaded[inner[0]]
     raise CheckpointError(
         f"{path}: holds no plain dictionary of tensors ({_kind(loaded)}).",

@@ -30,6 +30,7 @@ from searchdet.errors import CheckpointError
 from searchdet.models import catalogue
 from searchdet.models import verify as weightfiles
 from searchdet.models.verify import judge
+from searchdet.proposals import PROPOSERS
 from searchdet.storage import hashes
 from searchdet.storage.hashes import FileHashes
 from searchdet.weights.devices import Compute
@@ -313,10 +314,12 @@ def test_the_beginning_of_one_file_name_will_do(serve: Serve) -> None:
 
 def test_the_table_of_the_hub_is_complete() -> None:
     known = catalogue.published()
-    assert len(known) == 37
+    proposers = Counter(item.model for item in known.values() if item.model in PROPOSERS)
+    assert proposers == {"sam": 3, "mobile_sam": 1}
+    assert len(known) - proposers.total() == 34
     for name, item in known.items():
         assert name == item.filename
-        assert item.model in {*SPECS, "sam"}
+        assert item.model in {*SPECS, *PROPOSERS}
         assert re.search(r"https://[\w./-]+", item.by_hand())
         assert bool(item.repo) == bool(item.path) == bool(item.revision) == bool(item.size)
         if item.repo:
@@ -325,7 +328,7 @@ def test_the_table_of_the_hub_is_complete() -> None:
             assert item.size > 10**7
             assert Path(name).suffix == Path(item.path).suffix
             assert item.gated == item.repo.startswith("facebook/dinov3")
-    assert sum(bool(item.repo) for item in known.values()) == 13
+    assert sum(bool(item.repo) for item in known.values()) == 10 + proposers.total()
     for item in catalogue.entries():
         assert item.licence in LICENCES
     for spec in SPECS.values():

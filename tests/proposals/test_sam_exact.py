@@ -112,9 +112,9 @@ def test_the_encoder_needs_its_position_bias_and_its_padding(monkeypatch: pytest
     with torch.inference_mode():
         wanted = network(image)
     own = ImageEncoder(network, FP32)
-    plain = encoders._windows
+    plain = encoders.windows
     with monkeypatch.context() as patch:
-        patch.setattr(encoders, "_windows", lambda p, bias, w: plain(p, torch.zeros_like(bias), w))
+        patch.setattr(encoders, "windows", lambda p, bias, w: plain(p, torch.zeros_like(bias), w))
         assert relative(own(image), wanted) > 1e-3
     with monkeypatch.context() as patch:
         bias = encoders._position_bias

@@ -62,7 +62,7 @@ class ImageEncoder:
         normed = block.module.norm1(tokens).to(self._dtype)
         projected = F.linear(normed, *block.linear["qkv"])
         if block.window:
-            projected = _windows(projected, block.linear["qkv"][1], block.window)
+            projected = windows(projected, block.linear["qkv"][1], block.window)
         else:
             projected = projected[None]
         count, rows, columns, _ = projected.shape
@@ -71,7 +71,7 @@ class ImageEncoder:
         attend = _attend_windows if block.window else _attend_global
         mixed = attend(q, k, v, down, across)
         mixed = mixed.transpose(1, 2).reshape(count, rows, columns, dim)
-        mixed = _unwindow(mixed, block.window, height, width) if block.window else mixed[0]
+        mixed = unwindow(mixed, block.window, height, width) if block.window else mixed[0]
         return F.linear(mixed, *block.linear["proj"])
 
     def _mlp(self, block: _Block, tokens: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ def _block(block: Any, encoder: Any, dtype: torch.dtype) -> _Block:
     return _Block(block, block.window_size, attention.num_heads, rows, columns, linear)
 
 
-def _windows(projected: Tensor, bias: Tensor, window: int) -> Tensor:
+def windows(projected: Tensor, bias: Tensor, window: int) -> Tensor:
     """(h, w, C) -> (count, window, window, C). Padding tokens are zeros before the projection, so
     after it they are its bias."""
     height, width, dim = projected.shape
@@ -110,7 +110,7 @@ def _windows(projected: Tensor, bias: Tensor, window: int) -> Tensor:
     return split.permute(0, 2, 1, 3, 4).reshape(high * wide, window, window, dim)
 
 
-def _unwindow(mixed: Tensor, window: int, height: int, width: int) -> Tensor:
+def unwindow(mixed: Tensor, window: int, height: int, width: int) -> Tensor:
     high, wide = -(-height // window), -(-width // window)
     joined = mixed.view(high, wide, window, window, -1).permute(0, 2, 1, 3, 4)
     # contiguous: a linear layer over a view of it would copy its weights for every row

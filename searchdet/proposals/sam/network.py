@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,12 +22,17 @@ if TYPE_CHECKING:
 
 
 class SamNetwork:
-    """One SAM on its device: the longer side is resized to the network's, the rest is padding."""
+    """One SAM on its device: the longer side is resized to the network's, the rest is padding.
 
-    def __init__(self, sam: Sam, compute: Compute) -> None:
+    encoder: what computes its image encoder, (1, 3, S, S) -> (1, C, h, w); without one, a ViT's.
+    """
+
+    def __init__(
+        self, sam: Sam, compute: Compute, encoder: Callable[[Tensor], Tensor] | None = None
+    ) -> None:
         self._sam = sam
         self._device = compute.device
-        self._encoder = ImageEncoder(sam.image_encoder, compute)
+        self._encoder = encoder or ImageEncoder(sam.image_encoder, compute)
         self._decoder = PointDecoder(sam)
         self._side = int(sam.image_encoder.img_size)
         self._resize = ResizeLongestSide(self._side)
