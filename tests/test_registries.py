@@ -11,6 +11,8 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import typer
+from hqs import save, trained_hq
+from places import TINY_SAM
 from typer.testing import CliRunner
 
 from searchdet import exports, proposals
@@ -39,15 +41,22 @@ def option_help(command: str, flag: str) -> str:
     return str(next(param.help for param in found if flag in param.opts))
 
 
-def checkpoint(name: str, tiny_sam: Path) -> str | None:
-    return None if weights_of(name) is None else str(tiny_sam)
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A weight file for each proposer that needs one."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    return {"sam": str(TINY_SAM), "sam_hq": str(save(trained_hq(), folder / "hq.pth"))}
+
+
+def checkpoint(name: str, checkpoints: dict[str, str]) -> str | None:
+    return None if weights_of(name) is None else checkpoints[name]
 
 
 @pytest.mark.parametrize("name", [*PROPOSERS, GRID.name])
 def test_every_proposer_keeps_the_contract(
-    name: str, grid: ProposerSpec, tiny_sam: Path, photo: np.ndarray
+    name: str, grid: ProposerSpec, checkpoints: dict[str, str], photo: np.ndarray
 ) -> None:
-    made = load_proposer(name, checkpoint(name, tiny_sam), "cpu", "fp32", points_per_side=4)
+    made = load_proposer(name, checkpoint(name, checkpoints), "cpu", "fp32", points_per_side=4)
     assert made.name == name == PROPOSERS[name].name
     weights = weights_of(name)
     assert (made.weights is None) == (weights is None)
@@ -62,7 +71,7 @@ def test_every_proposer_keeps_the_contract(
 
 @pytest.mark.parametrize("name", [*PROPOSERS, GRID.name])
 def test_every_proposer_is_listed_chosen_and_in_the_help(
-    name: str, grid: ProposerSpec, tiny_sam: Path
+    name: str, grid: ProposerSpec, checkpoints: dict[str, str]
 ) -> None:
     rows = [row for row in catalogue.entries() if row.model == name]
     weights = weights_of(name)
@@ -70,10 +79,10 @@ def test_every_proposer_is_listed_chosen_and_in_the_help(
     assert [row.filename for row in rows] == files
     assert {catalogue.kind_of(row) for row in rows} == {"proposals"}
     assert f"{name} ({PROPOSERS[name].words})" in proposals.help_text()
-    assert choose(ProposalOptions(name, checkpoint(name, tiny_sam))).name == name
+    assert choose(ProposalOptions(name, checkpoint(name, checkpoints))).name == name
     if weights is None:
         with pytest.raises(UsageError, match="takes no --sam-checkpoint"):
-            choose(ProposalOptions(name, str(tiny_sam)))
+            choose(ProposalOptions(name, checkpoints["sam"]))
     else:
         with pytest.raises(CheckpointError, match="needs weights"):
             choose(ProposalOptions(name))
@@ -87,7 +96,8 @@ def test_the_help_is_of_the_registries() -> None:
 
 
 def test_a_name_that_is_none_is_refused_with_all_that_are(grid: ProposerSpec) -> None:
-    with pytest.raises(UsageError, match=r"'fastsam' is unknown; choose auto, sam, regions, grid\."):
+    known = ", ".join(PROPOSERS)
+    with pytest.raises(UsageError, match=rf"'fastsam' is unknown; choose auto, {known}\."):
         choose(ProposalOptions("fastsam"))
 
 

@@ -53,6 +53,7 @@ def _register(*specs: ProposerSpec) -> dict[str, ProposerSpec]:
 
 PROPOSERS = _register(
     ProposerSpec("sam", ".sam.plan", "segment-anything"),
+    ProposerSpec("sam_hq", ".sam_hq.plan", "SAM-HQ"),
     ProposerSpec("regions", ".regions", "needs no weights"),
 )
 """``auto`` is the first whose weight file is given or found, else the first that needs none."""

@@ -8,12 +8,13 @@ from .identity import verify_identity
 from .lazy import Lazy, LoadedBefore, load_or_wait
 from .loader import Fit, Layout, Named, convert, fill, rename, unfit, without_head
 from .pixels import pixel_stats
-from .published import SAM, Published
+from .published import SAM, SAM_HQ, Published
 from .reading import StateDict, is_weights, read_state_dict
 from .shards import weights_in
 
 __all__ = [
     "SAM",
+    "SAM_HQ",
     "Compute",
     "Fit",
     "Layout",

@@ -1,17 +1,23 @@
 """Files of other networks, by the names of their tensors, so that a refusal can call them by name.
 
 Each row: what it is, then regular expressions, each of which must match a name from its beginning. The
-first row that fits decides, so the particular stand before the general. None of these networks loads.
+first row that fits decides, so the particular stand before the general. None of these networks loads,
+but those of ``TAKEN`` do as proposers.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 Row = tuple[str, tuple[str, ...]]
 _ANY = r"(.*\.)?"
 """Of names that stand behind prefixes of any kind."""
+_HQ = r"mask_decoder\.(hf_token|compress_vit_feat|embedding_maskfeature)\b"
+SAM_HUB = "SAM in the Hugging Face layout"
+SAM_HQ, SAM_HQ_HUB = "SAM-HQ", "SAM-HQ in the Hugging Face layout"
+TAKEN: Mapping[str, str] = {SAM_HUB: "sam", SAM_HQ: "sam_hq", SAM_HQ_HUB: "sam_hq"}
+"""Of families below, the proposer that takes them."""
 ADAPTERS: tuple[Row, ...] = (
     (
         "LoRA or adapter weights, alone or in a network; merge them into the network and save that",
@@ -36,13 +42,17 @@ SAM_LIKE: tuple[Row, ...] = (
         "SAM 2 in the Hugging Face layout",
         (_ANY + r"vision_encoder\.backbone\.", _ANY + r"mask_decoder\."),
     ),
-    ("SAM-HQ", (_ANY + r"mask_decoder\.(hf_token|compress_vit_feat|embedding_maskfeature)\b",)),
     (
-        "SAM-HQ in the Hugging Face layout",
+        "SAM-HQ with a TinyViT encoder (Light HQ-SAM, vit_tiny)",
+        (_ANY + r"image_encoder\.(patch_embed\.seq|layers\.\d+\.blocks)\.", _ANY + _HQ),
+    ),
+    (SAM_HQ, (_ANY + _HQ,)),
+    (
+        SAM_HQ_HUB,
         (_ANY + r"vision_encoder\.", _ANY + r"mask_decoder\.(hq_token|compress_vit|hq_mask)"),
     ),
     (
-        "SAM in the Hugging Face layout",
+        SAM_HUB,
         (_ANY + r"vision_encoder\.", _ANY + r"(mask_decoder|prompt_encoder)\."),
     ),
     (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .foreign import ADAPTERS, OTHERS, SAM_LIKE, name_of
+from .foreign import ADAPTERS, OTHERS, SAM_LIKE, TAKEN, name_of
 from .loader import by_prefix
 from .published import SAM
 
@@ -27,7 +27,10 @@ _LEAST_SHARE = 0.25
 _MOST_OF_HEAD = 4
 _LAYER_SCALE = (".ls1.gamma", ".gamma_1", ".layer_scale1.lambda1")
 Guess = tuple[str, str]
-"""What the file is, and the name of the backbone that takes it, or of ``sam`` ("" if nothing does)."""
+"""What the file is, and the name of the backbone or the proposer that takes it ("" if nothing does)."""
+
+PROPOSERS = frozenset({SAM, *TAKEN.values()})
+"""Which of these names are proposers."""
 
 
 def identify(shapes: Shapes) -> Guess | None:
@@ -37,7 +40,7 @@ def identify(shapes: Shapes) -> Guess | None:
         return adapters, ""
     what = name_of(shapes, SAM_LIKE)
     if what:
-        return f"{what}, which does not load", ""
+        return (what, TAKEN[what]) if what in TAKEN else (f"{what}, which does not load", "")
     whole: int = len(shapes)
     known: Guess | None = None
     for prefix, names in by_prefix(shapes).items():
@@ -58,7 +61,7 @@ def _known(shapes: Shapes) -> Guess | None:
     if "image_encoder.patch_embed.proj.weight" in shapes:
         if not any(name.endswith(".attn.rel_pos_h") for name in shapes):
             return "a SAM without relative positions (EfficientSAM or the like)", ""
-        return "a SAM model, not a backbone; pass it as --sam-checkpoint", SAM
+        return "a SAM model", SAM
     if "layer4.0.conv1.weight" in shapes and "layer1.0.conv1.weight" in shapes:
         return _resnet(shapes)
     if {"_conv_stem.weight", "conv_stem.weight"} & shapes.keys():

@@ -1,7 +1,8 @@
 """Weights of segment-anything (Kirillov et al. 2023, arXiv 2304.02643).
 
 The variant is read off the tensor shapes of the checkpoint, so vit_b, vit_l, vit_h and any smaller
-model of the same family load. As everywhere, a file fits completely or is refused.
+model of the same family load, by the names of their authors and by those of transformers. As
+everywhere, a file fits completely or is refused.
 """
 
 from __future__ import annotations
@@ -16,18 +17,14 @@ from ...weights import (
     SAM,
     Compute,
     Fit,
-    Layout,
     Lazy,
     LoadedBefore,
     StateDict,
-    convert,
-    fill,
     load_or_wait,
     published,
-    read_state_dict,
-    unfit,
 )
-from ...weights.identify import identify
+from .family import Family, fill_family
+from .layouts import hub, meta
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
@@ -51,9 +48,8 @@ PUBLISHED = (
         "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
         2564550879,
     ),
+    *(published.sam_hub(size) for size in ("base", "large", "huge")),
 )
-LAYOUTS = (Layout("Meta", lambda names: "image_encoder.patch_embed.proj.weight" in names, dict),)
-SOURCE = PUBLISHED[0].source
 _DECODER_HEADS = 8  # of the whole family; not visible in any shape
 
 
@@ -179,53 +175,13 @@ def load_sam(
 def fill_sam(path: Path, compute: Compute, state: StateDict | None = None) -> tuple[Sam, Fit]:
     """``load_sam`` for a file whose identity is known. state: what ``read_state_dict`` gave of it,
     where that is there already."""
-    import torch
-
-    raw = read_state_dict(path) if state is None else state
-    try:
-        sam, fit = _filled(path, raw)
-    except CheckpointError as error:
-        raise _explain(error, raw) from error
-    # Sam keeps these two out of its state dict, so the meta device left them without values.
-    sam.register_buffer("pixel_mean", torch.tensor([123.675, 116.28, 103.53])[:, None, None], False)
-    sam.register_buffer("pixel_std", torch.tensor([58.395, 57.12, 57.375])[:, None, None], False)
-    sam.eval().to(compute.device)
-    return sam, fit
+    return fill_family(FAMILY, path, compute, state)
 
 
-def _filled(path: Path, raw: StateDict) -> tuple[Sam, Fit]:
-    import torch
-
-    named = convert(path, raw, LAYOUTS)
-    try:
-        shape = shape_of(named.state)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error.message}") from error
-    try:
-        with torch.device("meta"):
-            sam = build(shape)
-    except (AssertionError, RuntimeError, ValueError, TypeError, ZeroDivisionError) as error:
-        raise CheckpointError(f"{path}: {unfit(error)}") from error
-    fill(path, sam, named)
-    return sam, Fit(named.layout, named.prefix)
-
-
-def _explain(error: CheckpointError, raw: StateDict) -> CheckpointError:
-    """The error with what the file is and the next step."""
-    if error.hint:
-        return error
-    use = f"Use sam_vit_b, sam_vit_l or sam_vit_h from {SOURCE}."
-    found = identify({name: tuple(tensor.shape) for name, tensor in raw.items()})
-    if found is None:
-        return CheckpointError(error.message, f"The file is not of a network that is known. {use}")
-    what, name = found
-    if name == SAM:
-        return CheckpointError(
-            error.message, f"It is a SAM, but not as it was published or fine-tuned whole. {use}"
-        )
-    if name:
-        return CheckpointError(
-            error.message,
-            f"The file is {what}; pass it as --backbone-ckpt (--backbone {name}). {use}",
-        )
-    return CheckpointError(error.message, f"The file is {what}. {use}")
+FAMILY = Family(
+    SAM,
+    "a SAM",
+    (meta(), hub()),
+    lambda state: build(shape_of(state)),
+    f"Use sam_vit_b, sam_vit_l or sam_vit_h from {PUBLISHED[0].source}.",
+)
