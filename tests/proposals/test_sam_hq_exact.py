@@ -15,6 +15,7 @@ from torch import Tensor
 
 from searchdet.proposals.prompts import grid
 from searchdet.proposals.sam import encoder as encoders
+from searchdet.proposals.sam_hq import decoder
 from searchdet.proposals.sam_hq.network import HqNetwork, VitEncoder
 from searchdet.proposals.sam_hq.weights import load_hq
 from searchdet.weights import Compute
@@ -78,10 +79,11 @@ def check(sam: Any, folder: Path, image: np.ndarray, figure: Figure, what: str) 
     assert relative(plain, wanted[5]) > 1e-2, "the further token changes nothing"
 
 
-@pytest.mark.parametrize("strength", [3.0, 5.0])
+@pytest.mark.parametrize(("strength", "strip"), [(3.0, 64), (5.0, 64), (5.0, 7)])
 def test_logits_are_the_authors_with_random_weights(
-    strength: float, tmp_path: Path, figure: Figure
+    strength: float, strip: int, tmp_path: Path, figure: Figure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(decoder, "STRIP", strip)
     picture = np.random.default_rng(5).integers(0, 255, (64, 64, 3), np.uint8)
     check(random_hq(strength), tmp_path, picture, figure, f"random, weights x {strength:g}")
 

@@ -37,18 +37,24 @@ class Upscaling:
         for sub in range(4):
             fine = self._last(wide[:, sub * cells : (sub + 1) * cells])
             out[:, :, sub] = (hyper @ fine.view(hyper.shape[1], -1)).view(-1, 4, cells)
-        return _placed(out, grid)
+        # (mask, inner row, inner column, outer row, outer column, row, column)
+        placed = out.view(-1, 2, 2, 2, 2, *grid).permute(0, 5, 3, 1, 6, 4, 2)
+        return placed.reshape(-1, 4 * grid[0], 4 * grid[1])
 
     def fine(
         self, image: Tensor, grid: tuple[int, int], factors: tuple[Tensor, Tensor, Tensor]
     ) -> Tensor:
         """(c2, 4h, 4w): what the mask product is taken with."""
-        cells = grid[0] * grid[1]
+        height, width = grid
+        cells = height * width
         wide = self._halfway(image, factors)
-        out = wide.new_empty(len(self._second) // 4, 4, 4, cells)
+        # (channel, row, outer row, inner row, column, outer column, inner column)
+        out = wide.new_empty(len(self._second) // 4, height, 2, 2, width, 2, 2)
         for sub in range(4):
-            out[:, :, sub] = self._last(wide[:, sub * cells : (sub + 1) * cells]).view(-1, 4, cells)
-        return _placed(out, grid)
+            part = self._last(wide[:, sub * cells : (sub + 1) * cells])
+            inner = part.view(-1, 2, 2, height, width).permute(0, 3, 1, 4, 2)
+            out[:, :, sub // 2, :, :, sub % 2].copy_(inner)
+        return out.view(-1, 4 * height, 4 * width)
 
     def _halfway(self, image: Tensor, factors: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         """(c1, 4 * cells): after the first convolution, its norm and its activation."""
@@ -65,14 +71,6 @@ class Upscaling:
         """(4 * c2, cells) of one of the outer sub-cells (c1, cells)."""
         fine: Tensor = self._act(torch.addmm(self._second_bias, self._second, part))
         return fine
-
-
-def _placed(out: Tensor, grid: tuple[int, int]) -> Tensor:
-    """(n, inner sub-cell, outer sub-cell, cell) -> (n, 4h, 4w)."""
-    height, width = grid
-    # (n, inner row, inner column, outer row, outer column, row, column)
-    placed = out.view(-1, 2, 2, 2, 2, height, width).permute(0, 5, 3, 1, 6, 4, 2)
-    return placed.reshape(-1, 4 * height, 4 * width)
 
 
 def _centred(matrix: Tensor) -> Tensor:

@@ -7,7 +7,8 @@ That token goes through SAM's decoder with the others. Its mask is its product w
     mask_feature(upscaled image tokens of the prompt) + features of the image
 
 The second summand is of the image and made once. The first is two 3x3 convolutions, of which the
-second is linear: its product with the token is one convolution to a single channel.
+second is linear: its product with the token is one convolution to a single channel, and so one matrix
+product and nine shifted sums.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from ..sam.decoder import Decoded, ImageSide, PointDecoder
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
+
+STRIP = 64
+"""Rows of the upscaled image that are computed at once on a CPU, so that they stay in its cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +92,26 @@ class _MaskFeature:
 
     def __call__(self, fine: Tensor, token: Tensor) -> Tensor:
         """fine (c, H, W), token (c,) -> (H, W)."""
-        wide = F.conv2d(fine[None], self._one, self._one_bias, padding=1)[0]
+        _, height, width = fine.shape
+        kernel = torch.tensordot(token, self._two, 1).permute(1, 2, 0).flatten(0, 1)  # (9, middle)
+        around = F.pad(fine, (1, 1, 1, 1))
+        taps = fine.new_zeros(9, height + 2, width + 2)
+        strip = height if fine.is_cuda else STRIP
+        for top in range(0, height, strip):
+            middle = self._middle(around[None, :, top : top + strip + 2])
+            end = 1 + top + middle.shape[1]
+            taps[:, 1 + top : end, 1:-1] = torch.tensordot(kernel, middle, 1)
+        out: Tensor = (token @ self._two_bias).repeat(height, width)
+        for tap in range(9):
+            down, across = divmod(tap, 3)
+            out += taps[tap, down : down + height, across : across + width]
+        return out
+
+    def _middle(self, rows: Tensor) -> Tensor:
+        """(1, c, n + 2, W + 2) -> (middle, n, W): the first convolution, its norm and activation."""
+        wide = F.conv2d(rows, self._one, self._one_bias)[0]
         wide *= (wide.square().mean(0) + self._norm.eps).rsqrt_()
         shape = (-1, 1, 1)
         torch.addcmul(self._norm.bias.view(shape), wide, self._norm.weight.view(shape), out=wide)
-        kernel = torch.tensordot(token, self._two, 1)
-        out = F.conv2d(self._act(wide)[None], kernel[None], (token @ self._two_bias)[None], padding=1)
-        return out[0, 0]
+        activated: Tensor = self._act(wide)
+        return activated
