@@ -27,6 +27,7 @@ class HqProposer(PointProposer):
     """A SAM-HQ as a proposer."""
 
     name = NAME
+    fine = True
 
     def __init__(self, sam: Lazy[Sam], options: ProposalOptions, compute: Compute) -> None:
         def connect(loaded: Any) -> HqNetwork:
