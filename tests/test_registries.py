@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import typer
+from hqs import save, trained_hq
 from typer.testing import CliRunner
 
 from searchdet import exports, proposals
@@ -24,7 +25,7 @@ from searchdet.proposals import PROPOSERS, ProposerSpec, choose, load_proposer, 
 from searchdet.proposals.types import Proposals
 
 GRID = ProposerSpec("grid", "gridproposer", "four squares")
-FILES = {"sam": "tiny_sam", "mobile_sam": "tiny_mobile_sam"}
+FILES = {"sam": "tiny_sam", "sam_hq": "hq_file", "mobile_sam": "tiny_mobile_sam"}
 """For each proposer with weights the fixture that is a file of it."""
 
 
@@ -39,6 +40,11 @@ def option_help(command: str, flag: str) -> str:
     """The help of an option, as the command has it."""
     found = typer.main.get_command(app).commands[command].params
     return str(next(param.help for param in found if flag in param.opts))
+
+
+@pytest.fixture(scope="module")
+def hq_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(trained_hq(), tmp_path_factory.mktemp("checkpoints") / "hq.pth")
 
 
 def checkpoint(name: str, request: pytest.FixtureRequest) -> str | None:

@@ -94,17 +94,16 @@ def fail(query: Query, error: SearchdetError, sha256: str, output: Output | None
 
 def _ahead(detector: Detector, queries: Iterable[Query], output: Output | None) -> Iterator[_Prepared]:
     waiting: deque[Future[_Prepared]] = deque()
-    with ThreadPoolExecutor(1, "searchdet-reader") as pool:
-        try:
-            for query in queries:
-                waiting.append(pool.submit(_read_ahead, detector, query, output))
-                if len(waiting) > AHEAD:
-                    yield waiting.popleft().result()
-            while waiting:
+    pool = ThreadPoolExecutor(1, "searchdet-reader")
+    try:
+        for query in queries:
+            waiting.append(pool.submit(_read_ahead, detector, query, output))
+            if len(waiting) > AHEAD:
                 yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:  # who stops does not wait for an image that nobody will judge
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _prepare(detector: Detector, query: Query, output: Output | None) -> _Prepared:

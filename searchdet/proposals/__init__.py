@@ -53,6 +53,7 @@ def _register(*specs: ProposerSpec) -> dict[str, ProposerSpec]:
 
 PROPOSERS = _register(
     ProposerSpec("sam", ".sam.plan", "segment-anything"),
+    ProposerSpec("sam_hq", ".sam_hq.plan", "SAM-HQ, finer edges"),
     ProposerSpec("mobile_sam", ".mobile_sam.plan", "MobileSAM, a small segment-anything"),
     ProposerSpec("regions", ".regions", "needs no weights"),
 )

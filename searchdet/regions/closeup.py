@@ -2,9 +2,9 @@
 
 On the map of a whole image a small object covers a few cells; in a crop it fills most of them. A crop
 is a square around the box of a mask, ``ENLARGE`` times its longer side, continued at the image's frame
-by its edge pixels. It is seen twice, as it is and with all that is not under the mask painted grey: what
-surrounds an object helps to know it and misleads where it is another one's, so the mean of both ranks
-better than either (benchmarks/README.md).
+by its edge pixels. It is seen twice, as it is and with all that is not under the mask painted grey:
+what surrounds an object helps to know it, and misleads where it is another one's, so the mean of both
+ranks better than either (benchmarks/README.md).
 """
 
 from __future__ import annotations

@@ -8,13 +8,14 @@ from .identity import verify_identity
 from .lazy import Lazy, LoadedBefore, load_or_wait
 from .loader import Fit, Layout, Named, convert, fill, rename, unfit, without_head
 from .pixels import pixel_stats
-from .published import MOBILE_SAM, SAM, Published
+from .published import MOBILE_SAM, SAM, SAM_HQ, Published
 from .reading import StateDict, is_weights, read_names, read_state_dict
 from .shards import weights_in
 
 __all__ = [
     "MOBILE_SAM",
     "SAM",
+    "SAM_HQ",
     "Compute",
     "Fit",
     "Layout",

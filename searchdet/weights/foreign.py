@@ -15,15 +15,23 @@ from .published import MOBILE_SAM
 Row = tuple[str, tuple[str, ...]]
 _ANY = r"(.*\.)?"
 """Of names that stand behind prefixes of any kind."""
+_HQ = r"mask_decoder\.(hf_token|compress_vit_feat|embedding_maskfeature)\b"
+SAM_HUB = "SAM in the Hugging Face layout"
+SAM_HQ, SAM_HQ_HUB = "SAM-HQ", "SAM-HQ in the Hugging Face layout"
+TINY_VIT_SAM = "MobileSAM (a TinyViT encoder)"
+TAKEN: Mapping[str, str] = {
+    SAM_HUB: "sam",
+    SAM_HQ: "sam_hq",
+    SAM_HQ_HUB: "sam_hq",
+    TINY_VIT_SAM: MOBILE_SAM,
+}
+"""Of families below, the proposer that takes them."""
 ADAPTERS: tuple[Row, ...] = (
     (
         "LoRA or adapter weights, alone or in a network; merge them into the network and save that",
         (_ANY + r"(lora_[AB]|lora_down|lora_up|base_layer|adapter_(down|up))\b",),
     ),
 )
-TINY_VIT_SAM = "MobileSAM (a TinyViT encoder)"
-TAKEN: Mapping[str, str] = {TINY_VIT_SAM: MOBILE_SAM}
-"""Of families below, the proposer that takes them."""
 SAM_LIKE: tuple[Row, ...] = (
     ("SAM 3", (_ANY + r"(detector|detector_model|sam3_model)\..*(vision_backbone|vision_encoder)\.",)),
     ("SAM 3", (_ANY + r"(geometry_encoder|detr_decoder)\.", _ANY + r"(vision_encoder|backbone)\.")),
@@ -42,13 +50,17 @@ SAM_LIKE: tuple[Row, ...] = (
         "SAM 2 in the Hugging Face layout",
         (_ANY + r"vision_encoder\.backbone\.", _ANY + r"mask_decoder\."),
     ),
-    ("SAM-HQ", (_ANY + r"mask_decoder\.(hf_token|compress_vit_feat|embedding_maskfeature)\b",)),
     (
-        "SAM-HQ in the Hugging Face layout",
+        "SAM-HQ with a TinyViT encoder (Light HQ-SAM, vit_tiny)",
+        (_ANY + r"image_encoder\.(patch_embed\.seq|layers\.\d+\.blocks)\.", _ANY + _HQ),
+    ),
+    (SAM_HQ, (_ANY + _HQ,)),
+    (
+        SAM_HQ_HUB,
         (_ANY + r"vision_encoder\.", _ANY + r"mask_decoder\.(hq_token|compress_vit|hq_mask)"),
     ),
     (
-        "SAM in the Hugging Face layout",
+        SAM_HUB,
         (_ANY + r"vision_encoder\.", _ANY + r"(mask_decoder|prompt_encoder)\."),
     ),
     (TINY_VIT_SAM, (_ANY + r"image_encoder\.patch_embed\.seq\.", _ANY + r"mask_decoder\.")),

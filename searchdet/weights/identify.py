@@ -38,10 +38,8 @@ def identify(shapes: Shapes) -> Guess | None:
     if adapters:
         return adapters, ""
     what = name_of(shapes, SAM_LIKE)
-    if what in TAKEN:
-        return what, TAKEN[what]
     if what:
-        return f"{what}, which does not load", ""
+        return (what, TAKEN[what]) if what in TAKEN else (f"{what}, which does not load", "")
     whole: int = len(shapes)
     known: Guess | None = None
     for prefix, names in by_prefix(shapes).items():

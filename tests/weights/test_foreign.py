@@ -92,6 +92,13 @@ CASES: dict[str, tuple[State, str]] = {
         | {"image_encoder.patch_embed.proj.weight": torch.ones(768, 3, 16, 16)},
         "SAM-HQ",
     ),
+    "SAM-HQ, tiny": (
+        named(
+            *("image_encoder.patch_embed.seq.0.c.weight", "image_encoder.layers.0.blocks.0.bn.weight"),
+            *("mask_decoder.hf_token.weight", *SAM_DECODER),
+        ),
+        "SAM-HQ with a TinyViT encoder (Light HQ-SAM, vit_tiny), which does not load",
+    ),
     "MobileSAM": (
         named(
             "image_encoder.patch_embed.seq.0.c.weight",

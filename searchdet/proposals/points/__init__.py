@@ -39,9 +39,11 @@ Area = tuple[int, int, int, int]
 
 class PointProposer:
     """Masks from a grid of point prompts, on the image and, if asked, on crops of it; the network may
-    be loaded with the first image. connect: what is loaded -> a network that answers points."""
+    be loaded with the first image. connect: what is loaded -> a network that answers points. fine:
+    whether its masks have details of single cells of their logits."""
 
     reads = READS
+    fine = False
     prompting = "everything"
 
     def __init__(
@@ -62,9 +64,11 @@ class PointProposer:
 
     @functools.cached_property
     def _generator(self) -> MaskGenerator:
-        from .generator import MaskGenerator
+        from .generator import FINE_SLACK, STABILITY_SLACK, MaskGenerator
 
-        return MaskGenerator(self._connect(self._loaded.get()), self._options, self._device)
+        network = self._connect(self._loaded.get())
+        slack = FINE_SLACK if self.fine else STABILITY_SLACK
+        return MaskGenerator(network, self._options, self._device, slack)
 
     def propose(self, image: UInt8Array, promise: FloatArray | None = None) -> Proposals:
         """Masks that pass the filters, at most ``scored_masks``, best predicted IoU first. Raises

@@ -36,6 +36,8 @@ EDGE = 20
 """A mask this near to an inner edge of a crop, in pixels, is cut by it."""
 STABILITY_SLACK = 0.05
 """Stability this near to its threshold is counted on the pixels of the image."""
+FINE_SLACK = 0.25
+"""The same where masks have details of single cells, which a count of cells tells less of."""
 LEAST_BATCH = 8
 
 
@@ -62,12 +64,20 @@ class Pass:
 
 
 class MaskGenerator:
-    """One network and the thresholds of its masks. device: where its logits are."""
+    """One network and the thresholds of its masks. device: where its logits are. slack: how far a
+    count of cells may be from the stability of the pixels."""
 
-    def __init__(self, network: PointNetwork, options: ProposalOptions, device: str) -> None:
+    def __init__(
+        self,
+        network: PointNetwork,
+        options: ProposalOptions,
+        device: str,
+        slack: float = STABILITY_SLACK,
+    ) -> None:
         self._network = network
         self._options = options
         self._device = device
+        self._slack = slack
         self._batch = network.batch
 
     @torch.inference_mode()
@@ -83,7 +93,7 @@ class MaskGenerator:
         size = (image.shape[0], image.shape[1])
         state = self._network.encode(np.ascontiguousarray(image))
         frame = self._network.frame(size)
-        judge = _Judge(frame, self._options, self._device)
+        judge = _Judge(frame, self._options, self._device, self._slack)
         coords = np.asarray(prompts.points, np.float64) * [[size[1], size[0]]]
         where = frame.cells_at(coords)
         asked = oom = 0
@@ -121,11 +131,12 @@ class MaskGenerator:
 class _Judge:
     """Collects the masks of one picture that pass the thresholds."""
 
-    def __init__(self, frame: Frame, options: ProposalOptions, device: str) -> None:
+    def __init__(self, frame: Frame, options: ProposalOptions, device: str, slack: float) -> None:
         self.masks: list[Mask] = []
         self.removed: Counter[str] = Counter(quality=0, stability=0, empty=0)
         self._frame = frame
         self._options = options
+        self._slack = slack
         rows, columns = frame.weights
         self._weights = (torch.from_numpy(rows).to(device), torch.from_numpy(columns).to(device))
 
@@ -150,7 +161,7 @@ class _Judge:
             smoothed = [smooth(f, self._options.smooth) for f in logits.float().cpu().numpy()]
             logits = torch.from_numpy(np.stack(smoothed)).to(logits.device)
         near = self._stability(logits)
-        least = self._options.stability_score_thresh - STABILITY_SLACK
+        least = self._options.stability_score_thresh - self._slack
         hopeful = np.flatnonzero(near >= least)
         self.removed["stability"] += len(near) - len(hopeful)
         chosen = logits[torch.from_numpy(hopeful).to(logits.device)].float().cpu().numpy()
@@ -173,7 +184,7 @@ class _Judge:
             self.removed["empty"] += 1
             return
         threshold = self._options.stability_score_thresh
-        sure = threshold <= 0 or near >= threshold + STABILITY_SLACK
+        sure = threshold <= 0 or near >= threshold + self._slack
         self.masks.append(Mask(quality, box, part, sure))
 
     def best(self, masks: list[Mask]) -> list[Mask]:

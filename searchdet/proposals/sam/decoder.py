@@ -72,7 +72,7 @@ class ImageSide:
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """quality (B, M): predicted IoU of the multi-mask outputs. The rest is for ``logits``; tokens
-    (B, 1 + M, C): of the predicted IoU and of the outputs."""
+    (B, 1 + M + E, C): of the predicted IoU, of the outputs, and the decoder's own further ones."""
 
     quality: Tensor
     tokens: Tensor
@@ -80,9 +80,13 @@ class Decoded:
 
 
 class PointDecoder:
-    """Decoder of one SAM, in float32: bf16 upscaling takes a quarter less and costs 0.02 of mAP."""
+    """Decoder of one SAM, in float32: bf16 upscaling takes a quarter less and costs 0.02 of mAP.
 
-    def __init__(self, sam: Sam) -> None:
+    further: (E, C), tokens beside SAM's own that take part in all attention; an answer holds what
+    became of them.
+    """
+
+    def __init__(self, sam: Sam, further: Tensor | None = None) -> None:
         decoder = sam.mask_decoder
         self._sam = sam
         self._decoder = decoder
@@ -91,8 +95,10 @@ class PointDecoder:
         self._write = [writing(layer.cross_attn_image_to_token) for layer in self._layers]
         self._final = reading(decoder.transformer.final_attn_token_to_image)
         self._chains, self._rows = written_rows(self._layers, self._write)
+        parts = (decoder.iou_token.weight, decoder.mask_tokens.weight, further)
+        self._own = torch.cat([part.detach() for part in parts if part is not None])
         # what is used at the end: not the token of the single mask, nor those of the point
-        self._used = [0, *range(2, 1 + decoder.num_mask_tokens)]
+        self._used = [0, *range(2, len(self._own))]
         self._up = Upscaling(decoder, self._layers[-1].norm4.bias)
 
     @torch.inference_mode()
@@ -158,11 +164,9 @@ class PointDecoder:
         return Decoded(quality, queries, keys)
 
     def _tokens(self, points: Tensor) -> Tensor:
-        decoder = self._decoder
         labels = torch.ones(len(points), 1, dtype=torch.int, device=points.device)
         sparse, _ = self._sam.prompt_encoder((points[:, None], labels), None, None)
-        own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
-        return torch.cat([own.expand(len(points), -1, -1), sparse], 1)
+        return torch.cat([self._own.expand(len(points), -1, -1), sparse], 1)
 
     def _no_keys(self, image: ImageSide, tokens: Tensor) -> Keys:
         count, length, channels = tokens.shape
@@ -224,13 +228,25 @@ class PointDecoder:
     @torch.inference_mode()
     def logits(self, image: ImageSide, decoded: Decoded, prompt: int, masks: list[int]) -> Tensor:
         """Mask logits (len(masks), 4h, 4w) of one prompt; ``masks`` index the multi-mask outputs."""
-        keys = decoded.keys
-        if keys.rho is None or keys.rows is None:
-            raise ValueError("a decoder without layers has no masks")
-        factors = (keys.rho[prompt], keys.weights[prompt], keys.rows[prompt])
+        factors = _factors(decoded.keys, prompt)
+        return self._up.logits(image.upscaled, image.grid, factors, self.hyper(decoded, prompt, masks))
+
+    @torch.inference_mode()
+    def upscaled(self, image: ImageSide, decoded: Decoded, prompt: int) -> Tensor:
+        """(c, 4h, 4w): the upscaled image of one prompt; its products with ``hyper`` are the logits."""
+        return self._up.fine(image.upscaled, image.grid, _factors(decoded.keys, prompt))
+
+    @torch.inference_mode()
+    def hyper(self, decoded: Decoded, prompt: int, masks: list[int]) -> Tensor:
+        """(len(masks), c): what the tokens of the outputs look for in the upscaled image."""
         mlps = self._decoder.output_hypernetworks_mlps
-        hyper = torch.stack([mlps[1 + m](decoded.tokens[prompt, 1 + m]) for m in masks])
-        return self._up.logits(image.upscaled, image.grid, factors, hyper)
+        return torch.stack([mlps[1 + m](decoded.tokens[prompt, 1 + m]) for m in masks])
+
+
+def _factors(keys: Keys, prompt: int) -> tuple[Tensor, Tensor, Tensor]:
+    if keys.rho is None or keys.rows is None:
+        raise ValueError("a decoder without layers has no masks")
+    return keys.rho[prompt], keys.weights[prompt], keys.rows[prompt]
 
 
 def _add_quadratic(out: Tensor, gram: Tensor, weights: Tensor) -> None:

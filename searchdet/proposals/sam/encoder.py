@@ -47,13 +47,38 @@ class ImageEncoder:
 
     @torch.inference_mode()
     def __call__(self, image: Tensor) -> Tensor:
-        tokens = self._encoder.patch_embed(image)
+        tokens = self._tokens(image)
+        for block in self._blocks:
+            self._advance(block, tokens)
+        return self._finish(tokens)
+
+    @torch.inference_mode()
+    def with_early(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """The same, and what the first block with global attention gives, (1, embed_dim, S/patch,
+        S/patch) float32. Raises ValueError where no block is global."""
+        first = next((i for i, block in enumerate(self._blocks) if not block.window), None)
+        if first is None:
+            raise ValueError("an encoder without global attention has no early features")
+        tokens = self._tokens(image)
+        for block in self._blocks[: first + 1]:
+            self._advance(block, tokens)
+        early = tokens.permute(2, 0, 1)[None].contiguous()  # a copy: the tokens go on in place
+        for block in self._blocks[first + 1 :]:
+            self._advance(block, tokens)
+        return self._finish(tokens), early
+
+    def _tokens(self, image: Tensor) -> Tensor:
+        tokens: Tensor = self._encoder.patch_embed(image)
         if self._encoder.pos_embed is not None:
             tokens = tokens + self._encoder.pos_embed
-        tokens = tokens[0].contiguous()
-        for block in self._blocks:
-            tokens += self._attention(block, tokens)
-            tokens += self._mlp(block, tokens)
+        return tokens[0].contiguous()
+
+    def _advance(self, block: _Block, tokens: Tensor) -> None:
+        """One block, in place."""
+        tokens += self._attention(block, tokens)
+        tokens += self._mlp(block, tokens)
+
+    def _finish(self, tokens: Tensor) -> Tensor:
         features: Tensor = self._encoder.neck(tokens.permute(2, 0, 1)[None])
         return features
 

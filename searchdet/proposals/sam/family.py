@@ -122,7 +122,7 @@ def _filled(family: Family, path: Path, raw: StateDict) -> tuple[Sam, Fit]:
         with torch.device("meta"):
             sam = family.build(named.state)
     except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error.message}") from error
+        raise CheckpointError(f"{path}: {error.message}", error.hint) from error
     except (AssertionError, RuntimeError, ValueError, TypeError, ZeroDivisionError) as error:
         raise CheckpointError(f"{path}: {unfit(error)}") from error
     fill(path, sam, named)

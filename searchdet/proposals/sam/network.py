@@ -21,19 +21,13 @@ if TYPE_CHECKING:
     from segment_anything.modeling import Sam
 
 
-class SamNetwork:
-    """One SAM on its device: the longer side is resized to the network's, the rest is padding.
+class Pictures:
+    """How a network of SAM's kind takes pictures and points: the longer side is resized to its own,
+    the rest is padding."""
 
-    encoder: what computes its image encoder, (1, 3, S, S) -> (1, C, h, w); without one, a ViT's.
-    """
-
-    def __init__(
-        self, sam: Sam, compute: Compute, encoder: Callable[[Tensor], Tensor] | None = None
-    ) -> None:
+    def __init__(self, sam: Sam, compute: Compute) -> None:
         self._sam = sam
         self._device = compute.device
-        self._encoder = encoder or ImageEncoder(sam.image_encoder, compute)
-        self._decoder = PointDecoder(sam)
         self._side = int(sam.image_encoder.img_size)
         self._resize = ResizeLongestSide(self._side)
         self.batch = CPU_BATCH if torch.device(compute.device).type == "cpu" else GPU_BATCH
@@ -43,15 +37,31 @@ class SamNetwork:
         scaled = ResizeLongestSide.get_preprocess_shape(*size, self._side)
         return frames.make_frame(cells, self._side, scaled, size)
 
-    def encode(self, image: UInt8Array) -> ImageSide:
+    def prepared(self, image: UInt8Array) -> Tensor:
+        """What the encoder sees of an (H, W, 3) picture: (1, 3, S, S) float32."""
         scaled = self._resize.apply_image(image)
         pixels = torch.from_numpy(scaled).to(self._device).permute(2, 0, 1)[None]
         batch: Tensor = self._sam.preprocess(pixels.contiguous())
-        return self._decoder.image_side(self._encoder(batch))
+        return batch
 
     def points(self, coords: PointArray, size: tuple[int, int]) -> Tensor:
         moved = np.asarray(self._resize.apply_coords(coords, size))
         return torch.from_numpy(moved).to(self._device)
+
+
+class SamNetwork(Pictures):
+    """One SAM on its device. encoder: what computes its image encoder, (1, 3, S, S) -> (1, C, h, w);
+    without one, a ViT's."""
+
+    def __init__(
+        self, sam: Sam, compute: Compute, encoder: Callable[[Tensor], Tensor] | None = None
+    ) -> None:
+        super().__init__(sam, compute)
+        self._encoder = encoder or ImageEncoder(sam.image_encoder, compute)
+        self._decoder = PointDecoder(sam)
+
+    def encode(self, image: UInt8Array) -> ImageSide:
+        return self._decoder.image_side(self._encoder(self.prepared(image)))
 
     def decode(self, state: ImageSide, points: Tensor) -> Decoded:
         return self._decoder.decode(state, points)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from ...config import ProposalOptions
 from ...errors import CheckpointError
 from ...weights import Compute, LoadedBefore, StateDict, resolve
-from ...weights.foreign import SAM_LIKE, name_of
+from ...weights.foreign import SAM_HUB, SAM_LIKE, name_of
 from ..types import OwnWeights, Plan, Proposer
-from . import SamProposer, weights
+from . import SamProposer, layouts, weights
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
@@ -29,9 +29,8 @@ def _make(
 
 
 def _recognises(names: Collection[str]) -> bool:
-    ends = ("image_encoder.patch_embed.proj.weight", "image_encoder.blocks.0.attn.rel_pos_h")
-    there = all(any(name.endswith(end) for name in names) for end in ends)
-    return there and not name_of(names, SAM_LIKE)
+    what = name_of(names, SAM_LIKE)
+    return (not what and layouts.is_meta(names)) or (what == SAM_HUB and layouts.is_hub(names))
 
 
 def _fill(path: Path, compute: Compute, state: StateDict | None = None) -> Any:
@@ -39,11 +38,13 @@ def _fill(path: Path, compute: Compute, state: StateDict | None = None) -> Any:
     return sam
 
 
-def _side(sam: Sam) -> int:
+def side(sam: Sam) -> int:
+    """Pixels a side of what a network of SAM's kind sees."""
     return int(sam.image_encoder.img_size)
 
 
-def _embed(sam: Sam, batch: Tensor) -> Tensor:
+def embed(sam: Sam, batch: Tensor) -> Tensor:
+    """The embedding (1, C, h, w) of a picture (1, 3, side, side)."""
     features: Tensor = sam.image_encoder(sam.preprocess(batch))
     return features
 
@@ -55,7 +56,7 @@ PLAN = Plan(
         published=weights.PUBLISHED,
         recognises=_recognises,
         fill=_fill,
-        side=_side,
-        embed=_embed,
+        side=side,
+        embed=embed,
     ),
 )

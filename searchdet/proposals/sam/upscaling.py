@@ -31,23 +31,46 @@ class Upscaling:
         factors: tuple[Tensor, Tensor, Tensor],
         hyper: Tensor,
     ) -> Tensor:
-        rho, weights, rows = factors
-        height, width = grid
-        cells = height * width
-        wide = torch.addcmul(self._constant, image, rho)
-        wide.addmm_(self.first @ rows.T, weights)
-        wide = wide.view(-1, 4 * cells)
-        wide *= (wide.square().mean(0) + self._norm.eps).rsqrt_()
-        torch.addcmul(self._norm.bias[:, None], wide, self._norm.weight[:, None], out=wide)
-        wide = self._act(wide)
+        cells = grid[0] * grid[1]
+        wide = self._halfway(image, factors)
         out = hyper.new_empty(len(hyper), 4, 4, cells)
         for sub in range(4):
-            part = wide[:, sub * cells : (sub + 1) * cells]
-            fine = self._act(torch.addmm(self._second_bias, self._second, part))
+            fine = self._last(wide[:, sub * cells : (sub + 1) * cells])
             out[:, :, sub] = (hyper @ fine.view(hyper.shape[1], -1)).view(-1, 4, cells)
         # (mask, inner row, inner column, outer row, outer column, row, column)
-        placed: Tensor = out.view(-1, 2, 2, 2, 2, height, width).permute(0, 5, 3, 1, 6, 4, 2)
-        return placed.reshape(-1, 4 * height, 4 * width)
+        placed = out.view(-1, 2, 2, 2, 2, *grid).permute(0, 5, 3, 1, 6, 4, 2)
+        return placed.reshape(-1, 4 * grid[0], 4 * grid[1])
+
+    def fine(
+        self, image: Tensor, grid: tuple[int, int], factors: tuple[Tensor, Tensor, Tensor]
+    ) -> Tensor:
+        """(c2, 4h, 4w): what the mask product is taken with."""
+        height, width = grid
+        cells = height * width
+        wide = self._halfway(image, factors)
+        # (channel, row, outer row, inner row, column, outer column, inner column)
+        out = wide.new_empty(len(self._second) // 4, height, 2, 2, width, 2, 2)
+        for sub in range(4):
+            part = self._last(wide[:, sub * cells : (sub + 1) * cells])
+            inner = part.view(-1, 2, 2, height, width).permute(0, 3, 1, 4, 2)
+            out[:, :, sub // 2, :, :, sub % 2].copy_(inner)
+        return out.view(-1, 4 * height, 4 * width)
+
+    def _halfway(self, image: Tensor, factors: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """(c1, 4 * cells): after the first convolution, its norm and its activation."""
+        rho, weights, rows = factors
+        wide = torch.addcmul(self._constant, image, rho)
+        wide.addmm_(self.first @ rows.T, weights)
+        wide = wide.view(-1, 4 * image.shape[1])
+        wide *= (wide.square().mean(0) + self._norm.eps).rsqrt_()
+        torch.addcmul(self._norm.bias[:, None], wide, self._norm.weight[:, None], out=wide)
+        activated: Tensor = self._act(wide)
+        return activated
+
+    def _last(self, part: Tensor) -> Tensor:
+        """(4 * c2, cells) of one of the outer sub-cells (c1, cells)."""
+        fine: Tensor = self._act(torch.addmm(self._second_bias, self._second, part))
+        return fine
 
 
 def _centred(matrix: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """Weights of segment-anything (Kirillov et al. 2023, arXiv 2304.02643).
 
 The variant is read off the tensor shapes of the checkpoint, so vit_b, vit_l, vit_h and any smaller
-model of the same family load. As everywhere, a file fits completely or is refused.
+model of the same family load, by the names of their authors and by those of transformers. As
+everywhere, a file fits completely or is refused.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from ...weights import (
     SAM,
     Compute,
     Fit,
-    Layout,
     Lazy,
     LoadedBefore,
     StateDict,
@@ -24,6 +24,7 @@ from ...weights import (
     published,
 )
 from .family import DecoderShape, Family, count, decoder_shape, fill_family, join
+from .layouts import hub, meta
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
@@ -47,8 +48,8 @@ PUBLISHED = (
         "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
         2564550879,
     ),
+    *(published.sam_hub(size) for size in ("base", "large", "huge")),
 )
-LAYOUTS = (Layout("Meta", lambda names: "image_encoder.patch_embed.proj.weight" in names, dict),)
 SOURCE = PUBLISHED[0].source
 
 
@@ -133,7 +134,7 @@ def build(shape: SamShape) -> Sam:
 FAMILY = Family(
     SAM,
     "a SAM",
-    LAYOUTS,
+    (meta(), hub()),
     lambda state: build(shape_of(state)),
     f"Use sam_vit_b, sam_vit_l or sam_vit_h from {SOURCE}.",
 )

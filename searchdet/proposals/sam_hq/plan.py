@@ -1,0 +1,49 @@
+"""How a SAM-HQ is made, and what is known of its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from ...config import ProposalOptions
+from ...errors import CheckpointError
+from ...weights import Compute, LoadedBefore, StateDict, resolve
+from ...weights.foreign import SAM_HQ, SAM_HQ_HUB, SAM_LIKE, name_of
+from ..sam import layouts
+from ..sam.plan import embed, side
+from ..types import OwnWeights, Plan, Proposer
+from . import NAME, HqProposer, weights
+
+
+def _make(
+    options: ProposalOptions, device: str, precision: str, before: LoadedBefore | None
+) -> Proposer:
+    if options.checkpoint is None:
+        raise CheckpointError(f"--proposals {NAME} needs weights.", "Pass --sam-checkpoint FILE.")
+    compute = resolve(device, precision)
+    sam = weights.load_hq(Path(options.checkpoint), compute, options.allow_unverified, before)
+    return HqProposer(sam, options, compute)
+
+
+def _recognises(names: Collection[str]) -> bool:
+    what = name_of(names, SAM_LIKE)
+    return (what == SAM_HQ and layouts.is_meta(names)) or (what == SAM_HQ_HUB and layouts.is_hub(names))
+
+
+def _fill(path: Path, compute: Compute, state: StateDict | None = None) -> Any:
+    sam, _ = weights.fill_hq(path, compute, state)
+    return sam
+
+
+PLAN = Plan(
+    _make,
+    OwnWeights(
+        what="a SAM-HQ model",
+        published=weights.PUBLISHED,
+        recognises=_recognises,
+        fill=_fill,
+        side=side,
+        embed=embed,
+    ),
+)
