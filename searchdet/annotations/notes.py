@@ -54,6 +54,12 @@ EITHER = Kind(
     "or after it are taken as of the upright photo",
     "Look whether the objects are marked rightly; else save the photos upright, without EXIF.",
 )
+EXPORTED_STORED = Kind(
+    "Photos that are annotated before their EXIF rotation, by their size, have their detections "
+    "written in that frame too",
+    "Without --ids-from they are written as viewers show them.",
+    costs=False,
+)
 NO_OBJECTS = Kind(
     "Truths without an object in the images that have a record, so that only false alarms are counted",
     "Give a truth that is annotated, or records of its images.",

@@ -68,13 +68,14 @@ def read_stored(
             read._check_size(path, image.size, image.format or kind, max_pixels)
             if require is not None:
                 require((image.height, image.width))
-            lossy, bits = image.format not in LOSSLESS, _bits(image)
+            lossless = image.format in LOSSLESS or (kind == "WEBP" and sniff.is_lossless_webp(data))
+            bits = _bits(image, tags)
             if kind != "HEIF":
                 image.seek(0)
             image.load()
             orientation = tags.orientation if tags else read._orientation(image)
             ImageOps.exif_transpose(image, in_place=True)
-            return replace(_small(_stored(image, lossy), bits), orientation=orientation)
+            return replace(_small(_stored(image, not lossless), bits), orientation=orientation)
 
 
 def _from_raw(path: Path, raw: Raw, bits: int) -> Stored:
@@ -106,8 +107,10 @@ def _turned(found: Stored, orientation: int) -> Stored:
     return replace(found, values=values, clear=clear, orientation=orientation)
 
 
-def _bits(image: Image.Image) -> int:
+def _bits(image: Image.Image, tags: tifftags.Tags | None) -> int:
     """Bits of a shade of grey, of which a decoder makes 8 by stretching: 2, 4, else 8."""
+    if tags is not None:
+        return tags.depth if image.mode == "L" and tags.depth in (2, 4) else 8
     tiles = getattr(image, "tile", None)
     coding = tiles[0][3] if tiles else ""
     return int(coding[2]) if coding in ("L;2", "L;4") else 8

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -261,6 +262,24 @@ def test_without_the_regions_it_says_what_to_do(made: Path) -> None:
     assert "does not hold the regions of" in elsewhere.stderr
     assert "--overwrite" in elsewhere.stderr
     assert "--images" in elsewhere.stderr
+
+
+def test_verdicts_on_records_of_a_search(made: Path) -> None:
+    shutil.rmtree("out")
+    words = ["search", "idx", "--bank", "bank.safetensors", "--top", "0", "-o", "out"]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    write(rows())
+    assert "`searchdet index --overwrite`" in add("--cache-dir", "empty").stderr
+    before = Path("bank.safetensors").read_bytes()
+    banks = []
+    for more in ([], ["--images", "in/images"]):
+        Path("bank.safetensors").write_bytes(before)
+        assert add(*more).exit_code == 0
+        banks.append(bankfile.load(Path("bank.safetensors")))
+    assert len(held(banks[0])) == len(rows()) > 0
+    assert held(banks[0]) == held(banks[1])
+    for one, two in zip(*((bank.positives, bank.negatives) for bank in banks), strict=True):
+        assert np.allclose(one.vectors, two.vectors, atol=2e-3)
 
 
 @pytest.mark.usefixtures("no_model")
