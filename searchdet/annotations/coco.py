@@ -13,7 +13,8 @@ from typing import Any
 from ..errors import DAMAGE, UsageError
 from . import cocofile
 from .frames import Photo
-from .jsonfile import read_json, same
+from .jsonfile import label as as_label
+from .jsonfile import read_json
 from .names import Listed
 from .notes import CROWDS_LEFT, CROWDS_USED, Notes
 from .shapes import require_shape
@@ -42,7 +43,7 @@ class Truth:
         every = sorted(self.names)
         self.image_ids = dict.fromkeys(self.labels, every)
         for label, names in (parts or {}).items():
-            self.image_ids[same(label)] = self._part(same(label), names)
+            self.image_ids[as_label(label)] = self._part(as_label(label), names)
         if notes is None:
             own.tell()
 

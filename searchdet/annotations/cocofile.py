@@ -8,8 +8,9 @@ from typing import Any
 
 from ..errors import DAMAGE, UsageError
 from ..masks import rle
-from .jsonfile import same
-from .notes import DANGLING, SAME_NAME, Notes
+from .jsonfile import label_of
+from .notes import DANGLING, REPEATED, SAME_NAME, Notes
+from .segmentation import plain
 from .shapes import finite, require_polygon, whole
 
 LONGEST = 100_000
@@ -38,7 +39,8 @@ def checked(dataset: Mapping[str, Any], source: str, notes: Notes) -> Item:
             made["categories"].append(item)
         else:
             notes.add(SAME_NAME, f"{item['name']!r} in {source}")
-    for item in _each(dataset["annotations"], "annotation", source, _annotation):
+    rows = _once(dataset["annotations"], source, notes)
+    for item in _each(rows, "annotation", source, _annotation):
         image, category = images.find(item["image_id"]), classes.find(item["category_id"])
         if image is None or category is None:
             lost = "image" if image is None else "category"
@@ -91,6 +93,20 @@ def _key(value: object) -> int | str:
         raise ValueError(f"{value!r:.60} is no id") from error
 
 
+def _once(rows: list[Any], source: str, notes: Notes) -> list[Any]:
+    """Annotations without those that stand there a second time, id and all."""
+    seen: dict[str, Any] = {}
+    kept = []
+    for row in rows:
+        key = repr(row.get("id")) if isinstance(row, Mapping) and row.get("id") is not None else ""
+        if key and key in seen and seen[key] == row:
+            notes.add(REPEATED, f"annotation {key:.40} of {source}")
+            continue
+        seen.setdefault(key, row)
+        kept.append(row)
+    return kept
+
+
 def _each(
     rows: list[Any], what: str, source: str, read: Callable[[Mapping[str, Any]], Item]
 ) -> list[Item]:
@@ -111,20 +127,20 @@ def _each(
 
 
 def _category(item: Mapping[str, Any]) -> Item:
-    return {**item, "id": _key(item["id"]), "name": same(str(item["name"]))}
+    return {**item, "id": _key(item["id"]), "name": label_of(item)}
 
 
 def _image(item: Mapping[str, Any]) -> Item:
     rest = {name: value for name, value in item.items() if name not in ("height", "width")}
     sides = {name: whole(item[name]) for name in ("height", "width") if item.get(name)}
     size = sides if len(sides) == 2 else {}
+    if item["file_name"] in (None, ""):
+        raise KeyError("file_name")
     return rest | size | {"id": _key(item["id"]), "file_name": str(item["file_name"])}
 
 
 def _annotation(item: Mapping[str, Any]) -> Item:
-    shape = item.get("segmentation")
-    if isinstance(shape, list) and shape and not isinstance(shape[0], list):
-        shape = [shape]  # one polygon without a list around it
+    shape = plain(item.get("segmentation"))
     box = item.get("bbox") or _box_of(shape)
     if box is None:
         raise KeyError("bbox")

@@ -41,6 +41,15 @@ DANGLING = Kind(
     "Annotations of images or categories that the file does not have are left out",
     "Remove them, or add what they are of.",
 )
+REPEATED = Kind(
+    "Annotations that stand in the file a second time, with the same id, count once",
+    "Remove them.",
+    costs=False,
+)
+PAGES = Kind(
+    "Masks with several pages or frames are read by the first",
+    "Save the one that marks the object alone.",
+)
 SAME_NAME = Kind(
     "Categories share the name of another and are one class with it", "Rename one of them.", costs=False
 )

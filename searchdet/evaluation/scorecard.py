@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..annotations import Notes, Photo, Truth
-from ..annotations.jsonfile import same
+from ..annotations.jsonfile import label as as_label
 from ..annotations.notes import NO_OBJECTS
 from ..errors import DAMAGE, UsageError
 from ..masks import rle
@@ -126,7 +126,7 @@ def _found(number: int, record: ImageRecord, masks: bool) -> list[Found]:
             continue
         if masks:
             rle.require(item.segmentation, (record.height, record.width))
-        label = same(item.label)
+        label = as_label(item.label)
         found.append(Found(number, label, item.score, item.bbox, item.segmentation, item.accepted))
     return found
 

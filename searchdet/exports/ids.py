@@ -158,7 +158,7 @@ def _number(truth: Truth, name: str) -> int | None:
 
 
 def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
+    return unicodedata.normalize("NFC", name).strip()
 
 
 def _listed(names: list[str] | tuple[str, ...]) -> str:
