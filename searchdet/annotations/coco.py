@@ -16,7 +16,7 @@ from .frames import Photo
 from .jsonfile import label as as_label
 from .jsonfile import read_json
 from .names import Listed
-from .notes import CROWDS_LEFT, CROWDS_USED, Notes
+from .notes import CROWDS_LEFT, CROWDS_USED, SOME_MASKS, Notes
 from .shapes import require_shape
 from .upright import uprighted
 
@@ -76,6 +76,13 @@ class Truth:
         """Whether every annotation has a mask."""
         found = self._dataset["annotations"]
         return bool(found) and all(item.get("segmentation") for item in found)
+
+    def note_masks(self, notes: Notes) -> None:
+        """Note the annotations without a mask where others have one."""
+        without = [item for item in self._dataset["annotations"] if not item.get("segmentation")]
+        if 0 < len(without) < len(self._dataset["annotations"]):
+            for item in without:
+                notes.add(SOME_MASKS, f"{item['said']} of {self.source}")
 
     @property
     def objects(self) -> int:

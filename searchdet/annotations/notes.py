@@ -46,6 +46,20 @@ REPEATED = Kind(
     "Remove them.",
     costs=False,
 )
+BEYOND = Kind(
+    "Boxes reach beyond their image, as two corners do that are written for corner, width and height",
+    "COCO boxes are x, y, width, height in pixels.",
+    costs=False,
+)
+SHARES = Kind(
+    "Boxes lie within one pixel, as those do that are written in shares of the image",
+    "COCO boxes are x, y, width, height in pixels.",
+)
+SOME_MASKS = Kind(
+    "Annotations without a mask beside others with one, so that boxes alone are compared",
+    "Draw their masks, or remove them.",
+    costs=False,
+)
 PAGES = Kind(
     "Masks with several pages or frames are read by the first",
     "Save the one that marks the object alone.",

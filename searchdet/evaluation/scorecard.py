@@ -91,6 +91,7 @@ def scorecard(truth: Truth, records: Sequence[ImageRecord], notes: Notes | None 
     part = truth.only(numbers).upright(_photos(numbers), own)
     if not part.objects:
         own.add(NO_OBJECTS, part.source)
+    part.note_masks(own)
     if notes is None:
         own.tell()
     kinds = ("bbox", "segm") if truth.has_masks else ("bbox",)
