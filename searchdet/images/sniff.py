@@ -30,6 +30,10 @@ _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
     (b"#?RADIANCE", "Radiance HDR"),
     (b"qoif", "QOI"),
     (b"%PDF", "PDF"),
+    (b"P5\n", "PGM"),
+    (b"P6\n", "PPM"),
+    (b"\0\0\1\0", "Windows icon"),
+    (b"SIMPLE  =", "FITS"),
 )
 _AVIF = (b"avif", b"avis")
 _HEIF = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")

@@ -15,10 +15,13 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 from worlds import call
 
+from searchdet.bank import edit
 from searchdet.bank import file as bankfile
 from searchdet.bank import verdicts as reader
+from searchdet.bank.taught import Taught, teach
 from searchdet.bank.types import Bank
 from searchdet.cli import app
+from searchdet.config import Settings
 from searchdet.errors import UsageError
 from searchdet.output.folder import read_records
 from searchdet.records.record import read_record
@@ -309,6 +312,18 @@ def test_a_bank_of_another_space_is_refused(made: Path) -> None:
     result = add()
     assert result.exit_code == 4, result.stderr
     assert "short_side" in result.stderr
+
+
+def test_a_bank_of_no_model_says_what_to_do(made: Path) -> None:
+    bank = replace(bankfile.load(Path("bank.safetensors")), space=None)
+    picture = (Path("in/images/a.png"),)
+    for change in (
+        lambda: teach(bank, Taught(FILE), Settings()),
+        lambda: edit.add(bank, edit.Additions(negatives=picture), Settings()),
+    ):
+        with pytest.raises(UsageError, match="which model it is of") as caught:
+            change()
+        assert "bank build" in caught.value.hint
 
 
 def test_a_bank_that_looks_closer_gets_crops(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
