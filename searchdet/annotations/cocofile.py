@@ -118,7 +118,8 @@ def _once(rows: list[Any], source: str, notes: Notes) -> list[Any]:
     seen: dict[str, Any] = {}
     kept = []
     for row in rows:
-        key = repr(row.get("id")) if isinstance(row, Mapping) and row.get("id") is not None else ""
+        number = row.get("id") if isinstance(row, Mapping) else None
+        key = repr(number) if isinstance(number, str | int | float) else ""
         if key and key in seen and seen[key] == row:
             notes.add(REPEATED, f"annotation {key:.40} of {source}")
             continue

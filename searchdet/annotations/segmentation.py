@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import ast
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from .shapes import whole
 
 Item = dict[str, Any]
+_PRINTED = re.compile(r"b'[^']*'|b\"[^\"]*\"")
+"""Bytes as Python prints them."""
 
 
 def plain(shape: Any) -> list[Any] | Item | None:
@@ -53,9 +55,6 @@ def _encoding(shape: Mapping[str, Any]) -> Item:
     counts = shape["counts"]
     if isinstance(counts, list) and not all(type(n) is int for n in counts):
         counts = [whole(n) for n in counts]
-    if isinstance(counts, str) and counts[:2] in ("b'", 'b"'):  # bytes that were printed
-        try:
-            counts = ast.literal_eval(counts).decode("ascii")
-        except (SyntaxError, UnicodeDecodeError) as error:
-            raise ValueError("the text of its encoding is damaged") from error
+    if isinstance(counts, str) and _PRINTED.fullmatch(counts):
+        counts = counts[2:-1].replace("\\\\", "\\")
     return {**shape, "size": [whole(side) for side in shape["size"]], "counts": counts}
