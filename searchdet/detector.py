@@ -179,7 +179,7 @@ class Detector:
         return lambda rows: self.regions.crops(image.pixels, image.content, regions.proposals, rows)
 
     def _info(self, image: LoadedImage, name: str) -> ImageInfo:
-        self._told.add(name, image.values)
+        self._told.add(name, image.values, image.pages)
         return image_info(image, name)
 
     def _promise(self, feature_map: FeatureMap) -> npt.NDArray[np.float32]:

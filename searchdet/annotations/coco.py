@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
@@ -12,11 +13,12 @@ from typing import Any
 from ..errors import DAMAGE, UsageError
 from . import cocofile
 from .frames import Photo
-from .jsonfile import read_json, same
+from .jsonfile import label as as_label
+from .jsonfile import read_json
 from .names import Listed
-from .notes import CROWDS_LEFT, CROWDS_USED, EITHER, TURNED, Notes
-from .shapes import misfit, require_shape
-from .upright import reaches, turned
+from .notes import CROWDS_LEFT, CROWDS_USED, SOME_MASKS, Notes
+from .shapes import require_shape
+from .upright import uprighted
 
 
 class Truth:
@@ -41,9 +43,18 @@ class Truth:
         every = sorted(self.names)
         self.image_ids = dict.fromkeys(self.labels, every)
         for label, names in (parts or {}).items():
-            self.image_ids[same(label)] = self._part(same(label), names)
+            self.image_ids[as_label(label)] = self._part(as_label(label), names)
         if notes is None:
             own.tell()
+
+    @functools.cached_property
+    def _by_image(self) -> dict[int, tuple[dict[str, Any], list[dict[str, Any]]]]:
+        found: dict[int, tuple[dict[str, Any], list[dict[str, Any]]]] = {
+            item["id"]: (item, []) for item in self._dataset["images"]
+        }
+        for row in self._dataset["annotations"]:
+            found[row["image_id"]][1].append(row)
+        return found
 
     def _take_names(self, images: list[dict[str, Any]]) -> None:
         self.names: dict[int, str] = {item["id"]: item["file_name"] for item in images}
@@ -66,6 +77,13 @@ class Truth:
         found = self._dataset["annotations"]
         return bool(found) and all(item.get("segmentation") for item in found)
 
+    def note_masks(self, notes: Notes) -> None:
+        """Note the annotations without a mask where others have one."""
+        without = [item for item in self._dataset["annotations"] if not item.get("segmentation")]
+        if 0 < len(without) < len(self._dataset["annotations"]):
+            for item in without:
+                notes.add(SOME_MASKS, f"{item['said']} of {self.source}")
+
     @property
     def objects(self) -> int:
         """How many annotations there are, crowds left out."""
@@ -87,6 +105,7 @@ class Truth:
     def _again(self, dataset: dict[str, Any]) -> Truth:
         """A truth of changed items, of the same classes and some of the same images."""
         made = copy.copy(self)
+        made.__dict__.pop("_by_image", None)
         made._dataset = dataset
         made._take_names(dataset["images"])
         made.image_ids = {
@@ -98,27 +117,20 @@ class Truth:
     def upright(self, photos: Mapping[int, Photo], notes: Notes) -> Truth:
         """The truth in the frame of the upright photos, by image id, with their sizes. Raises
         UsageError where an image is of neither frame of its photo."""
-        reach, sizes = reaches(self._dataset["annotations"]), self.sizes()
-        stored, images = set(), []
+        images, rows = [], {}
         for item in self._dataset["images"]:
-            number = item["id"]
-            photo = photos.get(number) or Photo(sizes.get(number) or _least(reach[number]))
-            size, name = sizes.get(number), f"{item['file_name']!r} in {self.source}"
-            fit = photo.fit(size, reach[number])
-            if fit == "neither" and size is not None:
-                error = misfit(size, photo, f"{name} is")
-                raise UsageError(error.message, "Evaluate records of the images that it is of.")
-            if fit == "stored":
-                stored.add(number)
-            if fit in ("stored", "either"):
-                notes.add(TURNED if fit == "stored" else EITHER, name)
-            images.append(item | {"height": photo.size[0], "width": photo.size[1]})
-        annotations = [
-            turned(item, photos[item["image_id"]]) if item["image_id"] in stored else item
-            for item in self._dataset["annotations"]
-        ]
-        dataset = self._dataset | {"images": images, "annotations": annotations}
-        return self._again(dataset)
+            image, turned = self.upright_image(item["id"], photos.get(item["id"]), notes)
+            images.append(image)
+            rows.update({row["id"]: row for row in turned})
+        annotations = [rows[item["id"]] for item in self._dataset["annotations"]]
+        return self._again(self._dataset | {"images": images, "annotations": annotations})
+
+    def upright_image(
+        self, number: int, photo: Photo | None, notes: Notes
+    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """An image and its annotations as in ``upright``."""
+        image, rows = self._by_image[number]
+        return uprighted(image, rows, photo, self.source, notes)
 
     def settle_crowds(self, crowds: str, notes: Notes) -> None:
         """Take annotations with iscrowd 1 for objects, or leave them out as COCO does. crowds: objects,
@@ -167,11 +179,6 @@ class Truth:
 
     def category(self, label: str) -> int:
         return self._category[label]
-
-
-def _least(reach: tuple[float, float]) -> tuple[int, int]:
-    """The smallest size (H, W) of an image that holds all that is annotated on it."""
-    return max(1, int(reach[0]) + 1), max(1, int(reach[1]) + 1)
 
 
 def read_truth(

@@ -8,12 +8,15 @@ from typing import Any
 
 from ..errors import DAMAGE, UsageError
 from ..masks import rle
-from .jsonfile import same
-from .notes import DANGLING, SAME_NAME, Notes
+from .jsonfile import label_of
+from .notes import BEYOND, DANGLING, NO_AREA, REPEATED, SAME_NAME, SHARES, Notes
+from .segmentation import plain
 from .shapes import finite, require_polygon, whole
 
 LONGEST = 100_000
 """Pixels of the longest side of a box."""
+ROUNDING = 2
+"""Pixels by which a box may reach beyond its image: tools round and widen them."""
 Item = dict[str, Any]
 
 
@@ -38,11 +41,15 @@ def checked(dataset: Mapping[str, Any], source: str, notes: Notes) -> Item:
             made["categories"].append(item)
         else:
             notes.add(SAME_NAME, f"{item['name']!r} in {source}")
-    for item in _each(dataset["annotations"], "annotation", source, _annotation):
+    sizes = {item["id"]: (item["height"], item["width"]) for item in made["images"] if "height" in item}
+    rows = _once(dataset["annotations"], source, notes)
+    for item in _each(rows, "annotation", source, _annotation):
         image, category = images.find(item["image_id"]), classes.find(item["category_id"])
         if image is None or category is None:
             lost = "image" if image is None else "category"
             notes.add(DANGLING, f"{item['said']} of {source}, of {lost} {item[f'{lost}_id']!r}")
+            continue
+        if not _has_area(item, sizes.get(image), source, notes):
             continue
         made["annotations"].append(item | {"image_id": image, "category_id": category})
     return made
@@ -91,6 +98,36 @@ def _key(value: object) -> int | str:
         raise ValueError(f"{value!r:.60} is no id") from error
 
 
+def _has_area(item: Item, size: tuple[int, int] | None, source: str, notes: Notes) -> bool:
+    """Whether there is anything in the box of an annotation; notes boxes that are none in pixels of an
+    image of that size (H, W)."""
+    x, y, width, height = item["bbox"]
+    said = f"{item['said']} of {source}"
+    if not width or not height:
+        notes.add(NO_AREA, said)
+        return False
+    if size is not None and (x + width > size[1] + ROUNDING or y + height > size[0] + ROUNDING):
+        notes.add(BEYOND, said)
+    if min(x, y) >= 0 and max(x + width, y + height) <= 1 and (size is None or max(size) > 1):
+        notes.add(SHARES, said)
+    return True
+
+
+def _once(rows: list[Any], source: str, notes: Notes) -> list[Any]:
+    """Annotations without those that stand there a second time, id and all."""
+    seen: dict[str, Any] = {}
+    kept = []
+    for row in rows:
+        number = row.get("id") if isinstance(row, Mapping) else None
+        key = repr(number) if isinstance(number, str | int | float) else ""
+        if key and key in seen and seen[key] == row:
+            notes.add(REPEATED, f"annotation {key:.40} of {source}")
+            continue
+        seen.setdefault(key, row)
+        kept.append(row)
+    return kept
+
+
 def _each(
     rows: list[Any], what: str, source: str, read: Callable[[Mapping[str, Any]], Item]
 ) -> list[Item]:
@@ -111,20 +148,20 @@ def _each(
 
 
 def _category(item: Mapping[str, Any]) -> Item:
-    return {**item, "id": _key(item["id"]), "name": same(str(item["name"]))}
+    return {**item, "id": _key(item["id"]), "name": label_of(item)}
 
 
 def _image(item: Mapping[str, Any]) -> Item:
     rest = {name: value for name, value in item.items() if name not in ("height", "width")}
     sides = {name: whole(item[name]) for name in ("height", "width") if item.get(name)}
     size = sides if len(sides) == 2 else {}
+    if item["file_name"] in (None, ""):
+        raise KeyError("file_name")
     return rest | size | {"id": _key(item["id"]), "file_name": str(item["file_name"])}
 
 
 def _annotation(item: Mapping[str, Any]) -> Item:
-    shape = item.get("segmentation")
-    if isinstance(shape, list) and shape and not isinstance(shape[0], list):
-        shape = [shape]  # one polygon without a list around it
+    shape = plain(item.get("segmentation"))
     box = item.get("bbox") or _box_of(shape)
     if box is None:
         raise KeyError("bbox")

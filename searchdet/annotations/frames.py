@@ -31,6 +31,11 @@ class Photo:
         height, width = self.size
         return (width, height) if self.orientation >= SIDEWAYS else self.size
 
+    @property
+    def back(self) -> Photo:
+        """The way from the upright frame to the stored one, as if that were a rotation of its own."""
+        return Photo(self.stored, {6: 8, 8: 6}.get(self.orientation, self.orientation))
+
     def fit(self, drawn: Size | None, reach: tuple[float, float] = (0.0, 0.0)) -> Fit:
         """The frame of a drawing by its size; None for one that does not say it. reach: (y, x) of its
         furthest point, which shows sizes that a tool has exchanged."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DAMAGE, ExemplarError
-from .jsonfile import read_json, same
+from .jsonfile import label_of, read_json
 from .notes import NO_AREA, Notes
 from .shapes import Bitmap, Drawn, circle, finite, whole
 
@@ -72,7 +72,7 @@ def _objects(path: Path, value: Mapping[str, Any], notes: Notes) -> list[Object]
     groups: dict[object, list[tuple[str, Shape]]] = {}
     for number, shape in enumerate(value["shapes"], start=1):
         try:
-            label, group = same(_label(shape)), shape.get("group_id")
+            label, group = label_of(shape, "label"), shape.get("group_id")
         except DAMAGE as error:
             raise _unusable(f"{path}: shape {number}", error) from error
         key = ("alone", number) if group is None else (label, str(group))
@@ -86,7 +86,7 @@ def _objects(path: Path, value: Mapping[str, Any], notes: Notes) -> list[Object]
                 notes.add(NO_AREA, said)
         areas = [(said, shape) for said, shape in parts if _kind(shape) in AREAS]
         if areas:
-            label = same(_label(areas[0][1]))
+            label = label_of(areas[0][1], "label")
             found.append(Object(number, label, _drawn(areas, size), areas[0][0]))
     ends = [item.drawn.reach for item in found]
     reach = (max((y for y, _ in ends), default=0.0), max((x for _, x in ends), default=0.0))
@@ -99,15 +99,8 @@ def _size(value: Mapping[str, Any]) -> tuple[int, int] | None:
     return (whole(sides[0]), whole(sides[1])) if all(sides) else None
 
 
-def _label(shape: Shape) -> str:
-    """Its label. Raises KeyError where it has none."""
-    if shape["label"] is None:
-        raise KeyError("label")
-    return str(shape["label"])
-
-
 def _kind(shape: Shape) -> str:
-    return str(shape.get("shape_type") or "polygon")
+    return str(shape.get("shape_type") or "polygon").lower()
 
 
 def _drawn(areas: list[tuple[str, Shape]], size: tuple[int, int] | None) -> Drawn:
@@ -132,7 +125,7 @@ def _put(
 ) -> None:
     """Add a shape with an area to those of its kind. Raises one of DAMAGE."""
     kind = _kind(shape)
-    points = [(float(x), float(y)) for x, y in shape["points"]]
+    points = _points(shape["points"])
     if kind in OUTLINES:
         if len(points) < 3:
             raise ValueError("a polygon needs three points")
@@ -143,16 +136,30 @@ def _put(
         xs, ys = zip(*points, strict=True)
         boxes.append((min(xs), min(ys), max(xs), max(ys)))
     elif kind == "circle":
+        if len(points) < 2:
+            raise ValueError("a circle needs its centre and a point of its edge")
         polygons.append(circle(points[0], points[1]))
+    elif not points:
+        raise ValueError("a bitmap needs its top left corner")
     else:
         x, y = (round(finite(value)) for value in points[0])
         bitmaps.append(Bitmap(_bitmap(shape), x, y))
 
 
+def _points(points: Any) -> list[tuple[float, float]]:
+    try:
+        if any(isinstance(point, Mapping | str) for point in points):
+            raise TypeError
+        return [(float(x), float(y)) for x, y in points]
+    except (TypeError, ValueError) as error:
+        raise ValueError("its points are no pairs of numbers") from error
+
+
 def _bitmap(shape: Shape) -> str:
+    """The PNG of a bitmap as base64, which some write as an address of data."""
     if not isinstance(shape.get("mask"), str):
-        raise ValueError("it has no mask")
-    return str(shape["mask"])
+        raise ValueError("it has no mask, which is a PNG as base64")
+    return str(shape["mask"]).removeprefix("data:image/png;base64,")
 
 
 def _unusable(said: str, error: Exception) -> ExemplarError:

@@ -29,6 +29,7 @@ def forms(name: str) -> list[str]:
     folder, _, base = made[-1].rpartition("/")
     bare = _UPLOAD.sub("", base)
     made.append(f"{folder}/{bare}" if folder else bare)
+    made.append(made[0].strip())  # spaces that a table left
     return [one for one in dict.fromkeys(made) if one]
 
 

@@ -41,6 +41,29 @@ DANGLING = Kind(
     "Annotations of images or categories that the file does not have are left out",
     "Remove them, or add what they are of.",
 )
+REPEATED = Kind(
+    "Annotations that stand in the file a second time, with the same id, count once",
+    "Remove them.",
+    costs=False,
+)
+BEYOND = Kind(
+    "Boxes reach beyond their image, as two corners do that are written for corner, width and height",
+    "COCO boxes are x, y, width, height in pixels.",
+    costs=False,
+)
+SHARES = Kind(
+    "Boxes lie within one pixel, as those do that are written in shares of the image",
+    "COCO boxes are x, y, width, height in pixels.",
+)
+SOME_MASKS = Kind(
+    "Annotations without a mask beside others with one, so that boxes alone are compared",
+    "Draw their masks, or remove them.",
+    costs=False,
+)
+PAGES = Kind(
+    "Masks with several pages or frames are read by the first",
+    "Save the one that marks the object alone.",
+)
 SAME_NAME = Kind(
     "Categories share the name of another and are one class with it", "Rename one of them.", costs=False
 )
@@ -53,6 +76,12 @@ EITHER = Kind(
     "Drawings of photos with an EXIF rotation whose size does not say whether they were drawn before "
     "or after it are taken as of the upright photo",
     "Look whether the objects are marked rightly; else save the photos upright, without EXIF.",
+)
+EXPORTED_STORED = Kind(
+    "Photos that are annotated before their EXIF rotation, by their size, have their detections "
+    "written in that frame too",
+    "Without --ids-from they are written as viewers show them.",
+    costs=False,
 )
 NO_OBJECTS = Kind(
     "Truths without an object in the images that have a record, so that only false alarms are counted",

@@ -21,6 +21,7 @@ from .frames import Fit, Photo, turn_mask
 BoolArray = npt.NDArray[np.bool_]
 Points = tuple[float, ...]
 """x0, y0, x1, y1, ... in pixels of the annotated frame."""
+AGAIN = "Draw it again, or remove it."
 FAR = 16
 """Long sides of an image, further than which no corner of a polygon may lie from its origin."""
 
@@ -90,7 +91,7 @@ def _painted(drawn: Drawn, size: tuple[int, int]) -> BoolArray:
             rows = slice(max(0, round(min(y0, y1))), max(0, round(max(y0, y1))))
             mask[rows, max(0, round(min(x0, x1))) : max(0, round(max(x0, x1)))] = True
     except DAMAGE as error:
-        raise ExemplarError(f"its annotation cannot be drawn ({error}).") from error
+        raise ExemplarError(f"its annotation cannot be drawn ({error}).", AGAIN) from error
     for bitmap in drawn.bitmaps:
         _stamp(mask, bitmap)
     return mask
@@ -121,12 +122,13 @@ def _stamp(mask: BoolArray, bitmap: Bitmap) -> None:
         data = base64.b64decode(bitmap.data, validate=True)
         with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
             if image.width > mask.shape[1] or image.height > mask.shape[0]:
-                raise ExemplarError("its annotation has a bitmap larger than the image.")
+                raise ExemplarError("its annotation has a bitmap larger than the image.", AGAIN)
             part = np.asarray(image.convert("L")) > 0
     except ExemplarError:
         raise
     except Exception as error:  # decoders raise many types on damaged files
-        raise ExemplarError(f"its annotation has a broken bitmap ({error}).") from error
+        raise ExemplarError(f"its annotation has a broken bitmap ({error}).", AGAIN) from error
+    part = part[max(0, -bitmap.y) :, max(0, -bitmap.x) :]  # what lies beyond the image is cut off
     y, x = max(0, bitmap.y), max(0, bitmap.x)
     room = mask[y : y + part.shape[0], x : x + part.shape[1]]
     room |= part[: room.shape[0], : room.shape[1]]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..errors import DAMAGE
+from ..errors import DAMAGE, UsageError
 from ..masks import rle
 from .frames import Photo, turn_mask, turn_points
-from .shapes import decode, finite
+from .notes import EITHER, TURNED, Notes
+from .shapes import decode, finite, misfit
+
+Item = dict[str, Any]
 
 
 def reaches(annotations: Iterable[Mapping[str, Any]]) -> Mapping[int, tuple[float, float]]:
@@ -20,6 +23,30 @@ def reaches(annotations: Iterable[Mapping[str, Any]]) -> Mapping[int, tuple[floa
         last = found[item["image_id"]]
         found[item["image_id"]] = max(last[0], y + height), max(last[1], x + width)
     return found
+
+
+def uprighted(
+    image: Mapping[str, Any], rows: Sequence[Item], photo: Photo | None, source: str, notes: Notes
+) -> tuple[Item, list[Item]]:
+    """An image of a COCO file and its annotations in the frame of the upright photo, with its size;
+    photo: None where nothing is known of it. Raises UsageError where the image is of neither frame."""
+    size = (image["height"], image["width"]) if "height" in image else None
+    reach = reaches(rows)[image["id"]]
+    photo = photo or Photo(size or _least(reach))
+    name = f"{image['file_name']!r} in {source}"
+    fit = photo.fit(size, reach)
+    if fit == "neither" and size is not None:
+        error = misfit(size, photo, f"{name} is")
+        raise UsageError(error.message, "Give a truth of these images, or records of its own.")
+    if fit in ("stored", "either"):
+        notes.add(TURNED if fit == "stored" else EITHER, name)
+    made = {**image, "height": photo.size[0], "width": photo.size[1]}
+    return made, [turned(item, photo) for item in rows] if fit == "stored" else list(rows)
+
+
+def _least(reach: tuple[float, float]) -> tuple[int, int]:
+    """The smallest size (H, W) of an image that holds all that is annotated on it."""
+    return max(1, int(reach[0]) + 1), max(1, int(reach[1]) + 1)
 
 
 def turned(item: Mapping[str, Any], photo: Photo) -> dict[str, Any]:

@@ -213,7 +213,7 @@ def fill_network(
         fill(checkpoint, network, named)
     except CheckpointError as error:
         raise _explain(error, spec, raw) from error
-    content = (data for name, data in spec.marks.items() if fit.prefix + name in raw)
+    content = (data for name, data in spec.marks.items() if name in named.names)
     return network.eval().to(compute.device), replace(fit, content=next(content, ""))
 
 

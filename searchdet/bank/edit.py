@@ -59,7 +59,9 @@ def add(bank: Bank, given: Additions, settings: Settings) -> Bank:
     UsageError.
     """
     if bank.space is None:
-        raise UsageError("the bank has no space.")
+        raise UsageError(
+            "the bank does not say which model it is of.", "Build it again: `searchdet bank build`."
+        )
     items = _items(given, settings)
     by = Enrolment.load(settings_in(bank.space, settings))
     require_space(bank, by.space, "the bank")

@@ -51,7 +51,9 @@ def teach(bank: Bank, given: Taught, settings: Settings) -> Learned:
     """The bank with an exemplar of each verdict: right ones of their class, those of another class of
     that, wrong ones as negatives. Raises UsageError, ExemplarError, and with images CheckpointError."""
     if bank.space is None:
-        raise UsageError("the bank has no space.")
+        raise UsageError(
+            "the bank does not say which model it is of.", "Build it again: `searchdet bank build`."
+        )
     verdicts = read_verdicts(given.file)
     judged = judged_records(verdicts, records_folder(given.file, given.records))
     for item in judged:
@@ -134,13 +136,15 @@ def _require_all(absent: list[str], unseen: list[str], cache: Path) -> None:
         more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
         raise UsageError(
             f"the cache {cache} does not hold the regions of {absent[0]}{more}.",
-            f"Run `searchdet detect --overwrite` again with this cache, {model}",
+            "Run what made the records again with this cache (`searchdet detect --overwrite`, or for "
+            f"those of a search `searchdet index --overwrite`), {model}",
         )
     if unseen:
         raise UsageError(
             f"the bank compares by a second look, and none was taken at {len(unseen)} of the "
             f"candidates ({', '.join(unseen[:3])}).",
-            f"Run `searchdet detect --overwrite` with a larger --second-look, {model}",
+            "Run `searchdet detect --overwrite` with a larger --second-look (`searchdet search` takes "
+            f"none), {model}",
         )
 
 

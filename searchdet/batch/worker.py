@@ -3,6 +3,7 @@ the process down."""
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import math
 import multiprocessing
@@ -26,6 +27,8 @@ from . import runner as batch
 from .runner import Result
 
 STOP_SECONDS = 5.0
+_FROM_OUTSIDE = (signal.SIGINT, signal.SIGTERM)
+"""Signals that end a run, which its process alone answers."""
 _CLOSED = (EOFError, BrokenPipeError, ConnectionResetError)
 """What a pipe raises whose other end is closed."""
 
@@ -62,6 +65,7 @@ class Worker:
         self._pipe = pipe
         self._process = context.Process(target=_work, args=(theirs, self._job), daemon=True)
         answered = False
+        atexit.register(self._ended)  # before multiprocessing waits for what ignores its signal
         try:
             _start(self._process)
             theirs.close()
@@ -111,6 +115,7 @@ class Worker:
 
     def _ended(self) -> int | None:
         """End the process, if there is one; its exit code."""
+        atexit.unregister(self._ended)
         process, pipe, self._process, self._pipe = self._process, self._pipe, None, None
         if pipe is not None:
             pipe.close()
@@ -137,12 +142,13 @@ class Crashed(ResourceError):
 
 
 def _start(process: Any) -> None:
-    """Start a process that Ctrl-C does not reach before it ignores it: a terminal sends it to both."""
+    """Start a process that no signal to the whole group reaches before it ignores it: terminals and
+    schedulers send theirs to both."""
     if sys.platform == "win32":
         process.start()
         return
     resource_tracker.ensure_running()  # its own start would let the signal in again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {*_FROM_OUTSIDE})
     try:
         process.start()
     finally:
@@ -151,7 +157,8 @@ def _start(process: Any) -> None:
 
 def _work(pipe: Connection, job: WorkerSpec) -> None:
     """The process: models once, then image after image until the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    for one in _FROM_OUTSIDE:
+        signal.signal(one, signal.SIG_IGN)  # the parent decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if job.prepare is not None:
         job.prepare()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from .console import say
+from .console import progress, say
 from .options import with_options
 
 if TYPE_CHECKING:
@@ -48,12 +48,15 @@ def report(
     """Write a page to look through: masks, evidence, verdicts, and sliders for the thresholds."""
     from ..annotations import read_truth
     from ..errors import UsageError
-    from ..report import write
+    from ..report import Pictures, write
 
     if parts is not None and truth is None:
         raise UsageError("--images-by-class goes with --truth.")
     known = None if truth is None else read_truth(truth, parts)
-    made = write(folder, output, images, max_images, full=full_pictures, truth=known)
+    shown = Pictures(images, full_pictures)
+    total = sum(1 for _ in (folder / "records").rglob("*.json"))
+    with progress(min(total, max_images or total)) as advance:
+        made = write(folder, output, shown, max_images, truth=known, advance=advance)
     say(f"{made.path}: {', '.join(_parts(made))}.")
     if made.beside_size:
         say(f"{made.beside}: full pictures, {made.beside_size / 1e6:.1f} MB; keep it beside the page.")

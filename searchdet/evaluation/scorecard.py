@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..annotations import Notes, Photo, Truth
-from ..annotations.jsonfile import same
+from ..annotations.jsonfile import label as as_label
 from ..annotations.notes import NO_OBJECTS
 from ..errors import DAMAGE, UsageError
 from ..masks import rle
@@ -91,6 +91,7 @@ def scorecard(truth: Truth, records: Sequence[ImageRecord], notes: Notes | None 
     part = truth.only(numbers).upright(_photos(numbers), own)
     if not part.objects:
         own.add(NO_OBJECTS, part.source)
+    part.note_masks(own)
     if notes is None:
         own.tell()
     kinds = ("bbox", "segm") if truth.has_masks else ("bbox",)
@@ -126,7 +127,7 @@ def _found(number: int, record: ImageRecord, masks: bool) -> list[Found]:
             continue
         if masks:
             rle.require(item.segmentation, (record.height, record.width))
-        label = same(item.label)
+        label = as_label(item.label)
         found.append(Found(number, label, item.score, item.bbox, item.segmentation, item.accepted))
     return found
 

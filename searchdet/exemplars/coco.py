@@ -71,7 +71,7 @@ class _Places:
                 raise ExemplarError(f"{self._truth.source}: {error.message}", error.hint) from error
             if where is None:
                 raise ExemplarError(
-                    f"{self._truth.source}: its image {name} is not in {folder}.",
+                    f"{self._truth.source}: its image {name!r} is not in {folder}.",
                     "Name its folder: --positive-images.",
                 )
             other = self._owners.setdefault(where, name)

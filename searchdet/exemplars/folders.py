@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..annotations import Notes, read_objects
-from ..annotations.jsonfile import same
+from ..annotations.jsonfile import label as as_label
 from ..annotations.notes import NO_SHAPES
 from ..errors import ExemplarError
 from ..images import SUFFIXES, broken, leads_back, walk
@@ -111,6 +111,7 @@ def _collect(root: Path, folder: Path, label: str | None, notes: Notes) -> list[
     for path in beside.images:
         found += _examples(path, (top / path.relative_to(root)).as_posix(), label, beside, notes)
     if not found:
+        notes.tell()  # which shapes there are
         raise ExemplarError(
             f"{beside.images[0]}: its LabelMe file has no shape to use (a point or a line has no area)"
             f", and no other image of {folder} has one.",
@@ -121,7 +122,7 @@ def _collect(root: Path, folder: Path, label: str | None, notes: Notes) -> list[
 
 def find_file(path: Path, name: str, label: str | None, notes: Notes | None = None) -> list[Found]:
     """The examples of one file by what lies beside it, as in a class folder (label None: negatives)."""
-    own, label = notes or Notes(), label if label is None else same(label)
+    own, label = notes or Notes(), label if label is None else as_label(label)
     outer = path.parent.parent if path.parent.name.lower() in IMAGE_FOLDERS else path.parent
     folders = [*_folders(path.parent), *(_folders(outer) if outer != path.parent else [])]
     masks = [folder for folder in folders if folder.name.lower() in MASK_FOLDERS]
@@ -132,6 +133,7 @@ def find_file(path: Path, name: str, label: str | None, notes: Notes | None = No
         raise ExemplarError(f"{path}: is the mask of {owners[0].name}.", "Name the image itself.")
     every = _examples(path, name, label, beside, own)
     if not every:
+        own.tell()
         raise ExemplarError(
             f"{path}: its LabelMe file has no shape to use (a point or a line has no area).",
             "Draw the object, or remove the file.",
@@ -190,7 +192,7 @@ def _objects(path: Path, name: str, label: str | None, shapes: Path, notes: Note
 
 def _flat(folder: Path, notes: Notes) -> list[Found]:
     """A folder without class folders: LabelMe's labels are the classes, else its own name is one."""
-    found = _collect(folder, folder, same(folder.resolve().name), notes)
+    found = _collect(folder, folder, as_label(folder.resolve().name), notes)
     plain = [item for item in found if item.drawn is None]
     if plain and len(plain) < len(found):
         raise ExemplarError(
@@ -202,7 +204,7 @@ def _flat(folder: Path, notes: Notes) -> list[Found]:
 
 def _class(folder: Path, path: Path, notes: Notes) -> list[Found]:
     """A class folder: of LabelMe's objects those with the label of the folder."""
-    label = same(path.name)
+    label = as_label(path.name)
     every = _collect(folder, path, label, notes)
     images: dict[Path, list[Found]] = {}
     for item in every:

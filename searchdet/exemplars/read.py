@@ -11,7 +11,7 @@ import numpy as np
 from ..annotations import Notes, Photo, paint_upright
 from ..annotations.frames import Fit, Size, turn_mask
 from ..annotations.maskfile import looks_like_mask, object_in
-from ..annotations.notes import EITHER, LOSSY, TURNED
+from ..annotations.notes import EITHER, LOSSY, PAGES, TURNED
 from ..annotations.shapes import misfit
 from ..config import MAX_PIXELS
 from ..errors import ExemplarError, ImageError
@@ -68,7 +68,7 @@ def load_with(found: list[Found], how: Reading, skipped: list[str] | None = None
             )
             known = (item.path, image)
             made.append(_load_one(item, image, how))
-            told.add(item.name, image.values)
+            told.add(item.name, image.values, image.pages)
         except ExemplarError as error:
             if skipped is None:
                 raise
@@ -139,18 +139,21 @@ def _mask_of_file(path: Path, photo: Photo, how: Reading) -> BoolArray:
         raise _unreadable(error) from error
     fit = photo.fit(stored.size)
     if fit == "neither":
-        raise _misfit(path, stored.size, photo)
+        turned = ", turned by its own EXIF," if stored.orientation > 1 else ""
+        raise _misfit(path, stored.size, photo, turned)
     mask = object_in(stored, path, how.mask_index)
     if fit == "either" and stored.orientation == photo.orientation:
         fit = "upright"  # it was turned with its photo
     _note(fit, str(path), how.notes)
+    if stored.pages > 1:
+        how.notes.add(PAGES, str(path))
     if stored.lossy:
         how.notes.add(LOSSY, str(path))
     return turn_mask(mask, photo.orientation) if fit == "stored" else mask
 
 
-def _misfit(path: Path, size: Size, photo: Photo) -> ExemplarError:
-    unfit = misfit(size, photo, f"{path}: is")
+def _misfit(path: Path, size: Size, photo: Photo, turned: str = "") -> ExemplarError:
+    unfit = misfit(size, photo, f"{path}: is{turned}")
     return ExemplarError(unfit.message, "A mask has the size of its image.")
 
 

@@ -45,7 +45,7 @@ class Coco:
         if place is None:
             self._left_out += len(image.detections)
             return
-        number, name = place
+        number, name, image = place
         self._note_stem(name)
         about = {"id": number, "file_name": name, "width": image.width, "height": image.height}
         self._images.append(_line(about))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..errors import UsageError
 from ..storage.values import JsonObject
+from .frames import as_stored, photo_of
 from .labelled import Classes, Labelled
 
 if TYPE_CHECKING:
@@ -22,8 +23,9 @@ MOST_NAMES = 10
 class Ids(Protocol):
     """Numbers of what is exported. An image without a number is left out, and so is a class."""
 
-    def image(self, image: Labelled) -> tuple[int, str] | None:
-        """The number of an image, and what its file is called. Called once for each."""
+    def image(self, image: Labelled) -> tuple[int, str, Labelled] | None:
+        """The number of an image, what its file is called, and the image in the frame that the number
+        is of. Called once for each."""
         ...
 
     def category(self, label: str) -> int | None: ...
@@ -44,9 +46,9 @@ class Counted:
         self._classes = classes
         self._images = 0
 
-    def image(self, image: Labelled) -> tuple[int, str]:
+    def image(self, image: Labelled) -> tuple[int, str, Labelled]:
         self._images += 1
-        return self._images, image.name
+        return self._images, image.name, image
 
     def category(self, label: str) -> int:
         return self._classes.number(label) + 1
@@ -60,16 +62,21 @@ class Counted:
 
 class Given:
     """The numbers of a COCO file, found by name: images by the rule of ``eval``, classes exactly but
-    for how their letters are composed, which differs between systems."""
+    for how their letters are composed, which differs between systems. Where the file is of the stored
+    frame of a photo with an EXIF rotation, so are its numbers."""
 
     def __init__(self, path: Path, classes: Classes) -> None:
+        from ..annotations import Notes
+        from ..annotations.upright import reaches
+
         self._path, self._truth, self._classes = path, _read(path), classes
-        self._sizes = self._truth.sizes()
+        self._notes = Notes(error=UsageError)
+        self._sizes, self._reach = self._truth.sizes(), reaches(self._truth.annotations())
         self._numbers = {_composed(name): self._truth.category(name) for name in self._truth.labels}
         self._taken: dict[int, str] = {}
         self._missing: list[str] = []
 
-    def image(self, image: Labelled) -> tuple[int, str] | None:
+    def image(self, image: Labelled) -> tuple[int, str, Labelled] | None:
         number = _number(self._truth, image.name)
         if number is None:
             self._missing.append(image.name)
@@ -80,14 +87,27 @@ class Given:
                 f"{self._path}: {other} and {image.name} would both be its image {number}.",
                 "Name images there with their folders, or export them apart.",
             )
-        size = self._sizes.get(number)
-        if size not in (None, (image.height, image.width)):
+        return number, self._truth.names[number], self._framed(number, image)
+
+    def _framed(self, number: int, image: Labelled) -> Labelled:
+        """The image in the frame that the file is of. Raises UsageError where it is of neither."""
+        from ..annotations.notes import EITHER, EXPORTED_STORED
+
+        size, name = self._sizes.get(number), f"{self._truth.names[number]!r} in {self._path}"
+        photo = photo_of(image)
+        fit = photo.fit(size, self._reach[number])
+        if fit == "neither" and size is not None:
+            before, seen = photo.stored, f"{image.width}x{image.height}"
+            if before != photo.size:
+                seen += f" ({before[1]}x{before[0]} before its EXIF rotation)"
             raise UsageError(
                 f"{self._path}: image {number} ({self._truth.names[number]!r}) is "
-                f"{size[1]}x{size[0]}, {image.name} was searched at {image.width}x{image.height}.",
-                "Give the file of these images, in the frame in which they are viewed.",
+                f"{size[1]}x{size[0]}, {image.name} was searched at {seen}.",
+                "Give the file of these images, at their full size.",
             )
-        return number, self._truth.names[number]
+        if fit in ("stored", "either"):
+            self._notes.add(EXPORTED_STORED if fit == "stored" else EITHER, name)
+        return as_stored(image) if fit == "stored" else image
 
     def category(self, label: str) -> int | None:
         return self._numbers.get(_composed(label))
@@ -96,6 +116,7 @@ class Given:
         return [{"id": self._truth.category(name), "name": name} for name in self._truth.labels]
 
     def finish(self, left_out: int) -> None:
+        self._notes.tell()
         unknown = [name for name in self._classes.names if self.category(name) is None]
         if not self._taken or (unknown and len(unknown) == len(self._classes.names)):
             what = "class" if self._taken else "image"
@@ -137,7 +158,7 @@ def _number(truth: Truth, name: str) -> int | None:
 
 
 def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
+    return unicodedata.normalize("NFC", name).strip()
 
 
 def _listed(names: list[str] | tuple[str, ...]) -> str:

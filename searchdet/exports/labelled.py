@@ -70,7 +70,8 @@ class Detection:
 @dataclass(frozen=True, slots=True)
 class Labelled:
     """One image. name: relative path with ``/`` that stays below any folder it is put in. model: what
-    described and proposed. classes: all that were searched for. detections: best first."""
+    described and proposed. classes: all that were searched for. detections: best first. orientation: by
+    EXIF, which led to this frame (1: none)."""
 
     name: str
     width: int
@@ -79,6 +80,7 @@ class Labelled:
     model: str
     classes: tuple[str, ...]
     detections: tuple[Detection, ...]
+    orientation: int = 1
 
 
 class Classes:
@@ -113,6 +115,7 @@ def labelled(record: ImageRecord, limits: Limits) -> Labelled | None:
         model=f"searchdet-{models.backbone.name}-{models.proposer.name}",
         classes=record.classes,
         detections=tuple(_detection(item) for item in detections(record, limits)),
+        orientation=1 if record.source is None else record.source.orientation,
     )
 
 

@@ -80,6 +80,8 @@ def shard_of(name: str, parts: int) -> int:
 
 def _expand(text: str, look: Look) -> list[Query]:
     root = look.scan.root
+    if not text:  # as a path it would be the working folder
+        raise UsageError("an input is empty.", "Name images; a variable of the shell may not be set.")
     if text == STDIN:
         return _listed(sys.stdin.buffer.read(), "-", look)
     if text.startswith("@"):

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from unicodedata import normalize
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from ..errors import UsageError
 from ..storage import text
@@ -100,6 +101,11 @@ def _otherwise(line: bytes) -> Iterator[tuple[str, bytes]]:
     """What a program or a person may have done to a path, and the path without it."""
     if line[:1] in _AROUND or line[-1:] in _AROUND:
         yield "quotes or spaces around a path", line.strip(b" \t\"'")
+    if line.startswith(b"file:"):
+        address = urlsplit(_name(line)).path
+        yield "an address of a file", os.fsencode(unquote(address, errors="surrogateescape"))
+    elif b"%" in line:
+        yield "an address with percent signs", unquote_to_bytes(line)
     if b"\\" in line:
         yield "backslashes", line.replace(b"\\", b"/")
     if not line.isascii() and _is_utf8(line):

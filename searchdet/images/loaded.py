@@ -24,7 +24,7 @@ class LoadedImage:
     TIFF at most MOST_PAGES are counted).
     orientation: the EXIF value that was applied (1 = none). stored_size (width, height) before it.
     decoder: the package that decoded it. values: which stored values became 0 and 255; None for 8 bits,
-    which stay as they are.
+    which stay as they are. pages: how many pictures of full size there are.
     """
 
     pixels: UInt8Array
@@ -35,6 +35,7 @@ class LoadedImage:
     stored_size: tuple[int, int]
     decoder: str = "Pillow"
     values: ValueRange | None = None
+    pages: int = 1
 
     @property
     def content(self) -> str:

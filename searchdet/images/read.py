@@ -30,6 +30,7 @@ from .tifftags import Tags
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 """The allow-list, beside AVIF and HEIF. EPS, PSD, FITS and the like start interpreters or have poor
 parsers."""
+ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
 GROUND = (255, 255, 255)
 """The colour under transparent pixels."""
 MAX_FILE_BYTES = 1 << 30
@@ -90,6 +91,7 @@ def decode(
                 return _finished(file, tiff.read(path, data, tags), tags.pages, tags.orientation)
         with heif.opened(path, data) if kind == "HEIF" else _open(path, data, kind) as image:
             _check_size(path, image.size, image.format or kind, max_pixels)
+            require_known_inks(path, image)
             frames = _frames(image)
             if kind != "HEIF":  # which begins at its main picture
                 image.seek(0)
@@ -181,6 +183,24 @@ def _check_size(path: Path, size: tuple[int, int], kind: str, max_pixels: int) -
         )
 
 
+def require_known_inks(path: Path, image: Image.Image) -> None:
+    """Raise ImageError (mode) for a JPEG of inks that does not say whether they are inverted: Pillow
+    takes them for so."""
+    if image.format == "JPEG" and image.mode == "CMYK" and "adobe" not in image.info:
+        raise ImageError(
+            "mode",
+            f"{path}: is a CMYK JPEG without Adobe's mark, and may be a negative.",
+            "Convert it to RGB with the program that made it.",
+        )
+
+
+def _pages(file: _File, frames: int) -> int:
+    """How many pictures of full size there are. What lies beside the photo of a phone is none."""
+    if file.tags is not None:
+        return file.tags.full
+    return frames if file.kind in ANIMATED else 1
+
+
 def _frames(image: Image.Image) -> int:
     if image.format != "TIFF":
         return int(getattr(image, "n_frames", 1))
@@ -204,7 +224,8 @@ def _from_pillow(file: _File, image: Image.Image, frames: int) -> LoadedImage:
     content = digest(file.data or pixels.tobytes())
     decoder = "pi-heif" if file.kind == "HEIF" else "Pillow"
     values = None if not file.deep else OUTLIERS if _dim(image) else CONTAINER
-    return LoadedImage(pixels, alpha, content, frames, orientation, size, decoder, values)
+    pages = _pages(file, frames)
+    return LoadedImage(pixels, alpha, content, frames, orientation, size, decoder, values, pages)
 
 
 def _finished(file: _File, raw: Raw, frames: int, orientation: int) -> LoadedImage:
@@ -217,7 +238,8 @@ def _finished(file: _File, raw: Raw, frames: int, orientation: int) -> LoadedIma
         pixels = turned.upright(pixels, orientation)
         alpha = None if alpha is None else turned.upright(alpha, orientation)
     content = digest(file.data or raw.values.tobytes())
-    return LoadedImage(pixels, alpha, content, frames, orientation, size, raw.decoder, used)
+    pages = _pages(file, frames)
+    return LoadedImage(pixels, alpha, content, frames, orientation, size, raw.decoder, used, pages)
 
 
 def _raw(file: _File, image: Image.Image) -> Raw | None:

@@ -30,10 +30,16 @@ _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
     (b"#?RADIANCE", "Radiance HDR"),
     (b"qoif", "QOI"),
     (b"%PDF", "PDF"),
+    (b"P5\n", "PGM"),
+    (b"P6\n", "PPM"),
+    (b"\0\0\1\0", "Windows icon"),
+    (b"SIMPLE  =", "FITS"),
 )
 _AVIF = (b"avif", b"avis")
 _HEIF = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 READ = frozenset({"JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "HEIF", ""})
+_CHUNKS, _FRAME = 12, 16
+"""Where the chunks of a WebP begin, and what a frame of an animation has before its own."""
 HEAD = 64
 """Bytes that ``kind_of`` needs."""
 
@@ -48,6 +54,18 @@ def kind_of(data: bytes) -> str:
             return "AVIF"
         return "HEIF" if brands & {*_HEIF} else ""
     return next((kind for start, kind in _BEGINNINGS if data.startswith(start)), "")
+
+
+def is_lossless_webp(data: bytes) -> bool:
+    """Whether the first picture of a WebP is stored without loss."""
+    at = _CHUNKS
+    while at + 8 <= len(data):
+        kind, length = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
+        if kind in (b"VP8L", b"VP8 "):
+            return kind == b"VP8L"
+        # a frame of an animation holds chunks of its own behind 16 bytes
+        at += 8 + (_FRAME if kind == b"ANMF" else length + length % 2)
+    return False
 
 
 def require_readable(path: Path, kind: str) -> None:

@@ -28,6 +28,7 @@ class Stored:
     values: (H, W) numbers, or (H, W, 3) uint8 colours. palette: (n, 3) uint8 where values are indices
     of it. clear: (H, W), True where less than half opaque; None where nothing is. lossy: whether the
     format may have changed values. bits: of a number. orientation: the EXIF value that was applied.
+    pages: pictures of full size in the file, of which this is the first.
     """
 
     values: npt.NDArray[Any]
@@ -36,6 +37,7 @@ class Stored:
     lossy: bool
     bits: int
     orientation: int = 1
+    pages: int = 1
 
     @property
     def size(self) -> tuple[int, int]:
@@ -63,18 +65,21 @@ def read_stored(
                 if require is not None:
                     require((tags.height, tags.width))
                 found = _from_raw(path, tiff.read(path, data, tags), tags.depth)
-                return _turned(found, tags.orientation)
+                return replace(_turned(found, tags.orientation), pages=tags.full)
         with heif.opened(path, data) if kind == "HEIF" else read._open(path, data, kind) as image:
             read._check_size(path, image.size, image.format or kind, max_pixels)
             if require is not None:
                 require((image.height, image.width))
-            lossy, bits = image.format not in LOSSLESS, _bits(image)
+            read.require_known_inks(path, image)
+            lossless = image.format in LOSSLESS or (kind == "WEBP" and sniff.is_lossless_webp(data))
+            bits, pages = _bits(image, tags), _pages(image, tags)
             if kind != "HEIF":
                 image.seek(0)
             image.load()
             orientation = tags.orientation if tags else read._orientation(image)
             ImageOps.exif_transpose(image, in_place=True)
-            return replace(_small(_stored(image, lossy), bits), orientation=orientation)
+            found = _small(_stored(image, not lossless), bits)
+            return replace(found, orientation=orientation, pages=pages)
 
 
 def _from_raw(path: Path, raw: Raw, bits: int) -> Stored:
@@ -106,8 +111,17 @@ def _turned(found: Stored, orientation: int) -> Stored:
     return replace(found, values=values, clear=clear, orientation=orientation)
 
 
-def _bits(image: Image.Image) -> int:
+def _pages(image: Image.Image, tags: tifftags.Tags | None) -> int:
+    """How many pictures of full size there are. What is beside the photo of a phone is none."""
+    if tags is not None:
+        return tags.full
+    return int(getattr(image, "n_frames", 1)) if image.format in read.ANIMATED else 1
+
+
+def _bits(image: Image.Image, tags: tifftags.Tags | None) -> int:
     """Bits of a shade of grey, of which a decoder makes 8 by stretching: 2, 4, else 8."""
+    if tags is not None:
+        return tags.depth if image.mode == "L" and tags.depth in (2, 4) else 8
     tiles = getattr(image, "tile", None)
     coding = tiles[0][3] if tiles else ""
     return int(coding[2]) if coding in ("L;2", "L;4") else 8

@@ -66,7 +66,7 @@ def declared(tags: Tags) -> tuple[float | None, float] | None:
     """The range that the tags declare: by least and greatest value, or by an odd number of bits."""
     if tags.declared is not None:
         return tags.declared
-    odd = tags.format == tifftags.UNSIGNED and tags.depth not in (8, 16, 32)
+    odd = tags.format == tifftags.UNSIGNED and tags.depth not in (8, 16, 32, 64)
     return (0.0, float((1 << tags.depth) - 1)) if odd else None
 
 

@@ -21,6 +21,8 @@ _KEPT = frozenset(
 ) | {50706}
 BLACK_IS_ZERO, RGB, PALETTE, MASK, CMYK = 1, 2, 3, 4, 5
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3
+REDUCED, OF_A_MASK = 1, 4
+"""Bits of tag 254: what a picture is to the first one."""
 
 Number = int | float
 Values = Mapping[int, tuple[Number, ...]]
@@ -30,7 +32,8 @@ Values = Mapping[int, tuple[Number, ...]]
 class Tags:
     """The tags of the first picture, with the defaults of the standard. bits, formats: of each sample.
     declared: the least and greatest value that the file says there is, None where it says nothing.
-    pages: how many pictures there are, at most MOST_DIRECTORIES. preview: a reduced copy, or the small
+    pages: how many pictures there are, at most MOST_DIRECTORIES; full: without reduced copies and
+    masks of the first. preview: a reduced copy, or the small
     picture that goes before the data of a sensor. little: the order of bytes; fill: that of bits."""
 
     width: int
@@ -49,6 +52,7 @@ class Tags:
     preview: bool
     little: bool
     fill: int
+    full: int = 1
 
     @property
     def depth(self) -> int:
@@ -71,7 +75,7 @@ def read_tags(data: bytes) -> Tags | None:
     try:
         order, big, first = _head(data)
         values, following = _directory(data, order, big, first)
-        return _tags(values, _pages(data, order, big, first, following), order == "<")
+        return _tags(values, *_pages(data, order, big, first, following), order == "<")
     except (struct.error, ValueError, OverflowError, IndexError):
         return None
 
@@ -122,18 +126,19 @@ def _next(data: bytes, order: str, big: bool, at: int, count: int) -> int:
     return int(struct.unpack_from(order + ("Q" if big else "I"), data, end)[0])
 
 
-def _pages(data: bytes, order: str, big: bool, first: int, following: int) -> int:
-    seen = {first}
+def _pages(data: bytes, order: str, big: bool, first: int, following: int) -> tuple[int, int]:
+    """How many pictures there are, and how many without reduced copies and masks."""
+    seen, full = {first}, 1
     while following and following not in seen and len(seen) < MOST_DIRECTORIES:
         if following + (8 if big else 2) > len(data):
             break
         seen.add(following)
-        (count,) = struct.unpack_from(order + ("Q" if big else "H"), data, following)
-        following = _next(data, order, big, following, count)
-    return len(seen)
+        values, following = _directory(data, order, big, following)
+        full += not int(values.get(254, (0,))[0]) & (REDUCED | OF_A_MASK)
+    return len(seen), full
 
 
-def _tags(values: Values, pages: int, little: bool) -> Tags:
+def _tags(values: Values, pages: int, full: int, little: bool) -> Tags:
     def one(tag: int, default: int | None = None) -> int:
         found = values.get(tag, () if default is None else (default,))
         return int(found[0])
@@ -160,6 +165,7 @@ def _tags(values: Values, pages: int, little: bool) -> Tags:
         preview=bool(one(254, 0) & 1) or 50706 in values,
         little=little,
         fill=one(266, 1),
+        full=full,
     )
 
 

@@ -64,7 +64,7 @@ class Indexer:
         except (ImageError, EmbeddingError, ResourceError) as error:
             self.failed.append((query.name, error))
             return None
-        self._told.add(query.name, image.values)
+        self._told.add(query.name, image.values, image.pages)
         return image_info(image, query.name), first(packed, self._keep) if self._keep else packed
 
 

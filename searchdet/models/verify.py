@@ -16,6 +16,7 @@ from ..storage.values import JsonObject
 from ..weights import Compute, Lazy, StateDict, is_weights, read_state_dict, weights_in
 from ..weights.identify import identify
 from ..weights.shards import INDEX, WHOLE, digest_of, is_shard
+from ..weights.wrapped import bare
 from .catalogue import published
 
 SHORT_SIDE = 224
@@ -126,10 +127,10 @@ def _named(path: Path) -> str:
 def _recognised(path: Path, state: StateDict) -> tuple[str, str]:
     """(model, description) of a file; the name decides the model, the tensors the description."""
     shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    named = _named(path)
+    named, plain = _named(path), frozenset(map(bare, shapes))
     for name in PROPOSERS:
         weights = weights_of(name)
-        if weights is not None and weights.recognises(shapes.keys()):
+        if weights is not None and weights.recognises(plain):
             return named or name, weights.what
     found = identify(shapes)
     if found is None:

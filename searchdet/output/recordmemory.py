@@ -28,7 +28,7 @@ from ..storage.values import JsonValue
 from ..version import __version__
 
 log = logging.getLogger(__name__)
-FORM = 1
+FORM = 2
 Stamp = tuple[int, int, int, int]
 Listed = tuple[str, Stamp]
 """A record file, relative to ``records/``: size, times and inode."""
@@ -94,7 +94,8 @@ def _packed(image: Labelled | None) -> JsonValue:
     """As JSON values; None for a failed image."""
     if image is None:
         return None
-    head = (image.name, image.width, image.height, image.sha256, image.model, image.classes)
+    place = (image.name, image.width, image.height, image.orientation)
+    head = (*place, image.sha256, image.model, image.classes)
     rows = [
         (it.id, it.label, it.score, it.probability, it.box, it.area, it.segmentation["counts"])
         for it in image.detections
@@ -106,12 +107,12 @@ def _unpacked(value: Any) -> Labelled | None:
     """What ``_packed`` took; its line has a digest, so its form is known."""
     if value is None:
         return None
-    name, width, height, sha256, model, classes, rows = value
+    name, width, height, orientation, sha256, model, classes, rows = value
     found = tuple(
         Detection(number, label, score, chance, tuple(box), area, _mask(height, width, counts))
         for number, label, score, chance, box, area, counts in rows
     )
-    return Labelled(name, width, height, sha256, model, tuple(classes), found)
+    return Labelled(name, width, height, sha256, model, tuple(classes), found, orientation)
 
 
 def _mask(height: int, width: int, counts: str) -> Rle:

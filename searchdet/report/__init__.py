@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..annotations import Truth
 from ..errors import DAMAGE, UsageError
 from ..output import THUMBNAIL_SIDE, Output, read_records
-from ..records import damaged
+from ..records import ImageRecord, damaged
 from ..storage import files
 from .contents import Contents
 from .page import json_text, page
@@ -18,6 +18,7 @@ from .pyramid import Pyramids
 from .truth import Overlay
 
 FILE = "report.html"
+Advance = Callable[[Iterable[ImageRecord]], Iterator[ImageRecord]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,35 +37,46 @@ class Written:
     without_full: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Which pictures a page shows. images: where they lie, else where ``detect`` found them; full: at
+    their own pixels too, in a folder beside the page."""
+
+    images: Path | None = None
+    full: bool = True
+
+
 def write(
     folder: Path,
     target: Path | None = None,
-    images: Path | None = None,
+    shown: Pictures | None = None,
     most: int | None = None,
     *,
-    full: bool = True,
     truth: Truth | None = None,
+    advance: Advance = iter,
 ) -> Written:
     """Write the report of an output folder of ``detect``, by default into it.
 
-    images: where images lie, else where ``detect`` found them; most: no more images than that. full:
-    pictures at their own pixels, in a folder beside the page; truth: what is in the pictures. Raises
-    UsageError where there are no records, OutputError.
+    most: no more images than that. truth: what is in the pictures; advance: goes through the records,
+    which take long where full pictures are made. Raises UsageError where there are no records,
+    OutputError.
     """
-    path = folder / FILE if target is None else target
+    path, shown = folder / FILE if target is None else target, shown or Pictures()
     contents, left_out = Contents(None if truth is None else Overlay.of(truth)), 0
     least = LEAST_SIDE if crowded(folder) else THUMBNAIL_SIDE
-    beside = Pyramids(path.with_name(f"{path.stem}-pictures"), Output(folder), images, least)
+    beside = Pyramids(path.with_name(f"{path.stem}-pictures"), Output(folder), shown.images, least)
     pictures: list[bytes | None] = []
-    for record in read_records(folder):
+    for record in advance(read_records(folder)):
         if most is not None and len(pictures) >= most:
             left_out += 1
             continue
         try:
-            contents.add(record, beside.of(record) if full else None)
-            pictures.append(thumbnail_of(record, folder, images))
+            contents.add(record, beside.of(record) if shown.full else None)
+            pictures.append(thumbnail_of(record, folder, shown.images))
         except DAMAGE as error:
             raise damaged(record.image, error) from error
+    if contents.truth is not None:
+        contents.truth.notes.tell()
     if not pictures:
         raise UsageError(f"{folder}: holds no records.", "Name an output folder of `detect`.")
     # the page can name the folder only while it lies in it; an absolute path stays out of the file

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
+from ..config import MAX_PIXELS
 from ..errors import ImageError
 from ..images import read_image, used_range
 from ..output import THUMBNAIL_QUALITY, THUMBNAIL_SIDE, Output, encode_jpeg, thumbnail
@@ -38,7 +39,8 @@ def thumbnail_of(record: ImageRecord, folder: Path, images: Path | None) -> byte
     if path is None:
         return None
     try:
-        image = read_image(path, given=used_range(record.source))
+        most = max(MAX_PIXELS, record.width * record.height)  # what was searched is shown
+        image = read_image(path, most, used_range(record.source))
     except ImageError as error:
         log.warning("%s: no picture, %s", record.image, error.one_line())
         return None

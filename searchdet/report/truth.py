@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..annotations import Truth
+from ..annotations import Notes, Photo, Truth
 from ..errors import UsageError
 from ..masks import rle
 from ..records import Candidate, ImageRecord
@@ -44,17 +44,17 @@ class Annotated:
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """A ground truth, for records one by one."""
+    """A ground truth, for records one by one. notes: take what is taken for granted of it."""
 
     truth: Truth
-    coco: Any
+    notes: Notes
 
     @classmethod
     def of(cls, truth: Truth) -> Overlay:
         """Raises UsageError for masks that cannot be drawn."""
         if truth.has_masks:
             truth.require_masks()
-        return cls(truth, truth.coco())
+        return cls(truth, Notes(error=UsageError))
 
     def annotated(self, record: ImageRecord, items: Sequence[Candidate]) -> Annotated | None:
         """What the truth says of a record's image; None where it does not have it. Raises UsageError
@@ -62,32 +62,36 @@ class Overlay:
         number = self.truth.image_id(record.image)
         if number is None:
             return None
-        size = self.truth.sizes().get(number, (record.height, record.width))
-        if size != (record.height, record.width):
-            raise UsageError(
-                f"{record.image}: is {record.width}x{record.height}, and {size[1]}x{size[0]} in the "
-                "ground truth.",
-                "Give the ground truth of these images.",
-            )
+        orientation = 1 if record.source is None else record.source.orientation
+        photo = Photo((record.height, record.width), orientation)
+        image, rows = self.truth.upright_image(number, photo, self.notes)
         known = self.truth.image_ids
         labels = tuple(name for name in record.classes if number in known.get(name, ()))
-        objects = self._objects(number, labels)
+        by_id = {self.truth.category(name): name for name in labels}
+        size = image["height"], image["width"]
+        objects = tuple(
+            self._object(row, by_id[row["category_id"]], size)
+            for row in rows
+            if row["category_id"] in by_id
+        )
         return Annotated(labels, objects, tuple(_pairs(items, objects)))
 
-    def _objects(self, number: int, labels: tuple[str, ...]) -> tuple[Object, ...]:
-        by_id = {self.truth.category(name): name for name in labels}
-        ids = self.coco.getAnnIds(imgIds=[number])
-        found = [item for item in self.coco.loadAnns(ids) if item["category_id"] in by_id]
-        return tuple(self._object(item, by_id[item["category_id"]]) for item in found)
+    def _object(self, row: Mapping[str, Any], label: str, size: tuple[int, int]) -> Object:
+        x, y, width, height = row["bbox"]
+        mask = _code(row["segmentation"], size) if self.truth.has_masks else None
+        return Object(label, (x, y, x + width, y + height), mask, bool(row["iscrowd"]))
 
-    def _object(self, item: Mapping[str, Any], label: str) -> Object:
-        x, y, width, height = item["bbox"]
-        mask = None
-        if self.truth.has_masks:
-            drawn = self.coco.annToRLE(item)
-            height_, width_ = drawn["size"]
-            mask = rle.Rle(size=[height_, width_], counts=_text(drawn["counts"]))
-        return Object(label, (x, y, x + width, y + height), mask, bool(item["iscrowd"]))
+
+def _code(shape: Any, size: tuple[int, int]) -> rle.Rle:
+    """A segmentation as an encoding with text counts, as pycocotools makes it."""
+    from pycocotools import mask as coco
+
+    made = shape
+    if isinstance(shape, list):
+        made = coco.merge(coco.frPyObjects(shape, *size))
+    elif isinstance(shape["counts"], list):
+        made = coco.frPyObjects(dict(shape), *size)
+    return rle.Rle(size=[int(made["size"][0]), int(made["size"][1])], counts=_text(made["counts"]))
 
 
 def _pairs(items: Sequence[Candidate], objects: Sequence[Object]) -> list[tuple[int, int, float]]:

@@ -7,6 +7,7 @@ import re
 from .foreign import ADAPTERS, OTHERS, SAM_LIKE, TAKEN, name_of
 from .loader import by_prefix
 from .published import SAM
+from .wrapped import bare
 
 Shapes = dict[str, tuple[int, ...]]
 _CONVNEXT = {(96, 9): "tiny", (96, 27): "small", (128, 27): "base", (192, 27): "large"}
@@ -34,6 +35,7 @@ PROPOSERS = frozenset({SAM, *TAKEN.values()})
 
 def identify(shapes: Shapes) -> Guess | None:
     """The family and size that names and shapes point to, whatever prefix they share; or None."""
+    shapes = {bare(name): shape for name, shape in shapes.items()}
     adapters = name_of(shapes, ADAPTERS)
     if adapters:
         return adapters, ""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import CheckpointError
 from .reading import StateDict
+from .wrapped import unwrapped
 
 if TYPE_CHECKING:
     from torch import nn
@@ -42,14 +43,16 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Tensors of a file by a network's names. prefix: what was taken off them. outside: names of the
-    file that have another prefix. pair: the student whose teacher this is, "" without one."""
+    """Tensors of a file by a network's names. prefix: what was taken off them, as a record says it.
+    outside: names of the file that have another prefix. pair: the student whose teacher this is, ""
+    without one. names: those in the file, behind what was taken off."""
 
     state: StateDict
     layout: str
     prefix: str = ""
     outside: tuple[str, ...] = ()
     pair: str = ""
+    names: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +97,13 @@ def by_prefix(names: Iterable[str]) -> dict[str, frozenset[str]]:
 def convert(path: Path, state: StateDict, layouts: tuple[Layout, ...]) -> Named:
     """The tensors by the network's names. Raises CheckpointError where no layout fits, or where a file
     holds two networks that are no student and teacher."""
+    state, wraps = unwrapped(path, state)
     prefix, layout, pair = _place(path, state, layouts)
     inner = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
     outside = tuple(k for k in state if not k.startswith(prefix) and not (pair and k.startswith(pair)))
+    names, said = frozenset(inner), prefix + "".join(f"*.{wrap}." for wrap in wraps)
     try:
-        return Named(layout.convert(inner), layout.name, prefix, outside, pair)
+        return Named(layout.convert(inner), layout.name, said, outside, pair, names)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error.message}", error.hint) from error
     except (RuntimeError, ValueError, TypeError, IndexError) as error:

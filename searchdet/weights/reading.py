@@ -7,32 +7,24 @@ shards that an index names.
 from __future__ import annotations
 
 import contextlib
-import logging
 import pickle
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import CheckpointError
 from . import shards
+from .parts import unwrap
 from .sniff import require_weights
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-log = logging.getLogger(__name__)
 StateDict = dict[str, "Tensor"]
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 TARRED = ".pth.tar"
 """What some training scripts call what ``torch.save`` writes; no tar archive."""
-WRAPPERS = ("state_dict", "model", "model_ema", "teacher", "module")
-"""Keys under which training scripts put the weights; unwrapped only where it is the one tensor dict."""
-_TRAINING = re.compile(
-    r".*(optim|sched|scaler|\bamp|rng|loop|callback|hparam|hyper_param|config).*|args|epoch.*|.*step|iter.*",
-    re.IGNORECASE,
-)
-"""Keys of what training scripts keep beside the weights."""
 
 
 def is_weights(path: Path) -> bool:
@@ -122,7 +114,7 @@ def _read_torch(path: Path, tell: bool = True) -> StateDict:
         raise CheckpointError(
             f"{path}: damaged or not a weight file ({reason}).", "Download it again."
         ) from error
-    return _unwrap(path, loaded, tell)
+    return unwrap(path, loaded, tell)
 
 
 def _program(path: Path, error: Exception) -> CheckpointError:
@@ -133,90 +125,6 @@ def _program(path: Path, error: Exception) -> CheckpointError:
         f"{path}: not a plain weight file; reading it would have to run code from it{named}.",
         "Where it was trained, save its tensors alone: torch.save(model.state_dict(), FILE).",
     )
-
-
-def _unwrap(path: Path, loaded: object, tell: bool) -> StateDict:
-    for _ in range(len(WRAPPERS) + 1):  # a dictionary may hold itself
-        if not isinstance(loaded, dict):
-            break
-        tensors = _tensors(loaded)
-        if tensors and len(tensors) == len(loaded):
-            return tensors
-        inner = [k for k in WRAPPERS if isinstance(loaded.get(k), dict)]
-        if tensors or len(inner) != 1:
-            return _side_by_side(path, loaded)
-        if tell:
-            _tell_others(path, loaded, inner[0])
-        loaded = loaded[inner[0]]
-    raise CheckpointError(
-        f"{path}: holds no plain dictionary of tensors ({_kind(loaded)}).",
-        "Save the network's tensors alone: torch.save(model.state_dict(), FILE).",
-    )
-
-
-def _tell_others(path: Path, loaded: Mapping[object, object], chosen: str) -> None:
-    """Say which other weights a file holds beside those that are read."""
-    others = [
-        str(key)
-        for key, value in loaded.items()
-        if key != chosen and not _TRAINING.fullmatch(str(key)) and isinstance(value, dict)
-        if _tensors(value)
-    ]
-    if others:
-        log.warning(
-            "%s: its weights are those under %r; beside them lie %s, which are not used.",
-            path,
-            chosen,
-            ", ".join(map(repr, others[:4])),
-        )
-
-
-def _tensors(values: Mapping[object, object]) -> StateDict:
-    import torch
-
-    return {str(k): v for k, v in values.items() if isinstance(v, torch.Tensor)}
-
-
-def _side_by_side(path: Path, loaded: Mapping[object, object]) -> StateDict:
-    """The tensors of dictionaries that lie side by side, each under its key; one alone without it."""
-    found = {}
-    for key, value in loaded.items():
-        if not isinstance(value, dict) or not value or _TRAINING.fullmatch(str(key)):
-            continue
-        tensors = _tensors(value)
-        if len(tensors) == len(value):
-            found[str(key)] = tensors
-    if len(found) == 1:
-        return next(iter(found.values()))
-    if found and not _tensors(loaded):
-        return {f"{key}.{name}": tensor for key, part in found.items() for name, tensor in part.items()}
-    raise _no_tensors(path, loaded)
-
-
-def _no_tensors(path: Path, loaded: Mapping[object, object]) -> CheckpointError:
-    """What to say of a dictionary that is none of tensors."""
-    alone = "Save the network's tensors alone: torch.save(model.state_dict(), FILE)."
-    keys = [str(key) for key in loaded]
-    if "param_groups" in keys or (keys and all(_TRAINING.fullmatch(key) for key in keys)):
-        return CheckpointError(
-            f"{path}: holds the state of an optimiser or a training run, and no weights of a network.",
-            "Give the file with the weights, which training scripts write beside it.",
-        )
-    tensors = len(_tensors(loaded))
-    others = [f"{k} ({_kind(v)})" for k, v in loaded.items() if _kind(v) != "a tensor"]
-    beside = f"; beside {tensors} tensors" if tensors else "; it holds"
-    said = f"{beside} {', '.join(others[:4])}" if others else ", it is empty"
-    return CheckpointError(f"{path}: holds no plain dictionary of tensors{said}.", alone)
-
-
-def _kind(value: object) -> str:
-    import torch
-
-    if isinstance(value, torch.Tensor):
-        return "a tensor"
-    if isinstance(value, dict):
-        return f"a dictionary of {len(value)}"
-    return f"a {type(value).__name__}"
 
 
 def _require_plain(path: Path, state: StateDict) -> None:

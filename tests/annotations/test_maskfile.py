@@ -298,6 +298,54 @@ def test_numbers_of_few_bits_are_not_stretched(tmp_path: Path, bits: int) -> Non
     assert (object_in(read_stored(path), path, 3) == (values == 3)).all()
 
 
+@pytest.mark.parametrize("bits", [2, 4])
+@pytest.mark.parametrize("zero", ["minisblack", "miniswhite"])
+@pytest.mark.parametrize("fill", [1, 2])
+def test_a_tiff_of_few_bits_is_not_stretched(tmp_path: Path, bits: int, zero: str, fill: int) -> None:
+    most, path = (1 << bits) - 1, tmp_path / "1.mask.tif"
+    for one, two in ((1, 0), (most, 0), (3, 1)):
+        values = np.array(painted(one, two))
+        stored = most - values if zero == "miniswhite" else values
+        path.write_bytes(packed_tiff(stored, bits, 0 if zero == "miniswhite" else 1, fill))
+        found = read_stored(path)
+        assert (found.values == values).all()
+        if two:
+            with pytest.raises(ExemplarError, match=r"indices \(1, 3\)"):
+                object_in(found, path)
+        assert (object_in(found, path, one) == ONE).all()
+
+
+def packed_tiff(values: Values, bits: int, photometric: int, fill: int) -> bytes:
+    """Grey values of few bits in a TIFF without compression."""
+    import struct
+
+    per, (height, width) = 8 // bits, values.shape
+    places = values.reshape(height, -1, per).astype(int)
+    data = sum(places[..., i] << bits * (per - 1 - i) for i in range(per)).astype(np.uint8)
+    if fill == 2:  # the lowest bit first
+        data = np.packbits(np.unpackbits(data[..., None], axis=-1), axis=-1, bitorder="little")
+    body = data.tobytes()
+    tags = {256: width, 257: height, 258: bits, 259: 1, 262: photometric, 266: fill, 273: 8}
+    tags |= {277: 1, 278: height, 279: len(body)}
+    rows = b"".join(struct.pack("<HHIHH", tag, 3, 1, value, 0) for tag, value in tags.items())
+    head = struct.pack("<2sHI", b"II", 42, 8 + len(body))
+    return head + body + struct.pack("<H", len(tags)) + rows + bytes(4)
+
+
+@pytest.mark.parametrize("more", [{}, {"save_all": True}, {"exif": b"Exif\0\0MM\0*\0\0\0\x08\0\0"}])
+@pytest.mark.parametrize("lossless", [True, False])
+def test_a_webp_says_whether_it_is_lossless(tmp_path: Path, lossless: bool, more: object) -> None:
+    path, image = tmp_path / "1.mask.webp", painted(1).convert("RGB")
+    options = dict(more)
+    if "save_all" in options:
+        options["append_images"] = [painted(2).convert("RGB")]
+    image.save(path, lossless=lossless, exact=True, **options)
+    found = read_stored(path)
+    assert found.lossy is not lossless
+    if lossless:
+        assert (object_in(found, path) == ONE).all()
+
+
 def test_which_pictures_could_be_masks() -> None:
     rng = np.random.default_rng(0)
     noise: Values = rng.integers(0, 256, (*SIZE, 3)).astype(np.uint8)

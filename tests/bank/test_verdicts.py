@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,13 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 from worlds import call
 
+from searchdet.bank import edit
 from searchdet.bank import file as bankfile
 from searchdet.bank import verdicts as reader
+from searchdet.bank.taught import Taught, teach
 from searchdet.bank.types import Bank
 from searchdet.cli import app
+from searchdet.config import Settings
 from searchdet.errors import UsageError
 from searchdet.output.folder import read_records
 from searchdet.records.record import read_record
@@ -263,6 +267,24 @@ def test_without_the_regions_it_says_what_to_do(made: Path) -> None:
     assert "--images" in elsewhere.stderr
 
 
+def test_verdicts_on_records_of_a_search(made: Path) -> None:
+    shutil.rmtree("out")
+    words = ["search", "idx", "--bank", "bank.safetensors", "--top", "0", "-o", "out"]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    write(rows())
+    assert "`searchdet index --overwrite`" in add("--cache-dir", "empty").stderr
+    before = Path("bank.safetensors").read_bytes()
+    banks = []
+    for more in ([], ["--images", "in/images"]):
+        Path("bank.safetensors").write_bytes(before)
+        assert add(*more).exit_code == 0
+        banks.append(bankfile.load(Path("bank.safetensors")))
+    assert len(held(banks[0])) == len(rows()) > 0
+    assert held(banks[0]) == held(banks[1])
+    for one, two in zip(*((bank.positives, bank.negatives) for bank in banks), strict=True):
+        assert np.allclose(one.vectors, two.vectors, atol=2e-3)
+
+
 @pytest.mark.usefixtures("no_model")
 def test_the_records_are_beside_the_file_or_named(made: Path) -> None:
     write(rows(), Path("elsewhere.json"))
@@ -290,6 +312,18 @@ def test_a_bank_of_another_space_is_refused(made: Path) -> None:
     result = add()
     assert result.exit_code == 4, result.stderr
     assert "short_side" in result.stderr
+
+
+def test_a_bank_of_no_model_says_what_to_do(made: Path) -> None:
+    bank = replace(bankfile.load(Path("bank.safetensors")), space=None)
+    picture = (Path("in/images/a.png"),)
+    for change in (
+        lambda: teach(bank, Taught(FILE), Settings()),
+        lambda: edit.add(bank, edit.Additions(negatives=picture), Settings()),
+    ):
+        with pytest.raises(UsageError, match="which model it is of") as caught:
+            change()
+        assert "bank build" in caught.value.hint
 
 
 def test_a_bank_that_looks_closer_gets_crops(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -138,6 +138,43 @@ def test_ctrl_c_while_models_load_leaves_nothing_behind(cold_world: Path, more: 
     assert not list((cold_world / "out").rglob("*.tmp"))
 
 
+def test_a_group_that_is_told_to_end_records_no_crash(cold_world: Path) -> None:
+    """As schedulers do it: each process of the group is sent the signal, the worker first."""
+    body = "(os.rename(open('pid', 'w').write(str(os.getpid())) and 'pid', 'hung'), time.sleep(600))"
+    words = [*hang(cold_world, body), "--timeout", "100"]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        wait_for(cold_world / "hung", process)
+        os.kill(int((cold_world / "hung").read_text()), signal.SIGTERM)
+        time.sleep(1)
+        os.killpg(process.pid, signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+    finally:
+        end(process)
+    assert process.returncode == -signal.SIGTERM, said
+    assert "Run again to go on" in said
+    assert "crash" not in said
+    assert is_whole(cold_world / "out")
+    assert goes_on(cold_world / "out")
+
+
+def test_a_worker_that_is_not_asked_ends_with_its_program(world: Path) -> None:
+    script = world / "start.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "from searchdet.batch import Worker, WorkerSpec\n"
+        "from searchdet.config import Examples, Settings\n"
+        "def prepare():\n    Path('pid').write_text(str(__import__('os').getpid()))\n"
+        "if __name__ == '__main__':\n"
+        "    examples = Examples(positive=Path('in/positive'))\n"
+        "    Worker(WorkerSpec(examples, Settings(), None, prepare), 100).start()\n"
+    )
+    run = subprocess.run([sys.executable, str(script)], timeout=100, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((world / "pid").read_text()), 0)
+
+
 def test_a_second_signal_ends_at_once(cold_world: Path) -> None:
     words = hang(cold_world, HUNG)
     script = Path(words[1])

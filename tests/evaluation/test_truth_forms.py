@@ -111,6 +111,41 @@ def test_a_truth_of_another_size_is_refused() -> None:
         scorecard(Truth(truth(images=image(width=61))), [record()])
 
 
+BOX = {"segmentation": None}
+
+
+@pytest.mark.parametrize(
+    ("more", "says", "costs"),
+    [
+        (BOX | {"bbox": [8, 5, 38, 50]}, "reach beyond their image", False),
+        (BOX | {"bbox": [8, 5, 55, 10]}, "reach beyond their image", False),
+        (BOX | {"bbox": [0.1, 0.2, 0.5, 0.25]}, "in shares of the image", True),
+        (BOX | {"bbox": [8, 5, 0, 10]}, "without an area", True),
+        ({"segmentation": [[1, 1, 5, 1, 9, 1]], "bbox": None}, "without an area", True),
+        (BOX | {"bbox": [8, 5, 12, 10]}, "boxes alone are compared", False),
+    ],
+)
+def test_boxes_that_may_be_meant_otherwise_are_told(
+    tmp_path: Path, more: dict[str, Any], says: str, costs: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = put(tmp_path, truth(annotations=annotation() + annotation(id=9, **more)))
+    with caplog.at_level(logging.WARNING):
+        scorecard(read_truth(path), [record()])
+    assert says in caplog.text
+    assert "truth.json" in caplog.text
+    strict = Notes(True, UsageError)
+    with pytest.raises(UsageError, match=says) if costs else nullcontext():
+        scorecard(read_truth(path, None, "auto", strict), [record()], strict)
+        strict.tell()
+
+
+def test_boxes_that_are_rounded_are_not_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = put(tmp_path, truth(annotations=annotation(bbox=[-1, -1, 63, 43])))
+    with caplog.at_level(logging.WARNING):
+        read_truth(path)
+    assert not caplog.records
+
+
 def put(folder: Path, value: dict[str, Any]) -> Path:
     path = folder / "truth.json"
     path.write_text(json.dumps(value), "utf-8-sig")

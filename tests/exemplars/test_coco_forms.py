@@ -83,7 +83,29 @@ def _bare(value: dict[str, Any]) -> None:
         value["annotations"][0].pop(name, None)
 
 
-FORMS = [_text_ids, _mixed_ids, _no_size, _null_size, _no_box, _empty_box, _flat, _bare]
+def _shape(make: Callable[[], object]) -> Callable[[dict[str, Any]], None]:
+    def change(value: dict[str, Any]) -> None:
+        value["annotations"][0] |= {"segmentation": make(), "bbox": None}
+
+    return change
+
+
+def _spaces(value: dict[str, Any]) -> None:
+    value["categories"][0]["name"] = f" {value['categories'][0]['name']}\t"
+    value["images"][0]["file_name"] += " "
+
+
+SHAPES = [
+    _shape(lambda: [[list(point) for point in SQUARE]]),
+    _shape(lambda: [list(point) for point in SQUARE]),
+    _shape(lambda: [TEXT]),
+    _shape(lambda: TEXT | {"size": [str(HEIGHT), str(WIDTH)]}),
+    _shape(lambda: NUMBERS | {"counts": [float(n) for n in NUMBERS["counts"]]}),
+    _shape(lambda: NUMBERS | {"counts": list(map(str, NUMBERS["counts"]))}),
+    _shape(lambda: TEXT | {"counts": repr(TEXT["counts"].encode())}),
+    _spaces,
+]
+FORMS = [*SHAPES, _text_ids, _mixed_ids, _no_size, _null_size, _no_box, _empty_box, _flat, _bare]
 
 
 @pytest.mark.parametrize("change", FORMS)
@@ -211,6 +233,9 @@ def test_a_drawing_of_the_stored_frame_is_turned(
             "annotation 12",
         ),
         ([annotation(id=12, category_id=None)], "annotation 12"),
+        ([annotation(id=12, segmentation=json.dumps(POLYGON))], "annotation 12 of .* is a str"),
+        ([annotation(id=12, segmentation=[TEXT, TEXT])], "annotation 12 of .* list of encodings"),
+        ([annotation(id=12, segmentation={"counts": "1"})], "annotation 12 of .* has no size"),
     ],
 )
 def test_an_annotation_that_cannot_be_used_is_named(
@@ -230,3 +255,38 @@ def test_a_size_of_another_image_is_refused_by_annotation(tmp_path: Path) -> Non
         load(find_coco(path))
     picture(tmp_path / "images" / "a.png")
     assert len(load(find_coco(path))) == 1
+
+
+@pytest.mark.parametrize("value", [None, "", "  "])
+def test_names_that_are_none_are_refused(tmp_path: Path, value: str | None) -> None:
+    for part, field in (("categories", "name"), ("images", "file_name")):
+        if (part, value) == ("images", "  "):
+            continue  # a file may be called so
+
+        def unnamed(found: dict[str, Any], part: str = part, field: str = field) -> None:
+            found[part][0][field] = value
+
+        folder = tmp_path / part
+        folder.mkdir()
+        with pytest.raises(ExemplarError, match=rf"1 of .*a\.json has no '{field}'|1 of .* has no"):
+            find_coco(changed(folder, unnamed))
+
+
+def test_annotations_that_stand_twice_count_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    item = annotation(id=5, segmentation=POLYGON)
+    with caplog.at_level(logging.WARNING):
+        assert len(find_coco(changed(tmp_path, lambda _: None, item, dict(item)))) == 1
+    assert "a second time" in caplog.text
+    caplog.clear()
+    other = annotation(id=5, segmentation=TEXT)  # numbered again for each image, say
+    assert len(find_coco(changed(tmp_path, lambda _: None, item, other))) == 2
+    assert not caplog.records
+
+
+def test_another_encoding_of_the_text_is_said(tmp_path: Path) -> None:
+    path = changed(tmp_path, lambda _: None)
+    path.write_bytes(path.read_text().replace("bolt", "b\u00f6lt").encode("latin-1"))
+    with pytest.raises(ExemplarError, match=r"its text is not UTF-8, at byte \d+"):
+        find_coco(path)

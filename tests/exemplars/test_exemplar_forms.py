@@ -152,7 +152,7 @@ def test_coco_files_that_cannot_be_used(tmp_path: Path, changes: dict[str, Any],
 def test_a_coco_image_that_is_not_there_is_named_with_its_folder(tmp_path: Path) -> None:
     path = dataset(tmp_path, [annotation()])
     (tmp_path / "elsewhere").mkdir()
-    with pytest.raises(ExemplarError, match=r"a\.png is not in") as caught:
+    with pytest.raises(ExemplarError, match=r"'a\.png' is not in") as caught:
         find_coco(path, tmp_path / "elsewhere")
     assert "--positive-images" in caught.value.one_line()
     with pytest.raises(ExemplarError, match="cannot be read"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import logging
 from pathlib import Path
@@ -170,7 +172,13 @@ def test_a_drawing_that_reaches_beyond_its_size_is_upright(tmp_path: Path) -> No
         ([shape("bolt", BOX[:1], "rectangle")], r"shape 1 \('bolt', rectangle\).*two corners"),
         ([shape("bolt", SQUARE), shape("bolt", BOX, "rotation")], r"shape 2 .*three points"),
         ([shape("bolt", BOX, "mask")], "shape 1 .*has no mask"),
-        ([shape("bolt", BOX[:1], "circle")], "shape 1"),
+        ([shape("bolt", BOX[:1], "circle")], "shape 1 .*a circle needs its centre"),
+        ([shape("bolt", [], "mask") | {"mask": "iVBOR"}], "shape 1 .*top left corner"),
+        ([shape("bolt", BOX, "mask") | {"mask": [[1]]}], "shape 1 .*no mask, which is a PNG"),
+        ([shape("bolt", SQUARE) | {"label": "  "}], "shape 1 cannot be used .*lacks 'label'"),
+        ([shape("bolt", [{"x": 1, "y": 2}] * 3)], "shape 1 .*no pairs of numbers"),
+        ([shape("bolt", [[1, 2, 3]] * 3)], "shape 1 .*no pairs of numbers"),
+        ([shape("bolt", ["12"] * 3)], "shape 1 .*no pairs of numbers"),
         ([{"points": SQUARE}], "shape 1 cannot be used .*lacks 'label'"),
         ([shape("bolt", SQUARE) | {"label": None}], "shape 1 cannot be used .*lacks 'label'"),
         (["x"], "shape 1 cannot be used"),
@@ -183,3 +191,46 @@ def test_a_shape_that_cannot_be_drawn_is_named(tmp_path: Path, shapes: list[Any]
         load(find_positives(root))
     assert str(root / "bolt" / "1.json") in caught.value.message
     assert "KeyError" not in caught.value.one_line()
+
+
+def bitmap(mask: np.ndarray) -> str:
+    stream = io.BytesIO()
+    Image.fromarray(mask.astype(np.uint8) * 255).save(stream, "PNG")
+    return base64.b64encode(stream.getvalue()).decode()
+
+
+@pytest.mark.parametrize(("y", "x"), [(0, 0), (-3, -2), (3, -5), (-20, 0), (10, 30)])
+def test_a_bitmap_that_begins_outside_is_cut_off(tmp_path: Path, y: int, x: int) -> None:
+    part = np.ones((25, 20), bool)
+    part[4:9, 6:9] = False
+    item = shape("bolt", [[x, y], [x + 19, y + 24]], "mask") | {"mask": bitmap(part)}
+    wanted = np.zeros((HEIGHT + 60, WIDTH + 60), bool)
+    wanted[30 + y : 55 + y, 30 + x : 50 + x] = part
+    made = only(put(tmp_path, [item]))
+    assert (made.mask == wanted[30 : 30 + HEIGHT, 30 : 30 + WIDTH]).all()
+
+
+def test_a_bitmap_may_be_an_address_of_data(tmp_path: Path) -> None:
+    item = shape("bolt", [[5, 6]], "mask")
+    item["mask"] = f"data:image/png;base64,{bitmap(np.ones((14, 10)))}"
+    assert (only(put(tmp_path, [item])).mask == MARK).all()
+
+
+@pytest.mark.parametrize("label", [" bolt", "bolt\t", "bolt\n"])
+def test_spaces_around_a_label_do_not_count(tmp_path: Path, label: str) -> None:
+    made = only(put(tmp_path, [shape(label, SQUARE)]))
+    assert (made.label, (made.mask == MARK).all()) == ("bolt", True)
+
+
+@pytest.mark.parametrize("kind", ["Polygon", "POLYGON"])
+def test_kinds_of_shapes_may_have_any_case(tmp_path: Path, kind: str) -> None:
+    assert (only(put(tmp_path, [shape("bolt", SQUARE, kind)])).mask == MARK).all()
+
+
+def test_what_a_file_without_a_shape_to_use_holds_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = put(tmp_path, [shape("bolt", BOX, "ellipse")])
+    with pytest.raises(ExemplarError, match="no shape to use"):
+        find_positives(root)
+    assert "('bolt', ellipse)" in caplog.text

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
@@ -268,3 +270,45 @@ def test_a_mask_of_another_size_is_refused_before_its_pixels_are_decoded(
     with pytest.raises(ExemplarError, match=r"01\.mask\.png: is 300x200, the image is 32x24"):
         load(find_positives(tmp_path))
     assert (300, 200) not in decoded
+
+
+@pytest.mark.parametrize("name", ["1.mask.tif", "1.mask.gif", "1.mask.png", "1.mask.webp"])
+@pytest.mark.parametrize("more", [0, 2])
+def test_masks_of_several_pages_are_told(
+    tmp_path: Path, name: str, more: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    image = photo(tmp_path / "pos" / "bolt" / "1.jpg")
+    first, other = (Image.fromarray(found.astype(np.uint8) * 255) for found in (MARK, ~MARK))
+    how = {"lossless": True} if name.endswith("webp") else {}
+    pages = {"save_all": True, "append_images": [other] * more} if more else {}
+    first.save(image.parent / name, **how, **pages)
+    (made,) = load(find_positives(tmp_path / "pos"))
+    assert (made.mask == MARK).all()
+    assert ("several pages" in caplog.text) == (more > 0)
+    strict = Notes(strict=True)
+    load(find_positives(tmp_path / "pos"), notes=strict)
+    with pytest.raises(ExemplarError, match="several pages") if more else nullcontext():
+        strict.tell()
+
+
+def test_reduced_copies_of_a_mask_are_no_pages(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    image = photo(tmp_path / "pos" / "bolt" / "1.jpg")
+    values = MARK.astype(np.uint8) * 255
+    with tifffile.TiffWriter(image.parent / "1.mask.tif") as file:
+        file.write(values)
+        file.write(values[::2, ::2], subfiletype=1)
+    (made,) = load(find_positives(tmp_path / "pos"))
+    assert (made.mask == MARK).all()
+    assert not caplog.records
+
+
+def test_a_mask_that_its_own_exif_turns_away_says_so(tmp_path: Path) -> None:
+    image = photo(tmp_path / "pos" / "bolt" / "1.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    mask = Image.fromarray(MARK.astype(np.uint8) * 255)
+    mask.save(image.parent / "1.mask.png", exif=exif)
+    with pytest.raises(ExemplarError, match=r"mask\.png: is, turned by its own EXIF, 24x32"):
+        load(find_positives(tmp_path / "pos"))

@@ -8,6 +8,7 @@ import json
 import logging
 import unicodedata
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,11 @@ from profiles import examples
 from pycocotools.coco import COCO
 from worlds import tree_hash
 
+from searchdet.annotations.frames import turn_mask
 from searchdet.errors import UsageError
 from searchdet.exports import yolonames
+from searchdet.masks import rle
+from searchdet.records.image import SourceInfo
 
 SIZE = (40, 60)
 
@@ -119,6 +123,40 @@ def test_images_of_the_truth_are_of_one_record_and_of_its_size(tmp_path: Path) -
     one = save(tmp_path / "one", record("x.jpg", classes=["nut"]))
     with pytest.raises(UsageError, match=r"'x\.jpg'\) is 40x60, x\.jpg was searched at 60x40"):
         export(one, ["coco"], ids_from=path)
+
+
+@pytest.mark.parametrize("polygons", [False, True])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_coco_is_in_the_frame_of_the_users_own_truth(
+    tmp_path: Path, orientation: int, polygons: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    mark = ring()[:, :50].copy()
+    upright = turn_mask(mark, orientation)
+    one = record("x.jpg", [("nut", upright, 0.9)])
+    one = replace(one, source=SourceInfo(1, orientation, mark.shape[::-1]))
+    out = save(tmp_path / "out", one)
+    path = truth(tmp_path / "t.json", {"x.jpg": 3}, {"nut": 1}, height=40, width=50)
+    with caplog.at_level(logging.WARNING, "searchdet"):
+        export(out, ["coco"], ids_from=path, polygons=polygons)
+    stored = orientation in (1, 5, 6, 7, 8)  # else the size does not say the frame
+    assert ("EXIF" in caplog.text) == (orientation > 1)
+    (image,), (item,) = read(out / "coco.json")["images"], read(out / "coco.json")["annotations"]
+    wanted = mark if stored else upright
+    assert (image["height"], image["width"]) == wanted.shape
+    shape = item["segmentation"]
+    got = drawn(shape, wanted.shape) if polygons else rle.decode([shape], wanted.shape)[0]
+    assert iou(got, wanted) > 0.99
+    y, x = np.nonzero(wanted)
+    assert item["bbox"] == [x.min(), y.min(), np.ptp(x) + 1, np.ptp(y) + 1]
+    assert read(out / "coco_results.json")[0]["bbox"] == item["bbox"]
+
+
+def test_a_truth_of_neither_frame_says_both(tmp_path: Path) -> None:
+    one = replace(record("x.jpg", [("nut", square(), 0.9)]), source=SourceInfo(1, 6, (40, 60)))
+    out = save(tmp_path / "out", one)
+    path = truth(tmp_path / "t.json", {"x.jpg": 3}, {"nut": 1}, height=41, width=60)
+    with pytest.raises(UsageError, match=r"is 60x41, .* 60x40 \(40x60 before its EXIF rotation\)"):
+        export(out, ["coco"], ids_from=path)
 
 
 def test_coco_names_what_readers_ask_for_and_images_that_some_take_for_one(

@@ -11,7 +11,9 @@ from images_factory import UNDO
 from PIL import Image
 
 from searchdet.errors import ImageError
+from searchdet.images import Told
 from searchdet.images.read import GROUND, from_array, read_image
+from searchdet.images.stored import read_stored
 
 
 def smooth(height: int = 48, width: int = 64) -> np.ndarray:
@@ -192,3 +194,38 @@ def test_arrays_are_checked() -> None:
     for wrong in (smooth()[..., 0], smooth().astype(np.float32), smooth()[:0]):
         with pytest.raises(ImageError):
             from_array(wrong)
+
+
+def test_inks_of_a_jpeg_without_adobes_mark_are_refused(tmp_path: Path) -> None:
+    path, stream = tmp_path / "a.jpg", io.BytesIO()
+    Image.new("CMYK", (8, 8), (200, 20, 20, 0)).save(stream, "JPEG")
+    data = stream.getvalue()
+    path.write_bytes(data)
+    assert read_image(path).pixels[..., 0].mean() < 100  # cyan
+    at = data.index(b"\xff\xee")
+    path.write_bytes(data[:at] + data[at + 2 + int.from_bytes(data[at + 2 : at + 4], "big") :])
+    for read in (read_image, read_stored):
+        with pytest.raises(ImageError, match=r"a\.jpg: is a CMYK JPEG without Adobe's mark") as caught:
+            read(path)
+        assert "RGB" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.tif", "a.webp", "a.png"])
+def test_other_pages_are_told_once(tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    first, other = Image.new("RGB", (8, 8), "red"), Image.new("RGB", (8, 8), "blue")
+    told = Told()
+    for number in range(2):
+        path = tmp_path / f"{number}{name}"
+        first.save(path, save_all=True, append_images=[other, first])
+        read = read_image(path)
+        assert read.pages == read.frames == 3
+        told.add(path.name, read.values, read.pages)
+    (record,) = caplog.records
+    assert f"0{name}: holds 3 pages or frames, of which the first is read" in record.getMessage()
+
+
+def test_what_lies_beside_the_photo_of_a_phone_is_no_page(tmp_path: Path) -> None:
+    first, other = Image.new("RGB", (8, 8), "red"), Image.new("RGB", (8, 8), "blue")
+    first.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[other])
+    read = read_image(tmp_path / "a.jpg")
+    assert (read.frames, read.pages) == (2, 1)

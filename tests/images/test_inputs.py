@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -134,12 +135,28 @@ def test_other_ways_to_write_a_path(here: Callable[..., Path]) -> None:
     for line, says in (
         (b"in\\a.png", "backslashes, and there is in/a.png"),
         (nfd.encode(), "normal form"),
+        (b"in%2Fa.png", "percent signs, and there is in/a.png"),
+        (b"in/%61.png", "percent signs, and there is in/a.png"),
+        (f"file://{quote(str(Path('in/a.png').absolute()))}".encode(), "an address of a file"),
+        (f"file://host{Path(nfc).absolute()}".encode(), "an address of a file"),
     ):
         with pytest.raises(UsageError, match=f"-: line 1 .*{says}"):
             paths_of(line, "-", null=False)
     here(nfd, "in\\a.png")
     found = paths_of(b"in\\a.png\n%s\n%s\n" % (nfd.encode(), nfc.encode()), "-", null=False)
     assert [str(path) for path in found] == ["in\\a.png", nfd, nfc]
+
+
+def test_names_with_percent_signs_stay(here: Callable[..., Path]) -> None:
+    here("a b.png", "a%20b.png", "100%.png")
+    found = paths_of(b"a%20b.png\n100%.png\ngone%20.png\n", "-", null=False)
+    assert [str(path) for path in found] == ["a%20b.png", "100%.png", "gone%20.png"]
+
+
+def test_an_input_that_is_empty_is_not_the_working_folder(here: Callable[..., Path]) -> None:
+    here("a.png")
+    with pytest.raises(UsageError, match="an input is empty"):
+        discover(["a.png", ""])
 
 
 @pytest.mark.parametrize("data", [b"", b"\n\n", b"\xef\xbb\xbf", b"\xff\xfe", b"\xef\xbb\xbf\r\n"])

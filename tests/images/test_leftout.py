@@ -80,6 +80,10 @@ def test_a_folder_of_nothing_else_says_what_there_is(tmp_path: Path) -> None:
         ("x.jpg", JXL_BOX, "JPEG XL"),
         ("x.bmp", b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(40), "JPEG 2000"),
         ("x.tif", b"8BPS" + bytes(40), "Photoshop"),
+        ("x.webp", b"P6\n8 8\n255\n" + bytes(192), "PPM"),
+        ("x.jpg", b"P5\n8 8\n255\n" + bytes(64), "PGM"),
+        ("x.bmp", b"\0\0\1\0\1\0" + bytes(40), "Windows icon"),
+        ("x.tif", b"SIMPLE  =                    T" + bytes(40), "FITS"),
     ],
 )
 def test_a_format_that_is_not_read_is_named(tmp_path: Path, name: str, data: bytes, words: str) -> None:

@@ -7,7 +7,9 @@ import hashlib
 import io
 import json
 import re
+import shutil
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -23,9 +25,11 @@ from searchdet import report
 from searchdet.cli import app
 from searchdet.config import Limits
 from searchdet.errors import UsageError
+from searchdet.images import Bounds, LoadedImage, read_image
 from searchdet.masks import rle
 from searchdet.output.folder import read_records
 from searchdet.output.render import encode_jpeg, exemplar_picture, thumbnail
+from searchdet.records.record import ImageRecord, read_record
 from searchdet.records.thresholds import detections
 from searchdet.report import outlines, pictures
 from searchdet.report.page import json_text
@@ -271,12 +275,47 @@ def test_the_command_and_its_refusals(tmp_path: Path) -> None:
     assert refused.exit_code == 5
 
 
+def test_a_picture_that_was_searched_is_shown_whatever_its_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = reports.make_output(tmp_path / "out", count=1)
+    shutil.rmtree(folder / "thumbnails")
+    path = folder / "records/deep/0.png.json"
+    record = read_record(path)
+    assert record is not None
+    image = tmp_path / "in/deep/0.png"
+    image.parent.mkdir(parents=True)
+    Image.new("RGB", (record.width, record.height)).save(image)
+    sha256 = hashlib.sha256(image.read_bytes()).hexdigest()
+    path.write_text(path.read_text().replace(record.sha256, sha256))
+
+    def limited(path: Path, most: int = 10, given: Bounds | None = None) -> LoadedImage:
+        return read_image(path, most, given)
+
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 10, raising=False)
+    monkeypatch.setattr(pictures, "read_image", limited)
+    made = report.write(folder, shown=report.Pictures(tmp_path / "in", full=False))
+    assert (made.images, made.without_picture) == (2, 1)  # of the one that failed
+
+
+def test_records_are_gone_through_as_the_caller_wants(tmp_path: Path) -> None:
+    seen = []
+
+    def advance(records: Iterable[ImageRecord]) -> Iterator[ImageRecord]:
+        for record in records:
+            yield record
+            seen.append(record.image)
+
+    made = report.write(reports.make_output(tmp_path), advance=advance)
+    assert len(seen) == made.images > 1
+
+
 def test_names_do_not_lead_out_of_the_folder(tmp_path: Path) -> None:
     folder = reports.make_output(tmp_path / "out", count=1)
     (tmp_path / "secret.jpg").write_bytes(b"\xff\xd8secret")
     path = folder / "records/deep/0.png.json"
     path.write_text(path.read_text().replace('"deep/0.png"', '"../../secret"'))
-    assert report.write(folder, images=tmp_path).without_picture == 2
+    assert report.write(folder, shown=report.Pictures(tmp_path)).without_picture == 2
     for name in ("../x", "/etc/x", "a/../../x"):
         assert pictures.below(folder, name) is None
     with pytest.raises(UsageError):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
+import exported
 import numpy as np
 import pytest
 import reports
@@ -16,10 +18,12 @@ from typer.testing import CliRunner
 
 from searchdet import report
 from searchdet.annotations.coco import Truth
+from searchdet.annotations.frames import turn_mask
 from searchdet.cli import app
 from searchdet.errors import OutputError, UsageError
 from searchdet.masks import rle
 from searchdet.output.folder import read_records
+from searchdet.records.image import SourceInfo
 from searchdet.report import outlines, pictures, pyramid
 from searchdet.report.truth import Overlay
 
@@ -209,3 +213,30 @@ def test_a_truth_of_other_sizes_or_damaged_is_refused(tmp_path: Path) -> None:
     record = next(item for item in read_records(folder) if not item.failed)
     truth = Truth({"images": [], "annotations": [], "categories": []})
     assert Overlay.of(truth).annotated(record, record.candidates) is None
+
+
+@pytest.mark.parametrize("orientation", [1, 5, 6, 7, 8])
+@pytest.mark.parametrize("masks", [False, True])
+def test_a_truth_of_the_stored_frame_lies_on_the_upright_picture(
+    orientation: int, masks: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    mark = np.zeros((40, 60), bool)
+    mark[5:25, 8:38] = True
+    made = exported.record("a.jpg", [("nut", turn_mask(mark, orientation), 0.9)])
+    made = replace(made, source=SourceInfo(1, orientation, (60, 40)))
+    shape = [[8, 5, 38, 5, 38, 25, 8, 25]] if masks else None
+    item = {"id": 4, "image_id": 1, "category_id": 2, "bbox": [8, 5, 30, 20], "segmentation": shape}
+    over = Overlay.of(
+        Truth(
+            {
+                "images": [{"id": 1, "file_name": "a.jpg", "height": 40, "width": 60}],
+                "categories": [{"id": 2, "name": "nut"}],
+                "annotations": [item],
+            }
+        )
+    )
+    found = over.annotated(made, made.candidates)
+    assert found is not None
+    assert [pair[2] for pair in found.pairs] == [1.0]
+    over.notes.tell()
+    assert ("EXIF" in caplog.text) == (orientation > 1)

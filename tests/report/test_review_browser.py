@@ -86,7 +86,7 @@ LOADED = """() => [...document.querySelectorAll("#shown image[data-tile^='0-']")
 
 
 def test_a_defect_of_12_pixels_is_seen_at_its_own_pixels(opened: object, tmp_path: Path) -> None:
-    made = report.write(large(tmp_path), images=tmp_path / "in")
+    made = report.write(large(tmp_path), shown=report.Pictures(tmp_path / "in"))
     assert made.beside.name == "report-pictures"
     assert made.without_full == ()
     view = opened(made.path)
@@ -121,7 +121,7 @@ def middle(view: Opened) -> list[float]:
 
 
 def test_wheel_drag_keys_and_double_click_move_the_picture(opened: object, tmp_path: Path) -> None:
-    view = opened(report.write(large(tmp_path), images=tmp_path / "in").path)
+    view = opened(report.write(large(tmp_path), shown=report.Pictures(tmp_path / "in")).path)
     page = view.page
     page.locator(".card .open").first.click()
     box = page.locator("#shown svg").bounding_box()
@@ -158,7 +158,7 @@ def test_wheel_drag_keys_and_double_click_move_the_picture(opened: object, tmp_p
 
 
 def test_two_fingers_zoom(opened: object, tmp_path: Path) -> None:
-    made = report.write(large(tmp_path), images=tmp_path / "in")
+    made = report.write(large(tmp_path), shown=report.Pictures(tmp_path / "in"))
     phone = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
     view = opened(made.path, **phone)
     page = view.page
@@ -176,7 +176,7 @@ def test_two_fingers_zoom(opened: object, tmp_path: Path) -> None:
 def test_without_full_pictures_nothing_is_beside_the_page(opened: object, tmp_path: Path) -> None:
     out = large(tmp_path)
     assert report.write(out).without_full == ("a.png",)
-    made = report.write(out, images=tmp_path / "in", full=False)
+    made = report.write(out, shown=report.Pictures(tmp_path / "in", full=False))
     assert not made.beside.exists()
     view = opened(made.path)
     view.page.locator(".card .open").first.click()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 
 import numpy as np
@@ -223,3 +224,127 @@ def test_other_weights_beside_the_chosen_ones_are_named(
     torch.save({"state_dict": mine, "epoch": 3}, path)
     read_state_dict(path)
     assert not caplog.records
+
+
+BESIDE: dict[str, tuple[object, str, str]] = {
+    "a dictionary": (lambda s: {"model": s, "head": {"weight": torch.ones(3, 48)}}, "model.", "head"),
+    "of a name that says nothing": (
+        lambda s: {"state_dict": s, "top": {"0": torch.ones(3, 48)}, "epoch": 3},
+        "state_dict.",
+        "top",
+    ),
+    "outside": (
+        lambda s: {"model": {"state_dict": s}, "head": {"weight": torch.ones(3, 48)}},
+        "state_dict.",
+        "head",
+    ),
+    "deeper": (
+        lambda s: {"net": s, "heads": {"a": {"weight": torch.ones(3, 48)}, "b": 3}},
+        "net.",
+        "heads",
+    ),
+    "tensors": (
+        lambda s: {"model": s, "head.weight": torch.ones(3, 48), "head.bias": torch.ones(3)},
+        "model.",
+        "head",
+    ),
+    "beside another name": (
+        lambda s: {"network": s, "classifier": torch.ones(3, 48), "best": torch.tensor(0.9)},
+        "network.",
+        "classifier",
+    ),
+    "with the state of the training": (
+        lambda s: {"model": s, "optimizer": {"a": torch.ones(3)}, "head": {"w": torch.ones(3, 48)}},
+        "model.",
+        "head",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BESIDE)
+def test_a_head_beside_the_network_is_one(
+    tmp_path: Path, state: State, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    make, prefix, part = BESIDE[kind]
+    with pytest.raises(CheckpointError, match=rf"holds a head of .*\({part}\)") as caught:
+        load(tmp_path / "w.pth", make(state))
+    assert "--drop-head" in caught.value.hint
+    with caplog.at_level(logging.WARNING):
+        got = load(tmp_path / "w.pth", make(state), drop_head=True)
+    assert same(got, state)
+    assert (got.weights.prefix, got.weights.unused) == (prefix, (part,))
+    assert "used without the head" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        lambda s: {"model": s, "student": under("backbone.", other(s))},
+        lambda s: {"teacher": s, "dino_loss": {"center": torch.ones(1, 9)}},
+        lambda s: {"state_dict": s, "ema": {"shadow": other(s), "decay": 0.9}},
+    ],
+)
+def test_copies_and_losses_beside_the_network_are_told(
+    tmp_path: Path, state: State, value: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    got = load(tmp_path / "w.pth", value(state))
+    assert same(got, state)
+    assert (got.weights.prefix, got.weights.unused) == ("", ())
+    assert "which are not used" in caplog.text
+
+
+def test_a_sam_with_a_head_beside_it_is_refused(tiny_sam: Path, tmp_path: Path) -> None:
+    from searchdet.proposals.sam.weights import load_sam
+
+    path = tmp_path / "w.pth"
+    value = {"model": read_state_dict(tiny_sam), "head": {"weight": torch.ones(3, 3)}}
+    torch.save(value, path)
+    with pytest.raises(CheckpointError, match=r"do not begin with .*head\.weight.*Nothing was loaded"):
+        load_sam(path, FP32)
+
+
+def wrapped(state: State, wrap: str) -> State:
+    """The blocks one by one in a wrap, as a training does it."""
+    return {re.sub(r"^blocks\.(\d+)\.", rf"blocks.\1.{wrap}.", name): t for name, t in state.items()}
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod."])
+@pytest.mark.parametrize("wrap", ["_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"])
+def test_blocks_that_were_wrapped_are_unwrapped_and_said(
+    tmp_path: Path, state: State, wrap: str, prefix: str
+) -> None:
+    value = under(prefix, wrapped(state, wrap))
+    got = load(tmp_path / "w.pth", value)
+    assert same(got, state)
+    assert (got.weights.prefix, got.weights.unused) == (f"{prefix}*.{wrap}.", ())
+    cut = {name: tensor for name, tensor in value.items() if not name.endswith("norm.bias")}
+    with pytest.raises(CheckpointError, match=r"missing .*Nothing was loaded"):
+        load(tmp_path / "w.pth", cut)
+
+
+def test_wraps_in_wraps_and_a_head(tmp_path: Path, state: State) -> None:
+    inner = wrapped(state, "_checkpoint_wrapped_module._orig_mod")
+    value = under("_fsdp_wrapped_module.", inner) | {"head.weight": torch.ones(3, 48)}
+    got = load(tmp_path / "w.pth", {"state_dict": value}, drop_head=True)
+    assert same(got, state)
+    assert got.weights.unused == ("head",)
+    for wrap in ("_checkpoint_wrapped_module", "_fsdp_wrapped_module", "_orig_mod"):
+        assert wrap in got.weights.prefix
+    twice = state | {"blocks._orig_mod.0.ls1.gamma": torch.ones(48)}
+    with pytest.raises(CheckpointError, match=r"holds 'blocks\.0\.ls1\.gamma' twice"):
+        load(tmp_path / "w.pth", twice)
+
+
+def test_a_wrapped_sam_loads_and_is_recognised(tiny_sam: Path, tmp_path: Path) -> None:
+    from searchdet.models.verify import judge
+    from searchdet.proposals.sam.weights import load_sam
+
+    state = {
+        re.sub(r"^image_encoder\.(blocks\.\d+\.)?", r"\g<0>_orig_mod.", name): tensor
+        for name, tensor in read_state_dict(tiny_sam).items()
+    }
+    path = tmp_path / "w.pth"
+    torch.save(state, path)
+    assert load_sam(path, FP32).weights.prefix == "*._orig_mod."
+    verdict = judge(path, FP32)
+    assert (verdict.loads, verdict.model) == (True, "sam")
