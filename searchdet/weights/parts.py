@@ -42,7 +42,7 @@ def unwrap(path: Path, loaded: object, tell: bool = True) -> StateDict:
             return _joined(path, chosen, tensors, beside, tell)
         inner = [k for k in WRAPPERS if isinstance(loaded.get(k), dict)]
         if len(inner) != 1 or (tensors and not _is_plain(loaded[inner[0]])):
-            return _side_by_side(path, loaded)
+            return _side_by_side(path, loaded, tell)
         chosen = inner[0]
         beside |= _beside(loaded, chosen)
         loaded = loaded[chosen]
@@ -118,7 +118,7 @@ def _is_plain(value: object) -> bool:
     return isinstance(value, dict) and bool(value) and len(_tensors(value)) == len(value)
 
 
-def _side_by_side(path: Path, loaded: Mapping[object, object]) -> StateDict:
+def _side_by_side(path: Path, loaded: Mapping[object, object], tell: bool) -> StateDict:
     """The tensors of dictionaries that lie side by side, each under its key; one alone without it."""
     found = {
         str(key): _tensors(value)
@@ -127,7 +127,7 @@ def _side_by_side(path: Path, loaded: Mapping[object, object]) -> StateDict:
     }
     if len(found) == 1:
         key, tensors = next(iter(found.items()))
-        return _joined(path, key, tensors, _beside(loaded, key))
+        return _joined(path, key, tensors, _beside(loaded, key), tell)
     if found and not _tensors(loaded):
         return {f"{key}.{name}": tensor for key, part in found.items() for name, tensor in part.items()}
     raise _no_tensors(path, loaded)

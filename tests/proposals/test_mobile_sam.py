@@ -228,7 +228,7 @@ def test_what_does_not_fit_is_refused_and_the_file_named(
     with pytest.raises(CheckpointError, match=r"w\.pt") as caught:
         weights.load_mobile_sam(path, FP32)
     assert said in caught.value.message
-    assert "It is a MobileSAM, but not as it was published" in caught.value.hint
+    assert "The file is MobileSAM (a TinyViT encoder), but not as it was published" in caught.value.hint
     assert "Use mobile_sam.pt from https://github.com/ChaoningZhang/MobileSAM" in caught.value.hint
 
 

@@ -106,7 +106,6 @@ def build(state: StateDict, image: int = SIDE) -> Sam:
 
 FAMILY = Family(
     MOBILE_SAM,
-    "a MobileSAM",
     LAYOUTS,
     build,
     f"Use {PUBLISHED[0].filename} from {PUBLISHED[0].source}.",

@@ -36,12 +36,11 @@ class DecoderShape:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Networks of one proposer. name: the proposer's. called: one of them, in words. build: names and
+    """Networks of one proposer. name: the proposer's. build: names and
     shapes to modules without values, on the device that is set; raises CheckpointError. use: which
     files there are, one sentence."""
 
     name: str
-    called: str
     layouts: tuple[Layout, ...]
     build: Callable[[StateDict], Sam]
     use: str
@@ -139,7 +138,7 @@ def _explain(family: Family, error: CheckpointError, raw: StateDict) -> Checkpoi
         return CheckpointError(error.message, f"{known} {family.use}")
     what, name = found
     if name == family.name:
-        said = f"It is {family.called}, but not as it was published or fine-tuned whole."
+        said = f"The file is {what}, but not as it was published or fine-tuned whole."
     elif name in PROPOSERS:
         said = f"The file is {what}; pass --proposals {name} with it."
     elif name:

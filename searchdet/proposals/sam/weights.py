@@ -133,7 +133,6 @@ def build(shape: SamShape) -> Sam:
 
 FAMILY = Family(
     SAM,
-    "a SAM",
     (meta(), hub()),
     lambda state: build(shape_of(state)),
     f"Use sam_vit_b, sam_vit_l or sam_vit_h from {SOURCE}.",

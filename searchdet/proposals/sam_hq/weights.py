@@ -101,7 +101,6 @@ def fill_hq(path: Path, compute: Compute, state: StateDict | None = None) -> tup
 
 FAMILY = Family(
     SAM_HQ,
-    "a SAM-HQ",
     (meta(), hub(_HUB)),
     build_hq,
     f"Use sam_hq_vit_b, sam_hq_vit_l or sam_hq_vit_h from {PUBLISHED[0].source}.",
