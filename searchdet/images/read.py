@@ -24,22 +24,19 @@ from ..errors import ImageError, SearchdetError
 from ..records import ValueRange
 from . import heif, png, sniff, tiff, tifftags, turned
 from .levels import DIM, Bounds, Raw, few_reach, range_of, rgb
-from .loaded import BoolArray, LoadedImage, UInt8Array, digest
+from .loaded import LoadedImage, digest
+from .strips import to_rgb
 from .tifftags import Tags
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 """The allow-list, beside AVIF and HEIF. EPS, PSD, FITS and the like start interpreters or have poor
 parsers."""
 ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
-GROUND = (255, 255, 255)
-"""The colour under transparent pixels."""
 MAX_FILE_BYTES = 1 << 30
 WEBP_PIXELS = 100_000_000
 """Of a WebP, whose decoder takes four times the memory of others."""
 MOST_PAGES = 1000
 """Pages of a TIFF are counted so far: each one costs more than the one before it."""
-STRIP_PIXELS = 1 << 23
-"""Converted at once: a conversion needs several times the memory of what it converts."""
 FILLED = 64
 """A picture whose high bytes reach a quarter of their range uses all 16 bits."""
 CONTAINER = ValueRange("uint16", 0.0, 65535.0, "container")
@@ -220,7 +217,7 @@ def _from_pillow(file: _File, image: Image.Image, frames: int) -> LoadedImage:
     if raw is not None:
         return _finished(file, raw, frames, orientation)
     ImageOps.exif_transpose(image, in_place=True)
-    pixels, alpha = _to_rgb(image)
+    pixels, alpha = to_rgb(image)
     content = digest(file.data or pixels.tobytes())
     decoder = "pi-heif" if file.kind == "HEIF" else "Pillow"
     values = None if not file.deep else OUTLIERS if _dim(image) else CONTAINER
@@ -294,29 +291,3 @@ def _dim(image: Image.Image) -> bool:
 def _orientation(image: Image.Image) -> int:
     value = image.getexif().get(0x0112, 1)
     return int(value) if value in range(1, 9) else 1
-
-
-def _to_rgb(image: Image.Image) -> tuple[UInt8Array, BoolArray | None]:
-    """Strip by strip, so that a large image takes little more memory than its pixels."""
-    width, height = image.size
-    rows = max(1, STRIP_PIXELS // width)
-    if rows >= height:
-        return _strip(image)
-    pixels = np.empty((height, width, 3), np.uint8)
-    alpha = None
-    for top in range(0, height, rows):
-        bottom = min(height, top + rows)
-        pixels[top:bottom], clear = _strip(image.crop((0, top, width, bottom)))
-        if clear is not None:
-            alpha = np.empty((height, width), np.bool_) if alpha is None else alpha
-            alpha[top:bottom] = clear
-    return pixels, alpha
-
-
-def _strip(image: Image.Image) -> tuple[UInt8Array, BoolArray | None]:
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        alpha = np.asarray(rgba.getchannel("A")) >= 128
-        ground = Image.new("RGBA", rgba.size, (*GROUND, 255))
-        return np.array(Image.alpha_composite(ground, rgba).convert("RGB")), np.array(alpha)
-    return np.array(image.convert("RGB")), None

@@ -12,8 +12,9 @@ from PIL import Image
 
 from searchdet.errors import ImageError
 from searchdet.images import Told
-from searchdet.images.read import GROUND, from_array, read_image
+from searchdet.images.read import from_array, read_image
 from searchdet.images.stored import read_stored
+from searchdet.images.strips import GROUND
 
 
 def smooth(height: int = 48, width: int = 64) -> np.ndarray:

@@ -19,6 +19,7 @@ from worlds import call
 from searchdet.errors import ExemplarError, ImageError
 from searchdet.exemplars import find_positives, load
 from searchdet.images import read as images
+from searchdet.images import strips
 from searchdet.images.read import from_pil, read_image
 
 EVERY = factory.every()
@@ -178,11 +179,11 @@ def test_strips_give_the_same_pixels(
 ) -> None:
     path = put(tmp_path, made)
     whole = read_image(path)
-    monkeypatch.setattr(images, "STRIP_PIXELS", 150)
-    strips = read_image(path)
-    assert (strips.pixels == whole.pixels).all()
-    assert (strips.alpha is None) == (whole.alpha is None)
-    assert whole.alpha is None or (strips.alpha == whole.alpha).all()
+    monkeypatch.setattr(strips, "STRIP_PIXELS", 150)
+    parts = read_image(path)
+    assert (parts.pixels == whole.pixels).all()
+    assert (parts.alpha is None) == (whole.alpha is None)
+    assert whole.alpha is None or (parts.alpha == whole.alpha).all()
 
 
 @pytest.mark.parametrize("made", list(factory.orientations()), ids=name_of)
