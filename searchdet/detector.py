@@ -23,6 +23,7 @@ from .config.option import from_values
 from .decision import Look, make_judge
 from .embeddings import cell_vectors
 from .images import LoadedImage, Told, from_array, from_pil, read_image
+from .proposals.types import ImageId
 from .records import ImageInfo, ImageRecord, RunInfo, SourceInfo
 from .regions import Models, Regions, Remembered, load_models, note_guide
 from .scoring import promise
@@ -71,7 +72,9 @@ class Detector:
         settings = settings or Settings()
         given = read(examples, settings)
         models = load_models(settings, defer)
-        return cls(models, gather(given, Enrolment.of(models.backbone, settings)), settings)
+        return cls(
+            models, gather(given, Enrolment.of(models.backbone, settings, models.proposer)), settings
+        )
 
     @classmethod
     def from_folders(
@@ -125,8 +128,9 @@ class Detector:
 
     def detect_loaded(self, image: LoadedImage, name: str) -> ImageRecord:
         """``detect`` for an image that is already read."""
-        regions = self.regions.regions(image.pixels, image.content)
-        return self.judge.record(self._info(image, name), regions, self._look(image, regions))
+        mine = self._of(image, name)
+        regions = mine.regions(image.pixels, image.content)
+        return self.judge.record(self._info(image, name), regions, _look(mine, image, regions))
 
     def run_info(self) -> RunInfo:
         """What every record of this detector says about models, settings and exemplars."""
@@ -135,8 +139,9 @@ class Detector:
     def detect_with_heat(self, image: LoadedImage, name: str) -> tuple[ImageRecord, Heat]:
         """``detect_loaded``, and ``heat`` from the same feature map where one was computed for it."""
         maps: list[FeatureMap] = []
-        regions = self.regions.regions(image.pixels, image.content, maps.append)
-        record = self.judge.record(self._info(image, name), regions, self._look(image, regions))
+        mine = self._of(image, name)
+        regions = mine.regions(image.pixels, image.content, maps.append)
+        record = self.judge.record(self._info(image, name), regions, _look(mine, image, regions))
         return record, self.heat(image.pixels, *maps)
 
     def heat(self, image: npt.NDArray[np.uint8], feature_map: FeatureMap | None = None) -> Heat:
@@ -171,8 +176,8 @@ class Detector:
             return found, name or "image"
         raise TypeError(f"detect takes a path, a PIL image or an array, not {type(image).__name__}")
 
-    def _look(self, image: LoadedImage, regions: Regions) -> Look:
-        return lambda rows: self.regions.crops(image.pixels, image.content, regions.proposals, rows)
+    def _of(self, image: LoadedImage, name: str) -> Remembered:
+        return self.regions.of(ImageId(name, image.orientation))
 
     def _info(self, image: LoadedImage, name: str) -> ImageInfo:
         self._told.add(name, image.values)
@@ -180,6 +185,10 @@ class Detector:
 
     def _promise(self, feature_map: FeatureMap) -> npt.NDArray[np.float32]:
         return promise(cell_vectors(feature_map), self.bank, self.judge.rule.scoring)
+
+
+def _look(by: Remembered, image: LoadedImage, regions: Regions) -> Look:
+    return lambda rows: by.crops(image.pixels, image.content, regions.proposals, rows)
 
 
 def image_info(image: LoadedImage, name: str) -> ImageInfo:

@@ -21,7 +21,7 @@ from searchdet.exports.job import Job
 from searchdet.exports.labelled import Labelled
 from searchdet.models import catalogue
 from searchdet.proposals import PROPOSERS, ProposerSpec, choose, load_proposer, weights_of
-from searchdet.proposals.types import Proposals
+from searchdet.proposals.types import ByImage, ImageId, Proposals
 
 GRID = ProposerSpec("grid", "gridproposer", "four squares")
 
@@ -39,21 +39,31 @@ def option_help(command: str, flag: str) -> str:
     return str(next(param.help for param in found if flag in param.opts))
 
 
+def masks_of(photo: np.ndarray, folder: Path) -> Path:
+    """A folder with two masks of an image a.png of the photo's size."""
+    masks = np.zeros((2, *photo.shape[:2]), bool)
+    masks[0, 5:40, 5:40] = masks[1, 50:90, 20:60] = True
+    np.savez(folder / "a.masks.npz", masks=masks, quality=[0.5, 0.7])
+    return folder
+
+
 def checkpoint(name: str, tiny_sam: Path) -> str | None:
     return None if weights_of(name) is None else str(tiny_sam)
 
 
 @pytest.mark.parametrize("name", [*PROPOSERS, GRID.name])
 def test_every_proposer_keeps_the_contract(
-    name: str, grid: ProposerSpec, tiny_sam: Path, photo: np.ndarray
+    name: str, grid: ProposerSpec, tiny_sam: Path, photo: np.ndarray, tmp_path: Path
 ) -> None:
-    made = load_proposer(name, checkpoint(name, tiny_sam), "cpu", "fp32", points_per_side=4)
+    given = {"masks_from": masks_of(photo, tmp_path)} if name == "masks" else {}
+    made = load_proposer(name, checkpoint(name, tiny_sam), "cpu", "fp32", points_per_side=4, **given)
     assert made.name == name == PROPOSERS[name].name
     weights = weights_of(name)
-    assert (made.weights is None) == (weights is None)
+    assert (made.weights is None) == (weights is None and name != "masks"), "masks are of a file"
     assert (made.compute is None) == (weights is None)
     assert made.reads <= ProposalOptions.__dataclass_fields__.keys()
-    found = made.propose(photo)
+    one = made.of(ImageId("a.png")) if isinstance(made, ByImage) else made
+    found = one.propose(photo)
     assert isinstance(found, Proposals)
     assert found.size == photo.shape[:2]
     assert (np.diff(found.quality) <= 0).all()
@@ -87,7 +97,9 @@ def test_the_help_is_of_the_registries() -> None:
 
 
 def test_a_name_that_is_none_is_refused_with_all_that_are(grid: ProposerSpec) -> None:
-    with pytest.raises(UsageError, match=r"'fastsam' is unknown; choose auto, sam, regions, grid\."):
+    with pytest.raises(
+        UsageError, match=r"'fastsam' is unknown; choose auto, sam, regions, masks, grid\."
+    ):
         choose(ProposalOptions("fastsam"))
 
 

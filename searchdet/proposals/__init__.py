@@ -25,7 +25,7 @@ __all__ = [
     "load_proposer",
     "weights_of",
 ]
-AUTO = "auto"
+AUTO, GIVEN = "auto", "masks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,7 @@ def _register(*specs: ProposerSpec) -> dict[str, ProposerSpec]:
 PROPOSERS = _register(
     ProposerSpec("sam", ".sam.plan", "segment-anything"),
     ProposerSpec("regions", ".regions", "needs no weights"),
+    ProposerSpec("masks", ".given", "of other tools, --masks-from"),
 )
 """``auto`` is the first whose weight file is given or found, else the first that needs none."""
 
@@ -93,9 +94,12 @@ def load_proposer(
 def choose(options: ProposalOptions) -> ProposalOptions:
     """Resolve ``auto`` and find the weight file, without loading anything.
 
-    auto: sam where a checkpoint is given or an official one lies in the models folder, else regions.
-    Raises UsageError for an unknown name, CheckpointError where weights are needed and not there.
+    auto: masks where --masks-from is given, sam where a checkpoint is given or an official one lies in
+    the models folder, else regions. Raises UsageError for an unknown name, CheckpointError where
+    weights are needed and not there.
     """
+    if options.name == AUTO and options.masks_from is not None:
+        options = replace(options, name=GIVEN)
     if options.name != AUTO:
         if options.name not in PROPOSERS:
             known = ", ".join(PROPOSERS)

@@ -71,12 +71,14 @@ class ImageSide:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """quality (B, M): predicted IoU of the multi-mask outputs. The rest is for ``logits``; tokens
-    (B, 1 + M, C): of the predicted IoU and of the outputs."""
+    """quality (B, M): predicted IoU of the outputs. The rest is for ``logits``; tokens (B, 1 + M, C):
+    of the predicted IoU and of the outputs; first: the number of the first of them, 0 for the single
+    mask of a box, 1 for the three of a point."""
 
     quality: Tensor
     tokens: Tensor
     keys: Keys
+    first: int = 1
 
 
 class PointDecoder:
@@ -135,7 +137,18 @@ class PointDecoder:
     @torch.inference_mode()
     def decode(self, image: ImageSide, points: Tensor) -> Decoded:
         """One foreground point a prompt: (B, 2) xy in pixels of SAM's input frame."""
-        tokens = self._tokens(points)
+        labels = torch.ones(len(points), 1, dtype=torch.int, device=points.device)
+        sparse, _ = self._sam.prompt_encoder((points[:, None], labels), None, None)
+        return self._decode(image, self._tokens(sparse), 1)
+
+    @torch.inference_mode()
+    def decode_boxes(self, image: ImageSide, boxes: Tensor) -> Decoded:
+        """One box a prompt: (B, 4) xyxy in pixels of SAM's input frame. A box says which object is
+        meant, so of each there is the single mask alone, as segment-anything advises."""
+        sparse, _ = self._sam.prompt_encoder(None, boxes, None)
+        return self._decode(image, self._tokens(sparse), 0)
+
+    def _decode(self, image: ImageSide, tokens: Tensor, first: int) -> Decoded:
         keys = self._no_keys(image, tokens)
         queries = tokens
         for i, layer in enumerate(self._layers):
@@ -151,18 +164,18 @@ class PointDecoder:
             queries = layer.norm3(queries + layer.mlp(queries))
             self._write_image(i, level, queries + tokens, queries, keys)
         shared = (image.final_image, image.final_place, image.final_values)
-        queries, tokens = queries[:, self._used], tokens[:, self._used]
+        used = self._used if first else [0, 1]
+        queries, tokens = queries[:, used], tokens[:, used]
         queries = queries + read_image(self._final, queries + tokens, shared, keys)
         queries = self._decoder.transformer.norm_final_attn(queries)
-        quality = self._decoder.iou_prediction_head(queries[:, 0])[:, 1:]
-        return Decoded(quality, queries, keys)
+        quality = self._decoder.iou_prediction_head(queries[:, 0])
+        return Decoded(quality[:, first : first + len(used) - 1], queries, keys, first)
 
-    def _tokens(self, points: Tensor) -> Tensor:
+    def _tokens(self, sparse: Tensor) -> Tensor:
+        """The decoder's own tokens before those of the prompts."""
         decoder = self._decoder
-        labels = torch.ones(len(points), 1, dtype=torch.int, device=points.device)
-        sparse, _ = self._sam.prompt_encoder((points[:, None], labels), None, None)
         own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
-        return torch.cat([own.expand(len(points), -1, -1), sparse], 1)
+        return torch.cat([own.expand(len(sparse), -1, -1), sparse], 1)
 
     def _no_keys(self, image: ImageSide, tokens: Tensor) -> Keys:
         count, length, channels = tokens.shape
@@ -223,13 +236,13 @@ class PointDecoder:
 
     @torch.inference_mode()
     def logits(self, image: ImageSide, decoded: Decoded, prompt: int, masks: list[int]) -> Tensor:
-        """Mask logits (len(masks), 4h, 4w) of one prompt; ``masks`` index the multi-mask outputs."""
+        """Mask logits (len(masks), 4h, 4w) of one prompt; ``masks`` index the outputs."""
         keys = decoded.keys
         if keys.rho is None or keys.rows is None:
             raise ValueError("a decoder without layers has no masks")
         factors = (keys.rho[prompt], keys.weights[prompt], keys.rows[prompt])
         mlps = self._decoder.output_hypernetworks_mlps
-        hyper = torch.stack([mlps[1 + m](decoded.tokens[prompt, 1 + m]) for m in masks])
+        hyper = torch.stack([mlps[decoded.first + m](decoded.tokens[prompt, 1 + m]) for m in masks])
         return self._up.logits(image.upscaled, image.grid, factors, hyper)
 
 
