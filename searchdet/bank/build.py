@@ -17,7 +17,6 @@ from ..proposals.types import BoxPrompted, Proposer
 from ..regions import Describer, Remembered, Space, space_of
 from ..storage import kinds
 from ..storage.cache import Store
-from ..storage.values import JsonObject
 from ..version import __version__
 from ..weights import LoadedBefore
 from . import file as bankfile
@@ -137,13 +136,7 @@ def find_masks(items: list[Exemplar], by: Enrolment, bank: Bank | None = None) -
 
 def _in_boxes(items: list[Exemplar], by: Enrolment) -> list[Exemplar]:
     chosen = by.proposer if isinstance(by.proposer, BoxPrompted) else RegionProposer(IN_BOX)
-    weights, compute = chosen.weights, chosen.compute
-    basis: JsonObject = {
-        "by": [chosen.name, weights.sha256 if weights else None],
-        "compute": [compute.device.split(":")[0], compute.precision] if compute else [],
-        "version": __version__,
-    }
-    return boxmask.apply(items, chosen, basis, Store(by.cache, kinds.AUTOMASKS))
+    return boxmask.apply(items, boxmask.Finder.of(chosen, by.cache))
 
 
 def settle(bank: Bank, options: ExemplarOptions, shown: tuple[Picture, ...] = ()) -> Gathered:

@@ -4,39 +4,80 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from ..masks import rle
 from ..proposals.types import BoxPrompted
+from ..storage import kinds
 from ..storage.cache import Store, key_of
 from ..storage.values import Fields, JsonObject
-from .types import BoolArray, Exemplar
+from ..version import __version__
+from .types import BoolArray, Exemplar, UInt8Array
 
 log = logging.getLogger(__name__)
 SOURCE = "boxed"
 """The source of a mask that was found in a box."""
 LEAST = 0.05
 """What covers less of its box is no object of it."""
-Box = tuple[int, int, int, int]
+Box = tuple[float, ...]
+"""x0, y0, x1, y1 in pixels of the upright photo."""
 
 
-def apply(
-    exemplars: list[Exemplar], proposer: BoxPrompted, basis: JsonObject, store: Store
-) -> list[Exemplar]:
+@dataclass(frozen=True, slots=True)
+class Finder:
+    """Finds objects in boxes, each once. basis: what masks depend on beside photo and box; store:
+    remembers them."""
+
+    proposer: BoxPrompted
+    basis: JsonObject
+    store: Store
+
+    @classmethod
+    def of(cls, proposer: BoxPrompted, cache: Path | None) -> Finder:
+        """With a proposer, whose weights and precision masks depend on. cache: the folder that
+        remembers, or None."""
+        weights, compute = proposer.weights, proposer.compute
+        basis: JsonObject = {
+            "by": [proposer.name, weights.sha256 if weights else None],
+            "compute": [compute.device.split(":")[0], compute.precision] if compute else [],
+            "version": __version__,
+        }
+        return cls(proposer, basis, Store(cache, kinds.AUTOMASKS))
+
+    def masks(self, pixels: UInt8Array, sha256: str, boxes: Sequence[Box]) -> list[BoolArray]:
+        """The mask (H, W) in each box of an (H, W, 3) photo of that content, which is looked at once;
+        empty where none was found."""
+        size = (pixels.shape[0], pixels.shape[1])
+        base: JsonObject = {"photo": sha256, "size": list(size), "basis": self.basis, "form": 1}
+        keys = [key_of({**base, "box": [float(value) for value in box]}) for box in boxes]
+        codes = [self.store.recall(key, lambda _, facts: _code(facts, size)) for key in keys]
+        new = [i for i, code in enumerate(codes) if code is None]
+        if new:
+            wanted = np.asarray([boxes[i] for i in new], np.float32)
+            found = self.proposer.masks_of_boxes(pixels, wanted)
+            for i, mask in zip(new, found, strict=True):
+                code = rle.encode(mask)
+                codes[i] = code
+                self.store.write(keys[i], {}, {"mask": rle.to_json(code)})
+        return [rle.decode([code], size)[0] for code in codes if code is not None]
+
+
+def apply(exemplars: list[Exemplar], finder: Finder) -> list[Exemplar]:
     """Exemplars in the same order; one whose mask is a box gets that of the object in it, with
-    mask_source ``boxed``. Where none is found it stays a box, with a WARNING.
-
-    basis: what masks depend on beside photo and box. store: remembers them, by photo and box.
-    """
+    mask_source ``boxed``. Where none is found it stays a box, with a WARNING."""
     made, bare = list(exemplars), []
     photos: dict[str, list[int]] = defaultdict(list)
     for row, item in enumerate(exemplars):
         if item.mask_source == "box":
             photos[item.sha256].append(row)
     for rows in photos.values():
-        found = _masks([exemplars[row] for row in rows], proposer, basis, store)
+        boxes = [_box(exemplars[row].mask) for row in rows]
+        first = exemplars[rows[0]]
+        found = finder.masks(first.pixels, first.sha256, boxes)
         for row, mask in zip(rows, found, strict=True):
             item = exemplars[row]
             if mask.sum() >= LEAST * item.mask.sum():
@@ -54,27 +95,7 @@ def apply(
     return made
 
 
-def _masks(
-    items: list[Exemplar], proposer: BoxPrompted, basis: JsonObject, store: Store
-) -> list[BoolArray]:
-    """The mask in the box of each exemplar of one photo, which is looked at once."""
-    size = (items[0].mask.shape[0], items[0].mask.shape[1])
-    boxes = [_box(item.mask) for item in items]
-    keys = [
-        key_of({"photo": item.sha256, "box": list(box), "basis": dict(basis), "form": 1})
-        for item, box in zip(items, boxes, strict=True)
-    ]
-    codes = [store.recall(key, lambda _, facts: _code(facts, size)) for key in keys]
-    new = [i for i, code in enumerate(codes) if code is None]
-    if new:
-        wanted = np.asarray([boxes[i] for i in new], np.float32)
-        for i, mask in zip(new, proposer.masks_of_boxes(items[0].pixels, wanted), strict=True):
-            codes[i] = rle.encode(mask)
-            store.write(keys[i], {}, {"mask": rle.to_json(rle.encode(mask))})
-    return [rle.decode([code], size)[0] for code in codes if code is not None]
-
-
-def _box(mask: BoolArray) -> Box:
+def _box(mask: BoolArray) -> tuple[int, int, int, int]:
     """x0, y0, x1, y1 of a mask that is not empty."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from searchdet import exemplars
 from searchdet.cli import app
 from searchdet.exemplars import Exemplar, boxmask
+from searchdet.exemplars.boxmask import Finder
 from searchdet.records import WeightsInfo
 from searchdet.storage import kinds
 from searchdet.storage.cache import Store
@@ -60,7 +61,7 @@ def test_boxes_get_the_mask_in_them_and_a_photo_is_looked_at_once(
     inner = Inner()
     items = [boxed("a", 10), boxed("b", 40), boxed("c", 5, "2"), boxed("d", 5, "2", "coco")]
     with caplog.at_level(logging.WARNING):
-        found = boxmask.apply(items, inner, BASIS, NO_STORE)
+        found = boxmask.apply(items, Finder(inner, BASIS, NO_STORE))
     assert [item.mask_source for item in found] == ["boxed", "boxed", "boxed", "coco"]
     assert [int(item.mask.sum()) for item in found] == [256, 256, 256, 400]
     assert inner.asked == [2, 1]
@@ -69,7 +70,7 @@ def test_boxes_get_the_mask_in_them_and_a_photo_is_looked_at_once(
 
 def test_a_box_without_an_object_stays_one_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        found = boxmask.apply([boxed("a", 0), boxed("b", 30)], Inner(), BASIS, NO_STORE)
+        found = boxmask.apply([boxed("a", 0), boxed("b", 30)], Finder(Inner(), BASIS, NO_STORE))
     assert [item.mask_source for item in found] == ["box", "boxed"]
     assert "In 1 of 2 examples that are boxes no object stands out" in caplog.text
     assert "(a)" in caplog.text
@@ -78,12 +79,12 @@ def test_a_box_without_an_object_stays_one_with_a_warning(caplog: pytest.LogCapt
 def test_masks_are_remembered_by_photo_box_and_what_found_them(tmp_path: Path) -> None:
     inner, store = Inner(), Store(tmp_path, kinds.AUTOMASKS)
     items = [boxed("a", 10), boxed("b", 40)]
-    one = boxmask.apply(items, inner, BASIS, store)
-    two = boxmask.apply([*items, boxed("c", 20)], inner, BASIS, store)
+    one = boxmask.apply(items, Finder(inner, BASIS, store))
+    two = boxmask.apply([*items, boxed("c", 20)], Finder(inner, BASIS, store))
     assert inner.asked == [2, 1]
     assert all((a.mask == b.mask).all() for a, b in zip(one, two, strict=False))
-    boxmask.apply(items, inner, {"by": "another"}, store)
-    boxmask.apply([boxed("a", 10, "3")], inner, BASIS, store)
+    boxmask.apply(items, Finder(inner, {"by": "another"}, store))
+    boxmask.apply([boxed("a", 10, "3")], Finder(inner, BASIS, store))
     assert inner.asked == [2, 1, 2, 1]
 
 
