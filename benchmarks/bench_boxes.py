@@ -22,6 +22,7 @@ from common import DATA, run_parts
 
 from searchdet.annotations import Drawn, paint, read_truth
 from searchdet.images import read_image
+from searchdet.masks import rle
 from searchdet.proposals import inbox
 from searchdet.proposals.regions import IN_BOX, RegionProposer
 
@@ -73,7 +74,7 @@ def boxes() -> None:
         values, bare, spent = [], [], 0.0
         for image, corners, drawn in annotated(DATA / name):
             started = time.perf_counter()
-            made = proposer.masks_of_boxes(image, corners)
+            made = rle.decode(proposer.masks_of_boxes(image, corners), image.shape[:2])
             spent += time.perf_counter() - started
             values += [overlap(a, b) for a, b in zip(made, drawn, strict=True)]
             bare += [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,23 +52,26 @@ def object_in(found: Stored, path: Path, index: int | None = None) -> BoolArray:
     return np.asarray(values == _chosen([int(value) for value in every], indexed, path, index))
 
 
-def objects_in(found: Stored, path: Path) -> list[BoolArray]:
+def objects_in(found: Stored, path: Path) -> Iterator[BoolArray]:
     """Every object (H, W) in a file of masks: one for each index above 0 but void, or the one that a
     black and white picture shows; none where all is 0. Raises ExemplarError for what is no mask."""
     if found.values.ndim == 3:
-        return [_in_colours(found, path)]
+        yield _in_colours(found, path)
+        return
     values, indexed = _numbers(found, path)
     if found.clear is not None:
         values = np.where(found.clear, 0, values)
     some = [int(value) for value in np.unique(values) if value > 0]
     white = 1 if found.bits == 1 else (1 << found.bits) - 1
     if found.lossy and some:
-        return [_in_lossy(values, path)]
-    if not indexed and some == [white]:
-        return [np.asarray(values == white)]
-    if not indexed and len(some) > 1 and _is_soft(values, some, found.bits):
-        return [np.asarray(values > white // 2)]
-    return [np.asarray(values == value) for value in _without_void(some, indexed)]
+        yield _in_lossy(values, path)
+    elif not indexed and some == [white]:
+        yield np.asarray(values == white)
+    elif not indexed and len(some) > 1 and _is_soft(values, some, found.bits):
+        yield np.asarray(values > white // 2)
+    else:
+        for value in _without_void(some, indexed):
+            yield np.asarray(values == value)
 
 
 def _without_void(some: list[int], indexed: bool) -> list[int]:

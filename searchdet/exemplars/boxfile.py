@@ -104,7 +104,8 @@ class BoxFile:
         items = self._waiting[image]
         boxes = [_upright(item["bbox"], photo, fit == "stored") for item in items]
         found = finder.masks(loaded.pixels, loaded.content, boxes)
-        for item, mask, box in zip(items, found, boxes, strict=True):
+        for item, code, box in zip(items, found, boxes, strict=True):
+            mask = rle.decode([code], photo.size)[0]
             self._put(item, mask, box, (photo, fit == "stored"), finder.proposer.name)
             if show is not None and "segmentation" in self._row(item):
                 show(f"{name}#{self._row(item).get('id', item['id'])}", loaded.pixels, mask)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..masks import rle
+from ..masks.rle import Rle
 from ..proposals.types import BoxPrompted
 from ..storage import kinds
 from ..storage.cache import Store, key_of
@@ -48,8 +49,8 @@ class Finder:
         }
         return cls(proposer, basis, Store(cache, kinds.AUTOMASKS))
 
-    def masks(self, pixels: UInt8Array, sha256: str, boxes: Sequence[Box]) -> list[BoolArray]:
-        """The mask (H, W) in each box of an (H, W, 3) photo of that content, which is looked at once;
+    def masks(self, pixels: UInt8Array, sha256: str, boxes: Sequence[Box]) -> list[Rle]:
+        """The encoded mask in each box of an (H, W, 3) photo of that content, which is looked at once;
         empty where none was found."""
         size = (pixels.shape[0], pixels.shape[1])
         base: JsonObject = {"photo": sha256, "size": list(size), "basis": self.basis, "form": 1}
@@ -59,11 +60,10 @@ class Finder:
         if new:
             wanted = np.asarray([boxes[i] for i in new], np.float32)
             found = self.proposer.masks_of_boxes(pixels, wanted)
-            for i, mask in zip(new, found, strict=True):
-                code = rle.encode(mask)
+            for i, code in zip(new, found, strict=True):
                 codes[i] = code
                 self.store.write(keys[i], {}, {"mask": rle.to_json(code)})
-        return [rle.decode([code], size)[0] for code in codes if code is not None]
+        return [code for code in codes if code is not None]
 
 
 def apply(exemplars: list[Exemplar], finder: Finder) -> list[Exemplar]:
@@ -78,8 +78,9 @@ def apply(exemplars: list[Exemplar], finder: Finder) -> list[Exemplar]:
         boxes = [_box(exemplars[row].mask) for row in rows]
         first = exemplars[rows[0]]
         found = finder.masks(first.pixels, first.sha256, boxes)
-        for row, mask in zip(rows, found, strict=True):
+        for row, code in zip(rows, found, strict=True):
             item = exemplars[row]
+            mask = rle.decode([code], (item.mask.shape[0], item.mask.shape[1]))[0]
             if mask.sum() >= LEAST * item.mask.sum():
                 made[row] = replace(item, mask=mask, mask_source=SOURCE)
             else:
@@ -101,6 +102,6 @@ def _box(mask: BoolArray) -> tuple[int, int, int, int]:
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
-def _code(facts: Fields, size: tuple[int, int]) -> rle.Rle:
+def _code(facts: Fields, size: tuple[int, int]) -> Rle:
     """The mask of an entry. Raises one of DAMAGE for that of another photo."""
     return rle.from_json(facts.child("mask"), size)

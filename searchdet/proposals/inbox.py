@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ..masks import rle
+from ..masks.rle import Rle
 from .nms import iou
 from .types import BoolArray, FloatArray, Proposals, UInt8Array
 
@@ -55,11 +57,13 @@ class View:
         return made
 
 
-def masks_in_boxes(image: UInt8Array, boxes: FloatArray, find: Find) -> list[BoolArray]:
-    """For each box (N, 4: x0, y0, x1, y1 in pixels of an (H, W, 3) uint8 RGB image) the mask (H, W) of
+def masks_in_boxes(image: UInt8Array, boxes: FloatArray, find: Find) -> list[Rle]:
+    """For each box (N, 4: x0, y0, x1, y1 in pixels of an (H, W, 3) uint8 RGB image) the encoded mask of
     the object in it, none of it outside the box; empty where the box has no pixel in the image. find:
     proposals of a picture."""
-    return [_mask_in(image, box, find) for box in np.asarray(boxes, np.float64).reshape(-1, 4)]
+    return [
+        rle.encode(_mask_in(image, box, find)) for box in np.asarray(boxes, np.float64).reshape(-1, 4)
+    ]
 
 
 def _mask_in(image: UInt8Array, box: npt.NDArray[np.float64], find: Find) -> BoolArray:

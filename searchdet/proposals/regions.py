@@ -33,7 +33,7 @@ from .quality import look, quality
 from .scene import Scene, prepare
 from .superpixels import superpixels
 from .thresholds import LEAST_PROMISE, LEAST_SPAN, Parts, eight_bits, fields, parts_of, promised
-from .types import BoolArray, FloatArray, Plan, Proposals, Proposer, UInt8Array, from_rles
+from .types import FloatArray, Plan, Proposals, Proposer, UInt8Array, from_rles
 
 NAME = "regions"
 IntArray = npt.NDArray[np.int64]
@@ -81,7 +81,7 @@ class RegionProposer:
         made = from_rles(*found, size, scene.size)
         return finish(replace(made, removed=removed), options)
 
-    def masks_of_boxes(self, image: UInt8Array, boxes: FloatArray) -> list[BoolArray]:
+    def masks_of_boxes(self, image: UInt8Array, boxes: FloatArray) -> list[Rle]:
         """See ``BoxPrompted``. Whatever the options say of masks of whole images does not count."""
         return masks_in_boxes(image, boxes, RegionProposer(IN_BOX).propose)
 

@@ -115,9 +115,9 @@ class BoxPrompted(Protocol):
     weights: WeightsInfo | None
     compute: Compute | None
 
-    def masks_of_boxes(self, image: UInt8Array, boxes: FloatArray) -> list[BoolArray]:
-        """For each box (N, 4: x0, y0, x1, y1 in pixels of an (H, W, 3) uint8 RGB image) the mask (H, W)
-        of the object in it; empty where nothing of the box lies in the image."""
+    def masks_of_boxes(self, image: UInt8Array, boxes: FloatArray) -> list[Rle]:
+        """For each box (N, 4: x0, y0, x1, y1 in pixels of an (H, W, 3) uint8 RGB image) the mask of the
+        object in it, encoded; empty where nothing of the box lies in the image."""
         ...
 
 

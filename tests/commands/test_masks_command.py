@@ -140,7 +140,7 @@ def test_what_was_stopped_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch)
     photo(Path("in/images/b.png"), 3)
     real, seen = RegionProposer.masks_of_boxes, []
 
-    def once(self: RegionProposer, image: np.ndarray, boxes: np.ndarray) -> list[np.ndarray]:
+    def once(self: RegionProposer, image: np.ndarray, boxes: np.ndarray) -> list[rle.Rle]:
         seen.append(len(boxes))
         if len(seen) == 2:
             raise KeyboardInterrupt

@@ -17,6 +17,7 @@ from searchdet import exemplars
 from searchdet.cli import app
 from searchdet.exemplars import Exemplar, boxmask
 from searchdet.exemplars.boxmask import Finder
+from searchdet.masks import rle
 from searchdet.records import WeightsInfo
 from searchdet.storage import kinds
 from searchdet.storage.cache import Store
@@ -38,14 +39,14 @@ class Inner:
     def __init__(self) -> None:
         self.asked: list[int] = []
 
-    def masks_of_boxes(self, image: np.ndarray, boxes: np.ndarray) -> list[np.ndarray]:
+    def masks_of_boxes(self, image: np.ndarray, boxes: np.ndarray) -> list[rle.Rle]:
         self.asked.append(len(boxes))
         masks = []
         for x0, y0, x1, y1 in boxes.astype(int):
             mask = np.zeros(image.shape[:2], bool)
             if x0:
                 mask[y0 + 2 : y1 - 2, x0 + 2 : x1 - 2] = True
-            masks.append(mask)
+            masks.append(rle.encode(mask))
         return masks
 
 

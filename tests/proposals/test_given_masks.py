@@ -106,6 +106,13 @@ def test_a_list_of_results_needs_names(tmp_path: Path) -> None:
     path.write_text(json.dumps([item(A, "deep/a.jpg"), item(B, 9, file_name="b.jpg")]))
     assert same(found(path), A)
     assert same(found(path, "b.jpg"), B)
+    for number in ([1], None, True):
+        path.write_text(json.dumps([item(A, number, file_name=3)]))
+        with pytest.raises(UsageError, match="names no image"):
+            found(path)
+    path.write_text(json.dumps([item(A, 9, file_name="a.jpg"), item(B, 9, file_name="b.jpg")]))
+    with pytest.raises(UsageError, match=r"9 is of 'a\.jpg' and of 'b\.jpg'"):
+        found(path)
     with pytest.raises(UsageError, match="has images itself"):
         found(dataset, masks_dataset=dataset)
 
@@ -174,6 +181,9 @@ def test_arrays_are_dense_or_run_lengths(tmp_path: Path) -> None:
         ({"masks": np.arange(2400, dtype=np.uint8).reshape(1, *SIZE)}, "more than one value"),
         ({"other": A}, "archive of arrays"),
         ({"masks": np.asarray([{}], object)}, "a.masks.npz"),
+        ({"masks": A[None], "quality": np.asarray([1j])}, "quality is complex"),
+        ({"masks": np.asarray(["zz"]), "size": np.asarray([[40.0, 60.5]])}, "a.masks.npz"),
+        ({"masks": np.asarray(["zz"]), "size": np.asarray(40)}, "a.masks.npz"),
     ],
 )
 def test_arrays_that_are_no_masks_are_refused(tmp_path: Path, arrays: Any, match: str) -> None:
@@ -184,6 +194,16 @@ def test_arrays_that_are_no_masks_are_refused(tmp_path: Path, arrays: Any, match
 def test_a_broken_archive_and_a_wrong_picture_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.masks.npz").write_bytes(b"PK\3\4 no archive")
     refused(tmp_path, "a.masks.npz")
+    np.savez_compressed(
+        tmp_path / "a.masks.npz", masks=np.random.default_rng(0).random((2, *SIZE)) > 0.5
+    )
+    whole = (tmp_path / "a.masks.npz").read_bytes()
+    for at in range(30, len(whole), 41):
+        (tmp_path / "a.masks.npz").write_bytes(whole[:at] + b"\xff\0" + whole[at + 2 :])
+        try:
+            found(tmp_path)
+        except ImageError as error:
+            assert "a.masks.npz" in error.message
     Image.fromarray(np.zeros((20, 30), np.uint8)).save(tmp_path / "b.png")
     refused(tmp_path, "b.png: is 30x20, the image is 60x40", "b.jpg")
 

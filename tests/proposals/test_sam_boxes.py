@@ -11,6 +11,7 @@ from scenes import make_scene
 from segment_anything import SamPredictor
 from test_sam_exact import relative, small_sam
 
+from searchdet.masks import rle
 from searchdet.proposals import load_proposer
 from searchdet.proposals.sam.decoder import PointDecoder
 from searchdet.proposals.sam.weights import load_sam
@@ -44,7 +45,7 @@ def test_masks_of_boxes_are_those_of_the_predictor_cut_at_the_box(tiny_sam: Path
     boxes = np.asarray([[20, 30, 90, 110], [60, 10, 130, 60], [5, 5, 5, 30], [500, 500, 600, 600]])
     proposer = load_proposer("sam", tiny_sam, "cpu", "fp32")
     assert isinstance(proposer, BoxPrompted)
-    found = proposer.masks_of_boxes(image, boxes.astype(np.float32))
+    found = rle.decode(proposer.masks_of_boxes(image, boxes.astype(np.float32)), image.shape[:2])
     predictor = SamPredictor(load_sam(tiny_sam, Compute("cpu", "fp32")).get())
     predictor.set_image(image)
     for mask, box in zip(found[:2], boxes[:2], strict=True):

@@ -98,18 +98,22 @@ def _images(path: Path, results: list[Any], dataset: Path | None) -> object:
     if dataset is not None:
         value = _read(dataset)
         return value.get("images") if isinstance(value, Mapping) else None
-    names: dict[object, str] = {}
+    names: dict[int | str, str] = {}
     for item in results:
         number = item.get("image_id") if isinstance(item, dict) else None
-        name = (
-            number if isinstance(number, str) else item.get("file_name") if number is not None else None
-        )
-        if not isinstance(name, str):
+        name = number if isinstance(number, str) else None
+        if isinstance(number, int):
+            name = item.get("file_name")
+        if not isinstance(number, int | str) or not isinstance(name, str):
             raise UsageError(
                 f"--masks-from {path}: is a list of results, and {number!r:.40} names no image.",
                 "Add the dataset that the results are of: --masks-dataset FILE.",
             )
-        names[number] = name
+        if names.setdefault(number, name) != name:
+            raise UsageError(
+                f"--masks-from {path}: image_id {number!r} is of {names[number]!r} and of {name!r}.",
+                "Give each image an id of its own.",
+            )
     return [{"id": number, "file_name": name} for number, name in names.items()]
 
 

@@ -20,9 +20,7 @@ from ...config import MAX_PIXELS
 from ...errors import ExemplarError, ImageError, UsageError
 from ...images import SUFFIXES, walk
 from ...images.stored import read_stored
-from ...masks import rle
 from ...storage.hashes import FileHashes
-from ..types import BoolArray
 from . import npz
 from .source import Given, missing, unfit
 
@@ -148,26 +146,23 @@ def _pictured(path: Path, photo: Photo, notes: Notes) -> Given:
     _note(fit, str(path), notes)
     if stored.lossy:
         notes.add(LOSSY, str(path))
-    turn = fit == "stored"
-    masks = [turn_mask(mask, photo.orientation) if turn else mask for mask in objects_in(stored, path)]
-    return _of(masks)
+    turn, made = fit == "stored", Given([], [])
+    for mask in objects_in(stored, path):
+        made.add(turn_mask(mask, photo.orientation) if turn else mask)
+    return made
 
 
 def _shapes(path: Path, photo: Photo, notes: Notes) -> Given:
     """The objects of a LabelMe file. Raises ExemplarError."""
-    masks = []
+    made = Given([], [])
     for one in read_objects(path, notes):
         try:
             mask, fit = paint_upright(one.drawn, photo)
         except ExemplarError as error:
             raise ExemplarError(f"{one.said}: {error.message}", error.hint) from error
         _note(fit, one.said, notes)
-        masks.append(mask)
-    return _of(masks)
-
-
-def _of(masks: list[BoolArray]) -> Given:
-    return Given([rle.encode(mask) for mask in masks], [1.0] * len(masks))
+        made.add(mask)
+    return made
 
 
 def _note(fit: str, name: str, notes: Notes) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,34 +13,37 @@ import numpy as np
 import numpy.typing as npt
 
 from ...annotations import Photo
-from ...annotations.frames import turn_mask
+from ...annotations.frames import Fit, Size, turn_mask
 from ...masks import rle
 from ..types import BoolArray
 from .source import Given, require_quality
 
 Array = npt.NDArray[Any]
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, RuntimeError)
+"""What readers of archives raise beside OSError and ValueError."""
 MOST = 100_000
 """Masks of an image."""
 
 
-def read(path: Path, photo: Photo) -> tuple[Given, str]:
+def read(path: Path, photo: Photo) -> tuple[Given, Fit]:
     """The masks of a file, upright, and how they fit the photo (``Photo.fit``). Raises OSError or
     ValueError that says what is wrong."""
     try:
         shape, kind = _form(path)
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as found:
-            _require(shape, kind, found, photo)
+            size = _require(shape, kind, found, photo)
             masks = np.asarray(found["masks"])
             if not len(masks):
                 return Given([], []), "upright"
             quality = np.asarray(found["quality"]) if "quality" in found else np.ones(len(masks))
-            size = tuple(found["size"].tolist()) if masks.ndim == 1 else masks.shape[1:]
-    except (zipfile.BadZipFile, EOFError, KeyError) as error:
+    except DAMAGED as error:
         raise ValueError(f"cannot be read as an archive of arrays ({error})") from error
-    if quality.shape != (len(masks),):
-        raise ValueError(f"quality is {quality.shape}, and there are {len(masks)} masks")
+    if quality.shape != (len(masks),) or quality.dtype.kind not in "fiub":
+        raise ValueError(
+            f"quality is {quality.dtype} {quality.shape}, and there are {len(masks)} masks"
+        )
     values = [require_quality(value, "a quality") for value in quality.astype(float).tolist()]
-    fit = photo.fit((int(size[0]), int(size[1])))
+    fit = photo.fit(size)
     every = (
         _mask(masks[i], photo if fit != "stored" else Photo(photo.stored)) for i in range(len(masks))
     )
@@ -58,8 +62,9 @@ def _form(path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
     return shape, kind
 
 
-def _require(shape: tuple[int, ...], kind: Any, found: Mapping[str, Array], photo: Photo) -> None:
-    """Raise ValueError unless these are masks of the photo, in one of its frames."""
+def _require(shape: tuple[int, ...], kind: Any, found: Mapping[str, Array], photo: Photo) -> Size:
+    """The size (H, W) of the masks. Raises ValueError unless they are of the photo, in one of its
+    frames."""
     if len(shape) == 3 and kind.kind in "bu" and kind.itemsize == 1:
         size = (shape[1], shape[2])
     elif len(shape) == 1 and kind.kind in "US" and "size" in found:
@@ -76,6 +81,7 @@ def _require(shape: tuple[int, ...], kind: Any, found: Mapping[str, Array], phot
         )
     if shape[0] > MOST:
         raise ValueError(f"it holds {shape[0]} masks, more than {MOST}")
+    return size
 
 
 def _mask(value: Any, photo: Photo) -> BoolArray:

@@ -7,7 +7,9 @@ from typing import Protocol
 
 from ...annotations import Photo
 from ...errors import ImageError
+from ...masks import rle
 from ...masks.rle import Rle
+from ..types import BoolArray
 
 CODE = "masks"
 """The code of an image whose masks cannot be used."""
@@ -19,6 +21,11 @@ class Given:
 
     rles: list[Rle]
     quality: list[float]
+
+    def add(self, mask: BoolArray, quality: float = 1.0) -> None:
+        """One mask (H, W) more."""
+        self.rles.append(rle.encode(mask))
+        self.quality.append(quality)
 
 
 class Source(Protocol):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ...errors import ResourceError
+from ...masks import rle
+from ...masks.rle import Rle
 from .. import frame as frames
 from ..types import BoolArray, FloatArray, UInt8Array
 from .generator import LEVEL
@@ -35,15 +37,15 @@ class BoxNetwork(Protocol):
     def logits(self, state: Any, answer: Any, prompt: int, masks: list[int]) -> Tensor: ...
 
 
-def masks_of_boxes(network: BoxNetwork, image: UInt8Array, boxes: FloatArray) -> list[BoolArray]:
-    """For each box (N, 4) xyxy the mask (H, W) of an (H, W, 3) uint8 RGB image, cut at the box; empty
+def masks_of_boxes(network: BoxNetwork, image: UInt8Array, boxes: FloatArray) -> list[Rle]:
+    """For each box (N, 4) xyxy the encoded mask of an (H, W, 3) uint8 RGB image, cut at the box; empty
     where nothing of it lies in the image. Raises ResourceError where memory runs out."""
     import torch
 
     size = (image.shape[0], image.shape[1])
     limit = np.asarray([size[1], size[0], size[1], size[0]], np.float64)
     corners = np.clip(np.asarray(boxes, np.float64).reshape(-1, 4), 0, limit)
-    masks = [np.zeros(size, bool) for _ in corners]
+    masks = [rle.encode(np.zeros(size, bool))] * len(corners)
     some = np.flatnonzero((corners[:, 2:] > corners[:, :2]).all(1))
     if not len(some):
         return masks
@@ -57,7 +59,8 @@ def masks_of_boxes(network: BoxNetwork, image: UInt8Array, boxes: FloatArray) ->
                 best = answer.quality.float().argmax(1).tolist()
                 for i, row in enumerate(rows.tolist()):
                     field = network.logits(state, answer, i, [best[i]])[0]
-                    masks[row] = _inside(field.float().cpu().numpy(), frame, corners[row])
+                    mask = _inside(field.float().cpu().numpy(), frame, corners[row])
+                    masks[row] = rle.encode(mask)
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise ResourceError(
             f"out of memory with {network.batch} boxes at once.", "Use a smaller model or --device cpu."

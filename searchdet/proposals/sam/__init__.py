@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ...config import ProposalOptions
+from ...masks.rle import Rle
 from ...weights import SAM as NAME
 from ...weights import Compute, Lazy
 from ..points import READS, PointProposer, crops
-from ..types import BoolArray, FloatArray, UInt8Array
+from ..types import FloatArray, UInt8Array
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
@@ -35,7 +36,7 @@ class SamProposer(PointProposer):
 
         super().__init__(NAME, sam, connect, options, compute)
 
-    def masks_of_boxes(self, image: UInt8Array, boxes: FloatArray) -> list[BoolArray]:
+    def masks_of_boxes(self, image: UInt8Array, boxes: FloatArray) -> list[Rle]:
         """See ``BoxPrompted``: each box is a prompt. No part of a mask is outside its box."""
         from ..points.boxes import masks_of_boxes
         from .network import SamNetwork
