@@ -82,6 +82,8 @@ def _proposer(settings: Settings) -> BoxPrompted:
     from ..regions.models import choose_proposals
 
     options, by = settings.proposals, settings.backbone
+    if options.name == proposals.GIVEN:
+        raise UsageError(f"--proposals {options.name} takes no boxes.", "Name sam or regions.")
     chosen, _ = choose_proposals(options)
     made = proposals.load(chosen, by.device, by.precision)
     if isinstance(made, BoxPrompted):

@@ -46,9 +46,9 @@ class Describer:
     embedding: EmbeddingOptions
     promise: Promise | None = None
 
-    def of(self, image: ImageId | None) -> Describer:
+    def of(self, image: ImageId) -> Describer:
         """The describer of one image, where its proposer must know which it is."""
-        if image is None or not isinstance(self.proposer, ByImage):
+        if not isinstance(self.proposer, ByImage):
             return self
         return replace(self, proposer=self.proposer.of(image))
 

@@ -193,7 +193,7 @@ def test_what_makes_no_sense_is_refused(folder: Path) -> None:
         (["-o", "in/boxes.json"], "is the input"),
         (["-o", "in"], "is the input or a folder"),
         (["--images", "nowhere"], "is no folder"),
-        (["--proposals", "masks"], "needs masks"),
+        (["--proposals", "masks"], "masks takes no boxes"),
     ):
         done = call(*words)
         assert done.exit_code == 2, done.stderr
