@@ -86,6 +86,22 @@ def test_an_image_that_is_not_in_the_file_fails(tmp_path: Path) -> None:
     refused(path, r"b\.jpg: --masks-from .*m\.json has nothing of an image", "b.jpg")
 
 
+@pytest.mark.parametrize("form", ["coco", "folder"])
+def test_two_images_that_lead_to_one_entry_are_told_apart_or_refused(tmp_path: Path, form: str) -> None:
+    if form == "coco":
+        path = coco(tmp_path / "m.json", [item(A)], "x/1.jpg")
+    else:
+        path = tmp_path
+        (tmp_path / "x").mkdir()
+        np.savez(tmp_path / "x/1.masks.npz", masks=A[None])
+    made = load_proposer("masks", masks_from=path)
+    assert isinstance(made, ByImage)
+    for _ in range(2):
+        assert same(made.of(ImageId("in/x/1.jpg")).propose(PHOTO), A)
+    with pytest.raises(ImageError, match=r"y/1\.jpg: .* fits this image and in/x/1\.jpg"):
+        made.of(ImageId("in/y/1.jpg")).propose(PHOTO)
+
+
 def test_masks_of_another_size_and_bad_scores_are_refused_by_name(tmp_path: Path) -> None:
     small = coco(tmp_path / "m.json", [item(square(1, 1, 5, (20, 30)))], height=20, width=30)
     refused(small, "30x20, the image is 60x40")

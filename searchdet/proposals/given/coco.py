@@ -16,7 +16,7 @@ from ...annotations.upright import reaches
 from ...errors import DAMAGE, ExemplarError, UsageError
 from ...masks import rle
 from ...storage.hashes import fresh_sha256
-from .source import Given, missing, require_quality, unfit
+from .source import Given, Owners, missing, require_quality, unfit
 
 Item = Mapping[str, Any]
 _CATEGORY = {"id": 0, "name": "mask"}
@@ -46,11 +46,13 @@ class CocoMasks:
             elif not item["iscrowd"]:
                 self._items[item["image_id"]].append(item)
         notes.tell()
+        self._owners = Owners(self.said)
 
     def masks(self, name: str, photo: Photo) -> Given:
         number = self._truth.image_id(name)
         if number is None:
             raise missing(name, self.said)
+        self._owners.give(number, name)
         notes, made = Notes(error=UsageError), Given([], [])
         for item in self._items.get(number, []):
             said = f"{item['said']} of {self.said}"

@@ -22,7 +22,7 @@ from ...images import SUFFIXES, walk
 from ...images.stored import read_stored
 from ...storage.hashes import FileHashes
 from . import npz
-from .source import Given, missing, unfit
+from .source import Given, Owners, missing, unfit
 
 NPZ = ".masks.npz"
 PARTS = ".masks"
@@ -43,11 +43,13 @@ class FolderMasks:
         self._every = _entries(path, self.said)
         self._listed = Listed((key, i) for i, (key, _, _) in enumerate(self._every))
         self.digest = self._digest()
+        self._owners = Owners(self.said)
 
     def masks(self, name: str, photo: Photo) -> Given:
         where = self._find(name)
         if where is None:
             raise missing(name, self.said)
+        self._owners.give(where, name)
         _, kind, paths = self._every[where]
         notes = Notes(error=UsageError)
         made = Given([], [])

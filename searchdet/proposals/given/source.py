@@ -42,6 +42,26 @@ class Source(Protocol):
         ...
 
 
+class Owners:
+    """Which image each entry of a source was given to: by the ends of their paths two images can lead
+    to one entry, and only one of them can be meant."""
+
+    def __init__(self, said: str) -> None:
+        self._said = said
+        self._names: dict[int, str] = {}
+
+    def give(self, entry: int, name: str) -> None:
+        """Note who gets an entry. Raises ImageError where another image has got it."""
+        other = self._names.setdefault(entry, name)
+        if other != name:
+            raise ImageError(
+                CODE,
+                f"{name}: {self._said} has one entry that fits this image and {other}, by the ends of "
+                "their names.",
+                "Give its images the names that they have here, with their folders.",
+            )
+
+
 def missing(name: str, said: str) -> ImageError:
     """The error for an image of which there is nothing."""
     return ImageError(
