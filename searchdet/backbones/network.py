@@ -16,7 +16,6 @@ from ..config import BackboneOptions
 from ..errors import CheckpointError, EmbeddingError
 from ..records import PixelStats, Preprocessing, WeightsInfo
 from ..weights import (
-    SAM,
     Compute,
     Fit,
     Lazy,
@@ -29,6 +28,7 @@ from ..weights import (
     read_state_dict,
     without_head,
 )
+from ..weights.foreign import BY_POINTS
 from ..weights.identify import identify
 from .position import Position
 from .types import BackboneSpec, FeatureMap, Network, UInt8Array
@@ -228,7 +228,7 @@ def _explain(error: CheckpointError, spec: BackboneSpec, raw: StateDict) -> Chec
     if found is None:
         return CheckpointError(error.message, f"The file is not of a network that is known; {right}")
     what, name = found
-    if name in ("", SAM):
+    if not name or name in BY_POINTS:
         return CheckpointError(error.message, f"The file is {what}. {right}")
     if name == spec.name:
         return CheckpointError(error.message, f"The file looks like {what}, but is not whole. {right}")

@@ -73,8 +73,8 @@ def masks(
 
 
 def _proposer(settings: Settings) -> BoxPrompted:
-    """The proposer that is named; for ``auto`` the embedded one where that which is there takes no
-    boxes, with a WARNING. Raises UsageError, CheckpointError."""
+    """The proposer that is named, or whose file is; else the embedded one where that which is there
+    takes no boxes, with a WARNING. Raises UsageError, CheckpointError."""
     from .. import proposals
     from ..errors import UsageError
     from ..proposals.regions import IN_BOX, RegionProposer
@@ -88,8 +88,8 @@ def _proposer(settings: Settings) -> BoxPrompted:
     made = proposals.load(chosen, by.device, by.precision)
     if isinstance(made, BoxPrompted):
         return made
-    if options.name != "auto":
-        raise UsageError(f"--proposals {options.name} takes no boxes.", "Name sam or regions.")
+    if options.name != "auto" or options.checkpoint:
+        raise UsageError(f"--proposals {chosen.name} takes no boxes.", "Name sam or regions.")
     log.warning(
         "`%s` takes no boxes: masks come from `regions`. Pass --proposals regions if that is meant.",
         chosen.name,

@@ -43,7 +43,7 @@ class Finder:
         remembers, or None."""
         weights, compute = proposer.weights, proposer.compute
         basis: JsonObject = {
-            "by": [proposer.name, weights.sha256 if weights else None],
+            "by": [proposer.name, weights.content if weights else None],
             "compute": [compute.device.split(":")[0], compute.precision] if compute else [],
             "version": __version__,
         }

@@ -53,10 +53,14 @@ def _register(*specs: ProposerSpec) -> dict[str, ProposerSpec]:
 
 PROPOSERS = _register(
     ProposerSpec("sam", ".sam.plan", "segment-anything"),
+    ProposerSpec("sam2", ".transformers_sam.sam2", "SAM 2 and 2.1"),
+    ProposerSpec("edgetam", ".transformers_sam.edgetam", "EdgeTAM"),
+    ProposerSpec("sam3", ".transformers_sam.sam3", "SAM 3 by points"),
     ProposerSpec("regions", ".regions", "needs no weights"),
     ProposerSpec("masks", ".given", "of other tools, --masks-from"),
 )
-"""``auto`` is the first whose weight file is given or found, else the first that needs none."""
+"""``auto`` is what the content of a given file says, else the first whose file is found, else the first
+that needs none."""
 
 
 def help_text() -> str:
@@ -94,9 +98,10 @@ def load_proposer(
 def choose(options: ProposalOptions) -> ProposalOptions:
     """Resolve ``auto`` and find the weight file, without loading anything.
 
-    auto: masks where --masks-from is given, sam where a checkpoint is given or an official one lies in
-    the models folder, else regions. Raises UsageError for an unknown name, CheckpointError where
-    weights are needed and not there.
+    auto: masks where --masks-from is given; else what a given checkpoint is of by its names, sam where
+    these say nothing; without one the first whose official file lies in the models folder, else
+    regions.
+    Raises UsageError for an unknown name, CheckpointError where weights are needed and not there.
     """
     if options.name == AUTO and options.masks_from is not None:
         options = replace(options, name=GIVEN)
@@ -106,10 +111,22 @@ def choose(options: ProposalOptions) -> ProposalOptions:
             raise UsageError(f"--proposals {options.name!r} is unknown; choose {AUTO}, {known}.")
         return _with_weights(options)
     every = {name: weights_of(name) for name in PROPOSERS}
+    if options.checkpoint:
+        return _with_weights(replace(options, name=_by_content(Path(options.checkpoint), every)))
     for name, weights in every.items():
-        if weights is not None and (options.checkpoint or weights.find()):
+        if weights is not None and weights.find():
             return _with_weights(replace(options, name=name))
     return replace(options, name=next(name for name, weights in every.items() if weights is None))
+
+
+def _by_content(path: Path, every: dict[str, OwnWeights | None]) -> str:
+    """The proposer that takes a file; the first with weights for one of none, which it then refuses."""
+    from ..weights import names_in, weights_in
+
+    found = weights_in(path)
+    names = names_in(found) if found.is_file() else frozenset()
+    takers = [name for name, weights in every.items() if weights and weights.recognises(names)]
+    return next(iter(takers), next(name for name, weights in every.items() if weights))
 
 
 def _with_weights(options: ProposalOptions) -> ProposalOptions:

@@ -30,6 +30,11 @@ class WeightsInfo:
     prefix: str = ""
     unused: tuple[str, ...] = ()
 
+    @property
+    def content(self) -> str:
+        """What the network is made of: the file, and how it was read, settings beside it included."""
+        return f"{self.sha256} {self.layout}"
+
     @classmethod
     def from_json(cls, values: Fields) -> WeightsInfo:
         """Raises ValueError for another form."""

@@ -166,7 +166,7 @@ def sound_crops(arrays: Arrays, dim: int) -> tuple[npt.NDArray[np.int64], Any]:
 @dataclass(frozen=True, slots=True)
 class Made:
     """What regions depend on beside the image. computes: device and precision of backbone and proposer,
-    None without a network; proposer: its name and the SHA-256 of its weights."""
+    None without a network; proposer: its name and what its weights are."""
 
     space: Space
     computes: Sequence[Sequence[str] | None]
@@ -261,7 +261,7 @@ class Remembered:
         return Made(
             space_of(describer.backbone, describer.embedding),
             [None if one is None else [one.device.split(":")[0], one.precision] for one in computes],
-            (describer.proposer.name, weights.sha256 if weights else None),
+            (describer.proposer.name, weights.content if weights else None),
             describer.proposals,
             self.guide,
         ).key((sha256, *image.shape[:2]), self.name)

@@ -100,7 +100,7 @@ def _made(run: RunInfo, space: Space, device: str, guide: str) -> Made:
     return Made(
         space,
         [None if one is None else [device, one] for one in precisions],
-        (proposer.name, proposer.weights.sha256 if proposer.weights else None),
+        (proposer.name, proposer.weights.content if proposer.weights else None),
         proposer.options,
         guide,
     )

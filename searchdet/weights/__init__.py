@@ -9,7 +9,7 @@ from .lazy import Lazy, LoadedBefore, load_or_wait
 from .loader import Fit, Layout, Named, convert, fill, rename, unfit, without_head
 from .pixels import pixel_stats
 from .published import SAM, Published
-from .reading import StateDict, is_weights, read_state_dict
+from .reading import StateDict, is_weights, names_in, read_state_dict
 from .shards import weights_in
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "is_weights",
     "load_or_wait",
     "models_folder",
+    "names_in",
     "pixel_stats",
     "read_state_dict",
     "rename",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .foreign import ADAPTERS, OTHERS, SAM_LIKE, name_of
+from .foreign import ADAPTERS, BY_POINTS, OTHERS, SAM_LIKE, name_of, pointed
 from .loader import by_prefix
 from .published import SAM
 
@@ -27,7 +27,7 @@ _LEAST_SHARE = 0.25
 _MOST_OF_HEAD = 4
 _LAYER_SCALE = (".ls1.gamma", ".gamma_1", ".layer_scale1.lambda1")
 Guess = tuple[str, str]
-"""What the file is, and the name of the backbone that takes it, or of ``sam`` ("" if nothing does)."""
+"""What the file is, and the name of the backbone or proposer that takes it ("" if nothing does)."""
 
 
 def identify(shapes: Shapes) -> Guess | None:
@@ -35,6 +35,12 @@ def identify(shapes: Shapes) -> Guess | None:
     adapters = name_of(shapes, ADAPTERS)
     if adapters:
         return adapters, ""
+    proposer, what = pointed(shapes)
+    if proposer:
+        return (
+            f"{what}, not a backbone; pass it as --sam-checkpoint with --proposals {proposer}",
+            proposer,
+        )
     what = name_of(shapes, SAM_LIKE)
     if what:
         return f"{what}, which does not load", ""
@@ -51,6 +57,24 @@ def identify(shapes: Shapes) -> Guess | None:
     if other:
         return other, ""
     return known or _plain(shapes) or _single(shapes)
+
+
+def next_step(shapes: Shapes, own: str, words: str, right: str) -> str:
+    """What to say of a file that a proposer refused: what it is, and what to do. own: the proposer's
+    name; words: a file of its, in words; right: where one is, one sentence."""
+    found = identify(shapes)
+    if found is None:
+        return f"The file is not of a network that is known. {right}"
+    what, name = found
+    if name == own:
+        return f"It is {words}, but not as it was published or fine-tuned whole. {right}"
+    if name == SAM:
+        return f"The file is {what} with --proposals {SAM}."
+    if name in BY_POINTS:
+        return f"The file is {what}."
+    if name:
+        return f"The file is {what}; pass it as --backbone-ckpt (--backbone {name}). {right}"
+    return f"The file is {what}. {right}"
 
 
 def _known(shapes: Shapes) -> Guess | None:

@@ -60,6 +60,22 @@ def read_state_dict(path: Path) -> StateDict:
     return state
 
 
+def names_in(path: Path) -> frozenset[str]:
+    """Names of the tensors of a weight file, which are not read; none of a file that is none."""
+    import safetensors
+
+    try:
+        if shards.is_index(path):
+            return frozenset(name for names in shards.parts(path).values() for name in names)
+        if path.suffix == ".safetensors":
+            with safetensors.safe_open(path, "pt") as stream:
+                return frozenset(stream.keys())
+        require_weights(path)
+        return frozenset(_read_torch(path) if is_weights(path) else ())
+    except (CheckpointError, safetensors.SafetensorError, OSError, ValueError):
+        return frozenset()  # whoever loads it says what is wrong with it
+
+
 def _read_safetensors(path: Path) -> StateDict:
     import safetensors
     from safetensors.torch import load_file

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pointed
 import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
@@ -207,3 +208,12 @@ def test_what_makes_no_sense_is_refused(folder: Path) -> None:
         done = call()
         assert done.exit_code == 2
         assert said in done.stderr
+
+
+@pytest.mark.parametrize("name", ["auto", "sam2"])
+def test_a_given_file_of_a_network_that_takes_no_boxes_is_refused(folder: Path, name: str) -> None:
+    file = pointed.save(pointed.network("sam2"), folder / "sam2")
+    done = call("--proposals", name, "--sam-checkpoint", str(file))
+    assert done.exit_code == 2, done.stderr
+    assert "--proposals sam2 takes no boxes" in done.stderr
+    assert not Path("masks.json").exists()

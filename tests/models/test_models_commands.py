@@ -313,10 +313,10 @@ def test_the_beginning_of_one_file_name_will_do(serve: Serve) -> None:
 
 def test_the_table_of_the_hub_is_complete() -> None:
     known = catalogue.published()
-    assert len(known) == 37
+    assert len(known) == 48
     for name, item in known.items():
         assert name == item.filename
-        assert item.model in {*SPECS, "sam"}
+        assert item.model in {*SPECS, "sam", "sam2", "edgetam", "sam3"}
         assert re.search(r"https://[\w./-]+", item.by_hand())
         assert bool(item.repo) == bool(item.path) == bool(item.revision) == bool(item.size)
         if item.repo:
@@ -325,7 +325,7 @@ def test_the_table_of_the_hub_is_complete() -> None:
             assert item.size > 10**7
             assert Path(name).suffix == Path(item.path).suffix
             assert item.gated == item.repo.startswith("facebook/dinov3")
-    assert sum(bool(item.repo) for item in known.values()) == 13
+    assert sum(bool(item.repo) for item in known.values()) == 22
     for item in catalogue.entries():
         assert item.licence in LICENCES
     for spec in SPECS.values():

@@ -137,9 +137,7 @@ class PointDecoder:
     @torch.inference_mode()
     def decode(self, image: ImageSide, points: Tensor) -> Decoded:
         """One foreground point a prompt: (B, 2) xy in pixels of SAM's input frame."""
-        labels = torch.ones(len(points), 1, dtype=torch.int, device=points.device)
-        sparse, _ = self._sam.prompt_encoder((points[:, None], labels), None, None)
-        return self._decode(image, self._tokens(sparse), 1)
+        return self._decode(image, self._tokens(self._sparse(points)), 1)
 
     @torch.inference_mode()
     def decode_boxes(self, image: ImageSide, boxes: Tensor) -> Decoded:
@@ -170,6 +168,12 @@ class PointDecoder:
         queries = self._decoder.transformer.norm_final_attn(queries)
         quality = self._decoder.iou_prediction_head(queries[:, 0])
         return Decoded(quality[:, first : first + len(used) - 1], queries, keys, first)
+
+    def _sparse(self, points: Tensor) -> Tensor:
+        """The prompt tokens of points (B, 2)."""
+        labels = torch.ones(len(points), 1, dtype=torch.int, device=points.device)
+        sparse: Tensor = self._sam.prompt_encoder((points[:, None], labels), None, None)[0]
+        return sparse
 
     def _tokens(self, sparse: Tensor) -> Tensor:
         """The decoder's own tokens before those of the prompts."""

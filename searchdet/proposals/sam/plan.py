@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...config import ProposalOptions
 from ...errors import CheckpointError
 from ...weights import Compute, LoadedBefore, StateDict, resolve
-from ...weights.foreign import SAM_LIKE, name_of
+from ...weights.foreign import SAM_LIKE, name_of, pointed
 from ..types import OwnWeights, Plan, Proposer
 from . import SamProposer, weights
 
@@ -31,7 +31,7 @@ def _make(
 def _recognises(names: Collection[str]) -> bool:
     ends = ("image_encoder.patch_embed.proj.weight", "image_encoder.blocks.0.attn.rel_pos_h")
     there = all(any(name.endswith(end) for name in names) for end in ends)
-    return there and not name_of(names, SAM_LIKE)
+    return there and not name_of(names, SAM_LIKE) and not any(pointed(names))
 
 
 def _fill(path: Path, compute: Compute, state: StateDict | None = None) -> Any:

@@ -27,7 +27,7 @@ from ...weights import (
     read_state_dict,
     unfit,
 )
-from ...weights.identify import identify
+from ...weights.identify import next_step
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
@@ -215,17 +215,5 @@ def _explain(error: CheckpointError, raw: StateDict) -> CheckpointError:
     if error.hint:
         return error
     use = f"Use sam_vit_b, sam_vit_l or sam_vit_h from {SOURCE}."
-    found = identify({name: tuple(tensor.shape) for name, tensor in raw.items()})
-    if found is None:
-        return CheckpointError(error.message, f"The file is not of a network that is known. {use}")
-    what, name = found
-    if name == SAM:
-        return CheckpointError(
-            error.message, f"It is a SAM, but not as it was published or fine-tuned whole. {use}"
-        )
-    if name:
-        return CheckpointError(
-            error.message,
-            f"The file is {what}; pass it as --backbone-ckpt (--backbone {name}). {use}",
-        )
-    return CheckpointError(error.message, f"The file is {what}. {use}")
+    shapes = {name: tuple(tensor.shape) for name, tensor in raw.items()}
+    return CheckpointError(error.message, next_step(shapes, SAM, "a SAM", use))
