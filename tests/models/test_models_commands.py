@@ -327,7 +327,7 @@ def test_the_table_of_the_hub_is_complete() -> None:
             assert item.gated == item.repo.startswith("facebook/dinov3")
     assert sum(bool(item.repo) for item in known.values()) == 22
     for item in catalogue.entries():
-        assert item.licence in LICENCES
+        assert item.licence in LICENCES or item.model == "masks"  # those have their own
     for spec in SPECS.values():
         assert not spec.published[0].repo  # the authors' own name comes first
 
