@@ -18,6 +18,7 @@ from .commands.detect import detect
 from .commands.doctor import doctor
 from .commands.export import export
 from .commands.index import index, search
+from .commands.masks import masks
 from .commands.models import models_app
 from .commands.options import AsJson, with_options
 from .commands.report import report
@@ -40,6 +41,7 @@ app.command("index")(index)
 app.command("search")(search)
 app.command("report")(report)
 app.command("export")(export)
+app.command("masks")(masks)
 app.add_typer(config_app, name="config")
 app.command("doctor")(doctor)
 

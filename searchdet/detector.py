@@ -24,6 +24,7 @@ from .config.option import from_values
 from .decision import Look, make_judge
 from .embeddings import cell_vectors
 from .images import LoadedImage, Told, from_array, from_pil, read_image
+from .proposals.types import ImageId
 from .records import ImageInfo, ImageRecord, RunInfo, SourceInfo
 from .regions import Models, Regions, Remembered, load_models, note_guide
 from .scoring import promise
@@ -72,7 +73,9 @@ class Detector:
         settings = settings or Settings()
         given = read(examples, settings)
         models = load_models(settings, defer)
-        return cls(models, gather(given, Enrolment.of(models.backbone, settings)), settings)
+        return cls(
+            models, gather(given, Enrolment.of(models.backbone, settings, models.proposer)), settings
+        )
 
     @classmethod
     def from_folders(
@@ -126,18 +129,22 @@ class Detector:
 
     def detect_loaded(self, image: LoadedImage, name: str) -> ImageRecord:
         """``detect`` for an image that is already read."""
-        return self.judged(image, name, self.describe(image))
+        return self.judged(image, name, self.describe(image, name))
 
     def describe(
-        self, image: LoadedImage, seen: Callable[[FeatureMap], object] | None = None
+        self,
+        image: LoadedImage,
+        name: str,
+        seen: Callable[[FeatureMap], object] | None = None,
     ) -> Regions:
         """Regions of an image. seen: is given its feature map, where one is computed. Raises
-        EmbeddingError."""
-        return self.regions.regions(image.pixels, image.content, seen)
+        EmbeddingError, and ImageError where the masks of other tools have none of it."""
+        return self._of(image, name).regions(image.pixels, image.content, seen)
 
     def judged(self, image: LoadedImage, name: str, regions: Regions) -> ImageRecord:
         """The record of an image whose regions are known. Raises EmbeddingError."""
-        return self.judge.record(self._info(image, name), regions, self._look(image, regions))
+        look = _look(self._of(image, name), image, regions)
+        return self.judge.record(self._info(image, name), regions, look)
 
     def run_info(self) -> RunInfo:
         """What every record of this detector says about models, settings and exemplars."""
@@ -175,8 +182,8 @@ class Detector:
             return found, name or "image"
         raise TypeError(f"detect takes a path, a PIL image or an array, not {type(image).__name__}")
 
-    def _look(self, image: LoadedImage, regions: Regions) -> Look:
-        return lambda rows: self.regions.crops(image.pixels, image.content, regions.proposals, rows)
+    def _of(self, image: LoadedImage, name: str) -> Remembered:
+        return self.regions.of(ImageId(name, image.orientation))
 
     def _info(self, image: LoadedImage, name: str) -> ImageInfo:
         self._told.add(name, image.values, image.pages)
@@ -184,6 +191,10 @@ class Detector:
 
     def _promise(self, feature_map: FeatureMap) -> npt.NDArray[np.float32]:
         return promise(cell_vectors(feature_map), self.bank, self.judge.rule.scoring)
+
+
+def _look(by: Remembered, image: LoadedImage, regions: Regions) -> Look:
+    return lambda rows: by.crops(image.pixels, image.content, regions.proposals, rows)
 
 
 def image_info(image: LoadedImage, name: str) -> ImageInfo:

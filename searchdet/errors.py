@@ -40,7 +40,7 @@ class UsageError(SearchdetError):
 
 
 class ImageError(SearchdetError):
-    """code: missing, not_an_image, decode, too_large, mode or bomb."""
+    """code: missing, not_an_image, decode, too_large, mode or bomb; masks: those given of it."""
 
     exit_code = 3
 

@@ -26,13 +26,16 @@ from searchdet.config.acting import CHOOSING, acting, warn
 from searchdet.config.option import declared
 from searchdet.detector import Detector
 from searchdet.proposals import sam
+from searchdet.proposals.given import MaskProposer
 from searchdet.proposals.regions import RegionProposer
 from searchdet.regions import describe
 
 pytestmark = pytest.mark.model
 
 PARTS = (ProposalOptions, EmbeddingOptions, ScoringOptions, SuppressionOptions)
+GIVEN = Path("given.json")
 CASES = [
+    (ProposalOptions(masks_dataset=GIVEN), ProposalOptions(masks_dataset=GIVEN, masks_from=GIVEN)),
     (ProposalOptions(guided_share=0.5), ProposalOptions(guided_share=0.5, prompting="guided")),
     (ProposalOptions(tile_overlap=0.5), ProposalOptions(tile_overlap=0.5, tile=64)),
     (ProposalOptions(border_width=5), ProposalOptions(border_width=5, drop_border=True)),
@@ -96,7 +99,9 @@ def test_sam_reads_what_it_says(tiny_sam: Path) -> None:
     # a promise is there only with --prompting guided, which is asked above the proposer
     assert watched.seen | {"prompting"} == sam.READS == made.reads
     every = {field.name for field in fields(ProposalOptions)}
-    assert every == sam.READS | describe.READS | CHOOSING
+    given = {"masks_from", "masks_dataset"}
+    assert every == sam.READS | describe.READS | CHOOSING | given
+    assert given < MaskProposer.reads
 
 
 IGNORED = {

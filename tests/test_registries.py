@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import pointed
 import pytest
 import typer
 from hqs import save, trained_hq
@@ -22,7 +24,7 @@ from searchdet.exports.job import Job
 from searchdet.exports.labelled import Labelled
 from searchdet.models import catalogue
 from searchdet.proposals import PROPOSERS, ProposerSpec, choose, load_proposer, weights_of
-from searchdet.proposals.types import Proposals
+from searchdet.proposals.types import ByImage, ImageId, Proposals
 
 GRID = ProposerSpec("grid", "gridproposer", "four squares")
 FILES = {"sam": "tiny_sam", "sam_hq": "hq_file", "mobile_sam": "tiny_mobile_sam"}
@@ -47,21 +49,47 @@ def hq_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save(trained_hq(), tmp_path_factory.mktemp("checkpoints") / "hq.pth")
 
 
-def checkpoint(name: str, request: pytest.FixtureRequest) -> str | None:
-    return None if weights_of(name) is None else str(request.getfixturevalue(FILES[name]))
+@pytest.fixture(scope="module")
+def checkpoint(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], str | None]:
+    """A small file of each proposer with weights."""
+
+    def find(name: str) -> str | None:
+        if weights_of(name) is None:
+            return None
+        if name in FILES:
+            return str(request.getfixturevalue(FILES[name]))
+        return str(pointed.save(pointed.network(name), tmp_path_factory.mktemp(name)))
+
+    return find
+
+
+def masks_of(photo: np.ndarray, folder: Path) -> Path:
+    """A folder with two masks of an image a.png of the photo's size."""
+    masks = np.zeros((2, *photo.shape[:2]), bool)
+    masks[0, 5:40, 5:40] = masks[1, 50:90, 20:60] = True
+    np.savez(folder / "a.masks.npz", masks=masks, quality=[0.5, 0.7])
+    return folder
 
 
 @pytest.mark.parametrize("name", [*PROPOSERS, GRID.name])
 def test_every_proposer_keeps_the_contract(
-    name: str, grid: ProposerSpec, request: pytest.FixtureRequest, photo: np.ndarray
+    name: str,
+    grid: ProposerSpec,
+    checkpoint: Callable[[str], str | None],
+    photo: np.ndarray,
+    tmp_path: Path,
 ) -> None:
-    made = load_proposer(name, checkpoint(name, request), "cpu", "fp32", points_per_side=4)
+    given = {"masks_from": masks_of(photo, tmp_path)} if name == "masks" else {}
+    made = load_proposer(name, checkpoint(name), "cpu", "fp32", points_per_side=4, **given)
     assert made.name == name == PROPOSERS[name].name
     weights = weights_of(name)
-    assert (made.weights is None) == (weights is None)
+    assert (made.weights is None) == (weights is None and name != "masks"), "masks are of a file"
     assert (made.compute is None) == (weights is None)
     assert made.reads <= ProposalOptions.__dataclass_fields__.keys()
-    found = made.propose(photo)
+    one = made.of(ImageId("a.png")) if isinstance(made, ByImage) else made
+    found = one.propose(photo)
     assert isinstance(found, Proposals)
     assert found.size == photo.shape[:2]
     assert (np.diff(found.quality) <= 0).all()
@@ -70,7 +98,7 @@ def test_every_proposer_keeps_the_contract(
 
 @pytest.mark.parametrize("name", [*PROPOSERS, GRID.name])
 def test_every_proposer_is_listed_chosen_and_in_the_help(
-    name: str, grid: ProposerSpec, tiny_sam: Path, request: pytest.FixtureRequest
+    name: str, grid: ProposerSpec, tiny_sam: Path, checkpoint: Callable[[str], str | None]
 ) -> None:
     rows = [row for row in catalogue.entries() if row.model == name]
     weights = weights_of(name)
@@ -78,7 +106,7 @@ def test_every_proposer_is_listed_chosen_and_in_the_help(
     assert [row.filename for row in rows] == files
     assert {catalogue.kind_of(row) for row in rows} == {"proposals"}
     assert f"{name} ({PROPOSERS[name].words})" in proposals.help_text()
-    given = checkpoint(name, request)
+    given = checkpoint(name)
     assert choose(ProposalOptions(name, given)).name == name
     assert given is None or choose(ProposalOptions(checkpoint=given)).name == name
     if weights is None:

@@ -96,11 +96,21 @@ def test_every_reader_of_numbers_is_told_not_to_unpickle() -> None:
     assert {"load", "load_state_dict"} <= seen  # the test looks where it should
 
 
+SETTINGS = "proposals.transformers_sam.weights"
+
+
 def test_only_a_pull_reaches_the_hub() -> None:
     reaching = {
         name for name, node in nodes() for m in imported(node) if m.startswith("huggingface_hub")
     }
-    assert reaching == {"models.download"}
+    # of the hub's package only the errors that transformers raises for settings
+    errors = "huggingface_hub.errors"
+    settings = {m for name, node in nodes() if name == SETTINGS for m in imported(node)}
+    assert {m for m in settings if m.startswith("huggingface_hub")} <= {
+        errors,
+        f"{errors}.StrictDataclassError",
+    }
+    assert reaching == {"models.download", SETTINGS}
     importing = set()
     for name, node in nodes():
         if isinstance(node, ast.ImportFrom) and node.level:

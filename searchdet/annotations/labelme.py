@@ -114,7 +114,10 @@ def _drawn(areas: list[tuple[str, Shape]], size: tuple[int, int] | None) -> Draw
             raise _unusable(said, error) from error
     flat = [value for points in (*polygons, *boxes) for value in points]
     reach = (max(flat[1::2], default=0.0), max(flat[0::2], default=0.0))
-    return Drawn(size, "labelme", tuple(polygons), tuple(boxes), (), tuple(bitmaps), reach)
+    box = len(boxes) == 1 and not polygons and not bitmaps
+    return Drawn(
+        size, "box" if box else "labelme", tuple(polygons), tuple(boxes), (), tuple(bitmaps), reach
+    )
 
 
 def _put(

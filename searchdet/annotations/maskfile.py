@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +52,39 @@ def object_in(found: Stored, path: Path, index: int | None = None) -> BoolArray:
     return np.asarray(values == _chosen([int(value) for value in every], indexed, path, index))
 
 
+def objects_in(found: Stored, path: Path) -> Iterator[BoolArray]:
+    """Every object (H, W) in a file of masks: one for each index above 0 but void, or the one that a
+    black and white picture shows; none where all is 0. Raises ExemplarError for what is no mask."""
+    if found.values.ndim == 3:
+        yield _in_colours(found, path)
+        return
+    values, indexed = _numbers(found, path)
+    if found.clear is not None:
+        values = np.where(found.clear, 0, values)
+    some = [int(value) for value in np.unique(values) if value > 0]
+    white = 1 if found.bits == 1 else (1 << found.bits) - 1
+    if found.lossy and some:
+        yield _in_lossy(values, path)
+    elif not indexed and some == [white]:
+        yield np.asarray(values == white)
+    elif not indexed and len(some) > 1 and _is_soft(values, some, found.bits):
+        yield np.asarray(values > white // 2)
+    else:
+        for value in _without_void(some, indexed):
+            yield np.asarray(values == value)
+
+
+def _without_void(some: list[int], indexed: bool) -> list[int]:
+    """The indices that are objects. Beside many others 255 may be one more of them."""
+    others = [value for value in some if value not in VOID]
+    void = indexed or all(value < LARGEST_CLASS for value in others)
+    return others if void and (others or indexed) else some
+
+
 def _chosen(every: list[int], indexed: bool, path: Path, index: int | None) -> int:
     """The index of the object among those in a mask; 1, which marks nothing, where all is 0."""
     some = [value for value in every if value > 0]
-    others = [value for value in some if value not in VOID]
-    void = indexed or all(value < LARGEST_CLASS for value in others)
-    ids = others if void and (others or indexed) else some
+    ids = _without_void(some, indexed)
     if index is not None:
         if index not in every:
             raise ExemplarError(

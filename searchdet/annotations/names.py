@@ -19,6 +19,9 @@ from .jsonfile import same
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)")
 """What Label Studio puts before the name of an uploaded file."""
 
+MASK = re.compile(r"^(.+)([._-])mask$", re.IGNORECASE | re.DOTALL)
+"""The stem of a mask that lies beside its image, and of that image."""
+
 
 def forms(name: str) -> list[str]:
     """Relative paths that a file name can mean, the most literal first."""

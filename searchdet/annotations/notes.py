@@ -88,6 +88,10 @@ NO_OBJECTS = Kind(
     "Give a truth that is annotated, or records of its images.",
     costs=False,
 )
+NO_MASK = Kind(
+    "Annotations that are boxes without a mask propose nothing",
+    "Give them masks: `searchdet masks`.",
+)
 LOSSY = Kind("Masks in a lossy format are cut at half of white", "Save masks as PNG.", costs=False)
 
 

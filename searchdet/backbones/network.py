@@ -28,7 +28,8 @@ from ..weights import (
     read_state_dict,
     without_head,
 )
-from ..weights.identify import PROPOSERS, identify
+from ..weights.foreign import BY_POINTS
+from ..weights.identify import identify
 from .position import Position
 from .types import BackboneSpec, FeatureMap, Network, UInt8Array
 
@@ -227,7 +228,7 @@ def _explain(error: CheckpointError, spec: BackboneSpec, raw: StateDict) -> Chec
     if found is None:
         return CheckpointError(error.message, f"The file is not of a network that is known; {right}")
     what, name = found
-    if name in PROPOSERS:
+    if name in BY_POINTS:
         step = f"pass it as --sam-checkpoint (--proposals {name})"
         return CheckpointError(error.message, f"The file is {what}, not a backbone; {step}. {right}")
     if not name:

@@ -10,9 +10,10 @@ from .. import backbones, exemplars
 from ..annotations import Notes
 from ..backbones import Backbone
 from ..config import EmbeddingOptions, Examples, ExemplarOptions, ProposalOptions, Settings
-from ..exemplars import Exemplar, Reading, automask
+from ..exemplars import Exemplar, Reading, automask, boxmask
 from ..output import Picture, exemplar_picture
-from ..proposals.regions import RegionProposer
+from ..proposals.regions import IN_BOX, RegionProposer
+from ..proposals.types import BoxPrompted, Proposer
 from ..regions import Describer, Remembered, Space, space_of
 from ..storage import kinds
 from ..storage.cache import Store
@@ -41,23 +42,25 @@ class Gathered:
 @dataclass(frozen=True, slots=True)
 class Enrolment:
     """What turns exemplars into bank rows. cache: the folder that remembers descriptions, or None.
-    closer: with a second look at each."""
+    closer: with a second look at each. proposer: finds the objects in boxes, if it takes boxes."""
 
     backbone: Backbone
     embedding: EmbeddingOptions = EmbeddingOptions()
     options: ExemplarOptions = ExemplarOptions()
     cache: Path | None = None
     closer: bool = False
+    proposer: Proposer | None = None
 
     @property
     def space(self) -> Space:
         return space_of(self.backbone, self.embedding)
 
     @classmethod
-    def of(cls, backbone: Backbone, settings: Settings) -> Enrolment:
-        """With a backbone that is there already."""
-        looks = settings.scoring.looks(backbone.second_look)
-        return cls(backbone, settings.embedding, settings.exemplars, settings.cache, looks > 0)
+    def of(cls, backbone: Backbone, settings: Settings, proposer: Proposer | None = None) -> Enrolment:
+        """With a backbone, and perhaps a proposer, that are there already."""
+        looks = settings.scoring.looks(backbone.second_look) > 0
+        embedding, exemplars = settings.embedding, settings.exemplars
+        return cls(backbone, embedding, exemplars, settings.cache, looks, proposer)
 
     @classmethod
     def load(cls, settings: Settings) -> Enrolment:
@@ -116,7 +119,9 @@ def enrol(items: list[Exemplar], by: Enrolment) -> tuple[Bank, list[Exemplar]]:
 def find_masks(items: list[Exemplar], by: Enrolment, bank: Bank | None = None) -> list[Exemplar]:
     """``automask.apply`` with the embedded proposer, which needs no weights and no patience; regions of
     each photo and the choice among them are remembered. bank: its exemplars of a class are what the
-    photos of that class have something in common with."""
+    photos of that class have something in common with. And ``boxmask.apply``, by the proposer of the
+    run if it takes boxes, else by the embedded one."""
+    items = _in_boxes(items, by)
     options = ProposalOptions("regions")
     describer = Describer(by.backbone, RegionProposer(options), options, by.embedding)
     remembered = Remembered(describer, Store(by.cache, kinds.REGIONS))
@@ -127,6 +132,11 @@ def find_masks(items: list[Exemplar], by: Enrolment, bank: Bank | None = None) -
         Store(by.cache, kinds.AUTOMASKS),
         None if bank is None else bank.by_class(),
     )
+
+
+def _in_boxes(items: list[Exemplar], by: Enrolment) -> list[Exemplar]:
+    chosen = by.proposer if isinstance(by.proposer, BoxPrompted) else RegionProposer(IN_BOX)
+    return boxmask.apply(items, boxmask.Finder.of(chosen, by.cache))
 
 
 def settle(bank: Bank, options: ExemplarOptions, shown: tuple[Picture, ...] = ()) -> Gathered:

@@ -14,7 +14,7 @@ from ..backbones import Backbone, Closer, FeatureMap
 from ..config import EmbeddingOptions
 from ..embeddings import describe as describe_masks
 from ..errors import ExemplarError
-from ..exemplars import Exemplar
+from ..exemplars import Exemplar, boxmask
 from ..masks import rle
 from ..masks.coverage import Masks
 from ..masks.shape import outlines_of
@@ -28,6 +28,8 @@ from .types import Bank, Origin, Rows, indexed, join, plain_rows
 
 SHAPELESS = ("whole", "box")
 """Masks from these sources say nothing about the shape of the object."""
+FOUND = ("auto", boxmask.SOURCE)
+"""Sources of masks that were looked for: of photos without one, and of boxes."""
 
 
 def build_bank(

@@ -131,15 +131,15 @@ def _read_ahead(detector: Detector, query: Query, output: Output | None) -> _Pre
         return prepared
     try:
         with memory_as_error(query.path):
-            return replace(prepared, described=_describe(detector, prepared.image, output))
+            return replace(prepared, described=_describe(detector, prepared.image, query.name, output))
     except (ImageError, EmbeddingError, ResourceError) as error:
         return replace(prepared, image=None, error=error)
 
 
-def _describe(detector: Detector, image: LoadedImage, output: Output | None) -> _Described:
+def _describe(detector: Detector, image: LoadedImage, name: str, output: Output | None) -> _Described:
     started, maps = time.monotonic(), list[FeatureMap]()
     seen = maps.append if output is not None and output.wants_heat else None
-    regions = detector.describe(image, seen)
+    regions = detector.describe(image, name, seen)
     return _Described(regions, maps[0] if maps else None, time.monotonic() - started)
 
 
@@ -153,7 +153,7 @@ def _finish(detector: Detector, prepared: _Prepared, output: Output | None) -> R
     before = 0.0 if prepared.described is None else prepared.described.seconds
     try:
         with memory_as_error(query.path):
-            seen = prepared.described or _describe(detector, image, output)
+            seen = prepared.described or _describe(detector, image, query.name, output)
             record = detector.judged(image, query.name, seen.regions)
             if output is not None:
                 heat = detector.heat(image.pixels, seen.map) if output.wants_heat else None

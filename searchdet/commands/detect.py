@@ -40,7 +40,8 @@ def detect(
 
     settings = replace(settings, cache=cache_of(run.cache))
     target = output_of(output, settings.cache)
-    queries = discover(images, scan_of(scan, output.output, run.cache, examples))
+    masks = settings.proposals.masks_from
+    queries = discover(images, scan_of(scan, output.output, run.cache, examples, masks))
     if target is not None:
         target.check(queries)
     job = WorkerSpec(examples, settings, target, partial(logs.to_stderr, logs.level()))

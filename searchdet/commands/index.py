@@ -52,7 +52,8 @@ def index(
     from ..images import discover
     from ..index import Indexer, check
 
-    queries = discover(images, scan_of(scan, output, cache))
+    masks = settings.proposals.masks_from
+    queries = discover(images, scan_of(scan, output, cache, masks=masks))
     check(output, queries)
     with stoppable():
         indexer = Indexer(replace(settings, cache=cache_of(cache)), keep)

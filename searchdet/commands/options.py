@@ -140,14 +140,19 @@ def output_of(options: OutputOptions, cache: Path | None) -> Output | None:
 
 
 def scan_of(
-    options: ScanOptions, output: Path, cache: CacheOptions, examples: Examples | None = None
+    options: ScanOptions,
+    output: Path,
+    cache: CacheOptions,
+    examples: Examples | None = None,
+    masks: Path | None = None,
 ) -> Scan:
     """How a command reads its inputs: it looks into neither its output nor the cache, used or not, nor
-    into folders of examples within them."""
+    into folders of examples, or of masks, within them."""
     from ..images import Scan, parse_shard
     from ..storage import files
 
     given = () if examples is None else (examples.positive, examples.negative)
+    apart = (*given, masks)
 
     never = (output, cache_of(CacheOptions(cache.cache_dir)))
     return Scan(
@@ -155,7 +160,7 @@ def scan_of(
         recursive=options.recursive,
         follow_symlinks=options.follow_symlinks,
         never=tuple(files.real(path) for path in never if path is not None),
-        examples=tuple(path for path in given if path is not None),
+        examples=tuple(path for path in apart if path is not None),
         null=options.null,
         shard=parse_shard(options.shard),
     )

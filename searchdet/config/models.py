@@ -71,6 +71,15 @@ class ProposalOptions:
 
     name: str = option("auto", "{proposals}", PROPOSALS, key="proposals")
     checkpoint: Path | None = option(None, "Weight file of SAM.", MODELS, key="sam_checkpoint")
+    masks_from: Path | None = option(
+        None, "Masks of any other tool, for `masks`: a COCO file or a folder.", PROPOSALS
+    )
+    masks_dataset: Path | None = option(
+        None,
+        "COCO file with the images of --masks-from, where that is a list of results.",
+        PROPOSALS,
+        needs=Need("--masks-from", lambda given: given.masks_from is not None),
+    )
     points_per_side: int = option(32, "SAM's grid of points.", PROPOSALS, check=between(1, 256))
     pred_iou_thresh: float = option(0.88, "SAM's least predicted IoU.", PROPOSALS, check=between(0, 1))
     stability_score_thresh: float = option(

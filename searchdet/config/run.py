@@ -48,14 +48,14 @@ class Examples:
 
 @dataclass(frozen=True, slots=True)
 class ExemplarOptions:
-    """How examples are read. ``exemplar_mask`` is for photos without a mask: auto looks for the object
-    that the photos of a class share, whole takes the photo as it is. An example that cannot be read is
-    an error unless ``skip_bad_exemplars``; what is left out of a file, as a shape without an area, is a
-    WARNING, and an error if ``strict``."""
+    """How examples are read. ``exemplar_mask`` is for what has no mask: auto looks for the object that
+    the photos of a class share, and for the one in a box; whole takes photo or box as it is. An example
+    that cannot be read is an error unless ``skip_bad_exemplars``; what is left out of a file, as a
+    shape without an area, is a WARNING, and an error if ``strict``."""
 
     exemplar_mask: str = option(
         "auto",
-        "Of photos without one: whole, or auto (the region they share).",
+        "Of photos and boxes: whole, or auto (the region that photos share, the object in a box).",
         EXAMPLES,
         check=one_of(*EXEMPLAR_MASKS),
     )

@@ -6,6 +6,7 @@ import logging
 from dataclasses import asdict, astuple, dataclass, replace
 
 from ..bank import Bank, Gathered
+from ..bank.describe import FOUND
 from ..calibration import thresholds, usual_levels
 from ..config import ScoringOptions, SuppressionOptions
 from ..embeddings import spread
@@ -91,7 +92,7 @@ class Judge:
                 negative=len(bank.negatives),
                 ignored_negatives=self.gathered.ignored,
                 skipped=self.gathered.skipped,
-                auto_masks=tuple(o.name for o in bank.positives.origins if o.mask_source == "auto"),
+                auto_masks=tuple(o.name for o in bank.positives.origins if o.mask_source in FOUND),
                 shapes_known=bank.knows_shapes,
             ),
         )

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from ..annotations import SUFFIX as LABELME_SUFFIX
 from ..annotations.jsonfile import same
+from ..annotations.names import MASK
 from ..images import SUFFIXES
 
 MASK_FOLDERS = ("mask", "masks")
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "photos")
 """Folders beside which, too, a folder of masks may lie."""
-_MASK = re.compile(r"^(.+)([._-])mask$", re.IGNORECASE | re.DOTALL)
 _ROLES = re.compile(
     "masks?|msk|gt|groundtruth|truth|labels?|lbl|seg|segm|segmentation|annotations?|ann|matte|alpha"
     "|trimap|binary|index|images?|img|photos?|pic|rgb|orig|original|input"
@@ -79,7 +79,7 @@ def _claim(likely: list[Path], images: dict[Place, list[Path]], top: Path, made:
             claimed.add(path)
     used = {path.parent for path in claimed}
     for path in likely:
-        named = _MASK.match(path.stem)
+        named = MASK.match(path.stem)
         sure = path.parent in used if _in_mask_folder(path, top) else named and named[2] == "."
         if path not in claimed and sure:
             made.orphans.append(path)
@@ -89,7 +89,7 @@ def _claim(likely: list[Path], images: dict[Place, list[Path]], top: Path, made:
 
 def _meant(path: Path, top: Path) -> list[Place]:
     """Folders and stems of the images that a picture could be the mask of; none for a plain picture."""
-    named = _MASK.match(path.stem)
+    named = MASK.match(path.stem)
     stem = same(named[1] if named else path.stem)
     if _in_mask_folder(path, top):
         outer = path.parent.parent

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from ..annotations import Drawn, Notes, Truth, read_truth
+from ..annotations import Notes, Truth, read_truth
+from ..annotations.drawn import drawn_of
 from ..annotations.names import Folder
 from ..annotations.upright import reaches
 from ..errors import DAMAGE, ExemplarError, UsageError
@@ -35,7 +34,7 @@ def find_coco(
         where, name = places.find(image)
         said = f"{item['said']} of {path} ({truth.names[image]})"
         try:
-            drawn = _drawn(item, sizes.get(image), reach[image])
+            drawn = drawn_of(item, sizes.get(image), reach[image])
         except DAMAGE as error:
             raise ExemplarError(
                 f"{said} cannot be used ({error}).", "Correct it, or remove it."
@@ -89,24 +88,3 @@ class _Places:
 def _folder(path: Path) -> Path:
     beside = path.parent / "images"
     return beside if beside.is_dir() else path.parent
-
-
-def _drawn(item: Mapping[str, Any], size: tuple[int, int] | None, reach: tuple[float, float]) -> Drawn:
-    shape = item.get("segmentation")
-    if isinstance(shape, list) and shape:
-        polygons = tuple(tuple(float(v) for v in points) for points in shape)
-        if any(len(points) < 6 or len(points) % 2 for points in polygons):
-            raise ValueError("a polygon needs three points")
-        return Drawn(size, "coco", polygons=polygons, reach=reach)
-    if isinstance(shape, dict):
-        return Drawn(_size(shape, size), "coco", encodings=(shape,), reach=reach)
-    x, y, width, height = (float(v) for v in item["bbox"])
-    return Drawn(size, "box", boxes=((x, y, x + width, y + height),), reach=reach)
-
-
-def _size(shape: Mapping[str, Any], size: tuple[int, int] | None) -> tuple[int, int] | None:
-    """The size (H, W) that an encoding is of: its own, which says the frame also where a tool has
-    exchanged the image's."""
-    own = shape["size"]
-    height, width = int(own[0]), int(own[1])
-    return (height, width) if size is None or size == (width, height) else size

@@ -36,8 +36,9 @@ class Found:
 class Exemplar:
     """One example. label None marks a negative.
 
-    pixels (H, W, 3) uint8; mask (H, W) bool; mask_source: file, labelme, coco, box, alpha, whole or
-    auto. sha256 of the image: ``LoadedImage.content``.
+    pixels (H, W, 3) uint8; mask (H, W) bool; mask_source: file, labelme, coco, box, alpha or whole, and
+    where the object was looked for auto (in a photo) or boxed (in its box). sha256 of the image:
+    ``LoadedImage.content``.
     """
 
     name: str

@@ -21,6 +21,7 @@ from ..errors import (
     memory_as_error,
 )
 from ..images import Query, Told, read_image
+from ..proposals.types import ImageId
 from ..records import ImageInfo
 from ..regions import Packed, Remembered, first, load_models, settings_in, space_of
 from ..storage import kinds
@@ -60,7 +61,8 @@ class Indexer:
         try:
             with memory_as_error(query.path):
                 image = read_image(query.path, self._max_pixels, self._bounds)
-                packed = self._remembered.packed(image.pixels, image.content)
+                mine = self._remembered.of(ImageId(query.name, image.orientation))
+                packed = mine.packed(image.pixels, image.content)
         except (ImageError, EmbeddingError, ResourceError) as error:
             self.failed.append((query.name, error))
             return None

@@ -25,7 +25,7 @@ __all__ = [
     "load_proposer",
     "weights_of",
 ]
-AUTO = "auto"
+AUTO, GIVEN = "auto", "masks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,11 @@ PROPOSERS = _register(
     ProposerSpec("sam", ".sam.plan", "segment-anything"),
     ProposerSpec("sam_hq", ".sam_hq.plan", "SAM-HQ, finer edges"),
     ProposerSpec("mobile_sam", ".mobile_sam.plan", "MobileSAM, a small segment-anything"),
+    ProposerSpec("sam2", ".transformers_sam.sam2", "SAM 2 and 2.1"),
+    ProposerSpec("edgetam", ".transformers_sam.edgetam", "EdgeTAM"),
+    ProposerSpec("sam3", ".transformers_sam.sam3", "SAM 3 by points"),
     ProposerSpec("regions", ".regions", "needs no weights"),
+    ProposerSpec("masks", ".given", "of other tools, --masks-from"),
 )
 """``auto`` is the one that takes the file that is given, or the first whose weight file is found, else
 the first that needs none."""
@@ -96,10 +100,12 @@ def load_proposer(
 def choose(options: ProposalOptions) -> ProposalOptions:
     """Resolve ``auto`` and find the weight file, without loading anything.
 
-    auto: where a checkpoint is given, what the names of its tensors say; else the first whose official
-    file lies in the models folder, else regions. Raises UsageError for an unknown name, CheckpointError
-    where weights are needed and not there.
+    auto: masks where --masks-from is given; else, where a checkpoint is given, what the names of its
+    tensors say; else the first whose official file lies in the models folder, else regions. Raises
+    UsageError for an unknown name, CheckpointError where weights are needed and not there.
     """
+    if options.name == AUTO and options.masks_from is not None:
+        options = replace(options, name=GIVEN)
     if options.name != AUTO:
         if options.name not in PROPOSERS:
             known = ", ".join(PROPOSERS)

@@ -27,6 +27,7 @@ from .copies import distinct
 from .families import Family
 from .filters import READS as FILTERS
 from .filters import finish, smooth
+from .inbox import masks_in_boxes
 from .pool import Sources, gather
 from .quality import look, quality
 from .scene import Scene, prepare
@@ -41,6 +42,8 @@ ALIKE = 0.18
 _LEAST = 12
 """Pixels of the smallest mask."""
 _WORKERS = 2
+IN_BOX = ProposalOptions(NAME, min_area=2.0, max_area=95.0)
+"""Of the crop around a box."""
 
 
 class RegionProposer:
@@ -77,6 +80,10 @@ class RegionProposer:
         found = _smoothed(codes, value[kept], scene.size, options.smooth)
         made = from_rles(*found, size, scene.size)
         return finish(replace(made, removed=removed), options)
+
+    def masks_of_boxes(self, image: UInt8Array, boxes: FloatArray) -> list[Rle]:
+        """See ``BoxPrompted``. Whatever the options say of masks of whole images does not count."""
+        return masks_in_boxes(image, boxes, RegionProposer(IN_BOX).propose)
 
 
 def _room(options: ProposalOptions) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -86,6 +86,38 @@ class Proposer(Protocol):
         promise (h, w): how much each cell of a grid over the image looks like what is searched for.
         Given only where prompting is guided.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ImageId:
+    """Which image it is: its name in records, and the EXIF orientation that its pixels were turned by
+    (1: none)."""
+
+    name: str = ""
+    orientation: int = 1
+
+
+@runtime_checkable
+class ByImage(Protocol):
+    """A proposer that must know which image it is, as it looks its masks up by name."""
+
+    def of(self, image: ImageId) -> Proposer:
+        """The proposer of that one image."""
+        ...
+
+
+@runtime_checkable
+class BoxPrompted(Protocol):
+    """A proposer that can also say which object a box is around."""
+
+    name: str
+    weights: WeightsInfo | None
+    compute: Compute | None
+
+    def masks_of_boxes(self, image: UInt8Array, boxes: FloatArray) -> list[Rle]:
+        """For each box (N, 4: x0, y0, x1, y1 in pixels of an (H, W, 3) uint8 RGB image) the mask of the
+        object in it, encoded; empty where nothing of the box lies in the image."""
         ...
 
 

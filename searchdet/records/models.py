@@ -13,8 +13,8 @@ from ..storage.values import Fields, JsonObject
 from .thresholds import ClassThreshold
 
 Options = TypeVar("Options", EmbeddingOptions, ProposalOptions, ScoringOptions, SuppressionOptions)
-_NOT_SAID = ("name", "checkpoint", "allow_unverified")
-"""Options of the proposer that are no settings: its name and file stand beside them."""
+_NOT_SAID = ("name", "checkpoint", "allow_unverified", "masks_from", "masks_dataset")
+"""Options of the proposer that are no settings: its name and what file it has stand beside them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,11 @@ class WeightsInfo:
     verified: bool | None
     prefix: str = ""
     unused: tuple[str, ...] = ()
+
+    @property
+    def content(self) -> str:
+        """What the network is made of: the file, and how it was read, settings beside it included."""
+        return f"{self.sha256} {self.layout}"
 
     @classmethod
     def from_json(cls, values: Fields) -> WeightsInfo:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -21,6 +21,7 @@ from ..errors import UsageError
 from ..masks import rle
 from ..masks import shape as outline
 from ..proposals import Proposals
+from ..proposals.types import ByImage, ImageId
 from ..records import proposal_settings
 from ..storage import kinds
 from ..storage.cache import Store, key_of
@@ -165,7 +166,7 @@ def sound_crops(arrays: Arrays, dim: int) -> tuple[npt.NDArray[np.int64], Any]:
 @dataclass(frozen=True, slots=True)
 class Made:
     """What regions depend on beside the image. computes: device and precision of backbone and proposer,
-    None without a network; proposer: its name and the SHA-256 of its weights."""
+    None without a network; proposer: its name and what its weights are."""
 
     space: Space
     computes: Sequence[Sequence[str] | None]
@@ -173,8 +174,9 @@ class Made:
     proposals: ProposalOptions
     guide: str = ""
 
-    def key(self, image: tuple[str, int, int]) -> str:
-        """Of the regions of an image: its digest, height and width."""
+    def key(self, image: tuple[str, int, int], name: str = "") -> str:
+        """Of the regions of an image: its digest, height and width. name: by which its masks were
+        looked up, where they were."""
         return key_of(
             {
                 "form": [FORM, __version__],
@@ -184,6 +186,7 @@ class Made:
                 "proposer": list(self.proposer),
                 "proposals": proposal_settings(self.proposals),
                 "guide": self.guide,
+                **({"name": name} if name else {}),
             }
         )
 
@@ -196,12 +199,20 @@ def crops_key(regions: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Remembered:
     """A describer whose regions are kept. guide: what guided prompting depends on beyond the image;
-    "" where every point is asked. closeups: keeps what a second look saw."""
+    "" where every point is asked. closeups: keeps what a second look saw. name: of the one image whose
+    masks the proposer looks up by it."""
 
     describer: Describer
     store: Store
     guide: str = ""
     closeups: Store = Store(None, kinds.CLOSEUPS)
+    name: str = ""
+
+    def of(self, image: ImageId) -> Remembered:
+        """The memory of one image: to be asked first where the proposer is ``ByImage``."""
+        if not isinstance(self.describer.proposer, ByImage):
+            return self
+        return replace(self, describer=self.describer.of(image), name=image.name)
 
     def regions(self, image: UInt8Array, sha256: str, seen: Seen | None = None) -> Regions:
         """Regions of an (H, W, 3) image whose content has that digest; always as they are kept. seen:
@@ -250,7 +261,7 @@ class Remembered:
         return Made(
             space_of(describer.backbone, describer.embedding),
             [None if one is None else [one.device.split(":")[0], one.precision] for one in computes],
-            (describer.proposer.name, weights.sha256 if weights else None),
+            (describer.proposer.name, weights.content if weights else None),
             describer.proposals,
             self.guide,
-        ).key((sha256, *image.shape[:2]))
+        ).key((sha256, *image.shape[:2]), self.name)

@@ -16,6 +16,7 @@ from ..masks.coverage import Masks
 from ..masks.shape import outlines_of
 from ..proposals import Proposals, Proposer
 from ..proposals.tiling import join, uncut, views
+from ..proposals.types import ByImage, ImageId
 
 FloatArray = npt.NDArray[np.float32]
 UInt8Array = npt.NDArray[np.uint8]
@@ -44,6 +45,12 @@ class Describer:
     proposals: ProposalOptions
     embedding: EmbeddingOptions
     promise: Promise | None = None
+
+    def of(self, image: ImageId) -> Describer:
+        """The describer of one image, where its proposer must know which it is."""
+        if not isinstance(self.proposer, ByImage):
+            return self
+        return replace(self, proposer=self.proposer.of(image))
 
     def regions(self, image: UInt8Array, seen: Seen | None = None) -> Regions:
         """Regions of an (H, W, 3) uint8 RGB image, best proposal first. seen: is given the feature map

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from .. import proposals
 from ..embeddings import l2_normalize
 from ..records import ImageRecord, RunInfo
 from ..storage import kinds
@@ -66,7 +67,9 @@ def known_regions(cache: Path, record: ImageRecord, run: RunInfo, space: Space) 
             return None
         guide = noted
     for device in DEVICES:
-        key = _made(run, space, device, guide).key((record.content, record.height, record.width))
+        image = (record.content, record.height, record.width)
+        name = record.image if run.models.proposer.name == proposals.GIVEN else ""
+        key = _made(run, space, device, guide).key(image, name)
         found = store.recall(key, lambda arrays, facts: unpack(Packed(arrays, facts)))
         if found is None:
             continue
@@ -97,7 +100,7 @@ def _made(run: RunInfo, space: Space, device: str, guide: str) -> Made:
     return Made(
         space,
         [None if one is None else [device, one] for one in precisions],
-        (proposer.name, proposer.weights.sha256 if proposer.weights else None),
+        (proposer.name, proposer.weights.content if proposer.weights else None),
         proposer.options,
         guide,
     )

@@ -87,7 +87,8 @@ def load_models(settings: Settings, defer: bool = True) -> Models:
 def choose_proposals(options: ProposalOptions) -> tuple[ProposalOptions, bool]:
     """``proposals.choose``, and whether ``regions`` stands in for SAM, which is said in a WARNING."""
     chosen = proposals.choose(options)
-    fallback = options.name == "auto" and proposals.weights_of(chosen.name) is None
+    stands_in = proposals.weights_of(chosen.name) is None and chosen.masks_from is None
+    fallback = options.name == "auto" and stands_in
     if fallback:
         log.warning(
             "No SAM checkpoint was given or found: proposals come from `regions`, the embedded "

@@ -2,7 +2,7 @@
 
 Each row: what it is, then regular expressions, each of which must match a name from its beginning. The
 first row that fits decides, so the particular stand before the general. None of these networks loads,
-but those of ``TAKEN`` do as proposers.
+but those in ``POINTED`` and ``TAKEN``, which proposers do.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 
-from .published import MOBILE_SAM
+from .published import MOBILE_SAM, SAM
 
 Row = tuple[str, tuple[str, ...]]
 _ANY = r"(.*\.)?"
@@ -32,22 +32,81 @@ ADAPTERS: tuple[Row, ...] = (
         (_ANY + r"(lora_[AB]|lora_down|lora_up|base_layer|adapter_(down|up))\b",),
     ),
 )
+POINTED: tuple[tuple[str, Row], ...] = (
+    (
+        "sam3",
+        (
+            "SAM 3 in the Hugging Face layout",
+            (
+                _ANY + r"tracker_model\.mask_decoder\.",
+                _ANY + r"detector_model\.vision_encoder\.backbone\.layers\.",
+            ),
+        ),
+    ),
+    (
+        "sam3",
+        (
+            "the tracker of SAM 3 in the Hugging Face layout",
+            (
+                _ANY + r"vision_encoder\.backbone\.embeddings\.patch_embeddings\.",
+                _ANY + r"mask_decoder\.iou_token\.",
+            ),
+        ),
+    ),
+    (
+        "edgetam",
+        ("EdgeTAM", (_ANY + r"image_encoder\.trunk\.body\.", _ANY + r"sam_mask_decoder\.")),
+    ),
+    (
+        "edgetam",
+        (
+            "EdgeTAM in the Hugging Face layout",
+            (_ANY + r"vision_encoder\.backbone\.timm_model\.", _ANY + r"mask_decoder\."),
+        ),
+    ),
+    (
+        "sam2",
+        ("SAM 2", (_ANY + r"image_encoder\.trunk\.pos_embed_window$", _ANY + r"sam_mask_decoder\.")),
+    ),
+    (
+        "sam2",
+        (
+            "SAM 2 in the Hugging Face layout",
+            (_ANY + r"vision_encoder\.backbone\.pos_embed_window$", _ANY + r"mask_decoder\."),
+        ),
+    ),
+)
+"""The proposer that loads a network, and the row of its files."""
+BY_POINTS = frozenset({SAM, *TAKEN.values(), *(name for name, _ in POINTED)})
+"""Proposers that a file can be for."""
+CHANGED: tuple[Row, ...] = (
+    (
+        "SAM-HQ on SAM 2",
+        (_ANY + r"sam_mask_decoder\.(hf_token|compress_vit_feat|embedding_maskfeature)\b",),
+    ),
+)
+"""Networks on one of those, with more in them."""
 SAM_LIKE: tuple[Row, ...] = (
-    ("SAM 3", (_ANY + r"(detector|detector_model|sam3_model)\..*(vision_backbone|vision_encoder)\.",)),
-    ("SAM 3", (_ANY + r"(geometry_encoder|detr_decoder)\.", _ANY + r"(vision_encoder|backbone)\.")),
-    ("SAM 3", (_ANY + r"backbone\.vision_backbone\.",)),
+    *CHANGED,
     (
-        "SAM 3 in the Hugging Face layout",
-        (_ANY + r"vision_encoder\.backbone\.embeddings\.", _ANY + r"mask_decoder\."),
-    ),
-    ("SAM 2", (_ANY + r"image_encoder\.trunk\.",)),
-    ("SAM 2", (_ANY + r"sam_mask_decoder\.",)),
-    (
-        "EdgeTAM in the Hugging Face layout",
-        (_ANY + r"vision_encoder\.backbone\.timm_model\.", _ANY + r"mask_decoder\."),
+        "SAM 3 in Meta's layout; use the folder of the Hugging Face Hub",
+        (_ANY + r"backbone\.vision_backbone\.",),
     ),
     (
-        "SAM 2 in the Hugging Face layout",
+        "SAM 3's detector of named concepts, without the tracker that points ask",
+        (_ANY + r"(geometry_encoder|detr_decoder)\.", _ANY + r"(vision_encoder|backbone)\."),
+    ),
+    (
+        "SAM 3, but not whole",
+        (_ANY + r"(detector|detector_model|sam3_model)\..*(vision_backbone|vision_encoder)\.",),
+    ),
+    (
+        "SAM 2 without its decoder, or another network on its code (EfficientTAM or the like)",
+        (_ANY + r"image_encoder\.trunk\.",),
+    ),
+    ("SAM 2 without its encoder", (_ANY + r"sam_mask_decoder\.",)),
+    (
+        "a network like SAM 2 in the Hugging Face layout",
         (_ANY + r"vision_encoder\.backbone\.", _ANY + r"mask_decoder\."),
     ),
     (
@@ -139,3 +198,15 @@ def name_of(names: Collection[str], rows: tuple[Row, ...]) -> str:
         if all(re.search(rf"^{pattern}", text, re.MULTILINE) for pattern in patterns):
             return what
     return ""
+
+
+def pointed(names: Collection[str]) -> tuple[str, str]:
+    """The proposer that loads a network with these names, and what the network is; two "" where none of
+    ``POINTED`` does, or where there is something on top of it."""
+    if name_of(names, ADAPTERS + CHANGED):
+        return "", ""
+    for proposer, row in POINTED:
+        what = name_of(names, (row,))
+        if what:
+            return proposer, what
+    return "", ""

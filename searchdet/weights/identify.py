@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .foreign import ADAPTERS, OTHERS, SAM_LIKE, TAKEN, name_of
+from .foreign import ADAPTERS, BY_POINTS, OTHERS, SAM_LIKE, TAKEN, name_of, pointed
 from .loader import by_prefix
 from .published import SAM
 from .wrapped import bare
@@ -29,8 +29,6 @@ _MOST_OF_HEAD = 4
 _LAYER_SCALE = (".ls1.gamma", ".gamma_1", ".layer_scale1.lambda1")
 Guess = tuple[str, str]
 """What the file is, and the name of the backbone or proposer that takes it ("" if nothing does)."""
-PROPOSERS = frozenset({SAM, *TAKEN.values()})
-"""Which of these names are proposers."""
 
 
 def identify(shapes: Shapes) -> Guess | None:
@@ -39,6 +37,9 @@ def identify(shapes: Shapes) -> Guess | None:
     adapters = name_of(shapes, ADAPTERS)
     if adapters:
         return adapters, ""
+    proposer, what = pointed(shapes)
+    if proposer:
+        return what, proposer
     what = name_of(shapes, SAM_LIKE)
     if what:
         return (what, TAKEN[what]) if what in TAKEN else (f"{what}, which does not load", "")
@@ -55,6 +56,24 @@ def identify(shapes: Shapes) -> Guess | None:
     if other:
         return other, ""
     return known or _plain(shapes) or _single(shapes)
+
+
+def next_step(shapes: Shapes, own: str, right: str) -> str:
+    """What to say of a file that a proposer refused: what it is, and what to do. own: the proposer's
+    name; right: where a file of its is, one sentence."""
+    found = identify(shapes)
+    if found is None:
+        return f"The file is not of a network that is known. {right}"
+    what, name = found
+    if name == own:
+        said = f"The file is {what}, but not as it was published or fine-tuned whole."
+    elif name in BY_POINTS:
+        said = f"The file is {what}; pass --proposals {name} with it."
+    elif name:
+        said = f"The file is {what}; pass it as --backbone-ckpt (--backbone {name})."
+    else:
+        said = f"The file is {what}."
+    return f"{said} {right}"
 
 
 def _known(shapes: Shapes) -> Guess | None:

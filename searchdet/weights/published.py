@@ -15,6 +15,7 @@ LICENCES = {
     "Apache-2.0": "https://www.apache.org/licenses/LICENSE-2.0",
     "BSD-3-Clause": "https://github.com/pytorch/vision/blob/main/LICENSE",
     "DINOv3 License": "https://ai.meta.com/resources/models-and-libraries/dinov3-license/",
+    "SAM License": "https://github.com/facebookresearch/sam3/blob/main/LICENSE",
 }
 """Where the text of a licence is."""
 

@@ -164,7 +164,7 @@ def test_an_annotation_beside_a_photo_that_is_added_is_used(bank: Path) -> None:
     assert run(*words, "red", "all/red/1.png").exit_code == 0
     (one,) = bankfile.load(bank / "all.safetensors").positives.vectors
     added = bankfile.load(bank / "b.safetensors").positives
-    assert added.origins[-1].mask_source == "labelme"
+    assert added.origins[-1].mask_source == "boxed"
     assert added.vectors[-1] @ one == pytest.approx(1, abs=1e-6)
     other = run(*words, "green", "all/red/1.png")
     assert other.exit_code == 4

@@ -62,7 +62,7 @@ CASES: dict[str, tuple[State, str]] = {
     ),
     "SAM 2 of the hub": (
         named("vision_encoder.backbone.blocks.0.attn.qkv.weight", "no_memory_embedding", *SAM_DECODER),
-        "SAM 2 in the Hugging Face layout",
+        "a network like SAM 2 in the Hugging Face layout",
     ),
     "SAM 3": (
         named(
@@ -80,12 +80,12 @@ CASES: dict[str, tuple[State, str]] = {
         ),
         "SAM 3",
     ),
-    "SAM 3 video of the hub": (
+    "SAM 3 video of the hub without its tracker": (
         named(
             "detector_model.vision_encoder.backbone.layers.0.mlp.fc1.weight",
-            "tracker_model.mask_decoder.iou_token.weight",
+            "detector_model.geometry_encoder.norm.weight",
         ),
-        "SAM 3",
+        "SAM 3's detector",
     ),
     "SAM-HQ": (
         named("image_encoder.pos_embed", "mask_decoder.hf_token.weight", *SAM_DECODER)
@@ -187,6 +187,50 @@ def test_each_is_named_for_either_option(tmp_path: Path, kind: str, prefix: str)
     verdict = judge(path, FP32)
     assert verdict.loads is False
     assert verdict.what.startswith(what)
+
+
+POINTED: dict[str, tuple[tuple[str, ...], str]] = {
+    "SAM 2": (("image_encoder.trunk.pos_embed_window", "sam_mask_decoder.iou_token.weight"), "sam2"),
+    "SAM 2 in the Hugging Face layout": (
+        ("vision_encoder.backbone.pos_embed_window", "mask_decoder.iou_token.weight"),
+        "sam2",
+    ),
+    "EdgeTAM": (
+        ("image_encoder.trunk.body.stem.conv1.c.weight", "sam_mask_decoder.iou_token.weight"),
+        "edgetam",
+    ),
+    "EdgeTAM in the Hugging Face layout": (
+        ("vision_encoder.backbone.timm_model.stem.conv1.c.weight", "mask_decoder.iou_token.weight"),
+        "edgetam",
+    ),
+    "SAM 3 in the Hugging Face layout": (
+        (
+            "detector_model.vision_encoder.backbone.layers.0.mlp.fc1.weight",
+            "tracker_model.mask_decoder.iou_token.weight",
+            "detector_model.geometry_encoder.norm.weight",
+        ),
+        "sam3",
+    ),
+}
+"""Networks that points ask, which load by another option."""
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize("what", POINTED)
+def test_a_network_that_another_proposer_loads_is_told_with_its_option(
+    tmp_path: Path, what: str, prefix: str
+) -> None:
+    names, proposer = POINTED[what]
+    path = tmp_path / "w.pth"
+    torch.save(named(*(prefix + name for name in names)), path)
+    for load in (
+        lambda: load_network(ref.small_spec("dinov3_convnext_tiny"), path, FP32, 64),
+        lambda: load_sam(path, FP32),
+    ):
+        with pytest.raises(CheckpointError) as caught:
+            load()
+        assert f"The file is {what}, not a backbone" in caught.value.hint
+        assert f"--sam-checkpoint with --proposals {proposer}" in caught.value.hint
 
 
 @pytest.mark.parametrize(("depth", "backbone"), [(18, ""), (50, ""), (101, "resnet101"), (152, "")])

@@ -74,7 +74,7 @@ class MaskGenerator:
         device: str,
         slack: float = STABILITY_SLACK,
     ) -> None:
-        self._network = network
+        self.network = network
         self._options = options
         self._device = device
         self._slack = slack
@@ -91,15 +91,15 @@ class MaskGenerator:
         """Masks of an (H, W, 3) picture, best first. origin (y, x) and whole (H, W): where the picture
         lies in a larger image; masks that its edge cuts are dropped."""
         size = (image.shape[0], image.shape[1])
-        state = self._network.encode(np.ascontiguousarray(image))
-        frame = self._network.frame(size)
+        state = self.network.encode(np.ascontiguousarray(image))
+        frame = self.network.frame(size)
         judge = _Judge(frame, self._options, self._device, self._slack)
         coords = np.asarray(prompts.points, np.float64) * [[size[1], size[0]]]
         where = frame.cells_at(coords)
         asked = oom = 0
         while len(rows := prompts.take()):
             known = len(judge.masks)
-            oom += self._ask(state, self._network.points(coords[rows], size), judge)
+            oom += self._ask(state, self.network.points(coords[rows], size), judge)
             asked += len(rows)
             prompts.tell(_holding(judge.masks[known:], where))
         uncut = [m for m in judge.masks if not _is_cut(m.box, size, origin, whole or size)]
@@ -113,8 +113,8 @@ class MaskGenerator:
         batch = self._batch
         while start < len(points):
             try:
-                answer = self._network.decode(state, points[start : start + batch])
-                judge.see(self._network, state, answer)
+                answer = self.network.decode(state, points[start : start + batch])
+                judge.see(self.network, state, answer)
             except (torch.OutOfMemoryError, MemoryError) as error:
                 if batch <= LEAST_BATCH:
                     raise ResourceError(

@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ...config import ProposalOptions
+from ...masks.rle import Rle
 from ...weights import SAM as NAME
 from ...weights import Compute, Lazy
 from ..points import READS, PointProposer, crops
+from ..types import FloatArray, UInt8Array
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
@@ -33,3 +35,13 @@ class SamProposer(PointProposer):
             return SamNetwork(loaded, compute)
 
         super().__init__(NAME, sam, connect, options, compute)
+
+    def masks_of_boxes(self, image: UInt8Array, boxes: FloatArray) -> list[Rle]:
+        """See ``BoxPrompted``: each box is a prompt. No part of a mask is outside its box."""
+        from ..points.boxes import masks_of_boxes
+        from .network import SamNetwork
+
+        network = self._generator.network
+        if not isinstance(network, SamNetwork):
+            raise TypeError(f"{type(network).__name__} answers no boxes")
+        return masks_of_boxes(network, image, boxes)

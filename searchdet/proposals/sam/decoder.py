@@ -71,12 +71,14 @@ class ImageSide:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """quality (B, M): predicted IoU of the multi-mask outputs. The rest is for ``logits``; tokens
-    (B, 1 + M + E, C): of the predicted IoU, of the outputs, and the decoder's own further ones."""
+    """quality (B, M): predicted IoU of the outputs. The rest is for ``logits``; tokens
+    (B, 1 + M + E, C): of the predicted IoU, of the outputs, and the decoder's own further ones; first:
+    the number of the first output, 0 for the single mask of a box, 1 for the three of a point."""
 
     quality: Tensor
     tokens: Tensor
     keys: Keys
+    first: int = 1
 
 
 class PointDecoder:
@@ -141,7 +143,16 @@ class PointDecoder:
     @torch.inference_mode()
     def decode(self, image: ImageSide, points: Tensor) -> Decoded:
         """One foreground point a prompt: (B, 2) xy in pixels of SAM's input frame."""
-        tokens = self._tokens(points)
+        return self._decode(image, self._tokens(self._sparse(points)), 1)
+
+    @torch.inference_mode()
+    def decode_boxes(self, image: ImageSide, boxes: Tensor) -> Decoded:
+        """One box a prompt: (B, 4) xyxy in pixels of SAM's input frame. A box says which object is
+        meant, so of each there is the single mask alone, as segment-anything advises."""
+        sparse, _ = self._sam.prompt_encoder(None, boxes, None)
+        return self._decode(image, self._tokens(sparse), 0)
+
+    def _decode(self, image: ImageSide, tokens: Tensor, first: int) -> Decoded:
         keys = self._no_keys(image, tokens)
         queries = tokens
         for i, layer in enumerate(self._layers):
@@ -157,16 +168,22 @@ class PointDecoder:
             queries = layer.norm3(queries + layer.mlp(queries))
             self._write_image(i, level, queries + tokens, queries, keys)
         shared = (image.final_image, image.final_place, image.final_values)
-        queries, tokens = queries[:, self._used], tokens[:, self._used]
+        used = self._used if first else [0, 1]
+        queries, tokens = queries[:, used], tokens[:, used]
         queries = queries + read_image(self._final, queries + tokens, shared, keys)
         queries = self._decoder.transformer.norm_final_attn(queries)
-        quality = self._decoder.iou_prediction_head(queries[:, 0])[:, 1:]
-        return Decoded(quality, queries, keys)
+        quality = self._decoder.iou_prediction_head(queries[:, 0])
+        return Decoded(quality[:, first : first + len(used) - 1], queries, keys, first)
 
-    def _tokens(self, points: Tensor) -> Tensor:
+    def _sparse(self, points: Tensor) -> Tensor:
+        """The prompt tokens of points (B, 2)."""
         labels = torch.ones(len(points), 1, dtype=torch.int, device=points.device)
-        sparse, _ = self._sam.prompt_encoder((points[:, None], labels), None, None)
-        return torch.cat([self._own.expand(len(points), -1, -1), sparse], 1)
+        sparse: Tensor = self._sam.prompt_encoder((points[:, None], labels), None, None)[0]
+        return sparse
+
+    def _tokens(self, sparse: Tensor) -> Tensor:
+        """The decoder's own tokens before those of the prompts."""
+        return torch.cat([self._own.expand(len(sparse), -1, -1), sparse], 1)
 
     def _no_keys(self, image: ImageSide, tokens: Tensor) -> Keys:
         count, length, channels = tokens.shape
@@ -227,7 +244,7 @@ class PointDecoder:
 
     @torch.inference_mode()
     def logits(self, image: ImageSide, decoded: Decoded, prompt: int, masks: list[int]) -> Tensor:
-        """Mask logits (len(masks), 4h, 4w) of one prompt; ``masks`` index the multi-mask outputs."""
+        """Mask logits (len(masks), 4h, 4w) of one prompt; ``masks`` index the outputs."""
         factors = _factors(decoded.keys, prompt)
         return self._up.logits(image.upscaled, image.grid, factors, self.hyper(decoded, prompt, masks))
 
@@ -240,7 +257,7 @@ class PointDecoder:
     def hyper(self, decoded: Decoded, prompt: int, masks: list[int]) -> Tensor:
         """(len(masks), c): what the tokens of the outputs look for in the upscaled image."""
         mlps = self._decoder.output_hypernetworks_mlps
-        return torch.stack([mlps[1 + m](decoded.tokens[prompt, 1 + m]) for m in masks])
+        return torch.stack([mlps[decoded.first + m](decoded.tokens[prompt, 1 + m]) for m in masks])
 
 
 def _factors(keys: Keys, prompt: int) -> tuple[Tensor, Tensor, Tensor]:

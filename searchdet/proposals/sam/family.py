@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import CheckpointError
 from ...weights import Compute, Fit, Layout, StateDict, convert, fill, read_state_dict, unfit
-from ...weights.identify import PROPOSERS, identify
+from ...weights.identify import next_step
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
@@ -132,17 +132,5 @@ def _explain(family: Family, error: CheckpointError, raw: StateDict) -> Checkpoi
     """The error with what the file is and the next step."""
     if error.hint:
         return error
-    found = identify({name: tuple(tensor.shape) for name, tensor in raw.items()})
-    if found is None:
-        known = "The file is not of a network that is known."
-        return CheckpointError(error.message, f"{known} {family.use}")
-    what, name = found
-    if name == family.name:
-        said = f"The file is {what}, but not as it was published or fine-tuned whole."
-    elif name in PROPOSERS:
-        said = f"The file is {what}; pass --proposals {name} with it."
-    elif name:
-        said = f"The file is {what}; pass it as --backbone-ckpt (--backbone {name})."
-    else:
-        said = f"The file is {what}."
-    return CheckpointError(error.message, f"{said} {family.use}")
+    shapes = {name: tuple(tensor.shape) for name, tensor in raw.items()}
+    return CheckpointError(error.message, next_step(shapes, family.name, family.use))

@@ -66,5 +66,10 @@ class SamNetwork(Pictures):
     def decode(self, state: ImageSide, points: Tensor) -> Decoded:
         return self._decoder.decode(state, points)
 
+    def decode_boxes(self, state: ImageSide, boxes: PointArray, size: tuple[int, int]) -> Decoded:
+        """One box a prompt: (B, 4) xyxy in pixels of a picture of ``size`` (H, W)."""
+        moved = np.asarray(self._resize.apply_boxes(boxes, size), np.float32)
+        return self._decoder.decode_boxes(state, torch.from_numpy(moved).to(self._device))
+
     def logits(self, state: ImageSide, answer: Decoded, prompt: int, masks: list[int]) -> Tensor:
         return self._decoder.logits(state, answer, prompt, masks)

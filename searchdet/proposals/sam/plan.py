@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...config import ProposalOptions
 from ...errors import CheckpointError
 from ...weights import Compute, LoadedBefore, StateDict, resolve
-from ...weights.foreign import SAM_HUB, SAM_LIKE, name_of
+from ...weights.foreign import SAM_HUB, SAM_LIKE, name_of, pointed
 from ..types import OwnWeights, Plan, Proposer
 from . import SamProposer, layouts, weights
 
@@ -29,6 +29,8 @@ def _make(
 
 
 def _recognises(names: Collection[str]) -> bool:
+    if any(pointed(names)):
+        return False
     what = name_of(names, SAM_LIKE)
     return (not what and layouts.is_meta(names)) or (what == SAM_HUB and layouts.is_hub(names))
 
