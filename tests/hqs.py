@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import mobiles
 import torch
 from places import TINY_SAM
 from torch import Tensor, nn
@@ -100,6 +101,52 @@ def trained_hq(gain: float = 5.0) -> Any:
     further = {k: v for k, v in sam.state_dict().items() if k not in state}
     sam.load_state_dict(state | further, strict=True)
     return sam
+
+
+def tiny_hq(side: int = 128) -> Any:
+    """A SAM-HQ of the authors' modules with a narrow TinyViT of any side, where theirs takes 1024: the
+    weights of a small MobileSAM whose points give sharp masks, and of what SAM-HQ adds."""
+    made = hq_package(".modeling")
+
+    class AnySide(made.TinyViT):  # type: ignore[misc, name-defined]
+        def forward_features(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+            x = self.patch_embed(x)
+            between = []
+            for number, layer in enumerate(self.layers):
+                x = layer(x)
+                cells = round(x.shape[1] ** 0.5)
+                if number == 1:
+                    between.append(x.view(1, cells, cells, -1))
+            return self.neck(x.view(1, cells, cells, -1).permute(0, 3, 1, 2)), between
+
+    cells = side // 16
+    sam = made.Sam(
+        image_encoder=AnySide(img_size=side, drop_path_rate=0.0, **mobiles.SMALL),
+        prompt_encoder=made.PromptEncoder(256, (cells, cells), (side, side), mask_in_chans=4),
+        mask_decoder=made.MaskDecoderHQ(
+            transformer_dim=256,
+            transformer=made.TwoWayTransformer(2, 256, num_heads=8, mlp_dim=64),
+            num_multimask_outputs=3,
+            iou_head_depth=3,
+            iou_head_hidden_dim=32,
+            vit_dim=mobiles.SMALL["embed_dims"][2],
+        ),
+    )
+    sam.mask_decoder.hf_mlp.layers[-1].weight.data.mul_(5)
+    state = mobiles.pointed(mobiles.small_mobile_sam(side)).state_dict()
+    further = {k: v for k, v in sam.state_dict().items() if k not in state}
+    sam.load_state_dict(state | further, strict=True)
+    return sam.train().eval()  # eval of its attention gathers biases, so it comes after the weights
+
+
+def ours_tiny(sam: Any) -> Any:
+    """The program's modules with the weights of a ``tiny_hq``."""
+    from searchdet.proposals.sam_hq import weights
+
+    named = weights.FAMILY.layouts[2].convert(dict(sam.state_dict()))
+    made = weights.build_hq(named, sam.image_encoder.img_size)
+    made.load_state_dict(named)
+    return made.eval()
 
 
 def save(sam: Any, path: Path) -> Path:

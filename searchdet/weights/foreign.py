@@ -18,11 +18,13 @@ _ANY = r"(.*\.)?"
 _HQ = r"mask_decoder\.(hf_token|compress_vit_feat|embedding_maskfeature)\b"
 SAM_HUB = "SAM in the Hugging Face layout"
 SAM_HQ, SAM_HQ_HUB = "SAM-HQ", "SAM-HQ in the Hugging Face layout"
+SAM_HQ_TINY = "SAM-HQ with a TinyViT encoder (Light HQ-SAM, vit_tiny)"
 TINY_VIT_SAM = "MobileSAM (a TinyViT encoder)"
 TAKEN: Mapping[str, str] = {
     SAM_HUB: "sam",
     SAM_HQ: "sam_hq",
     SAM_HQ_HUB: "sam_hq",
+    SAM_HQ_TINY: "sam_hq",
     TINY_VIT_SAM: MOBILE_SAM,
 }
 """Of families below, the proposer that takes them."""
@@ -109,10 +111,7 @@ SAM_LIKE: tuple[Row, ...] = (
         "a network like SAM 2 in the Hugging Face layout",
         (_ANY + r"vision_encoder\.backbone\.", _ANY + r"mask_decoder\."),
     ),
-    (
-        "SAM-HQ with a TinyViT encoder (Light HQ-SAM, vit_tiny)",
-        (_ANY + r"image_encoder\.(patch_embed\.seq|layers\.\d+\.blocks)\.", _ANY + _HQ),
-    ),
+    (SAM_HQ_TINY, (_ANY + r"image_encoder\.patch_embed\.seq\.", _ANY + _HQ)),
     (SAM_HQ, (_ANY + _HQ,)),
     (
         SAM_HQ_HUB,

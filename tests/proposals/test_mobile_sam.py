@@ -211,14 +211,14 @@ BIASES = f"{LAYERS}.1.blocks.0.attn.attention_biases"
         (put(BIASES, 2, 24), "24 distances"),
         (put(BIASES, 5, 25), "5 heads"),
         (put(BIASES, 0, 25), "0 heads"),
-        (put(BIASES, 25), "not a MobileSAM checkpoint"),
-        (put(f"{LAYERS}.0.blocks.0.conv1.c.weight", 3), "not a MobileSAM checkpoint"),
+        (put(BIASES, 25), "not a SAM with a TinyViT encoder"),
+        (put(f"{LAYERS}.0.blocks.0.conv1.c.weight", 3), "not a SAM with a TinyViT encoder"),
         (put(f"{LAYERS}.0.blocks.0.conv1.c.weight", 0, 8, 1, 1), "no channels"),
         (put(f"{LAYERS}.1.blocks.0.local_conv.c.weight", 16, 1, 2, 2), "of 2 cells"),
         (put("image_encoder.patch_embed.seq.0.c.weight", 0, 3, 3, 3), "no channels"),
-        (put("image_encoder.neck.0.weight"), "not a MobileSAM checkpoint"),
+        (put("image_encoder.neck.0.weight"), "not a SAM with a TinyViT encoder"),
         (put("image_encoder.neck.0.weight", 9, 320, 1, 1), "do not fit together"),
-        (put("mask_decoder.mask_tokens.weight"), "not a MobileSAM checkpoint"),
+        (put("mask_decoder.mask_tokens.weight"), "not a SAM with a TinyViT encoder"),
     ],
 )
 def test_what_does_not_fit_is_refused_and_the_file_named(

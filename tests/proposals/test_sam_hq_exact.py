@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hqs import hq_package, random_hq, save, trained_hq
+from hqs import hq_package, ours_tiny, random_hq, save, tiny_hq, trained_hq
 from places import Figure
 from scenes import make_scene
 from torch import Tensor
@@ -16,7 +16,7 @@ from torch import Tensor
 from searchdet.proposals.prompts import grid
 from searchdet.proposals.sam import encoder as encoders
 from searchdet.proposals.sam_hq import decoder
-from searchdet.proposals.sam_hq.network import HqNetwork, VitEncoder
+from searchdet.proposals.sam_hq.network import HqNetwork, TinyHqEncoder, VitEncoder, encoder_of
 from searchdet.proposals.sam_hq.weights import load_hq
 from searchdet.weights import Compute
 
@@ -35,7 +35,7 @@ def loaded(sam: Any, folder: Path) -> Any:
 
 
 def connected(network: Any) -> HqNetwork:
-    return HqNetwork(network, VitEncoder(network.image_encoder, FP32), FP32)
+    return HqNetwork(network, encoder_of(network.image_encoder, FP32), FP32)
 
 
 @pytest.mark.parametrize("form", ["blocks", "folded"])
@@ -57,11 +57,32 @@ def test_the_encoder_gives_the_first_global_block_too(
     assert (encoders.ImageEncoder(ours, FP32)(image) == got).all()
 
 
+def test_the_tiny_encoder_gives_its_second_layer_too(figure: Figure) -> None:
+    sam, image = tiny_hq(), torch.randn(1, 3, 128, 128)
+    with torch.inference_mode():
+        embedding, between = sam.image_encoder(image)
+    encoder = encoder_of(ours_tiny(sam).image_encoder, FP32)
+    assert isinstance(encoder, TinyHqEncoder)
+    got, early = encoder(image)
+    gap = relative(early, between[0].permute(0, 3, 1, 2))
+    assert figure("SAM-HQ tiny's encoder, early features, relative difference", gap) < 1e-5
+    gap = relative(got, embedding)
+    assert figure("SAM-HQ tiny's encoder, embedding, relative difference", gap) < 1e-5
+
+
+def test_logits_are_the_authors_with_a_tiny_encoder(figure: Figure) -> None:
+    sam = tiny_hq()
+    compare(sam, connected(ours_tiny(sam)), make_scene(3, size=160).image, figure, "tiny")
+
+
 def check(sam: Any, folder: Path, image: np.ndarray, figure: Figure, what: str) -> None:
+    compare(sam, connected(loaded(sam, folder)), image, figure, what)
+
+
+def compare(sam: Any, ours: HqNetwork, image: np.ndarray, figure: Figure, what: str) -> None:
     side = int(sam.image_encoder.img_size)
     predictor = hq_package().SamPredictor(sam)
     predictor.set_image(image)
-    ours = connected(loaded(sam, folder))
     points = ours.points(grid(4) * side, (side, side))
     labels = torch.ones(len(points), 1, dtype=torch.int)
     _, quality, wanted = predictor.predict_torch(points[:, None], labels, return_logits=True)
@@ -108,7 +129,7 @@ def test_points_are_answered_in_any_batch_and_images_leave_each_other_alone(tmp_
 
 
 def test_another_encoder_takes_the_vit_s_place(tmp_path: Path) -> None:
-    """The seam for TinyViT: whatever gives an embedding and early features."""
+    """Whatever gives an embedding and early features."""
     network = loaded(random_hq(), tmp_path)
     asked = []
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hqs import hq_package, random_hq, save, trained_hq
+from hqs import hq_package, ours_tiny, random_hq, save, tiny_hq, trained_hq
 from places import Figure
 from pycocotools import mask as coco
 from scenes import make_scene
@@ -102,6 +102,17 @@ def test_masks_are_the_authors(
     share, count = compare(*trained, options, scene(seed, *size))
     assert count >= (3 if layers else 10)
     assert 1 - figure("SAM-HQ masks without a partner in the authors'", 1 - share) >= 0.99
+
+
+@pytest.mark.parametrize(("seed", "size"), [(1, (96, 150)), (3, (128, 128))])
+def test_masks_with_a_tiny_encoder_are_the_authors(
+    seed: int, size: tuple[int, int], figure: Figure
+) -> None:
+    sam = tiny_hq()
+    options = replace(OPTIONS, pred_iou_thresh=0.3, stability_score_thresh=0.5)
+    share, count = compare(sam, ours_tiny(sam), options, scene(seed, *size))
+    assert count >= 8
+    assert 1 - figure("SAM-HQ tiny's masks without a partner in the authors'", 1 - share) >= 0.99
 
 
 def test_masks_with_details_of_single_cells_are_the_authors(tmp_path: Path, figure: Figure) -> None:

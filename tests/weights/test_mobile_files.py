@@ -24,7 +24,7 @@ from searchdet.proposals.mobile_sam import encoder
 from searchdet.proposals.mobile_sam.weights import PUBLISHED, load_mobile_sam
 from searchdet.proposals.sam.weights import load_sam
 from searchdet.weights import Compute, models_folder
-from searchdet.weights.foreign import SAM_LIKE, name_of
+from searchdet.weights.foreign import SAM_HQ_TINY, SAM_LIKE, name_of
 
 pytestmark = pytest.mark.model
 
@@ -94,7 +94,7 @@ def test_no_file_is_recognised_by_two(kind: str, tiny_sam: Path, tiny_mobile_sam
 def test_sam_hq_s_tiny_file_is_not_mobile_sam_s(tiny_mobile_sam: Path) -> None:
     state = torch.load(tiny_mobile_sam, weights_only=True)
     names = [*state, "mask_decoder.hf_token.weight", "mask_decoder.compress_vit_feat.0.weight"]
-    assert name_of(names, SAM_LIKE) == "SAM-HQ"
+    assert name_of(names, SAM_LIKE) == SAM_HQ_TINY
     weights = weights_of(NAME)
     assert weights is not None
     assert not weights.recognises(names)

@@ -42,7 +42,8 @@ def _side(sam: Sam) -> int:
     return int(sam.image_encoder.img_size)
 
 
-def _embed(sam: Sam, batch: Tensor) -> Tensor:
+def embed(sam: Sam, batch: Tensor) -> Tensor:
+    """The embedding (1, C, h, w) of a picture (1, 3, side, side)."""
     import torch
 
     from .encoder import TinyEncoder
@@ -63,6 +64,6 @@ PLAN = Plan(
         recognises=_recognises,
         fill=_fill,
         side=_side,
-        embed=_embed,
+        embed=embed,
     ),
 )

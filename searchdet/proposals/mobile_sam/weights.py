@@ -1,4 +1,5 @@
-"""Weights of MobileSAM (Zhang et al. 2023, arXiv 2306.14289), as its authors publish them.
+"""Weights of MobileSAM (Zhang et al. 2023, arXiv 2306.14289), as its authors publish them. SAM-HQ's
+smallest has the same encoder, and is built here but for what SAM-HQ adds.
 
 The variant is read off the tensor shapes, so smaller and larger TinyViTs of the same family load too.
 As everywhere, a file fits completely or is refused.
@@ -31,18 +32,20 @@ if TYPE_CHECKING:
     from .modules import LayerShape, TinyShape
 
 PUBLISHED = (published.mobile_sam(),)
+STEM = "image_encoder.patch_embed.seq.0.c.weight"
 UNUSED = r"image_encoder\.(norm_head|head)\.(weight|bias)"
 """The classifier that TinyViT was trained with on ImageNet."""
 LAYOUTS = (
     Layout(
         "MobileSAM",
-        lambda names: "image_encoder.patch_embed.seq.0.c.weight" in names,
+        lambda names: STEM in names,
         lambda state: rename(state, (), UNUSED),
     ),
 )
 SIDE = 1024
 """Pixels a side of what MobileSAM sees; no tensor tells it."""
 _ENCODER = "image_encoder."
+_KIND = "SAM with a TinyViT encoder"
 _DEPTHS = range(3, 8)
 """Layers with which features have 8 to 128 cells a side."""
 
@@ -54,10 +57,10 @@ def shape_of(state: StateDict, image: int = SIDE) -> TinyShape:
 
     depth = count(state, f"{_ENCODER}layers.")
     if depth not in _DEPTHS:
-        raise CheckpointError(f"not a MobileSAM checkpoint ({depth} layers).")
+        raise CheckpointError(f"not a {_KIND} ({depth} layers).")
     try:
         shape = TinyShape(
-            stem=state[f"{_ENCODER}patch_embed.seq.0.c.weight"].shape[0],
+            stem=state[STEM].shape[0],
             layers=tuple(_layer(state, f"{_ENCODER}layers.{i}.") for i in range(depth)),
             out=state[f"{_ENCODER}neck.0.weight"].shape[0],
             image=image,
@@ -67,9 +70,9 @@ def shape_of(state: StateDict, image: int = SIDE) -> TinyShape:
             raise ValueError("a layer of no channels")
         return shape
     except KeyError as error:
-        raise CheckpointError(f"of a MobileSAM's tensors {error.args[0]} is missing.") from error
+        raise CheckpointError(f"of the tensors of a {_KIND} {error.args[0]} is missing.") from error
     except (ValueError, IndexError) as error:
-        raise CheckpointError(f"not a MobileSAM checkpoint ({error}).") from error
+        raise CheckpointError(f"not a {_KIND} ({error}).") from error
 
 
 def _layer(state: StateDict, prefix: str) -> LayerShape:
@@ -98,9 +101,9 @@ def build(state: StateDict, image: int = SIDE) -> Sam:
     try:
         decoder = decoder_shape(state)
     except KeyError as error:
-        raise CheckpointError(f"of a MobileSAM's tensors {error.args[0]} is missing.") from error
+        raise CheckpointError(f"of the tensors of a {_KIND} {error.args[0]} is missing.") from error
     except IndexError as error:
-        raise CheckpointError(f"not a MobileSAM checkpoint ({error}).") from error
+        raise CheckpointError(f"not a {_KIND} ({error}).") from error
     return join(TinyViT(shape), decoder, shape.image, shape.grid)
 
 

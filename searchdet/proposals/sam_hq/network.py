@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from torch import Tensor
 
 from ...weights import Compute
+from ..mobile_sam.encoder import TinyEncoder
+from ..mobile_sam.modules import TinyViT
 from ..points.network import UInt8Array
 from ..sam.encoder import ImageEncoder
 from ..sam.network import Pictures
@@ -33,6 +35,26 @@ class VitEncoder:
 
     def __call__(self, image: Tensor) -> tuple[Tensor, Tensor]:
         return self._encoder.with_early(image)
+
+
+class TinyHqEncoder:
+    """MobileSAM's TinyViT; early is what its second layer gives."""
+
+    def __init__(self, encoder: TinyViT, compute: Compute) -> None:
+        self._encoder = TinyEncoder(encoder, compute)
+
+    def __call__(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        found = self._encoder.features(image)
+        if found.early is None:
+            raise ValueError("a TinyViT of one layer has no early features")
+        return found.embedding, found.early.permute(0, 3, 1, 2)
+
+
+def encoder_of(module: Any, compute: Compute) -> HqEncoder:
+    """What computes with the image encoder of a SAM-HQ."""
+    if isinstance(module, TinyViT):
+        return TinyHqEncoder(module, compute)
+    return VitEncoder(module, compute)
 
 
 class HqNetwork(Pictures):

@@ -1,16 +1,19 @@
-"""Weights of SAM-HQ (Ke et al. 2023, arXiv 2306.01567) with a ViT encoder.
+"""Weights of SAM-HQ (Ke et al. 2023, arXiv 2306.01567).
 
 A SAM, and five modules of its mask decoder beside. The variant is read off the tensor shapes, by the
-names of the authors (``sam_hq_vit_b.pth``, ``_l``, ``_h``) and by those of transformers.
+names of the authors (``sam_hq_vit_b.pth``, ``_l``, ``_h``) and by those of transformers. The smallest
+(``sam_hq_vit_tiny.pth``) has MobileSAM's encoder, a TinyViT.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import CheckpointError
 from ...weights import SAM_HQ, Compute, Fit, Lazy, LoadedBefore, StateDict, load_or_wait, published
+from ..mobile_sam import weights as tiny
 from ..sam.family import Family, fill_family
 from ..sam.layouts import Rules, hub, meta
 from ..sam.weights import build, shape_of
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from segment_anything.modeling import Sam
 
 PUBLISHED = (
-    *(published.sam_hq(size) for size in "blh"),
+    *(published.sam_hq(size) for size in ("b", "l", "h", "tiny")),
     *(published.sam_hq_hub(size) for size in ("base", "large", "huge")),
 )
 _HUB: Rules = (
@@ -35,22 +38,46 @@ _HUB: Rules = (
     (r"^mask_decoder\.mask_norm\.", "mask_decoder.embedding_maskfeature.1."),
     (r"^mask_decoder\.mask_conv2\.", "mask_decoder.embedding_maskfeature.3."),
 )
+_MOST_LAYERS = 4
 _TOKEN, _EARLY = "mask_decoder.hf_token.weight", "mask_decoder.compress_vit_feat.0.weight"
 
 
-def build_hq(state: StateDict) -> Sam:
-    """Modules of the shapes of a checkpoint. Raises CheckpointError where it is no SAM-HQ's."""
+def build_hq(state: StateDict, side: int = tiny.SIDE) -> Sam:
+    """Modules of the shapes of a checkpoint. side: pixels a side of what a TinyViT sees, which no
+    tensor tells. Raises CheckpointError where it is no SAM-HQ's."""
     for name in (_TOKEN, _EARLY):
         if name not in state:
             raise CheckpointError(f"of a SAM-HQ's tensors {name} is missing.")
+    sam, width = _with_tiny(state, side) if tiny.STEM in state else _with_vit(state)
+    early = tuple(state[_EARLY].shape)
+    if early[:1] != (width,):
+        raise CheckpointError(
+            f"{_EARLY} of the shape {early} is not for early features of {width} channels, which its "
+            "encoder gives."
+        )
+    add_hq(sam.mask_decoder, width)
+    return sam
+
+
+def _with_vit(state: StateDict) -> tuple[Sam, int]:
+    """A SAM, and the channels of its encoder's early features."""
     shape = shape_of(state)
     if not shape.global_blocks:
         raise CheckpointError(
             "no block of its encoder has global attention, whose output SAM-HQ reads."
         )
-    sam = build(shape)
-    add_hq(sam.mask_decoder, state[_EARLY].shape[0])
-    return sam
+    return build(shape), shape.embed_dim
+
+
+def _with_tiny(state: StateDict, side: int) -> tuple[Sam, int]:
+    """The same with a TinyViT, whose early features are those after its second layer."""
+    layers = tiny.shape_of(state, side).layers
+    if len(layers) > _MOST_LAYERS:
+        raise CheckpointError(
+            f"its encoder has {len(layers)} layers; with more than {_MOST_LAYERS} the early features, "
+            "which SAM-HQ reads, have more cells than the embedding."
+        )
+    return tiny.build(state, side), layers[2].dim
 
 
 def add_hq(decoder: Any, early: int) -> None:
@@ -101,7 +128,7 @@ def fill_hq(path: Path, compute: Compute, state: StateDict | None = None) -> tup
 
 FAMILY = Family(
     SAM_HQ,
-    (meta(), hub(_HUB)),
+    (meta(), hub(_HUB), replace(tiny.LAYOUTS[0], name="Light HQ-SAM")),
     build_hq,
-    f"Use sam_hq_vit_b, sam_hq_vit_l or sam_hq_vit_h from {PUBLISHED[0].source}.",
+    f"Use sam_hq_vit_b, sam_hq_vit_l, sam_hq_vit_h or sam_hq_vit_tiny from {PUBLISHED[0].source}.",
 )

@@ -71,7 +71,8 @@ def beside(path: Path, types: tuple[str, ...], parts: tuple[tuple[str, ...], ...
 
     parts: names of settings of the encoder and of what follows it. Raises CheckpointError for settings
     that cannot be read, and, beside a file that is called as the hub calls them, for those of another
-    network; beside other files these are not looked at.
+    network (without a hint: what the file is, its tensors say); beside other files these are not looked
+    at.
     """
     found = path.parent / NAME
     if not found.is_file():
@@ -89,8 +90,8 @@ def beside(path: Path, types: tuple[str, ...], parts: tuple[tuple[str, ...], ...
         ) from error
     if of_hub(path):
         raise CheckpointError(
-            f"{found}: is of a network of the type {kind!r}, not of {' or '.join(types)}.",
-            "Give the weight file of the network, with its own config.json beside it.",
+            f"{found}: is of a network of the type {kind!r}, not of {' or '.join(types)}; weights "
+            f"called {path.name} need their own beside them."
         )
     return NOTHING
 

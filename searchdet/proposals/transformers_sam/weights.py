@@ -42,7 +42,10 @@ def load(
     """A network on its device, completely filled from ``path``: now, or if that file has filled it
     before, when it is first asked for. Raises CheckpointError."""
     require(kind.name)
-    told = _told(kind, path)
+    try:
+        told = _told(kind, path)
+    except CheckpointError as error:
+        raise error if error.hint else _explain(error, kind, read_state_dict(path)) from error
     named = f"{kind.name} {told.digest}" if told.digest else kind.name
     return load_or_wait(
         named, path, kind.published, allow_unverified, lambda: fill_from(kind, path, compute), before
