@@ -33,8 +33,10 @@ SIDES = (224, 768)
 """Of the squares; 224 is what classifiers are used to, 768 what the map is made at."""
 
 
-def random_backbone(name: str, precision: str) -> NetworkBackbone:
-    """A backbone of the real size with random weights."""
+def random_backbone(
+    name: str, precision: str, device: str = "cpu", short_side: int | None = None
+) -> NetworkBackbone:
+    """A backbone of the real size with random weights. short_side: None for its own."""
     torch.manual_seed(0)
     spec = SPECS[name]
     network = spec.build(spec, {}).eval().requires_grad_(False)
@@ -44,7 +46,8 @@ def random_backbone(name: str, precision: str) -> NetworkBackbone:
         elif value.abs().max() < 1e-3:  # layer scale and biases: let the blocks matter
             torch.nn.init.normal_(value, std=0.2)
     lazy = Lazy(WeightsInfo("random", "", "timm", None), lambda: network)
-    return NetworkBackbone(spec, lazy, resolve("cpu", precision), spec.short_side)
+    network.to(device)
+    return NetworkBackbone(spec, lazy, resolve(device, precision), short_side or spec.short_side)
 
 
 def masks_of(image: np.ndarray, count: int) -> Proposals:

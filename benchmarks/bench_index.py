@@ -42,7 +42,8 @@ def vectors(path: Path, rows: int, dim: int) -> np.ndarray:
     return np.memmap(path, np.float16, "c", shape=(rows, dim))
 
 
-def search(rows: int, dim: int) -> None:
+def search_bank(dim: int) -> Bank:
+    """Five classes of ten random exemplars, and 50 negatives."""
     rng = np.random.default_rng(1)
 
     def some(count: int) -> Rows:
@@ -50,7 +51,11 @@ def search(rows: int, dim: int) -> None:
         return plain_rows(unit, [Origin(f"{i}") for i in range(count)])
 
     labels = np.repeat(np.arange(5), 10)
-    bank = Bank(tuple("abcde"), some(50), labels, some(50))
+    return Bank(tuple("abcde"), some(50), labels, some(50))
+
+
+def search(rows: int, dim: int) -> None:
+    bank = search_bank(dim)
     options = ScoringOptions(shape_weight=0.0, context_weight=0.0)
     with tempfile.TemporaryDirectory() as folder:
         whole = vectors(Path(folder) / "vectors", rows, dim)

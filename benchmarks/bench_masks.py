@@ -49,10 +49,9 @@ def options(**changes: Any) -> ProposalOptions:
     return ProposalOptions(**(plain | changes))
 
 
-def ours(sam: Any, chosen: ProposalOptions, precision: str) -> SamProposer:
-    device = resolve("auto", precision)
+def ours(sam: Any, chosen: ProposalOptions, precision: str, device: str = "auto") -> SamProposer:
     lazy = Lazy(WeightsInfo("random", "", "Meta", None), lambda: sam)
-    return SamProposer(lazy, chosen, device)
+    return SamProposer(lazy, chosen, resolve(device, precision))
 
 
 def stock(sam: Any, chosen: ProposalOptions) -> Any:

@@ -56,6 +56,7 @@ def threshold(model: Any, image: np.ndarray, side: int) -> float:
     height, width = image.shape[:2]
     points = [[[width * x / 5, height * y / 5]] for x in range(1, 5) for y in range(1, 5)]
     inputs = use(images=Image.fromarray(image), input_points=[points], return_tensors="pt")
+    inputs = inputs.to(model.device)
     with torch.inference_mode():
         rated = model(
             pixel_values=inputs["pixel_values"], input_points=inputs["input_points"]
@@ -63,7 +64,7 @@ def threshold(model: Any, image: np.ndarray, side: int) -> float:
     return float(rated.quantile(1 - SHARE))
 
 
-def both(model: Any, image: np.ndarray, per_side: int) -> Both:
+def both(model: Any, image: np.ndarray, per_side: int, device: str = "cpu") -> Both:
     """Ours, loaded from a folder that transformers saved, and transformers' pipeline."""
     from transformers import Sam2ImageProcessor, pipeline
 
@@ -72,10 +73,10 @@ def both(model: Any, image: np.ndarray, per_side: int) -> Both:
     with tempfile.TemporaryDirectory() as scratch:
         model.save_pretrained(scratch)
         options: dict[str, Any] = {"pred_iou_thresh": least, "points_per_side": per_side}
-        ours: Proposer = load_proposer("sam2", Path(scratch), "cpu", "fp32", **options)
+        ours: Proposer = load_proposer("sam2", Path(scratch), device, "fp32", **options)
         ours.propose(scene(64, 64))  # the weights are mapped: read them while they are there
     use = Sam2ImageProcessor(size={"height": side, "width": side})
-    generator = pipeline("mask-generation", model=model, image_processor=use, device="cpu")
+    generator = pipeline("mask-generation", model=model, image_processor=use, device=device)
     stable = ProposalOptions().stability_score_thresh
 
     def theirs(picture: np.ndarray) -> Any:

@@ -105,7 +105,7 @@ def thresholds(proposer: Any, image: np.ndarray) -> dict[str, float]:
     the points have a mask that survives: about a tenth of all masks."""
     from searchdet.proposals.prompts import grid
 
-    network = proposer._generator._network
+    network = proposer._generator.network
     size = (image.shape[0], image.shape[1])
     state = network.encode(image)
     points = network.points(grid(8) * [[size[1], size[0]]], size)

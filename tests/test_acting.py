@@ -37,6 +37,10 @@ GIVEN = Path("given.json")
 CASES = [
     (ProposalOptions(masks_dataset=GIVEN), ProposalOptions(masks_dataset=GIVEN, masks_from=GIVEN)),
     (ProposalOptions(guided_share=0.5), ProposalOptions(guided_share=0.5, prompting="guided")),
+    (
+        ProposalOptions(crop_points_downscale=2),
+        ProposalOptions(crop_points_downscale=2, crop_layers=1),
+    ),
     (ProposalOptions(tile_overlap=0.5), ProposalOptions(tile_overlap=0.5, tile=64)),
     (ProposalOptions(border_width=5), ProposalOptions(border_width=5, drop_border=True)),
     (EmbeddingOptions(topk_share=0.3), EmbeddingOptions("topk", topk_share=0.3)),

@@ -10,6 +10,7 @@ from .models import (
     BackboneOptions,
     EmbeddingOptions,
     ProposalOptions,
+    points_of_layer,
 )
 from .option import Pairs
 from .run import (
@@ -56,5 +57,6 @@ __all__ = [
     "Settings",
     "SuppressionOptions",
     "names_of",
+    "points_of_layer",
     "settings_from",
 ]

@@ -86,6 +86,13 @@ class ProposalOptions:
         0.95, "SAM's least stability.", PROPOSALS, check=between(0, 1)
     )
     crop_layers: int = option(0, "SAM's layers of image crops.", PROPOSALS, check=between(0, 3))
+    crop_points_downscale: int = option(
+        1,
+        "Layer n of the crops has points a side divided by this to the power of n.",
+        PROPOSALS,
+        check=between(1, 16),
+        needs=Need("--crop-layers", lambda given: given.crop_layers > 0),
+    )
     prompting: str = option(
         "auto",
         "everything; guided: what looks like the examples too, or first; auto: guided for `regions`.",
@@ -140,6 +147,18 @@ class ProposalOptions:
         check_options(self)
         if not self.min_area < self.max_area:
             raise UsageError("--min-area must be smaller than --max-area.")
+        last = points_of_layer(self.points_per_side, self.crop_points_downscale, self.crop_layers)
+        if last < 1:
+            raise UsageError(
+                f"--crop-points-downscale {self.crop_points_downscale} leaves no point in layer "
+                f"{self.crop_layers} of the crops, of {self.points_per_side} points a side.",
+                "Pass a smaller one, fewer --crop-layers or more --points-per-side.",
+            )
+
+
+def points_of_layer(per_side: int, downscale: int, layer: int) -> int:
+    """Points a side in a layer of the crops; the whole image is layer 0."""
+    return int(per_side // downscale**layer)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,15 @@ from ..config import ProposalOptions
 from ..masks import rle
 from ..masks.rle import Rle
 from ..records import WeightsInfo
-from ..weights import Compute, LoadedBefore, Published, StateDict, find_published, models_folder
+from ..weights import (
+    Compute,
+    LoadedBefore,
+    Published,
+    StateDict,
+    all_published,
+    find_published,
+    models_folder,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -145,6 +153,10 @@ class OwnWeights:
     def find(self) -> Path | None:
         """A published file in the models folder, or None."""
         return find_published(self.published)
+
+    def found(self) -> tuple[Path, ...]:
+        """All published files in the models folder, the one of ``find`` first."""
+        return all_published(self.published)
 
     def remedy(self) -> str:
         """How to get them, in one sentence."""

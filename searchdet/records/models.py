@@ -15,6 +15,8 @@ from .thresholds import ClassThreshold
 Options = TypeVar("Options", EmbeddingOptions, ProposalOptions, ScoringOptions, SuppressionOptions)
 _NOT_SAID = ("name", "checkpoint", "allow_unverified", "masks_from", "masks_dataset")
 """Options of the proposer that are no settings: its name and what file it has stand beside them."""
+_LATER: JsonObject = {"crop_points_downscale": 1}
+"""Options that files of this form from before them do not name, with the value that acted then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,9 +261,11 @@ def _bounds(values: Fields) -> tuple[float, float] | None:
 def _options(kind: type[Options], values: Fields, **given: Any) -> Options:
     """Options of a kind from all their fields. Raises ValueError for another form."""
     hints = {name: hint for name, hint in get_type_hints(kind).items() if name not in _NOT_SAID}
-    if set(values.values) != set(hints):
+    later = {name: value for name, value in _LATER.items() if name in hints}
+    held = {**later, **values.values}
+    if set(held) != set(hints):
         raise ValueError(f"{values.name} has other options than {', '.join(hints)}")
-    plain = {name: _tuples(value) for name, value in values.values.items()}
+    plain = {name: _tuples(value) for name, value in held.items()}
     for name, hint in hints.items():
         if not _fits(plain[name], hint):
             raise ValueError(f"{values.name}.{name} is {plain[name]!r:.60}")

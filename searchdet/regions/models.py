@@ -11,6 +11,7 @@ from ..config import ProposalOptions, ScoringOptions, Settings
 from ..config.acting import CHOOSING, acting, warn
 from ..errors import UsageError
 from ..proposals import Proposer
+from ..proposals.choice import Choice, choice_of
 from ..records import BackboneInfo, ModelInfo, ProposerInfo
 from ..weights import LoadedBefore
 from .describe import READS as TILES
@@ -21,11 +22,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """A backbone and a proposer. fallback: the proposer stands in for one with weights."""
+    """A backbone and a proposer. fallback: the proposer stands in for one with weights. choice: what
+    ``--proposals auto`` took, where there was something to choose."""
 
     backbone: Backbone
     proposer: Proposer
     fallback: bool = False
+    choice: Choice | None = None
 
     def effective(self, settings: Settings) -> tuple[Settings, tuple[str, ...]]:
         """The settings without what cannot act, which is said in a WARNING, and the flags of that."""
@@ -81,12 +84,18 @@ def load_models(settings: Settings, defer: bool = True) -> Models:
     before = LoadedBefore(settings.cache, eager=not defer)
     backbone = backbones.load(settings.backbone, before)
     device, precision = settings.backbone.device, settings.backbone.precision
-    return Models(backbone, proposals.load(chosen, device, precision, before), fallback)
+    proposer = proposals.load(chosen, device, precision, before)
+    return Models(backbone, proposer, fallback, choice_of(settings.proposals, chosen))
 
 
 def choose_proposals(options: ProposalOptions) -> tuple[ProposalOptions, bool]:
-    """``proposals.choose``, and whether ``regions`` stands in for SAM, which is said in a WARNING."""
+    """``proposals.choose``, and whether ``regions`` stands in for SAM, which is said in a WARNING.
+
+    So is which of several official files was taken; that the content of a given one decided is an INFO.
+    """
     chosen = proposals.choose(options)
+    if choice := choice_of(options, chosen):
+        log.log(logging.WARNING if choice.others else logging.INFO, "%s", choice.words)
     stands_in = proposals.weights_of(chosen.name) is None and chosen.masks_from is None
     fallback = options.name == "auto" and stands_in
     if fallback:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .devices import Compute, resolve
-from .folder import carried, find_published, models_folder
+from .folder import all_published, carried, find_published, models_folder
 from .identity import verify_identity
 from .lazy import Lazy, LoadedBefore, load_or_wait
 from .loader import Fit, Layout, Named, convert, fill, rename, unfit, without_head
@@ -24,6 +24,7 @@ __all__ = [
     "Named",
     "Published",
     "StateDict",
+    "all_published",
     "carried",
     "convert",
     "fill",

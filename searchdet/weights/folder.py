@@ -17,10 +17,15 @@ def models_folder() -> Path:
 
 def find_published(published: tuple[Published, ...]) -> Path | None:
     """The first of the published files that lies in the models folder or in a package, or None."""
+    return next(iter(all_published(published)), None)
+
+
+def all_published(published: tuple[Published, ...]) -> tuple[Path, ...]:
+    """Those of the published files that lie in the models folder or in a package, in their order."""
     folder = models_folder()
     paths = [folder / item.filename for item in published]
     paths += [path for item in published if (path := carried(item)) is not None]
-    return next((path for path in paths if path.is_file()), None)
+    return tuple(path for path in dict.fromkeys(paths) if path.is_file())
 
 
 def carried(item: Published) -> Path | None:

@@ -153,6 +153,9 @@ def test_crops_and_tiles_are_asked_too_and_counted(world: Path, tiny_sam: Path) 
     crops = record_of(*words, "--crop-layers", "1")
     assert crops["proposals"]["points_asked"] == 5 * 36
     assert crops["proposer"]["options"]["crop_layers"] == 1
+    fewer = record_of(*words, "--crop-layers", "2", "--crop-points-downscale", "2")
+    assert fewer["proposals"]["points_asked"] == 36 + 4 * 9 + 16 * 1
+    assert fewer["proposer"]["options"]["crop_points_downscale"] == 2
     tiles = record_of(*words, "--tile", "120")
     assert tiles["proposals"]["views"] == 5
     assert tiles["proposals"]["points_asked"] == 5 * 36
@@ -171,6 +174,11 @@ REFUSED = [
     (["--points-per-side", "many"], "--points-per-side"),
     (["--crop-layers", "4"], "0 and 3"),
     (["--crop-layers", "-1"], "0 and 3"),
+    (["--crop-layers", "1", "--crop-points-downscale", "0"], "1 and 16"),
+    (
+        ["--points-per-side", "8", "--crop-layers", "2", "--crop-points-downscale", "3"],
+        "leaves no point in layer 2 of the crops, of 8 points a side",
+    ),
     (["--tile", "32"], "at least 64"),
     (["--tile", "-64"], "at least 64"),
     (["--tile", "128", "--tile-overlap", "0.9"], "0.75"),

@@ -15,7 +15,7 @@ from pycocotools import mask as coco
 from scenes import make_scene
 from segment_anything import SamAutomaticMaskGenerator
 
-from searchdet.config import ProposalOptions
+from searchdet.config import ProposalOptions, points_of_layer
 from searchdet.errors import ResourceError
 from searchdet.proposals import Proposals
 from searchdet.proposals.points import crops
@@ -59,6 +59,7 @@ def stock(sam: Any, options: ProposalOptions) -> SamAutomaticMaskGenerator:
         pred_iou_thresh=options.pred_iou_thresh,
         stability_score_thresh=options.stability_score_thresh,
         crop_n_layers=options.crop_layers,
+        crop_n_points_downscale_factor=options.crop_points_downscale,
         output_mode="coco_rle",
     )
 
@@ -110,6 +111,21 @@ def test_masks_of_crops_are_segment_anything_s(sam: Any, figure: Figure) -> None
     compare(sam, options, scene(1, 160, 220), figure, "one layer of crops")
 
 
+def test_masks_of_two_layers_of_crops_are_segment_anything_s(sam: Any, figure: Figure) -> None:
+    options = replace(OPTIONS, points_per_side=8, crop_layers=2, crop_points_downscale=2)
+    options = replace(options, pred_iou_thresh=0.5, stability_score_thresh=0.6)
+    image = scene(2, 240, 300)
+    compare(sam, options, image, figure, "two layers of crops, points halved by layer")
+    asked = 8 * 8 + 4 * 4 * 4 + 16 * 2 * 2
+    assert ours(sam, options).propose(image).details["points_asked"] == asked
+
+
+def test_points_of_a_layer_are_rounded_down_as_segment_anything_does_it(sam: Any) -> None:
+    options = replace(OPTIONS, points_per_side=11, crop_layers=2, crop_points_downscale=3)
+    theirs = [round(len(points) ** 0.5) for points in stock(sam, options).point_grids]
+    assert [points_of_layer(11, 3, layer) for layer in range(3)] == theirs == [11, 3, 1]
+
+
 def test_thresholds_of_zero_keep_every_mask_with_pixels(sam: Any) -> None:
     options = replace(OPTIONS, points_per_side=3, pred_iou_thresh=0.0, stability_score_thresh=0.0)
     image = scene(6, 90, 120)
@@ -133,9 +149,9 @@ def test_masks_without_pixels_are_dropped_and_counted(
 
 
 def test_crops_are_segment_anything_s_and_points_are_asked_in_each(sam: Any) -> None:
-    assert crops((200, 300), 0) == [(0, 0, 300, 200)]
+    assert crops((200, 300), 0) == [((0, 0, 300, 200), 0)]
     assert len(crops((200, 300), 1)) == 5
-    assert len(crops((200, 300), 2)) == 21
+    assert [layer for _, layer in crops((200, 300), 2)] == [0] + [1] * 4 + [2] * 16
     few = replace(OPTIONS, points_per_side=2, crop_layers=1)
     assert ours(sam, few).propose(scene(1, 80, 90)).details["points_asked"] == 5 * 4
 

@@ -44,6 +44,15 @@ def test_a_record_read_back_is_the_record(tmp_path: Path, made: ImageRecord) -> 
     assert found.to_bytes() == made.to_bytes()
 
 
+def test_a_record_of_before_an_option_is_read_with_what_acted_then(tmp_path: Path) -> None:
+    data = json.loads(record().to_bytes())
+    assert data["proposer"]["options"].pop("crop_points_downscale") == 1
+    assert read_record(written(tmp_path / "a.json", data)) == record()
+    data["proposer"]["options"].pop("crop_layers")
+    with pytest.raises(ValueError, match="options has other options"):
+        read_record(written(tmp_path / "b.json", data))
+
+
 def test_a_record_file_can_be_read_without_what_was_rejected(tmp_path: Path) -> None:
     whole = record()
     path = written(tmp_path / "a.json", whole)

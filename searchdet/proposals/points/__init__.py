@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...config import ProposalOptions
+from ...config import ProposalOptions, points_of_layer
 from ...masks import rle
 from ...records import WeightsInfo
 from ...weights import Compute, Lazy
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from .network import PointNetwork
 
 READS = FILTERS | {
-    *("points_per_side", "crop_layers", "pred_iou_thresh", "stability_score_thresh"),
-    *("prompting", "guided_share", "smooth"),
+    *("points_per_side", "crop_layers", "crop_points_downscale"),
+    *("pred_iou_thresh", "stability_score_thresh", "prompting", "guided_share", "smooth"),
 }
 CROP_OVERLAP = 512 / 1500
 """Of the crops of segment-anything's own generator."""
@@ -80,8 +80,13 @@ class PointProposer:
         rles, quality, views = [], [], []
         removed: Counter[str] = Counter()
         asked = oom = 0
-        for x0, y0, x1, y1 in crops(size, self._options.crop_layers):
-            prompts = self._prompts(promise, size, (x0, y0, x1, y1))
+        for (x0, y0, x1, y1), layer in crops(size, self._options.crop_layers):
+            per_side = points_of_layer(
+                self._options.points_per_side, self._options.crop_points_downscale, layer
+            )
+            prompts = self._prompts(
+                per_side, None if promise is None else _part(promise, size, (x0, y0, x1, y1))
+            )
             done = self._generator.run(image[y0:y1, x0:x1], prompts, (y0, x0), size)
             removed += done.removed
             asked, oom = asked + done.asked, oom + done.oom
@@ -97,19 +102,20 @@ class PointProposer:
         whole = Proposals(size, found.boxes, found.quality, found.rles, removed, details)
         return finish(whole, self._options)
 
-    def _prompts(self, promise: FloatArray | None, size: tuple[int, int], area: Area) -> Prompts:
-        per_side = self._options.points_per_side
+    def _prompts(self, per_side: int, promise: FloatArray | None) -> Prompts:
+        """Of one crop. promise: the part of the map that lies under it."""
         if promise is None:
             return Everything(per_side)
-        return Guided(per_side, _part(promise, size, area), self._options.guided_share)
+        return Guided(per_side, promise, self._options.guided_share)
 
 
-def crops(size: tuple[int, int], layers: int) -> list[Area]:
-    """x0, y0, x1, y1 of the image and of ``layers`` layers of overlapping crops."""
+def crops(size: tuple[int, int], layers: int) -> list[tuple[Area, int]]:
+    """x0, y0, x1, y1 of the image and of ``layers`` layers of overlapping crops, each with its layer;
+    the image is layer 0."""
     from segment_anything.utils.amg import generate_crop_boxes
 
-    boxes, _ = generate_crop_boxes(size, layers, CROP_OVERLAP)
-    return [(x0, y0, x1, y1) for x0, y0, x1, y1 in boxes]
+    boxes, of_layer = generate_crop_boxes(size, layers, CROP_OVERLAP)
+    return [((x0, y0, x1, y1), layer) for (x0, y0, x1, y1), layer in zip(boxes, of_layer, strict=True)]
 
 
 def _part(promise: FloatArray, size: tuple[int, int], area: Area) -> FloatArray:
