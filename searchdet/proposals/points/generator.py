@@ -36,6 +36,8 @@ EDGE = 20
 """A mask this near to an inner edge of a crop, in pixels, is cut by it."""
 STABILITY_SLACK = 0.05
 """Stability this near to its threshold is counted on the pixels of the image."""
+FEW_CELLS = 32
+"""The stability of a mask of fewer cells is counted on the pixels of the image too."""
 FINE_SLACK = 0.25
 """The same where masks have details of single cells, which a count of cells tells less of."""
 LEAST_BATCH = 8
@@ -160,22 +162,25 @@ class _Judge:
         if self._options.smooth:
             smoothed = [smooth(f, self._options.smooth) for f in logits.float().cpu().numpy()]
             logits = torch.from_numpy(np.stack(smoothed)).to(logits.device)
-        near = self._stability(logits)
+        near, few = self._stability(logits)
         least = self._options.stability_score_thresh - self._slack
-        hopeful = np.flatnonzero(near >= least)
+        hopeful = np.flatnonzero((near >= least) | few)
         self.removed["stability"] += len(near) - len(hopeful)
         chosen = logits[torch.from_numpy(hopeful).to(logits.device)].float().cpu().numpy()
         for field, i in zip(chosen, hopeful, strict=True):
-            self._accept(field, values[i], float(near[i]))
+            self._accept(field, values[i], -1.0 if few[i] else float(near[i]))
 
-    def _stability(self, logits: Tensor) -> npt.NDArray[np.float64]:
-        """Stability (M,) with every cell counted as the pixels that it stands for; -1 without any."""
+    def _stability(self, logits: Tensor) -> tuple[npt.NDArray[np.float64], BoolArray]:
+        """Stability (M,) with every cell counted as the pixels that it stands for; -1 without any. And
+        (M,): whether a mask has so few cells that this says nothing."""
         rows, columns = self._weights
         inner, outer = (
             ((logits > level).float() @ columns) @ rows for level in (LEVEL + OFFSET, LEVEL - OFFSET)
         )
         ratio = torch.where(outer > 0, inner / outer, -torch.ones_like(outer))
-        return ratio.double().cpu().numpy()
+        cells = (logits > LEVEL - OFFSET).sum((1, 2))
+        few = (cells < FEW_CELLS) & (outer > 0)
+        return ratio.double().cpu().numpy(), few.cpu().numpy()
 
     def _accept(self, field: FloatArray, quality: float, near: float) -> None:
         part = frames.crop(field, LEVEL - OFFSET, self._frame)
