@@ -96,7 +96,7 @@ def photo() -> np.ndarray:
     return np.clip(base + rng.normal(0, 12, base.shape), 0, 255).astype(np.uint8)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny_sam() -> Path:
     """The small trained SAM."""
     return TINY_SAM

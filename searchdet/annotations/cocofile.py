@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,8 +42,9 @@ def checked(dataset: Mapping[str, Any], source: str, notes: Notes) -> Item:
         else:
             notes.add(SAME_NAME, f"{item['name']!r} in {source}")
     sizes = {item["id"]: (item["height"], item["width"]) for item in made["images"] if "height" in item}
-    rows = _once(dataset["annotations"], source, notes)
-    for item in _each(rows, "annotation", source, _annotation):
+    places = _once(dataset["annotations"], source, notes)
+    rows = [dataset["annotations"][place] for place in places]
+    for item in _each(rows, "annotation", source, _annotation, places):
         image, category = images.find(item["image_id"]), classes.find(item["category_id"])
         if image is None or category is None:
             lost = "image" if image is None else "category"
@@ -113,27 +114,33 @@ def _has_area(item: Item, size: tuple[int, int] | None, source: str, notes: Note
     return True
 
 
-def _once(rows: list[Any], source: str, notes: Notes) -> list[Any]:
-    """Annotations without those that stand there a second time, id and all."""
+def _once(rows: list[Any], source: str, notes: Notes) -> list[int]:
+    """Places of annotations, without those that stand there a second time, id and all."""
     seen: dict[str, Any] = {}
     kept = []
-    for row in rows:
+    for place, row in enumerate(rows):
         number = row.get("id") if isinstance(row, Mapping) else None
         key = repr(number) if isinstance(number, str | int | float) else ""
         if key and key in seen and seen[key] == row:
             notes.add(REPEATED, f"annotation {key:.40} of {source}")
             continue
         seen.setdefault(key, row)
-        kept.append(row)
+        kept.append(place)
     return kept
 
 
 def _each(
-    rows: list[Any], what: str, source: str, read: Callable[[Mapping[str, Any]], Item]
+    rows: list[Any],
+    what: str,
+    source: str,
+    read: Callable[[Mapping[str, Any]], Item],
+    places: Sequence[int] | None = None,
 ) -> list[Item]:
-    """Every item of a list, read. Raises UsageError that names the first that cannot be."""
+    """Every item of a list, read. An annotation's number is its place in the file, from 1. Raises
+    UsageError that names the first that cannot be."""
     made = []
-    for number, row in enumerate(rows, start=1):
+    for place, row in zip(places or range(len(rows)), rows, strict=True):
+        number = place + 1
         said = f"{what} {number}"
         try:
             if not isinstance(row, Mapping):

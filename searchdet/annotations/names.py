@@ -148,6 +148,20 @@ class Listed:
         return None
 
 
+_WHOLE = re.compile(r"[\\/]|[A-Za-z]:[\\/]|\w+://")
+
+
+def names_it(entry: str, name: str) -> bool:
+    """Whether an entry and a record can be of one image: by one of the entry's forms one of the two
+    paths is the end of the other, so that no folder contradicts. Whole paths and addresses, which are
+    of another place, contradict nothing."""
+    if _WHOLE.match(entry):
+        return True
+    wanted = "/" + same(name).casefold()
+    found = ("/" + same(form).casefold() for form in forms(entry))
+    return any(form.endswith(wanted) or wanted.endswith(form) for form in found)
+
+
 def _folded(text: str) -> str:
     """In a form that is equal for names that differ in case, and that no name has itself."""
     return "\0" + same(text).casefold()

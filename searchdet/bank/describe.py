@@ -71,10 +71,13 @@ def describe(
     space, closest = space_of(backbone, options), backbone.closer if closer else None
     if closest is None or not exemplars:
         return _rows_of(backbone, exemplars, options, space, kept)
-    with ThreadPoolExecutor(1) as worker:  # two views of the same pictures, side by side
+    worker = ThreadPoolExecutor(1)
+    try:  # two views of the same pictures, side by side
         looking = worker.submit(_crops, backbone, closest, exemplars, space, kept)
         rows = _rows_of(backbone, exemplars, options, space, kept)
         return replace(rows, crops=looking.result())
+    finally:  # an error does not wait for the other view
+        worker.shutdown(wait=False, cancel_futures=True)
 
 
 def _rows_of(

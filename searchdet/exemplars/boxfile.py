@@ -106,8 +106,8 @@ class BoxFile:
         found = finder.masks(loaded.pixels, loaded.content, boxes)
         for item, code, box in zip(items, found, boxes, strict=True):
             mask = rle.decode([code], photo.size)[0]
-            self._put(item, mask, box, (photo, fit == "stored"), finder.proposer.name)
-            if show is not None and "segmentation" in self._row(item):
+            taken = self._put(item, mask, box, (photo, fit == "stored"), finder.proposer.name)
+            if show is not None and taken:
                 show(f"{name}#{self._row(item).get('id', item['id'])}", loaded.pixels, mask)
 
     def _load(self, name: str) -> LoadedImage:
@@ -130,14 +130,16 @@ class BoxFile:
         box: tuple[float, ...],
         frame: tuple[Photo, bool],
         source: str,
-    ) -> None:
+    ) -> bool:
+        """Note what was found in a box; whether it is the mask of an object."""
         photo, stored = frame
         if not mask.any() or mask.sum() < LEAST * (box[2] - box[0]) * (box[3] - box[1]):
             self.done.bare.append(f"{item['said']} ({self._truth.names[item['image_id']]})")
-            return
+            return False
         drawn = turn_mask(mask, _BACK.get(photo.orientation, photo.orientation)) if stored else mask
         self._row(item).update({"segmentation": rle.to_json(rle.encode(drawn)), SOURCE: source})
         self.done.made += 1
+        return True
 
 
 def each(file: BoxFile, finder: Finder, show: Show | None = None) -> Iterator[int]:

@@ -132,8 +132,12 @@ def _pages(data: bytes, order: str, big: bool, first: int, following: int) -> tu
     while following and following not in seen and len(seen) < MOST_DIRECTORIES:
         if following + (8 if big else 2) > len(data):
             break
-        seen.add(following)
-        values, following = _directory(data, order, big, following)
+        place = following
+        try:
+            values, following = _directory(data, order, big, following)
+        except struct.error:  # cut: the pages before it are whole
+            break
+        seen.add(place)
         full += not int(values.get(254, (0,))[0]) & (REDUCED | OF_A_MASK)
     return len(seen), full
 

@@ -124,10 +124,11 @@ def _of_content(path: Path, every: dict[str, OwnWeights | None]) -> str:
     """The proposer whose weights a file holds; of one that is none's, or is not there, the first with
     weights, which says why when it is loaded. Raises CheckpointError for what cannot be read."""
     from ..weights import read_names, weights_in
+    from ..weights.wrapped import bare
 
     own = {name: weights for name, weights in every.items() if weights is not None}
     found = weights_in(path)
-    names = read_names(found) if found.is_file() else frozenset()
+    names = frozenset(map(bare, read_names(found))) if found.is_file() else frozenset()
     return next((name for name, weights in own.items() if weights.recognises(names)), next(iter(own)))
 
 
@@ -138,9 +139,8 @@ def _with_weights(options: ProposalOptions) -> ProposalOptions:
     weights = weights_of(options.name)
     if weights is None:
         if options.checkpoint:
-            raise UsageError(
-                f"--proposals {options.name} takes no --sam-checkpoint; drop one of the two."
-            )
+            by = "--masks-from" if options.masks_from is not None else f"--proposals {options.name}"
+            raise UsageError(f"{by} takes no --sam-checkpoint; drop one of the two.")
         return options
     found = weights_in(Path(options.checkpoint)) if options.checkpoint else weights.find()
     if found is None:

@@ -32,7 +32,7 @@ from .closeup import look_closer
 from .describe import Describer, Regions, Seen
 from .space import Space, space_of
 
-FORM = 3
+FORM = 4
 UInt8Array = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float32]
 

@@ -30,6 +30,7 @@ BAD: dict[str, list[str]] = {
     "doctor": [],
     "eval": ["absent.json", "absent"],
     "export": ["absent"],
+    "masks": ["file", "--images", "absent", "-o", "out.json"],
     "index": ["absent.png", "-o", "out"],
     "models list": [],
     "models pull": ["nonsense"],

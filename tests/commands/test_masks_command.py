@@ -122,6 +122,17 @@ def test_boxes_get_masks_and_all_else_stays(folder: Path) -> None:
     assert read_truth(Path("masks.json")).objects == 4
 
 
+def test_an_annotation_that_stands_twice_moves_no_mask(folder: Path) -> None:
+    rows = value()["annotations"]
+    Path("in/boxes.json").write_text(json.dumps(value(annotations=[rows[0], rows[0], *rows[1:]])))
+    done = call()
+    assert done.exit_code == 0, done.stderr
+    made = written()["annotations"]
+    assert overlap(made[0], A) > 0.9
+    assert "segmentation" not in made[1], "the copy counts once"
+    assert overlap(made[2], B) > 0.9
+
+
 def test_a_second_run_looks_at_no_image(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert call().exit_code == 0
     first = Path("masks.json").read_bytes()
@@ -185,6 +196,9 @@ def test_boxes_of_the_photo_before_its_rotation_have_masks_of_that_frame(folder:
 
 
 def test_previews_are_drawn(folder: Path) -> None:
+    rows = value()["annotations"]
+    rows[-1]["segmentation"] = []  # of which no mask is found
+    Path("in/boxes.json").write_text(json.dumps(value(annotations=rows)))
     assert call("--preview", "seen").exit_code == 0
     assert len(list(Path("seen").glob("*.jpg"))) == 2
 

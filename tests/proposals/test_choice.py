@@ -29,7 +29,7 @@ def put(*names: str) -> None:
 
 def said(options: ProposalOptions, caplog: pytest.LogCaptureFixture) -> list[tuple[int, str]]:
     caplog.clear()
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="searchdet"):
         choose_proposals(options)
     return [(item.levelno, item.getMessage()) for item in caplog.records]
 

@@ -89,17 +89,40 @@ def test_an_image_that_is_not_in_the_file_fails(tmp_path: Path) -> None:
 @pytest.mark.parametrize("form", ["coco", "folder"])
 def test_two_images_that_lead_to_one_entry_are_told_apart_or_refused(tmp_path: Path, form: str) -> None:
     if form == "coco":
-        path = coco(tmp_path / "m.json", [item(A)], "x/1.jpg")
+        path = coco(tmp_path / "m.json", [item(A)], "1.jpg")
     else:
         path = tmp_path
-        (tmp_path / "x").mkdir()
-        np.savez(tmp_path / "x/1.masks.npz", masks=A[None])
+        np.savez(tmp_path / "1.masks.npz", masks=A[None])
     made = load_proposer("masks", masks_from=path)
     assert isinstance(made, ByImage)
     for _ in range(2):
         assert same(made.of(ImageId("in/x/1.jpg")).propose(PHOTO), A)
     with pytest.raises(ImageError, match=r"y/1\.jpg: .* fits this image and in/x/1\.jpg"):
         made.of(ImageId("in/y/1.jpg")).propose(PHOTO)
+
+
+@pytest.mark.parametrize("form", ["coco", "folder"])
+def test_an_entry_of_another_folder_is_not_of_this_image(tmp_path: Path, form: str) -> None:
+    mask = square(5, 5)
+    if form == "coco":
+        path = coco(tmp_path / "m.json", [item(mask)], name="b/01.jpg")
+    else:
+        path = tmp_path / "masks"
+        (path / "b").mkdir(parents=True)
+        np.savez(path / "b" / "01.masks.npz", masks=mask[None])
+    refused(path, "nothing of an image of that name", "a/01.jpg")
+    assert same(found(path, "b/01.jpg"), mask)
+    assert same(found(path, "in/b/01.jpg"), mask)
+    assert same(found(path, "01.jpg"), mask)
+
+
+def test_files_that_are_no_masks_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    np.savez(tmp_path / "a.masks.npz", masks=square(5, 5)[None])
+    (tmp_path / "b.webp").write_bytes(b"RIFF")
+    np.savez(tmp_path / "c.npz", masks=square(5, 5)[None])
+    found(tmp_path)
+    assert "2 files are left out" in caplog.text
+    assert "b.webp" in caplog.text
 
 
 def test_masks_of_another_size_and_bad_scores_are_refused_by_name(tmp_path: Path) -> None:

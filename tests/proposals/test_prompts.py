@@ -255,7 +255,7 @@ def test_each_crop_looks_at_its_own_part_of_the_promise(
     views = crops(size, 1)
     assert len(passes) == len(views) == 5
     holding = 0
-    for (x0, y0, x1, y1), (_, parts) in zip(views, passes, strict=True):
+    for ((x0, y0, x1, y1), _), (_, parts) in zip(views, passes, strict=True):
         if x0 > 0.6 * size[1] or x1 < 0.95 * size[1] or y0 > 0.15 * size[0] or y1 < 0.55 * size[0]:
             continue
         holding += 1

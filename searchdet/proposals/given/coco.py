@@ -11,6 +11,7 @@ from typing import Any
 from ...annotations import Notes, Photo, Truth, paint_upright
 from ...annotations.drawn import drawn_of
 from ...annotations.jsonfile import read_json
+from ...annotations.names import names_it
 from ...annotations.notes import EITHER, NO_MASK, TURNED
 from ...annotations.upright import reaches
 from ...errors import DAMAGE, ExemplarError, UsageError
@@ -50,7 +51,7 @@ class CocoMasks:
 
     def masks(self, name: str, photo: Photo) -> Given:
         number = self._truth.image_id(name)
-        if number is None:
+        if number is None or not names_it(self._truth.names[number], name):
             raise missing(name, self.said)
         self._owners.give(number, name)
         notes, made = Notes(error=UsageError), Given([], [])

@@ -6,6 +6,7 @@ each a mask. Also ``a/01.mask.png``, and names with the image's own suffix, as `
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
 
@@ -13,7 +14,7 @@ from ...annotations import SUFFIX, Notes, Photo, paint_upright, read_objects
 from ...annotations.frames import Size, turn_mask
 from ...annotations.jsonfile import same
 from ...annotations.maskfile import objects_in
-from ...annotations.names import MASK, Listed
+from ...annotations.names import MASK, Listed, names_it
 from ...annotations.notes import EITHER, LOSSY, TURNED
 from ...annotations.shapes import misfit
 from ...config import MAX_PIXELS
@@ -24,6 +25,7 @@ from ...storage.hashes import FileHashes
 from . import npz
 from .source import Given, Owners, missing, unfit
 
+log = logging.getLogger(__name__)
 NPZ = ".masks.npz"
 PARTS = ".masks"
 PICTURES = (".png", ".tif", ".tiff", ".bmp", ".gif")
@@ -62,10 +64,11 @@ class FolderMasks:
 
     def _find(self, name: str) -> int | None:
         """The entry of an image, by its whole name or by that without its suffix."""
-        exact = self._listed.find(name)
-        if exact is not None and self._every[exact][0].endswith(PurePosixPath(name).suffix):
-            return exact
-        return self._listed.find(PurePosixPath(name).with_suffix("").as_posix())
+        for wanted in (name, PurePosixPath(name).with_suffix("").as_posix()):
+            found = self._listed.find(wanted)
+            if found is not None and names_it(self._every[found][0], wanted):
+                return found
+        return None
 
     def _read(self, name: str, kind: str, path: Path, photo: Photo, notes: Notes) -> Given:
         try:
@@ -96,10 +99,23 @@ def _entries(folder: Path, said: str) -> list[tuple[str, str, list[Path]]]:
     walked = walk(folder, deep=True, follow=True)
     for name, reason in walked.unreadable:
         raise UsageError(f"{said}: {name} cannot be looked into ({reason}).", "Make it readable.")
+    skipped = []
     for path in sorted(walked.files):
         place = _place(path.relative_to(folder))
         if place is not None:
             found[same(place[0])][place[1]].append(path)
+        elif path.suffix.lower() in SUFFIXES or path.suffix.lower() == ".npz":
+            skipped.append(path.relative_to(folder).as_posix())
+    if skipped:
+        log.warning(
+            "%s: %d files are left out, as they hold no masks that can be read (first: %s). Masks are "
+            "%s or NAME%s.",
+            said,
+            len(skipped),
+            skipped[0],
+            ", ".join(PICTURES),
+            NPZ,
+        )
     for key, kinds in found.items():
         files = [path for paths in kinds.values() for path in paths]
         if len(kinds) > 1 or (MANY not in kinds and len(files) > 1):
