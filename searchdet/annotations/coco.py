@@ -188,14 +188,15 @@ def read_truth(
     notes: take what is left out, which else is told at once. Raises UsageError."""
     own = notes or Notes(error=UsageError)
     source = f"the ground truth {path}"
-    made = Truth(_read_object(path), None if parts is None else _read_object(parts), source, own)
+    made = Truth(read_object(path), None if parts is None else read_object(parts), source, own)
     made.settle_crowds(crowds, own)
     if notes is None:
         own.tell()
     return made
 
 
-def _read_object(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object of a COCO file. Raises UsageError."""
     try:
         value = read_json(path)
     except OSError as error:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..annotations import Notes, Photo, Truth
+from ..annotations.coco import read_object
 from ..annotations.frames import turn_mask, turn_points
-from ..annotations.jsonfile import read_json
 from ..annotations.names import Folder
 from ..annotations.notes import EITHER, TURNED
 from ..annotations.shapes import misfit
@@ -25,8 +25,6 @@ from .types import BoolArray, UInt8Array
 
 SOURCE = "mask_source"
 """Field of an annotation whose mask was found in its box: the name of the proposer."""
-_BACK = {6: 8, 8: 6}
-"""EXIF orientations that undo others; the rest undo themselves."""
 Show = Callable[[str, UInt8Array, BoolArray], None]
 """Is given the name of each annotation, its upright photo, and the mask found in it."""
 
@@ -58,7 +56,7 @@ class BoxFile:
 
     def __init__(self, path: Path, pictures: Pictures) -> None:
         """Raises UsageError for anything but a COCO file, and for images in no folder."""
-        value = _read(path)
+        value = read_object(path)
         self.notes = Notes(error=UsageError)
         self._truth = Truth(value, None, f"the boxes {path}", self.notes)
         if not pictures.folder.is_dir():
@@ -136,7 +134,7 @@ class BoxFile:
         if not mask.any() or mask.sum() < LEAST * (box[2] - box[0]) * (box[3] - box[1]):
             self.done.bare.append(f"{item['said']} ({self._truth.names[item['image_id']]})")
             return False
-        drawn = turn_mask(mask, _BACK.get(photo.orientation, photo.orientation)) if stored else mask
+        drawn = turn_mask(mask, photo.back.orientation) if stored else mask
         self._row(item).update({"segmentation": rle.to_json(rle.encode(drawn)), SOURCE: source})
         self.done.made += 1
         return True
@@ -155,15 +153,3 @@ def _upright(xywh: list[float], photo: Photo, stored: bool) -> tuple[float, ...]
     if stored:
         ends = turn_points(ends, photo.stored, photo.orientation)
     return min(ends[0::2]), min(ends[1::2]), max(ends[0::2]), max(ends[1::2])
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        value = read_json(path)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror}).", "Give a COCO file.") from error
-    except ValueError as error:
-        raise UsageError(f"{path}: is not JSON ({error}).", "Give a COCO file.") from error
-    if not isinstance(value, dict):
-        raise UsageError(f"{path}: holds no JSON object.", "Give a COCO file.")
-    return value
