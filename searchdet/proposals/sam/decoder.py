@@ -245,13 +245,13 @@ class PointDecoder:
     @torch.inference_mode()
     def logits(self, image: ImageSide, decoded: Decoded, prompt: int, masks: list[int]) -> Tensor:
         """Mask logits (len(masks), 4h, 4w) of one prompt; ``masks`` index the outputs."""
-        factors = _factors(decoded.keys, prompt)
+        factors = factors_of(decoded.keys, prompt)
         return self._up.logits(image.upscaled, image.grid, factors, self.hyper(decoded, prompt, masks))
 
     @torch.inference_mode()
     def upscaled(self, image: ImageSide, decoded: Decoded, prompt: int) -> Tensor:
         """(c, 4h, 4w): the upscaled image of one prompt; its products with ``hyper`` are the logits."""
-        return self._up.fine(image.upscaled, image.grid, _factors(decoded.keys, prompt))
+        return self._up.fine(image.upscaled, image.grid, factors_of(decoded.keys, prompt))
 
     @torch.inference_mode()
     def hyper(self, decoded: Decoded, prompt: int, masks: list[int]) -> Tensor:
@@ -260,7 +260,8 @@ class PointDecoder:
         return torch.stack([mlps[decoded.first + m](decoded.tokens[prompt, 1 + m]) for m in masks])
 
 
-def _factors(keys: Keys, prompt: int) -> tuple[Tensor, Tensor, Tensor]:
+def factors_of(keys: Keys, prompt: int) -> tuple[Tensor, Tensor, Tensor]:
+    """rho, weights and rows of one prompt. Raises ValueError of a decoder without layers."""
     if keys.rho is None or keys.rows is None:
         raise ValueError("a decoder without layers has no masks")
     return keys.rho[prompt], keys.weights[prompt], keys.rows[prompt]

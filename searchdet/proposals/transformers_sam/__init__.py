@@ -8,40 +8,22 @@ which is how these networks were trained. kinds.py has what differs between the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
-from ...config import ProposalOptions
-from ...weights import Compute, Lazy
 from ..points import PointProposer
 from ..types import FloatArray, Proposals, UInt8Array
-
-if TYPE_CHECKING:
-    from .network import SquashedNetwork
 
 SQUASHED = "squashed_to"
 """In ``details``: pixels a side of the square that the image was squashed to."""
 
 
 class SquashedProposer(PointProposer):
-    """A point-prompted network that sees images squashed to a square. connect: what is loaded -> it."""
-
-    def __init__(
-        self,
-        name: str,
-        loaded: Lazy[Any],
-        connect: Callable[[Any], SquashedNetwork],
-        options: ProposalOptions,
-        compute: Compute,
-    ) -> None:
-        super().__init__(name, loaded, connect, options, compute)
-        self._model = loaded
+    """A point-prompted network that sees images squashed to a square."""
 
     def propose(self, image: UInt8Array, promise: FloatArray | None = None) -> Proposals:
         """As ``PointProposer.propose``; details say what the image was squashed to."""
         from .network import side_of
 
         found = super().propose(image, promise)
-        side = side_of(self._model.get())
+        side = side_of(self._loaded.get())
         return replace(found, details={**found.details, SQUASHED: side})

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..sam.decoder import Decoded, ImageSide, PointDecoder
+from ..sam.decoder import Decoded, ImageSide, PointDecoder, factors_of
 from .upscaling import Finer, FineUpscaling
 
 
@@ -48,7 +48,8 @@ class FineDecoder:
     @torch.inference_mode()
     def logits(self, side: FineSide, decoded: Decoded, prompt: int, masks: list[int]) -> Tensor:
         """Mask logits (len(masks), 4h, 4w) of one prompt; ``masks`` index the multi-mask outputs."""
-        factors, hyper = self._decoder.factors(decoded, prompt, masks)
+        factors = factors_of(decoded.keys, prompt)
+        hyper = self._decoder.hyper(decoded, prompt, masks)
         image = side.image
         return self._up.fine_logits(image.upscaled, image.grid, factors, hyper, side.finer)
 
@@ -69,17 +70,6 @@ class _Decoder(PointDecoder):
         names = self._names
         tokens = (names.iou_token.weight, names.mask_tokens.weight, names.presence.weight)
         return torch.cat([torch.cat(tokens).expand(len(sparse), -1, -1), sparse], 1)
-
-    def factors(
-        self, decoded: Decoded, prompt: int, masks: list[int]
-    ) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
-        """Image tokens of one prompt in factors, and the weights of its masks."""
-        keys = decoded.keys
-        if keys.rho is None or keys.rows is None:
-            raise ValueError("a decoder without layers has no masks")
-        mlps = self._names.output_hypernetworks_mlps
-        hyper = torch.stack([mlps[decoded.first + m](decoded.tokens[prompt, 1 + m]) for m in masks])
-        return (keys.rho[prompt], keys.weights[prompt], keys.rows[prompt]), hyper
 
 
 class _Names:
