@@ -19,6 +19,7 @@ from torch import Tensor
 from ...config import ProposalOptions
 from ...errors import ResourceError
 from .. import frame as frames
+from ..cutting import Cut, Cutter
 from ..filters import smooth
 from ..frame import Crop, Frame
 from ..nms import NMS_IOU, iou
@@ -139,6 +140,7 @@ class _Judge:
         self._frame = frame
         self._options = options
         self._slack = slack
+        self._cutter = Cutter(frame, device)
         rows, columns = frame.weights
         self._weights = (torch.from_numpy(rows).to(device), torch.from_numpy(columns).to(device))
 
@@ -151,14 +153,10 @@ class _Judge:
             else (np.ones_like(quality, bool))
         )
         self.removed["quality"] += int((~good).sum())
-        fields, values = [], []
-        for prompt in np.flatnonzero(good.any(1)):
-            masks = [int(m) for m in np.flatnonzero(good[prompt])]
-            fields.append(network.logits(state, answer, int(prompt), masks))
-            values += [float(quality[prompt, m]) for m in masks]
-        if not fields:
+        if not good.any():
             return
-        logits = torch.cat(fields)
+        masks = {int(i): np.flatnonzero(good[i]).tolist() for i in np.flatnonzero(good.any(1))}
+        logits, values = network.logits(state, answer, masks), quality[good].tolist()
         if self._options.smooth:
             smoothed = [smooth(f, self._options.smooth) for f in logits.float().cpu().numpy()]
             logits = torch.from_numpy(np.stack(smoothed)).to(logits.device)
@@ -166,9 +164,9 @@ class _Judge:
         least = self._options.stability_score_thresh - self._slack
         hopeful = np.flatnonzero((near >= least) | few)
         self.removed["stability"] += len(near) - len(hopeful)
-        chosen = logits[torch.from_numpy(hopeful).to(logits.device)].float().cpu().numpy()
-        for field, i in zip(chosen, hopeful, strict=True):
-            self._accept(field, values[i], -1.0 if few[i] else float(near[i]))
+        chosen = logits[torch.from_numpy(hopeful).to(logits.device)].float()
+        for found, i in zip(self._cutter.cut(chosen, LEVEL - OFFSET, LEVEL), hopeful, strict=True):
+            self._accept(found, values[i], -1.0 if few[i] else float(near[i]))
 
     def _stability(self, logits: Tensor) -> tuple[npt.NDArray[np.float64], BoolArray]:
         """Stability (M,) with every cell counted as the pixels that it stands for; -1 without any. And
@@ -182,15 +180,13 @@ class _Judge:
         few = (cells < FEW_CELLS) & (outer > 0)
         return ratio.double().cpu().numpy(), few.cpu().numpy()
 
-    def _accept(self, field: FloatArray, quality: float, near: float) -> None:
-        part = frames.crop(field, LEVEL - OFFSET, self._frame)
-        box = None if part is None else frames.box(part, LEVEL, self._frame)
-        if part is None or box is None:
+    def _accept(self, found: Cut | None, quality: float, near: float) -> None:
+        if found is None:
             self.removed["empty"] += 1
             return
         threshold = self._options.stability_score_thresh
         sure = threshold <= 0 or near >= threshold + self._slack
-        self.masks.append(Mask(quality, box, part, sure))
+        self.masks.append(Mask(quality, found.box, found.part, sure))
 
     def best(self, masks: list[Mask]) -> list[Mask]:
         """Stable masks, best first, without those whose box overlaps a better one's.
