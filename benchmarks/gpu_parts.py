@@ -35,13 +35,11 @@ TESTS = (
     "tests/proposals/test_cuda.py",
     "tests/test_golden.py",
     "tests/test_detector.py",
-    "tests/test_embedded.py",
     "tests/commands/test_proposal_options.py",
     "tests/commands/test_masks_command.py",
-    "tests/proposals/test_sam.py",
 )
 """What asks for a card, or takes the device that is there (``--device auto``); no browser."""
-TOGETHER = ("-n", "6", "--dist", "loadfile")
+TOGETHER = ("-n", "12")
 FEW_TESTS = ("tests/proposals/test_choice.py", "-k", "several")
 FAST_BATCH = 256
 """Points at once of the segment-anything-fast settings."""
@@ -105,6 +103,15 @@ class Plan:
         torch.cuda.reset_peak_memory_stats()
         self.done(call)
         return float(torch.cuda.max_memory_allocated()) / 1e9
+
+    def busy(self, call: Callable[[], Any]) -> str:
+        """How long the card itself works for a call, in words; nothing without a card."""
+        if not self.cuda:
+            return ""
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as seen:
+            self.done(call)
+        spent = sum(event.self_device_time_total for event in seen.key_averages())
+        return f"the card works {spent / 1e6:.3f} s of it"
 
     def once(self, name: str, call: Callable[[], Any], warm: Callable[[], Any]) -> Row:
         """A slow call, time and memory of one and the same, after ``warm``, which is less work."""
@@ -173,12 +180,12 @@ def sam(plan: Plan) -> Iterator[Row]:
     own = ours(network, chosen, precision, plan.device)
     promise = np.random.default_rng(0).random((24, 36)).astype(np.float32)
     theirs = stock(network, chosen)
-    yield from plan.timed(
-        {
-            f"SAM, everything, searchdet {precision}": lambda: own.propose(image),
-            f"SAM, guided, searchdet {precision}": lambda: own.propose(image, promise),
-        }
-    )
+    calls = {
+        f"SAM, everything, searchdet {precision}": lambda: own.propose(image),
+        f"SAM, guided, searchdet {precision}": lambda: own.propose(image, promise),
+    }
+    for row in plan.timed(calls):
+        yield _with(row, note=plan.busy(calls[row.what]))
     name = "SAM, everything, segment-anything fp32"
     yield plan.once(name, lambda: theirs.generate(image), lambda: theirs.generate(image[:64, :64]))
     side = network.image_encoder.img_size
@@ -336,8 +343,8 @@ PARTS: dict[str, tuple[Callable[[Plan], Iterator[Row]], int]] = {
     "sam": (sam, 45),
     "embeddings": (embeddings, 25),
     "sam2": (sam2, 60),
-    "search": (search, 45),
     "fast": (fast, 75),
     "tests": (tests, 75),
+    "search": (search, 45),
 }
 """What there is, in the order it runs in, and the seconds that each may take."""

@@ -48,28 +48,28 @@ class Cutter:
     """Cuts fields that lie in one frame."""
 
     def __init__(self, frame: Frame, device: str) -> None:
-        self._frame = frame
+        self.frame = frame
         self._device = device
 
     @functools.cached_property
     def _sides(self) -> tuple[_Side, _Side]:
-        return _side(self._frame.rows, self._device), _side(self._frame.columns, self._device)
+        return _side(self.frame.rows, self._device), _side(self.frame.columns, self._device)
 
     def cut(self, fields: Tensor, low: float, high: float) -> list[Cut | None]:
         """Of (N, h, w) float32 fields, None where no pixel is above ``high``. low: the least level that
         the parts are to serve."""
         if fields.is_cuda:
             return self.at_once(fields, low, high)
-        return [self._cut(frames.crop(field, low, self._frame), high) for field in fields.numpy()]
+        return [self._cut(frames.crop(field, low, self.frame), high) for field in fields.numpy()]
 
     def _cut(self, part: Crop | None, high: float) -> Cut | None:
-        box = None if part is None else frames.box(part, high, self._frame)
+        box = None if part is None else frames.box(part, high, self.frame)
         return None if part is None or box is None else Cut(part, box)
 
     def at_once(self, fields: Tensor, low: float, high: float) -> list[Cut | None]:
         """``cut`` by products of all fields, on the device that holds them."""
         rows, columns = self._sides
-        pixels = max(rows.span * self._frame.size[1], columns.span * self._frame.size[0])
+        pixels = max(rows.span * self.frame.size[1], columns.span * self.frame.size[0])
         found: list[Cut | None] = []
         for some in torch.split(fields, max(1, _CHUNK // (2 * pixels))):
             found += self._chunk(some, low, high)

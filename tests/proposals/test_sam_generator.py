@@ -182,6 +182,7 @@ class OnePoint:
     """Asks for one point of a fine grid and notes what it is told."""
 
     def __init__(self, x: float, y: float) -> None:
+        self.listens = True
         self.points = np.concatenate([grid(40), [[x, y]]])
         self.told: list[np.ndarray] = []
         self._left = [len(self.points) - 1]

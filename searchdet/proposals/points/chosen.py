@@ -11,7 +11,7 @@ from .network import Answer
 
 Masks = dict[int, list[int]]
 """Which masks of which prompts of an answer."""
-AT_ONCE = 16
+AT_ONCE = 32
 """Prompts that are upscaled at once on a card: about 40 MB each where SAM has its official size."""
 
 
@@ -36,11 +36,17 @@ def logits_of(decoder: Decoder, state: Any, answer: Answer, masks: Masks) -> Ten
 
 def by_several(decoder: Decoder, state: Any, answer: Answer, masks: Masks, at_once: int) -> Tensor:
     """``logits_of`` with ``at_once`` prompts in a call."""
-    device, prompts, found = answer.quality.device, list(masks), []
-    for start in range(0, len(prompts), at_once):
-        some = prompts[start : start + at_once]
-        every = decoder.several(state, answer, torch.tensor(some, device=device))
-        pairs = [(i, mask) for i, prompt in enumerate(some) for mask in masks[prompt]]
-        rows, columns = torch.tensor(pairs, device=device).T
-        found.append(every[rows, columns])
+    prompts, starts = list(masks), range(0, len(masks), at_once)
+    counts = [sum(len(masks[i]) for i in prompts[start : start + at_once]) for start in starts]
+    pairs = [
+        number for i, prompt in enumerate(prompts) for m in masks[prompt] for number in (i % at_once, m)
+    ]
+    # all numbers in one copy, since each is waited for
+    told = torch.tensor(prompts + pairs, device=answer.quality.device)
+    some = torch.split(told[: len(prompts)], at_once)
+    pair = torch.split(told[len(prompts) :].view(-1, 2), counts)
+    found = [
+        decoder.several(state, answer, rows)[which[:, 0], which[:, 1]]
+        for rows, which in zip(some, pair, strict=True)
+    ]
     return torch.cat(found)

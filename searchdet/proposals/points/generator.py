@@ -7,6 +7,7 @@ pixels, so the result is the same.
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,8 @@ FEW_CELLS = 32
 FINE_SLACK = 0.25
 """The same where masks have details of single cells, which a count of cells tells less of."""
 LEAST_BATCH = 8
+FRAMES = 8
+"""Frames that are kept for further pictures of the same size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ class MaskGenerator:
         self._device = device
         self._slack = slack
         self._batch = network.batch
+        self._cutter = functools.lru_cache(FRAMES)(lambda size: Cutter(network.frame(size), device))
 
     @torch.inference_mode()
     def run(
@@ -95,8 +99,8 @@ class MaskGenerator:
         lies in a larger image; masks that its edge cuts are dropped."""
         size = (image.shape[0], image.shape[1])
         state = self.network.encode(np.ascontiguousarray(image))
-        frame = self.network.frame(size)
-        judge = _Judge(frame, self._options, self._device, self._slack)
+        cutter = self._cutter(size)
+        frame, judge = cutter.frame, _Judge(cutter, self._options, self._device, self._slack)
         coords = np.asarray(prompts.points, np.float64) * [[size[1], size[0]]]
         where = frame.cells_at(coords)
         asked = oom = 0
@@ -104,7 +108,8 @@ class MaskGenerator:
             known = len(judge.masks)
             oom += self._ask(state, self.network.points(coords[rows], size), judge)
             asked += len(rows)
-            prompts.tell(_holding(judge.masks[known:], where))
+            if prompts.listens:
+                prompts.tell(_holding(judge.masks[known:], where))
         uncut = [m for m in judge.masks if not _is_cut(m.box, size, origin, whole or size)]
         judge.removed["crop_edge"] += len(judge.masks) - len(uncut)
         kept = judge.best(uncut)
@@ -134,14 +139,13 @@ class MaskGenerator:
 class _Judge:
     """Collects the masks of one picture that pass the thresholds."""
 
-    def __init__(self, frame: Frame, options: ProposalOptions, device: str, slack: float) -> None:
+    def __init__(self, cutter: Cutter, options: ProposalOptions, device: str, slack: float) -> None:
         self.masks: list[Mask] = []
         self.removed: Counter[str] = Counter(quality=0, stability=0, empty=0)
-        self._frame = frame
+        self._cutter, self._frame = cutter, cutter.frame
         self._options = options
         self._slack = slack
-        self._cutter = Cutter(frame, device)
-        rows, columns = frame.weights
+        rows, columns = cutter.frame.weights
         self._weights = (torch.from_numpy(rows).to(device), torch.from_numpy(columns).to(device))
 
     def see(self, network: PointNetwork, state: Any, answer: Answer) -> None:
