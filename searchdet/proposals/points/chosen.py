@@ -12,7 +12,8 @@ from .network import Answer
 Masks = dict[int, list[int]]
 """Which masks of which prompts of an answer."""
 AT_ONCE = 32
-"""Prompts that are upscaled at once on a card: about 40 MB each where SAM has its official size."""
+"""Prompts that are upscaled at once on a card: some 40 MB each where SAM has its official size, twice
+that in SAM-HQ. Where memory runs out, fewer points are decoded at once, so fewer prompts are here."""
 
 
 class Decoder(Protocol):

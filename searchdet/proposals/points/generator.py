@@ -156,8 +156,8 @@ class _Judge:
             if self._options.pred_iou_thresh > 0
             else (np.ones_like(quality, bool))
         )
-        self.removed["quality"] += int((~good).sum())
         if not good.any():
+            self.removed["quality"] += good.size
             return
         masks = {int(i): np.flatnonzero(good[i]).tolist() for i in np.flatnonzero(good.any(1))}
         logits, values = network.logits(state, answer, masks), quality[good].tolist()
@@ -167,9 +167,12 @@ class _Judge:
         near, few = self._stability(logits)
         least = self._options.stability_score_thresh - self._slack
         hopeful = np.flatnonzero((near >= least) | few)
-        self.removed["stability"] += len(near) - len(hopeful)
         chosen = logits[torch.from_numpy(hopeful).to(logits.device)].float()
-        for found, i in zip(self._cutter.cut(chosen, LEVEL - OFFSET, LEVEL), hopeful, strict=True):
+        cut = self._cutter.cut(chosen, LEVEL - OFFSET, LEVEL)
+        # from here on memory cannot run out, after which a batch is judged once more
+        self.removed["quality"] += int((~good).sum())
+        self.removed["stability"] += len(near) - len(hopeful)
+        for found, i in zip(cut, hopeful, strict=True):
             self._accept(found, values[i], -1.0 if few[i] else float(near[i]))
 
     def _stability(self, logits: Tensor) -> tuple[npt.NDArray[np.float64], BoolArray]:
