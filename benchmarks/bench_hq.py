@@ -92,7 +92,7 @@ def thresholds(sam: Any, image: np.ndarray) -> dict[str, float]:
         answer = network.decode(state, part)
         quality.append(answer.quality[:, 0])
         for prompt in range(len(part)):
-            logits = network.logits(state, answer, prompt, [0])
+            logits = network.logits(state, answer, {prompt: [0]})
             inner, outer = ((logits > level).sum((1, 2)).double() for level in (1.0, -1.0))
             stable.append(inner / outer.clamp(min=1))
     return {

@@ -114,7 +114,7 @@ def thresholds(proposer: Any, image: np.ndarray) -> dict[str, float]:
         answer = network.decode(state, part)
         quality.append(answer.quality.max(1).values)
         for prompt in range(len(part)):
-            logits = network.logits(state, answer, prompt, [0, 1, 2])
+            logits = network.logits(state, answer, {prompt: [0, 1, 2]})
             inner, outer = ((logits > level).sum((1, 2)).double() for level in (1.0, -1.0))
             stable.append((inner / outer)[outer > 0])  # an empty mask is no matter of stability
     return {

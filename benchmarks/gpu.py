@@ -28,7 +28,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 SECONDS = 285
-PARTS = ("matrix", "sam", "embeddings", "sam2", "search", "fast", "tests")
+PARTS = ("matrix", "sam", "embeddings", "sam2", "fast", "tests", "search")
 Rows = list[dict[str, Any]]
 
 

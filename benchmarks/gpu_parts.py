@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -30,11 +31,20 @@ from searchdet.proposals.sam.encoder import ImageEncoder
 from searchdet.proposals.sam.weights import load_sam
 from searchdet.weights import Compute, resolve
 
-TESTS = ("tests/test_golden.py", "tests/commands/test_proposal_options.py")
-"""What takes the device that is there (``--device auto``), SAM included; no browser, no process."""
+TESTS = (
+    "tests/proposals/test_cuda.py",
+    "tests/test_golden.py",
+    "tests/test_detector.py",
+    "tests/commands/test_proposal_options.py",
+    "tests/commands/test_masks_command.py",
+)
+"""What asks for a card, or takes the device that is there (``--device auto``); no browser."""
+TOGETHER = ("-n", "12")
 FEW_TESTS = ("tests/proposals/test_choice.py", "-k", "several")
 FAST_BATCH = 256
 """Points at once of the segment-anything-fast settings."""
+REASONS = 6
+"""Why tests failed: how many reasons are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +104,28 @@ class Plan:
         self.done(call)
         return float(torch.cuda.max_memory_allocated()) / 1e9
 
+    def busy(self, call: Callable[[], Any]) -> str:
+        """How long the card itself works for a call, in words; nothing without a card."""
+        if not self.cuda:
+            return ""
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as seen:
+            self.done(call)
+        spent = sum(event.self_device_time_total for event in seen.key_averages())
+        return f"the card works {spent / 1e6:.3f} s of it"
+
+    def once(self, name: str, call: Callable[[], Any], warm: Callable[[], Any]) -> Row:
+        """A slow call, time and memory of one and the same, after ``warm``, which is less work."""
+        spent: list[float] = []
+
+        def timed() -> None:
+            started = time.perf_counter()
+            self.done(call)
+            spent.append(time.perf_counter() - started)
+
+        self.done(warm)
+        peak = self.peak(timed)
+        return Row(name, spent[0], 1 / spent[0], gigabytes=peak)
+
     def timed(self, calls: dict[str, Callable[[], Any]]) -> Iterator[Row]:
         """Each once for its memory, which also warms it up; then all in turn, the fastest of each."""
         peaks = {name: self.peak(call) for name, call in calls.items()}
@@ -104,15 +136,28 @@ class Plan:
 
 def tests(plan: Plan) -> Iterator[Row]:
     """The tests that work on the device that is there."""
-    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    words += FEW_TESTS if plan.small else TESTS
+    # some machines have pytest-benchmark, which warns beside xdist, and warnings are errors
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:benchmark"]
+    words += FEW_TESTS if plan.small else (*TOGETHER, *TESTS)
     if not plan.cuda:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     started = time.perf_counter()
     run = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
-    last = (run.stdout.strip().splitlines() or ["pytest said nothing"])[-1]
     state = "passed" if run.returncode == 0 else f"FAILED ({run.returncode})"
-    yield Row(f"tests {state}", time.perf_counter() - started, note=last)
+    yield Row(f"tests {state}", time.perf_counter() - started, note=said(run.stdout + run.stderr))
+
+
+def said(out: str) -> str:
+    """The last line of pytest, and why tests failed, the most frequent reasons first."""
+    lines = out.strip().splitlines() or ["pytest said nothing"]
+    failed = [line for line in lines if line.startswith(("FAILED ", "ERROR "))]
+    reasons = Counter(line.partition(" - ")[2] or line for line in failed)
+    return "; ".join([lines[-1], *(f"{count} x {why}" for why, count in reasons.most_common(REASONS))])
+
+
+def tiny(image: np.ndarray) -> np.ndarray:
+    """A corner of the same form: the network sees what it sees of the whole, masks are small."""
+    return image[: len(image) // 20, : image.shape[1] // 20]
 
 
 def matrix(plan: Plan) -> Iterator[Row]:
@@ -140,13 +185,14 @@ def sam(plan: Plan) -> Iterator[Row]:
     own = ours(network, chosen, precision, plan.device)
     promise = np.random.default_rng(0).random((24, 36)).astype(np.float32)
     theirs = stock(network, chosen)
-    yield from plan.timed(
-        {
-            f"SAM, everything, searchdet {precision}": lambda: own.propose(image),
-            f"SAM, guided, searchdet {precision}": lambda: own.propose(image, promise),
-            "SAM, everything, segment-anything fp32": lambda: theirs.generate(image),
-        }
-    )
+    calls = {
+        f"SAM, everything, searchdet {precision}": lambda: own.propose(image),
+        f"SAM, guided, searchdet {precision}": lambda: own.propose(image, promise),
+    }
+    for row in plan.timed(calls):
+        yield _with(row, note=plan.busy(calls[row.what]))
+    name = "SAM, everything, segment-anything fp32"
+    yield plan.once(name, lambda: theirs.generate(image), lambda: theirs.generate(tiny(image)))
     side = network.image_encoder.img_size
     batch = torch.randn(1, 3, side, side, device=plan.device)
     encoder = ImageEncoder(network.image_encoder, Compute(plan.device, precision))
@@ -166,8 +212,9 @@ def fast(plan: Plan) -> Iterator[Row]:
         theirs = stock(changed, chosen)
         theirs.points_per_batch = 64 if plan.small else FAST_BATCH
         name = f"SAM, everything, segment-anything bf16{', torch.compile' if compiled else ''}"
+        calls = (partial(theirs.generate, image), partial(theirs.generate, tiny(image)))
         try:
-            yield from plan.timed({name: partial(theirs.generate, image)})
+            yield plan.once(name, *calls)
         except Exception as error:  # what torch.compile raises is of many kinds; the row says it
             if not compiled:
                 raise
@@ -226,16 +273,15 @@ def _authors(plan: Plan, image: np.ndarray) -> Iterator[Row]:
         own.propose(image[:64, :64])  # the weights are mapped: read them while they are there
     theirs = SAM2AutomaticMaskGenerator(model, output_mode="coco_rle", **levels)
 
-    def generate() -> None:
+    def generate(picture: np.ndarray) -> None:
         with torch.inference_mode(), torch.autocast(torch.device(plan.device).type, torch.bfloat16):
-            theirs.generate(image)
+            theirs.generate(picture)
 
     yield from plan.timed(
-        {
-            f"SAM 2.1 tiny, everything, searchdet {precision}": lambda: own.propose(image),
-            "SAM 2.1 tiny, everything, sam2 bf16": generate,
-        }
+        {f"SAM 2.1 tiny, everything, searchdet {precision}": lambda: own.propose(image)}
     )
+    calls = (partial(generate, image), partial(generate, tiny(image)))
+    yield plan.once("SAM 2.1 tiny, everything, sam2 bf16", *calls)
 
 
 def embeddings(plan: Plan) -> Iterator[Row]:
@@ -299,11 +345,11 @@ def _with(row: Row, **changes: Any) -> Row:
 
 PARTS: dict[str, tuple[Callable[[Plan], Iterator[Row]], int]] = {
     "matrix": (matrix, 25),
-    "sam": (sam, 60),
-    "embeddings": (embeddings, 30),
-    "sam2": (sam2, 45),
+    "sam": (sam, 45),
+    "embeddings": (embeddings, 25),
+    "sam2": (sam2, 60),
+    "fast": (fast, 90),
+    "tests": (tests, 75),
     "search": (search, 45),
-    "fast": (fast, 60),
-    "tests": (tests, 60),
 }
 """What there is, in the order it runs in, and the seconds that each may take."""

@@ -73,3 +73,21 @@ def test_a_row_that_was_cut_off_is_none_and_shares_are_of_the_same_precision(
     assert [row["share"] for row in gpu.with_shares(parts)] == [None, 0.25]
     other = gpu.Outcome("sam", "done", 1, [work | {"precision": "fp32"}])
     assert gpu.with_shares([parts[0], other])[1]["share"] is None
+
+
+@pytest.mark.model
+def test_why_tests_failed_is_told_the_most_frequent_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import gpu_parts
+
+    lines = [
+        "..F",
+        "FAILED a::b - E: one",
+        "ERROR c - E: two",
+        "FAILED d - E: two",
+        "FAILED e",
+        "3 failed",
+    ]
+    told = "3 failed; 2 x E: two; 1 x E: one; 1 x FAILED e"
+    assert gpu_parts.said("\n".join(lines)) == told
+    assert gpu_parts.said("") == "pytest said nothing"

@@ -14,6 +14,7 @@ from PIL import Image
 
 from ..config import BackboneOptions
 from ..errors import CheckpointError, EmbeddingError
+from ..images.resample import bicubic
 from ..records import PixelStats, Preprocessing, WeightsInfo
 from ..weights import (
     Compute,
@@ -103,31 +104,38 @@ class NetworkBackbone:
 
     def resized(self, image: UInt8Array) -> UInt8Array:
         """(H, W, 3) uint8 RGB at the size that the network sees."""
+        return resize(image, *self._size(image))
+
+    def _size(self, image: UInt8Array) -> tuple[int, int]:
         multiple, least = self._spec.multiple or self.stride, self._spec.least_side
         side = min(self.short_side, max(least, min(image.shape[:2]))) if least else self.short_side
-        height, width = working_size(image.shape[0], image.shape[1], side, multiple)
-        return resize(image, height, width)
+        return working_size(image.shape[0], image.shape[1], side, multiple)
 
     def prepare(self, image: UInt8Array) -> Tensor:
         """(H, W, 3) uint8 RGB -> (1, 3, h, w) float32, resized and normalised."""
         return self._normalised(self.resized(image)[None])
 
-    def _normalised(self, seen: UInt8Array) -> Tensor:
-        """(N, h, w, 3) uint8 RGB -> (N, 3, h, w) float32."""
+    def _normalised(self, seen: UInt8Array | Tensor, device: str = "cpu") -> Tensor:
+        """(N, h, w, 3) uint8 RGB -> (N, 3, h, w) float32 on a device."""
         import torch
 
-        pixels = torch.from_numpy(np.ascontiguousarray(seen))
-        batch = pixels.permute(0, 3, 1, 2).float().div_(255)
-        mean = torch.tensor(self._pixels.mean)[:, None, None]
-        std = torch.tensor(self._pixels.std)[:, None, None]
+        pixels = torch.from_numpy(np.ascontiguousarray(seen)) if isinstance(seen, np.ndarray) else seen
+        batch = pixels.to(device).permute(0, 3, 1, 2).float().div_(255)
+        mean = batch.new_tensor(self._pixels.mean)[:, None, None]
+        std = batch.new_tensor(self._pixels.std)[:, None, None]
         return (batch - mean) / std
 
     def feature_map(self, image: UInt8Array) -> FeatureMap:
         """Feature map of an (H, W, 3) uint8 RGB image. Raises EmbeddingError on NaN or infinity,
         CheckpointError as ``network``."""
-        return self.map_of(self.resized(image))
+        import torch
 
-    def map_of(self, seen: UInt8Array) -> FeatureMap:
+        if torch.device(self.compute.device).type == "cpu":
+            return self.map_of(self.resized(image))
+        whole = torch.from_numpy(np.ascontiguousarray(image)).to(self.compute.device)
+        return self.map_of(bicubic(whole, self._size(image)))
+
+    def map_of(self, seen: UInt8Array | Tensor) -> FeatureMap:
         """Feature map of an (h, w, 3) image that is resized already. Raises as ``feature_map``."""
         features, *rest = (layer[0] for layer in self._run(seen[None]))
         return FeatureMap(features, self._finish, tuple(rest))
@@ -136,17 +144,17 @@ class NetworkBackbone:
         """As ``Closer``. Raises as ``feature_map``."""
         return self._run(crops), self._finish
 
-    def _run(self, seen: UInt8Array) -> tuple[Tensor, ...]:
+    def _run(self, seen: UInt8Array | Tensor) -> tuple[Tensor, ...]:
         """Maps (N, C, h, w) float32 on the CPU of (N, h, w, 3) images."""
         size = (seen.shape[1], seen.shape[2])
         return self._position.removed(self._forward(seen), size, self._forward)
 
-    def _forward(self, seen: UInt8Array) -> tuple[Tensor, ...]:
+    def _forward(self, seen: UInt8Array | Tensor) -> tuple[Tensor, ...]:
         import torch
 
         network = self.network  # loaded outside of the modes below
         with torch.inference_mode(), self.compute.autocast():
-            batch = self._normalised(seen).to(self.compute.device)
+            batch = self._normalised(seen, self.compute.device)
             maps = tuple(layer.float().cpu() for layer in self._spec.run(network, batch))
         if not all(bool(layer.isfinite().all()) for layer in maps):
             raise EmbeddingError(

@@ -21,7 +21,7 @@ _CHUNK = 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
-class _Axis:
+class Axis:
     """One direction. matrix (pixels, cells); per cell the first and last pixel that it reaches, per
     pixel the first and last cell that it takes from; share (cells,): pixels that a cell stands for."""
 
@@ -45,8 +45,8 @@ class Frame:
     """How the logits of one SAM pass lie on its image (H, W)."""
 
     size: tuple[int, int]
-    rows: _Axis
-    columns: _Axis
+    rows: Axis
+    columns: Axis
 
     @property
     def weights(self) -> tuple[FloatArray, FloatArray]:
@@ -71,12 +71,12 @@ def make_stretch(cells: tuple[int, int], size: tuple[int, int]) -> Frame:
     return Frame(size, rows, columns)
 
 
-def _axis(cells: int, side: int, scaled: int, pixels: int) -> _Axis:
+def _axis(cells: int, side: int, scaled: int, pixels: int) -> Axis:
     unit = torch.eye(cells)[None, :, :, None]
     wide = F.interpolate(unit, (side, 1), mode="bilinear", align_corners=False)[:, :, :scaled]
     matrix = F.interpolate(wide, (pixels, 1), mode="bilinear", align_corners=False)[0, :, :, 0].T
     dense = np.ascontiguousarray(matrix.numpy(), np.float32)
-    return _Axis(dense, _ends(dense.T), _ends(dense), dense.sum(0))
+    return Axis(dense, _ends(dense.T), _ends(dense), dense.sum(0))
 
 
 def _ends(matrix: FloatArray) -> IntArray:
@@ -117,13 +117,13 @@ def crop_window(window: npt.NDArray[np.bool_], corner: tuple[int, int], frame: F
     return Crop(values, top, left)
 
 
-def _cells(axis: _Axis, first: int, last: int) -> tuple[int, int]:
+def _cells(axis: Axis, first: int, last: int) -> tuple[int, int]:
     """Cells [from, to) that the pixels reached by cells first..last take from."""
     low, high = int(axis.reach[first, 0]), int(axis.reach[last, 1])
     return int(axis.taken[low : high + 1, 0].min()), int(axis.taken[low : high + 1, 1].max()) + 1
 
 
-def _pixels(axis: _Axis, first: int, count: int) -> tuple[int, int]:
+def _pixels(axis: Axis, first: int, count: int) -> tuple[int, int]:
     """Pixels [from, to) that take from cells first..first+count-1 only."""
     inside = (axis.taken[:, 0] >= first) & (axis.taken[:, 1] < first + count)
     found = np.flatnonzero(inside)
@@ -149,7 +149,7 @@ def _extent(part: Crop, frame: Frame) -> tuple[tuple[int, int], tuple[int, int]]
     return _pixels(frame.rows, part.row, height), _pixels(frame.columns, part.column, width)
 
 
-def _matrix(axis: _Axis, low: int, high: int, first: int, count: int) -> FloatArray:
+def _matrix(axis: Axis, low: int, high: int, first: int, count: int) -> FloatArray:
     return axis.matrix[low:high, first : first + count]
 
 
@@ -173,8 +173,9 @@ def box(part: Crop, level: float, frame: Frame) -> tuple[int, int, int, int] | N
     Each side is looked for in the strip of pixels that the outermost positive cells reach.
     """
     above = part.values > level
-    rows, columns = np.flatnonzero(above.any(1)), np.flatnonzero(above.any(0))
-    if not len(rows):
+    rows = np.flatnonzero(above.any(1) & _used(frame.rows, part.row, len(above)))
+    columns = np.flatnonzero(above.any(0) & _used(frame.columns, part.column, above.shape[1]))
+    if not len(rows) or not len(columns):
         return None
     down = _side(part.values, part.row, part.column, (frame.rows, frame.columns), level, rows)
     across = _side(part.values.T, part.column, part.row, (frame.columns, frame.rows), level, columns)
@@ -183,11 +184,17 @@ def box(part: Crop, level: float, frame: Frame) -> tuple[int, int, int, int] | N
     return across[0], down[0], across[1], down[1]
 
 
+def _used(axis: Axis, first: int, count: int) -> npt.NDArray[np.bool_]:
+    """(count,): whether a pixel takes from each of these cells; of an image smaller than its logits
+    not all do."""
+    return np.asarray(axis.share[first : first + count] > 0)
+
+
 def _side(
     values: FloatArray,
     first: int,
     other: int,
-    axes: tuple[_Axis, _Axis],
+    axes: tuple[Axis, Axis],
     level: float,
     positive: IntArray,
 ) -> tuple[int, int] | None:
@@ -213,7 +220,7 @@ def _side(
 def _hit(
     values: FloatArray,
     corner: tuple[int, int],
-    axes: tuple[_Axis, _Axis],
+    axes: tuple[Axis, Axis],
     level: float,
     strip: tuple[int, int],
 ) -> tuple[int, int] | None:
@@ -222,7 +229,7 @@ def _hit(
     if strip[0] >= strip[1]:
         return None
     near = _product(_matrix(axis, strip[0], strip[1], corner[0], values.shape[0]), values)
-    columns = np.flatnonzero((near > level).any(0))
+    columns = np.flatnonzero((near > level).any(0) & _used(cross, corner[1], near.shape[1]))
     if not len(columns):
         return None
     pixels = cross.reach[corner[1] + columns]

@@ -27,11 +27,16 @@ AGREE, ALIKE = 30, 0.9
 """An object is settled when so many accepted masks hold the same grid points, up to this IoU of them.
 A point gives up to three masks."""
 
+_BITS = np.asarray([number.bit_count() for number in range(256)], np.uint8)
+"""How many bits a byte has."""
+
 
 class Prompts(Protocol):
     """Points (x, y) as shares of the image, and what is still to be asked."""
 
     points: FloatArray
+    listens: bool
+    """Whether what it is told changes what it asks."""
 
     def take(self) -> IntArray:
         """Rows of ``points`` to ask next; none when all is done."""
@@ -52,6 +57,8 @@ def grid(per_side: int) -> FloatArray:
 class Everything:
     """All points at once."""
 
+    listens = False
+
     def __init__(self, per_side: int) -> None:
         self.points = grid(per_side)
         self._done = False
@@ -67,6 +74,8 @@ class Everything:
 
 class Guided:
     """The safety grid and then the most promising points, ``share`` of the grid in all."""
+
+    listens = True
 
     def __init__(self, per_side: int, promise: FloatArray, share: float) -> None:
         self.points = grid(per_side)
@@ -107,8 +116,9 @@ class Guided:
         self._sets = np.concatenate([self._sets, inside])
         self._agreeing = np.concatenate([self._agreeing, np.ones(len(inside), np.int64)])
         sizes = np.count_nonzero(self._sets, axis=1)
+        packed = np.packbits(self._sets, axis=1)
         for i in range(known, len(self._sets)):
-            shared = np.count_nonzero(self._sets[:i, self._sets[i]], axis=1)
+            shared = _BITS[packed[:i] & packed[i]].sum(axis=1, dtype=np.int64)
             alike = shared >= ALIKE * (sizes[:i] + sizes[i] - shared)
             self._agreeing[:i] += alike
             self._agreeing[i] += np.count_nonzero(alike)

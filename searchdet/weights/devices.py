@@ -31,8 +31,20 @@ class Compute:
         import torch
 
         if self.precision == "fp32":
-            return contextlib.nullcontext()
+            return self.exact()
         return torch.autocast(torch.device(self.device).type, dtype=self.dtype)
+
+    def exact(self) -> contextlib.AbstractContextManager[object]:
+        """Context in which float32 is float32: by PyTorch's default a card rounds what it convolves to
+        the ten bits of TF32."""
+        import torch
+
+        if torch.device(self.device).type == "cpu":
+            return contextlib.nullcontext()
+        cudnn = torch.backends.cudnn
+        return cudnn.flags(
+            cudnn.enabled, cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False
+        )
 
 
 def resolve(device: str, precision: str) -> Compute:

@@ -224,6 +224,8 @@ def test_options_come_from_the_environment_and_flags_win(
 def test_a_lack_of_memory_is_recorded_and_the_next_image_goes_on(
     world: Path, tiny_sam: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from searchdet.proposals.sam import network
+
     real, left = PointDecoder.decode, [1]
 
     def decode(decoder: PointDecoder, side: Any, points: torch.Tensor) -> Any:
@@ -233,6 +235,7 @@ def test_a_lack_of_memory_is_recorded_and_the_next_image_goes_on(
         return real(decoder, side, points)
 
     monkeypatch.setattr(PointDecoder, "decode", decode)
+    monkeypatch.setattr(network, "GPU_BATCH", network.CPU_BATCH)  # the least: no half of it is tried
     result = call("a.png", "b.png", "--sam-checkpoint", str(tiny_sam), *SAM)
     first, second = (json.loads(line) for line in result.stdout.splitlines())
     assert result.exit_code == 3
@@ -256,6 +259,7 @@ def test_retries_for_memory_are_in_the_record(
 
     monkeypatch.setattr(PointDecoder, "decode", decode)
     monkeypatch.setattr(network, "CPU_BATCH", 64)
+    monkeypatch.setattr(network, "GPU_BATCH", 64)
     record = record_of("a.png", "--sam-checkpoint", str(tiny_sam), *SAM)
     assert record["proposals"]["memory_retries"] == 2
     assert red_squares(record, (30, 30))

@@ -76,8 +76,8 @@ def answers(kind: Any, model: Any, image: np.ndarray) -> tuple[torch.Tensor, tor
     size = (image.shape[0], image.shape[1])
     state = network.encode(image)
     answer = network.decode(state, network.points(grid(3) * [[size[1], size[0]]], size))
-    logits = [network.logits(state, answer, i, [0, 1, 2]) for i in range(9)]
-    return torch.stack(logits), answer.quality
+    logits = network.logits(state, answer, {i: [0, 1, 2] for i in range(9)})
+    return logits.unflatten(0, (9, 3)), answer.quality
 
 
 def meta_model(version: str, size: str, small: bool = False) -> Any:

@@ -135,6 +135,24 @@ def test_thresholds_of_zero_keep_every_mask_with_pixels(sam: Any) -> None:
     assert mine.removed.get("quality", 0) == 0
 
 
+def test_masks_are_counted_once_where_memory_runs_out_while_they_are_upscaled(
+    sam: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, left = PointDecoder.logits, [1]
+
+    def logits(decoder: PointDecoder, side: Any, decoded: Any, prompt: int, masks: list[int]) -> Any:
+        if left:
+            left.pop()
+            raise torch.OutOfMemoryError("no memory")
+        return real(decoder, side, decoded, prompt, masks)
+
+    monkeypatch.setattr(PointDecoder, "logits", logits)
+    monkeypatch.setattr(network, "CPU_BATCH", 16)
+    found = ours(sam, replace(OPTIONS, points_per_side=4)).propose(scene(6, 90, 120))
+    assert found.details["memory_retries"] == 1
+    assert len(found) + sum(found.removed.values()) == 48
+
+
 @pytest.mark.parametrize("logit", [-5.0, -0.5])
 def test_masks_without_pixels_are_dropped_and_counted(
     sam: Any, logit: float, monkeypatch: pytest.MonkeyPatch
@@ -182,6 +200,7 @@ class OnePoint:
     """Asks for one point of a fine grid and notes what it is told."""
 
     def __init__(self, x: float, y: float) -> None:
+        self.listens = True
         self.points = np.concatenate([grid(40), [[x, y]]])
         self.told: list[np.ndarray] = []
         self._left = [len(self.points) - 1]

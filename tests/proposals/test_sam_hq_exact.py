@@ -93,7 +93,7 @@ def compare(sam: Any, ours: HqNetwork, image: np.ndarray, figure: Figure, what: 
     gap = relative(answer.quality, quality)
     assert figure(f"SAM-HQ, {what}: predicted IoU, relative difference", gap) < 1e-5
     for prompt in range(len(points)):
-        logits = ours.logits(state, answer, prompt, [0])
+        logits = ours.logits(state, answer, {prompt: [0]})
         gap = relative(logits, wanted[prompt])
         assert figure(f"SAM-HQ, {what}: logits, relative difference", gap) < 1e-5
     plain = ours._decoder._plain.logits(state.plain, answer.plain, 5, [int(answer.best[5])])
@@ -119,13 +119,13 @@ def test_points_are_answered_in_any_batch_and_images_leave_each_other_alone(tmp_
     points = ours.points(grid(3) * 64, (64, 64))
     state = ours.encode(one)
     whole = ours.decode(state, points)
-    before = [ours.logits(state, whole, prompt, [0]) for prompt in (0, 4)]
+    before = [ours.logits(state, whole, {prompt: [0]}) for prompt in (0, 4)]
     alone = ours.decode(state, points[4:5])
     assert relative(alone.quality[0], whole.quality[4]) < 1e-5
-    assert relative(ours.logits(state, alone, 0, [0]), before[1]) < 1e-5
+    assert relative(ours.logits(state, alone, {0: [0]}), before[1]) < 1e-5
     other = ours.encode(two)
-    assert relative(ours.logits(other, ours.decode(other, points), 0, [0]), before[0]) > 1e-2
-    assert (ours.logits(state, whole, 0, [0]) == before[0]).all()
+    assert relative(ours.logits(other, ours.decode(other, points), {0: [0]}), before[0]) > 1e-2
+    assert (ours.logits(state, whole, {0: [0]}) == before[0]).all()
 
 
 def test_another_encoder_takes_the_vit_s_place(tmp_path: Path) -> None:

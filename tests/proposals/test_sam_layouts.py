@@ -96,7 +96,7 @@ def test_masks_are_those_of_transformers(kind: str, tmp_path: Path, figure: Figu
     gap = relative(answer.quality, told.iou_scores[0, :, :count])
     assert figure(f"{kind} of transformers: predicted IoU, relative difference", gap) < 1e-5
     for prompt in range(len(points)):
-        logits = network.logits(state, answer, prompt, list(range(count)))
+        logits = network.logits(state, answer, {prompt: list(range(count))})
         gap = relative(logits, told.pred_masks[0, prompt, :count])
         assert figure(f"{kind} of transformers: logits, relative difference", gap) < 1e-5
 

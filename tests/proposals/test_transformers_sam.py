@@ -107,7 +107,7 @@ def test_every_mask_is_that_of_transformers(
         answer = network.decode(state, points[start : start + 8])
         apart = max(apart, float((answer.quality - quality[start : start + 8]).abs().max()))
         for i in range(len(answer.quality)):
-            logits = network.logits(state, answer, i, [0, 1, 2])
+            logits = network.logits(state, answer, {i: [0, 1, 2]})
             drawn = rows @ logits @ columns.T
             worst += torch.diag(ious(drawn > 0, wide[start + i] > 0)).tolist()
     assert figure(f"{name}, predicted IoU against transformers, worst difference", apart) < 2e-5

@@ -57,10 +57,10 @@ class PointProposer:
         self.name = name
         self.weights: WeightsInfo | None = loaded.weights
         self.compute: Compute | None = compute
+        self._compute = compute
         self._loaded = loaded
         self._connect = connect
         self._options = options
-        self._device = compute.device
 
     @functools.cached_property
     def _generator(self) -> MaskGenerator:
@@ -68,11 +68,15 @@ class PointProposer:
 
         network = self._connect(self._loaded.get())
         slack = FINE_SLACK if self.fine else STABILITY_SLACK
-        return MaskGenerator(network, self._options, self._device, slack)
+        return MaskGenerator(network, self._options, self._compute.device, slack)
 
     def propose(self, image: UInt8Array, promise: FloatArray | None = None) -> Proposals:
         """Masks that pass the filters, at most ``scored_masks``, best predicted IoU first. Raises
         CheckpointError where the weight file has changed before it was loaded."""
+        with self._compute.exact():
+            return self._propose(image, promise)
+
+    def _propose(self, image: UInt8Array, promise: FloatArray | None) -> Proposals:
         from ..frame import render
         from .generator import LEVEL
 

@@ -34,7 +34,7 @@ class BoxNetwork(Protocol):
         answer the one of best quality counts."""
         ...
 
-    def logits(self, state: Any, answer: Any, prompt: int, masks: list[int]) -> Tensor: ...
+    def logits(self, state: Any, answer: Any, masks: dict[int, list[int]]) -> Tensor: ...
 
 
 def masks_of_boxes(network: BoxNetwork, image: UInt8Array, boxes: FloatArray) -> list[Rle]:
@@ -57,10 +57,9 @@ def masks_of_boxes(network: BoxNetwork, image: UInt8Array, boxes: FloatArray) ->
                 rows = some[start : start + network.batch]
                 answer = network.decode_boxes(state, corners[rows], size)
                 best = answer.quality.float().argmax(1).tolist()
-                for i, row in enumerate(rows.tolist()):
-                    field = network.logits(state, answer, i, [best[i]])[0]
-                    mask = _inside(field.float().cpu().numpy(), frame, corners[row])
-                    masks[row] = rle.encode(mask)
+                logits = network.logits(state, answer, {i: [mask] for i, mask in enumerate(best)})
+                for row, field in zip(rows, logits.float().cpu().numpy(), strict=True):
+                    masks[row] = rle.encode(_inside(field, frame, corners[row]))
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise ResourceError(
             f"out of memory with {network.batch} boxes at once.", "Use a smaller model or --device cpu."

@@ -7,6 +7,7 @@ pixels, so the result is the same.
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from torch import Tensor
 from ...config import ProposalOptions
 from ...errors import ResourceError
 from .. import frame as frames
+from ..cutting import Cut, Cutter
 from ..filters import smooth
 from ..frame import Crop, Frame
 from ..nms import NMS_IOU, iou
@@ -41,6 +43,8 @@ FEW_CELLS = 32
 FINE_SLACK = 0.25
 """The same where masks have details of single cells, which a count of cells tells less of."""
 LEAST_BATCH = 8
+FRAMES = 8
+"""Frames that are kept for further pictures of the same size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,7 @@ class MaskGenerator:
         self._device = device
         self._slack = slack
         self._batch = network.batch
+        self._cutter = functools.lru_cache(FRAMES)(lambda size: Cutter(network.frame(size), device))
 
     @torch.inference_mode()
     def run(
@@ -94,8 +99,8 @@ class MaskGenerator:
         lies in a larger image; masks that its edge cuts are dropped."""
         size = (image.shape[0], image.shape[1])
         state = self.network.encode(np.ascontiguousarray(image))
-        frame = self.network.frame(size)
-        judge = _Judge(frame, self._options, self._device, self._slack)
+        cutter = self._cutter(size)
+        frame, judge = cutter.frame, _Judge(cutter, self._options, self._device, self._slack)
         coords = np.asarray(prompts.points, np.float64) * [[size[1], size[0]]]
         where = frame.cells_at(coords)
         asked = oom = 0
@@ -103,7 +108,8 @@ class MaskGenerator:
             known = len(judge.masks)
             oom += self._ask(state, self.network.points(coords[rows], size), judge)
             asked += len(rows)
-            prompts.tell(_holding(judge.masks[known:], where))
+            if prompts.listens:
+                prompts.tell(_holding(judge.masks[known:], where))
         uncut = [m for m in judge.masks if not _is_cut(m.box, size, origin, whole or size)]
         judge.removed["crop_edge"] += len(judge.masks) - len(uncut)
         kept = judge.best(uncut)
@@ -133,13 +139,13 @@ class MaskGenerator:
 class _Judge:
     """Collects the masks of one picture that pass the thresholds."""
 
-    def __init__(self, frame: Frame, options: ProposalOptions, device: str, slack: float) -> None:
+    def __init__(self, cutter: Cutter, options: ProposalOptions, device: str, slack: float) -> None:
         self.masks: list[Mask] = []
         self.removed: Counter[str] = Counter(quality=0, stability=0, empty=0)
-        self._frame = frame
+        self._cutter, self._frame = cutter, cutter.frame
         self._options = options
         self._slack = slack
-        rows, columns = frame.weights
+        rows, columns = cutter.frame.weights
         self._weights = (torch.from_numpy(rows).to(device), torch.from_numpy(columns).to(device))
 
     def see(self, network: PointNetwork, state: Any, answer: Answer) -> None:
@@ -150,25 +156,24 @@ class _Judge:
             if self._options.pred_iou_thresh > 0
             else (np.ones_like(quality, bool))
         )
-        self.removed["quality"] += int((~good).sum())
-        fields, values = [], []
-        for prompt in np.flatnonzero(good.any(1)):
-            masks = [int(m) for m in np.flatnonzero(good[prompt])]
-            fields.append(network.logits(state, answer, int(prompt), masks))
-            values += [float(quality[prompt, m]) for m in masks]
-        if not fields:
+        if not good.any():
+            self.removed["quality"] += good.size
             return
-        logits = torch.cat(fields)
+        masks = {int(i): np.flatnonzero(good[i]).tolist() for i in np.flatnonzero(good.any(1))}
+        logits, values = network.logits(state, answer, masks), quality[good].tolist()
         if self._options.smooth:
             smoothed = [smooth(f, self._options.smooth) for f in logits.float().cpu().numpy()]
             logits = torch.from_numpy(np.stack(smoothed)).to(logits.device)
         near, few = self._stability(logits)
         least = self._options.stability_score_thresh - self._slack
         hopeful = np.flatnonzero((near >= least) | few)
+        chosen = logits[torch.from_numpy(hopeful).to(logits.device)].float()
+        cut = self._cutter.cut(chosen, LEVEL - OFFSET, LEVEL)
+        # from here on memory cannot run out, after which a batch is judged once more
+        self.removed["quality"] += int((~good).sum())
         self.removed["stability"] += len(near) - len(hopeful)
-        chosen = logits[torch.from_numpy(hopeful).to(logits.device)].float().cpu().numpy()
-        for field, i in zip(chosen, hopeful, strict=True):
-            self._accept(field, values[i], -1.0 if few[i] else float(near[i]))
+        for found, i in zip(cut, hopeful, strict=True):
+            self._accept(found, values[i], -1.0 if few[i] else float(near[i]))
 
     def _stability(self, logits: Tensor) -> tuple[npt.NDArray[np.float64], BoolArray]:
         """Stability (M,) with every cell counted as the pixels that it stands for; -1 without any. And
@@ -182,15 +187,13 @@ class _Judge:
         few = (cells < FEW_CELLS) & (outer > 0)
         return ratio.double().cpu().numpy(), few.cpu().numpy()
 
-    def _accept(self, field: FloatArray, quality: float, near: float) -> None:
-        part = frames.crop(field, LEVEL - OFFSET, self._frame)
-        box = None if part is None else frames.box(part, LEVEL, self._frame)
-        if part is None or box is None:
+    def _accept(self, found: Cut | None, quality: float, near: float) -> None:
+        if found is None:
             self.removed["empty"] += 1
             return
         threshold = self._options.stability_score_thresh
         sure = threshold <= 0 or near >= threshold + self._slack
-        self.masks.append(Mask(quality, box, part, sure))
+        self.masks.append(Mask(quality, found.box, found.part, sure))
 
     def best(self, masks: list[Mask]) -> list[Mask]:
         """Stable masks, best first, without those whose box overlaps a better one's.

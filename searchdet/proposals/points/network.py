@@ -52,7 +52,7 @@ class PointNetwork(Protocol):
         asked for half of them."""
         ...
 
-    def logits(self, state: Any, answer: Any, prompt: int, masks: list[int]) -> Tensor:
-        """(len(masks), h, w): low-resolution logits of one prompt of an answer, 0 at the edge of a
-        mask; h and w as ``frame`` says."""
+    def logits(self, state: Any, answer: Any, masks: dict[int, list[int]]) -> Tensor:
+        """(N, h, w): low-resolution logits of those masks of those prompts of an answer, in the order
+        given, 0 at the edge of a mask; h and w as ``frame`` says."""
         ...

@@ -44,4 +44,5 @@ class SamProposer(PointProposer):
         network = self._generator.network
         if not isinstance(network, SamNetwork):
             raise TypeError(f"{type(network).__name__} answers no boxes")
-        return masks_of_boxes(network, image, boxes)
+        with self._compute.exact():
+            return masks_of_boxes(network, image, boxes)

@@ -110,7 +110,9 @@ def by_shared(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
     if out is None:
         out = left.new_empty(*left.shape[:3], right.shape[2])
     if left.is_cuda:
-        return torch.matmul(left, right, out=out)
+        for head, shared in enumerate(right):
+            torch.bmm(left[:, head], shared.expand(len(left), -1, -1), out=out[:, head])
+        return out
     for one, into in zip(left, out, strict=True):
         torch.bmm(one, right, out=into)
     return out
@@ -122,7 +124,8 @@ def add_factors(scores: Tensor, q: Tensor, place: Tensor | None, cross: Cross, k
         return
     scores *= keys.rho[:, None, None]
     if scores.is_cuda:
-        scores += torch.matmul(q, place)
+        for head, shared in enumerate(place):
+            scores[:, head].baddbmm_(q[:, head], shared.expand(len(q), -1, -1))
     else:
         for one, into in zip(q, scores, strict=True):
             into.baddbmm_(one, place)

@@ -18,6 +18,7 @@ prompts that pass the IoU threshold only.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -249,19 +250,35 @@ class PointDecoder:
         return self._up.logits(image.upscaled, image.grid, factors, self.hyper(decoded, prompt, masks))
 
     @torch.inference_mode()
+    def several(self, image: ImageSide, decoded: Decoded, prompts: Tensor) -> Tensor:
+        """All mask logits (P, M, 4h, 4w) of several prompts (P,), at once: for a card."""
+        factors = factors_of(decoded.keys, prompts)
+        hyper = self.hyper(decoded, prompts, range(decoded.quality.shape[1]))
+        return self._up.several(image.upscaled, image.grid, factors, hyper)
+
+    @torch.inference_mode()
     def upscaled(self, image: ImageSide, decoded: Decoded, prompt: int) -> Tensor:
         """(c, 4h, 4w): the upscaled image of one prompt; its products with ``hyper`` are the logits."""
         return self._up.fine(image.upscaled, image.grid, factors_of(decoded.keys, prompt))
 
     @torch.inference_mode()
-    def hyper(self, decoded: Decoded, prompt: int, masks: list[int]) -> Tensor:
-        """(len(masks), c): what the tokens of the outputs look for in the upscaled image."""
+    def upscaled_several(self, image: ImageSide, decoded: Decoded, prompts: Tensor) -> Tensor:
+        """(P, c, 4h, 4w): ``upscaled`` of several prompts (P,)."""
+        factors = factors_of(decoded.keys, prompts)
+        return self._up.fine_of_several(image.upscaled, image.grid, factors)
+
+    @torch.inference_mode()
+    def hyper(self, decoded: Decoded, prompt: int | Tensor, masks: Sequence[int]) -> Tensor:
+        """(len(masks), c): what the tokens of the outputs look for in the upscaled image; of several
+        prompts (P,) with their dimension first."""
         mlps = self._decoder.output_hypernetworks_mlps
-        return torch.stack([mlps[decoded.first + m](decoded.tokens[prompt, 1 + m]) for m in masks])
+        found = [mlps[decoded.first + m](decoded.tokens[prompt, 1 + m]) for m in masks]
+        return torch.stack(found, -2)
 
 
-def factors_of(keys: Keys, prompt: int) -> tuple[Tensor, Tensor, Tensor]:
-    """rho, weights and rows of one prompt. Raises ValueError of a decoder without layers."""
+def factors_of(keys: Keys, prompt: int | Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """rho, weights and rows of one prompt, or of several with their dimension first. Raises ValueError
+    of a decoder without layers."""
     if keys.rho is None or keys.rows is None:
         raise ValueError("a decoder without layers has no masks")
     return keys.rho[prompt], keys.weights[prompt], keys.rows[prompt]

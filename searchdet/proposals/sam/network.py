@@ -10,9 +10,11 @@ import torch
 from segment_anything.utils.transforms import ResizeLongestSide
 from torch import Tensor
 
+from ...images.resample import bilinear
 from ...weights import Compute
 from .. import frame as frames
 from ..frame import Frame
+from ..points.chosen import Masks, logits_of
 from ..points.network import CPU_BATCH, GPU_BATCH, PointArray, UInt8Array
 from .decoder import Decoded, ImageSide, PointDecoder
 from .encoder import ImageEncoder
@@ -39,8 +41,12 @@ class Pictures:
 
     def prepared(self, image: UInt8Array) -> Tensor:
         """What the encoder sees of an (H, W, 3) picture: (1, 3, S, S) float32."""
-        scaled = self._resize.apply_image(image)
-        pixels = torch.from_numpy(scaled).to(self._device).permute(2, 0, 1)[None]
+        if torch.device(self._device).type == "cpu":
+            scaled = torch.from_numpy(self._resize.apply_image(image))
+        else:
+            size = ResizeLongestSide.get_preprocess_shape(*image.shape[:2], self._side)
+            scaled = bilinear(torch.from_numpy(image).to(self._device), size)
+        pixels = scaled.permute(2, 0, 1)[None]
         batch: Tensor = self._sam.preprocess(pixels.contiguous())
         return batch
 
@@ -71,5 +77,5 @@ class SamNetwork(Pictures):
         moved = np.asarray(self._resize.apply_boxes(boxes, size), np.float32)
         return self._decoder.decode_boxes(state, torch.from_numpy(moved).to(self._device))
 
-    def logits(self, state: ImageSide, answer: Decoded, prompt: int, masks: list[int]) -> Tensor:
-        return self._decoder.logits(state, answer, prompt, masks)
+    def logits(self, state: ImageSide, answer: Decoded, masks: Masks) -> Tensor:
+        return logits_of(self._decoder, state, answer, masks)

@@ -37,9 +37,52 @@ class Upscaling:
         for sub in range(4):
             fine = self._last(wide[:, sub * cells : (sub + 1) * cells])
             out[:, :, sub] = (hyper @ fine.view(hyper.shape[1], -1)).view(-1, 4, cells)
-        # (mask, inner row, inner column, outer row, outer column, row, column)
-        placed = out.view(-1, 2, 2, 2, 2, *grid).permute(0, 5, 3, 1, 6, 4, 2)
-        return placed.reshape(-1, 4 * grid[0], 4 * grid[1])
+        return placed(out, grid)
+
+    def several(
+        self,
+        image: Tensor,
+        grid: tuple[int, int],
+        factors: tuple[Tensor, Tensor, Tensor],
+        hyper: Tensor,
+        finer: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
+        """(P, M, 4h, 4w): the logits of several prompts at once, for a card. factors and hyper
+        (P, M, c2) have a first dimension of prompts. finer: maps that are added after each convolution,
+        (c1, 4 * cells) and (4, c2, 4, cells), one for each outer sub-cell."""
+        fine = self._fine_of_several(image, factors, finer).flatten(2)
+        made = placed(torch.bmm(hyper, fine), grid)
+        return made.view(*hyper.shape[:2], *made.shape[1:])
+
+    def fine_of_several(
+        self, image: Tensor, grid: tuple[int, int], factors: tuple[Tensor, Tensor, Tensor]
+    ) -> Tensor:
+        """(P, c2, 4h, 4w): ``fine`` of several prompts at once."""
+        fine = self._fine_of_several(image, factors, None)
+        made = placed(fine, grid)
+        return made.view(*fine.shape[:2], *made.shape[1:])
+
+    def _fine_of_several(
+        self,
+        image: Tensor,
+        factors: tuple[Tensor, Tensor, Tensor],
+        finer: tuple[Tensor, Tensor] | None,
+    ) -> Tensor:
+        """(P, c2, inner sub-cell, outer sub-cell, cell)."""
+        rho, weights, rows = factors
+        count, cells = rho.shape
+        wide = torch.addcmul(self._constant, image, rho[:, None])
+        wide = wide.baddbmm_(self.first @ rows.transpose(1, 2), weights).view(count, -1, 4 * cells)
+        if finer is not None:
+            wide += finer[0]
+        wide *= (wide.square().mean(1, keepdim=True) + self._norm.eps).rsqrt_()
+        torch.addcmul(self._norm.bias[:, None], wide, self._norm.weight[:, None], out=wide)
+        second = self._second.expand(count, -1, -1)
+        fine = torch.baddbmm(self._second_bias, second, self._act(wide)).view(count, -1, 4, 4, cells)
+        if finer is not None:
+            fine += finer[1].permute(1, 2, 0, 3)
+        activated: Tensor = self._act(fine)
+        return activated
 
     def fine(
         self, image: Tensor, grid: tuple[int, int], factors: tuple[Tensor, Tensor, Tensor]
@@ -71,6 +114,13 @@ class Upscaling:
         """(4 * c2, cells) of one of the outer sub-cells (c1, cells)."""
         fine: Tensor = self._act(torch.addmm(self._second_bias, self._second, part))
         return fine
+
+
+def placed(cells: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Whatever is by inner sub-cell, outer sub-cell and cell in its last dimensions as (N, 4h, 4w)."""
+    # (of each, inner row, inner column, outer row, outer column, row, column)
+    parts = cells.view(-1, 2, 2, 2, 2, *grid).permute(0, 5, 3, 1, 6, 4, 2)
+    return parts.reshape(-1, 4 * grid[0], 4 * grid[1])
 
 
 def _centred(matrix: Tensor) -> Tensor:

@@ -79,6 +79,19 @@ class HqDecoder:
         every: Tensor = mask[None].expand(len(masks), -1, -1)
         return every
 
+    @torch.inference_mode()
+    def several(self, image: HqImageSide, decoded: HqDecoded, prompts: Tensor) -> Tensor:
+        """Mask logits (P, 1, 4h, 4w) of several prompts (P,), at once: for a card."""
+        plain = decoded.plain
+        fine = self._plain.upscaled_several(image.plain, plain, prompts)
+        every = self._plain.hyper(plain, prompts, range(plain.quality.shape[1]))
+        hyper = every[torch.arange(len(prompts), device=prompts.device), decoded.best[prompts]]
+        token = self._decoder.hf_mlp(plain.tokens[prompts, -1])
+        mask = torch.bmm(hyper[:, None], fine.flatten(2)).view(len(prompts), *fine.shape[2:])
+        mask += torch.tensordot(token, image.features, 1)
+        mask += self._feature.several(fine, token)
+        return mask[:, None]
+
 
 class _MaskFeature:
     """Two 3x3 convolutions with a norm over channels and an activation between them, times a token."""
@@ -96,22 +109,35 @@ class _MaskFeature:
         kernel = torch.tensordot(token, self._two, 1).permute(1, 2, 0).flatten(0, 1)  # (9, middle)
         around = F.pad(fine, (1, 1, 1, 1))
         taps = fine.new_zeros(9, height + 2, width + 2)
-        strip = height if fine.is_cuda else STRIP
-        for top in range(0, height, strip):
-            middle = self._middle(around[None, :, top : top + strip + 2])
+        for top in range(0, height, STRIP):
+            middle = self._middle(around[None, :, top : top + STRIP + 2])[0]
             end = 1 + top + middle.shape[1]
             taps[:, 1 + top : end, 1:-1] = torch.tensordot(kernel, middle, 1)
-        out: Tensor = (token @ self._two_bias).repeat(height, width)
-        for tap in range(9):
-            down, across = divmod(tap, 3)
-            out += taps[tap, down : down + height, across : across + width]
-        return out
+        return _shifted((token @ self._two_bias).repeat(height, width), taps)
+
+    def several(self, fine: Tensor, token: Tensor) -> Tensor:
+        """fine (P, c, H, W), token (P, c) -> (P, H, W)."""
+        count, _, height, width = fine.shape
+        kernel = torch.tensordot(token, self._two, 1).permute(0, 2, 3, 1).flatten(1, 2)
+        middle = self._middle(F.pad(fine, (1, 1, 1, 1)))
+        taps = torch.bmm(kernel, middle.flatten(2)).view(count, 9, height, width)
+        bias = (token @ self._two_bias)[:, None, None].repeat(1, height, width)
+        return _shifted(bias, F.pad(taps, (1, 1, 1, 1)))
 
     def _middle(self, rows: Tensor) -> Tensor:
-        """(1, c, n + 2, W + 2) -> (middle, n, W): the first convolution, its norm and activation."""
-        wide = F.conv2d(rows, self._one, self._one_bias)[0]
-        wide *= (wide.square().mean(0) + self._norm.eps).rsqrt_()
+        """(P, c, n + 2, W + 2) -> (P, middle, n, W): the first convolution, its norm and activation."""
+        wide = F.conv2d(rows, self._one, self._one_bias)
+        wide *= (wide.square().mean(1, keepdim=True) + self._norm.eps).rsqrt_()
         shape = (-1, 1, 1)
         torch.addcmul(self._norm.bias.view(shape), wide, self._norm.weight.view(shape), out=wide)
         activated: Tensor = self._act(wide)
         return activated
+
+
+def _shifted(out: Tensor, taps: Tensor) -> Tensor:
+    """``out`` (..., H, W) with the nine taps (..., 9, H + 2, W + 2) of a 3x3 convolution added."""
+    height, width = out.shape[-2:]
+    for tap in range(9):
+        down, across = divmod(tap, 3)
+        out += taps[..., tap, down : down + height, across : across + width]
+    return out

@@ -9,6 +9,7 @@ from torch import Tensor
 from ...weights import Compute
 from ..mobile_sam.encoder import TinyEncoder
 from ..mobile_sam.modules import TinyViT
+from ..points.chosen import Masks, logits_of
 from ..points.network import UInt8Array
 from ..sam.encoder import ImageEncoder
 from ..sam.network import Pictures
@@ -71,5 +72,5 @@ class HqNetwork(Pictures):
     def decode(self, state: HqImageSide, points: Tensor) -> HqDecoded:
         return self._decoder.decode(state, points)
 
-    def logits(self, state: HqImageSide, answer: HqDecoded, prompt: int, masks: list[int]) -> Tensor:
-        return self._decoder.logits(state, answer, prompt, masks)
+    def logits(self, state: HqImageSide, answer: HqDecoded, masks: Masks) -> Tensor:
+        return logits_of(self._decoder, state, answer, masks)

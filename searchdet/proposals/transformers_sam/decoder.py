@@ -53,6 +53,14 @@ class FineDecoder:
         image = side.image
         return self._up.fine_logits(image.upscaled, image.grid, factors, hyper, side.finer)
 
+    @torch.inference_mode()
+    def several(self, side: FineSide, decoded: Decoded, prompts: Tensor) -> Tensor:
+        """All mask logits (P, M, 4h, 4w) of several prompts (P,), at once: for a card."""
+        factors = factors_of(decoded.keys, prompts)
+        hyper = self._decoder.hyper(decoded, prompts, range(decoded.quality.shape[1]))
+        image, finer = side.image, (side.finer.middle, side.finer.fine)
+        return self._up.several(image.upscaled, image.grid, factors, hyper, finer)
+
 
 class _Decoder(PointDecoder):
     """SAM's, with the token of object presence. The order of tokens has no meaning to the transformer,

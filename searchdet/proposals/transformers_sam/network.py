@@ -17,6 +17,7 @@ from ...config.pixels import Stats
 from ...weights import Compute
 from .. import frame as frames
 from ..frame import Frame
+from ..points.chosen import Masks, logits_of
 from ..points.network import CPU_BATCH, GPU_BATCH, PointArray, UInt8Array
 from ..sam.decoder import Decoded
 from .decoder import FineDecoder, FineSide
@@ -68,5 +69,5 @@ class SquashedNetwork:
     def decode(self, state: FineSide, points: Tensor) -> Decoded:
         return self._decoder.decode(state, points)
 
-    def logits(self, state: FineSide, answer: Decoded, prompt: int, masks: list[int]) -> Tensor:
-        return self._decoder.logits(state, answer, prompt, masks)
+    def logits(self, state: FineSide, answer: Decoded, masks: Masks) -> Tensor:
+        return logits_of(self._decoder, state, answer, masks)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..sam.upscaling import Upscaling
+from ..sam.upscaling import Upscaling, placed
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,7 @@ class FineUpscaling(Upscaling):
     ) -> Tensor:
         """(M, 4h, 4w) of one prompt; as ``Upscaling.logits``, with the finer maps."""
         rho, weights, rows = factors
-        height, width = grid
-        cells = height * width
+        cells = grid[0] * grid[1]
         wide = torch.addcmul(self._constant, image, rho)
         wide.addmm_(self.first @ rows.T, weights)
         wide = wide.view(-1, 4 * cells)
@@ -59,6 +58,4 @@ class FineUpscaling(Upscaling):
             told = torch.addmm(self._second_bias, self._second, part).view(hyper.shape[1], 4, cells)
             told += finer.fine[sub]
             out[:, :, sub] = (hyper @ self._act(told).view(hyper.shape[1], -1)).view(-1, 4, cells)
-        # (mask, inner row, inner column, outer row, outer column, row, column)
-        placed: Tensor = out.view(-1, 2, 2, 2, 2, height, width).permute(0, 5, 3, 1, 6, 4, 2)
-        return placed.reshape(-1, 4 * height, 4 * width)
+        return placed(out, grid)
