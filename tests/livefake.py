@@ -17,6 +17,7 @@ from searchdet.bank import Bank, Gathered
 from searchdet.bank.types import Origin, Rows, indexed, join
 from searchdet.config import ScoringOptions, SuppressionOptions
 from searchdet.decision import make_judge
+from searchdet.errors import UsageError
 from searchdet.index.file import Indexed
 from searchdet.proposals.rendering import rendered
 from searchdet.records import ImageInfo, ImageRecord, ModelInfo
@@ -55,7 +56,10 @@ class FakeBoard:
 
 
 class Said(dict):
-    """A JSON object that says itself."""
+    """A JSON object that says itself, and whose fields are attributes too."""
+
+    def __getattr__(self, name: str) -> Any:
+        return self[name]
 
     def to_json(self) -> dict[str, Any]:
         return dict(self)
@@ -71,7 +75,8 @@ class FakeSession:
     version: int = 0
     events: list[dict[str, Any]] = field(default_factory=list)
     undone: list[dict[str, Any]] = field(default_factory=list)
-    saved: int = 0
+    total: int = 0
+    failed: list[dict[str, str]] = field(default_factory=list)
     records: list[int] = field(default_factory=list)
     _made: dict[str, Any] = field(default_factory=dict)
 
@@ -93,7 +98,61 @@ class FakeSession:
             return {"kind": kind}
         raise ValueError(f"kind is {kind!r:.40}, which is no event")
 
-    def apply(self, event: dict[str, Any]) -> None:
+    def apply(self, event: dict[str, Any]) -> Said:
+        before = [item["counts"] for item in self.images()]
+        self._apply(event)
+        after = [item["counts"] for item in self.images()]
+        changed = [
+            {"i": i, "before": before[i], "after": after[i]}
+            for i in range(len(after))
+            if before[i] != after[i]
+        ]
+        names = {name for counts in (*before, *after) for name in counts}
+        counts = {n: [sum(c.get(n, 0) for c in side) for side in (before, after)] for n in names}
+        return Said(version=self.version, changed=changed, counts=counts)
+
+    def images(self, since: int | None = None) -> list[Said]:
+        """All images where one was judged since, as all may have another status."""
+        if since is not None and since >= self.version:
+            return []
+        view, bank, made = self.view, self.bank, []
+        for i, item in enumerate(self.shelf.images):
+            counts: dict[str, int] = {}
+            if view is not None and bank is not None:
+                for c in view.found.label[view.found.image == i].tolist():
+                    counts[bank.classes[c]] = counts.get(bank.classes[c], 0) + 1
+            status = "described" if view is None else "ok" if counts else "empty"
+            info, judged = item.image, len(self.verdicts(i))
+            made.append(
+                Said(
+                    i=i,
+                    name=info.name,
+                    width=info.width,
+                    height=info.height,
+                    status=status,
+                    counts=counts,
+                    judged=judged,
+                )
+            )
+        return made
+
+    def expect(self, total: int) -> None:
+        self.total, self.version = total, self.version + 1
+
+    def fail(self, name: str, code: str, message: str) -> None:
+        self.failed.append({"name": name, "code": code, "message": message})
+        self.version += 1
+
+    def exemplar(self, exemplar: str) -> tuple[Any, Any]:
+        for item in self.state()["exemplars"]:
+            if exemplar in (item["id"], item["name"]):
+                return SimpleNamespace(key=item["name"]), None
+        raise UsageError(f"there is no exemplar {exemplar!r}.")
+
+    def close(self) -> None:
+        pass
+
+    def _apply(self, event: dict[str, Any]) -> None:
         if event["kind"] == "undo":
             if self.events:
                 self.undone.append(self.events.pop())
@@ -131,11 +190,12 @@ class FakeSession:
                 found[name] = (event, None if event["wrong"] else label)
         return found
 
-    def verdicts(self, image: str) -> list[dict[str, Any]]:
+    def verdicts(self, image: int) -> list[tuple[int, str, str | None]]:
+        name = self.shelf.images[image].image.name
         return [
-            {"row": event["row"], "verdict": "wrong" if label is None else "right", "label": label}
+            (event["row"], "wrong" if label is None else "right", label)
             for event, label in self._verdicts().values()
-            if event["image"] == image
+            if event["image"] == name
         ]
 
     @property
@@ -216,6 +276,10 @@ class FakeSession:
                         {"id": number, "name": name, "label": label, "source": source, "help": None}
                     )
         return Said(
+            version=self.version,
+            done=len(self.shelf.images),
+            total=self.total,
+            failed=list(self.failed),
             classes=[
                 {
                     "name": name,
@@ -249,6 +313,7 @@ class FakeSession:
                     offers.append((abs(score - 0.5), i, row, name, score))
         return [
             Said(
+                i=i,
                 image=self.shelf.images[i].image.name,
                 row=row,
                 label=name,
@@ -258,9 +323,6 @@ class FakeSession:
             )
             for _, i, row, name, score in sorted(offers)[:count]
         ]
-
-    def save(self) -> None:
-        self.saved += 1
 
     def write_records(self, images: Iterable[int]) -> None:
         self.records += list(images)
@@ -304,8 +366,8 @@ def make_desk(folder: Path, start: Bank | None = None) -> Any:
     shelf = FakeShelf()
     images, indexer = described(folder)
     session = FakeSession(shelf, indexer.models_info, start)
-    desk = Desk(session, shelf, FakeBoard(shelf), Pictures({i.name: p for i, _, p in images}))
-    desk.total = len(images)
+    pictures = Pictures({i.name: p for i, _, p in images})
+    desk = Desk(session, shelf, FakeBoard(shelf), pictures, len(images))
     for info, packed, _ in images:
         desk.add(info, packed)
     return desk

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ..errors import UsageError
 from ..masks import rle
 from ..proposals.rendering import rendered
 from ..records import ImageInfo
@@ -23,6 +24,8 @@ from .pictures import SIDES
 from .reading import label, number, path_number, whole
 
 MOST_OFFERED, MOST_UNDER = 500, 60
+_WITH_PICTURE = ("box", "paste")
+"""Sources of exemplars that keep a picture of their own."""
 _EXEMPLAR = re.compile(r"([0-9a-f]{6,64})\.jpg")
 
 
@@ -31,24 +34,16 @@ class Reads:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._names: dict[str, str] = {}
 
     def state(self, request: Request) -> Response:
         desk = self._desk
         with desk.lock:
-            said = dict(desk.session.state().to_json())
-            exemplars = [
-                {**item, "picture": self._picture_of(item)} for item in _objects(said["exemplars"])
-            ]
-            failed = [
-                {"name": item.name, "code": item.code, "message": item.message} for item in desk.failed
-            ]
-            own: JsonObject = {
-                "version": desk.session.version,
-                **desk.progress(),
-                "failed": failed,
-                "exemplars": exemplars,
-            }
-            return as_json({**said, **own})
+            said = desk.session.state().to_json()
+            known = _objects(said["exemplars"])
+            self._names = {str(item["id"]): str(item["name"]) for item in known}
+            exemplars = [{**item, "picture": self._picture_of(item)} for item in known]
+        return as_json({**said, **desk.progress(), "exemplars": exemplars})
 
     def images(self, request: Request) -> Response:
         return as_json(self._desk.images(whole(request, "since")))
@@ -56,10 +51,10 @@ class Reads:
     def image(self, request: Request) -> Response:
         i, desk = path_number(request), self._desk
         with desk.lock:
-            info = self._image(i)
+            self._image(i)
             record = desk.session.record(i)
             version = desk.session.version
-            verdicts = list(desk.session.verdicts(info.name))
+            said = desk.session.verdicts(i)
         contents = Contents()
         if record is not None:
             contents.add(record)
@@ -69,7 +64,7 @@ class Reads:
                 "i": i,
                 "head": None if record is None else contents.head(),
                 "detail": None if record is None else contents.details[0],
-                "verdicts": verdicts,
+                "verdicts": [dict(zip(("row", "verdict", "label"), one, strict=True)) for one in said],
             }
         )
 
@@ -120,26 +115,32 @@ class Reads:
         if found is None:
             raise not_there("there is no such exemplar")
         with desk.lock:
-            names = {
-                str(item["id"]): str(item["name"])
-                for item in _objects(desk.session.state().to_json()["exemplars"])
-            }
-            name = names.get(found[1], "")
-            given = desk.crops.given(name)
-            place = self._place(name)
-            if given is not None or place is None:
-                return _jpeg(given)
+            name = self._names.get(found[1]) or self._key(found[1])
+            data, place = desk.crops.given(name), self._place(name)
+            if data is None and place is None:
+                data = self._drawn(found[1])
+            if data is not None or place is None:
+                return _jpeg(data)
             i, row = place
             info, regions = desk.shelf.images[i].image, desk.shelf.regions(i)
         return _jpeg(desk.crops.region(name, info, regions, row))
+
+    def _key(self, number: str) -> str:
+        try:
+            return str(self._desk.session.exemplar(number)[0].key)
+        except UsageError as error:
+            raise not_there("there is no such exemplar") from error
+
+    def _drawn(self, number: str) -> bytes | None:
+        """The picture that was kept of an exemplar."""
+        kept = self._desk.session.exemplar(number)[1]
+        return None if kept is None else kept.picture or None
 
     def review(self, request: Request) -> Response:
         count = min(whole(request, "count", 20) or 20, MOST_OFFERED)
         desk = self._desk
         with desk.lock:
-            offers = [dict(item.to_json()) for item in desk.session.review(label(request), count)]
-            for item in offers:
-                item["i"] = desk.number(str(item["image"]))
+            offers = [item.to_json() for item in desk.session.review(label(request), count)]
         return as_json({"items": offers})
 
     def _image(self, i: int) -> ImageInfo:
@@ -149,8 +150,8 @@ class Reads:
 
     def _picture_of(self, item: JsonObject) -> str | None:
         """Where the picture of an exemplar is; None where there is none."""
-        name = str(item["name"])
-        if self._desk.crops.given(name) is None and self._place(name) is None:
+        name, kept = str(item["name"]), item["source"] in _WITH_PICTURE
+        if not kept and self._desk.crops.given(name) is None and self._place(name) is None:
             return None
         return f"/api/exemplars/{item['id']}.jpg"
 

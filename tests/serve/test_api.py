@@ -34,7 +34,7 @@ def test_a_folder_is_judged_from_nothing_by_two_clicks(served: tuple[Asker, Any]
     assert (state["done"], state["total"], state["failed"], state["classes"]) == (3, 3, [], [])
     images = asker.get("/api/images")["images"]
     assert [item["name"] for item in images] == ["a.png", "deep/a.png", "none.png"]
-    assert {item["status"] for item in images} == {"unjudged"}
+    assert {item["status"] for item in images} == {"described"}
     assert asker.get("/api/images/0")["head"] is None
 
     row = first_row(asker, 0, 40, 60)
