@@ -149,6 +149,9 @@ class FakeSession:
                 return SimpleNamespace(key=item["name"]), None
         raise UsageError(f"there is no exemplar {exemplar!r}.")
 
+    def hold(self, drawn: str) -> str:
+        return drawn
+
     def close(self) -> None:
         pass
 
@@ -173,7 +176,7 @@ class FakeSession:
             (i for i, item in enumerate(self.shelf.images) if item.image.name == event["image"]), None
         )
         if number is None or event["row"] >= self.shelf.images[number].count:
-            raise ValueError("there is no such region")
+            raise UsageError("there is no such region.")
         item, row = self.shelf.regions(number).described, event["row"]
         origin = Origin(f"{event['image']}#{row}", self.shelf.images[number].image.sha256)
         vectors, contexts = item.embedded.vectors[[row]], item.contexts[[row]]
@@ -328,17 +331,17 @@ class FakeSession:
         self.records += list(images)
 
 
-class FakeDescribes:
+class FakeHands:
     """Says that it has described something."""
 
-    def box(self, image: ImageInfo, box: tuple[float, ...]) -> dict[str, Any]:
-        return {"drawn": "0" * 64}
+    def draw(self, image: ImageInfo, box: tuple[float, ...]) -> str:
+        return "0" * 64
 
-    def picture(self, data: bytes) -> dict[str, Any]:
+    def paste(self, name: str, data: bytes, label: str | None, bank: Bank | None) -> str:
         from searchdet.images import decode
 
-        decode(Path("the picture"), data)
-        return {"drawn": "0" * 64, "name": "picture-1"}
+        decode(Path(name), data)
+        return "0" * 64
 
 
 def described(folder: Path, models: Any = None) -> tuple[list[tuple[ImageInfo, Packed, Path]], Any]:
@@ -367,7 +370,7 @@ def make_desk(folder: Path, start: Bank | None = None) -> Any:
     images, indexer = described(folder)
     session = FakeSession(shelf, indexer.models_info, start)
     pictures = Pictures({i.name: p for i, _, p in images})
-    desk = Desk(session, shelf, FakeBoard(shelf), pictures, len(images))
+    desk = Desk(session, FakeBoard(shelf), pictures, len(images))
     for info, packed, _ in images:
         desk.add(info, packed)
     return desk
@@ -395,7 +398,7 @@ def serve(folder: Path, port: int = 0) -> tuple[Any, Any, Any]:
 
     desk = make_desk(folder)
     listening, address = listen("127.0.0.1", port, "a-token-for-the-tests")
-    app = make_app(desk, Changes(desk, desk.session.read_event, FakeDescribes()), address)
+    app = make_app(desk, Changes(desk, FakeHands(), desk.session.read_event), address)
     server = Server(app, listening, desk.broadcast)
     server.start()
     return server, desk, address

@@ -10,7 +10,7 @@ from ..bank import Bank
 from ..index.file import Indexed
 from ..records import ImageInfo, ImageRecord
 from ..regions import Packed, Regions
-from ..storage.values import Fields, JsonObject
+from ..storage.values import Fields
 
 
 class Shelf(Protocol):
@@ -27,6 +27,9 @@ class Shelf(Protocol):
 
 class Board(Protocol):
     """All regions under one judge."""
+
+    @property
+    def shelf(self) -> Shelf: ...
 
     def under(self, image: int, x: float, y: float) -> list[int]: ...
 
@@ -60,6 +63,8 @@ class Session(Protocol):
 
     def verdicts(self, image: int) -> Sequence[tuple[int, str, str | None]]: ...
 
+    def hold(self, drawn: Any) -> str: ...
+
     def exemplar(self, exemplar: str) -> tuple[Any, Any]: ...
 
     def write_records(self, images: Iterable[int]) -> None: ...
@@ -67,12 +72,12 @@ class Session(Protocol):
     def close(self) -> None: ...
 
 
-class Describes(Protocol):
-    """Makes exemplars of boxes and of pictures, with the models: fields of the event."""
+class Hands(Protocol):
+    """Finds and describes objects, with the models."""
 
-    def box(self, image: ImageInfo, box: tuple[float, float, float, float]) -> JsonObject: ...
+    def draw(self, image: ImageInfo, box: tuple[float, float, float, float]) -> Any: ...
 
-    def picture(self, data: bytes) -> JsonObject: ...
+    def paste(self, name: str, data: bytes, label: str | None, bank: Bank | None) -> Any: ...
 
 
 class ReadsEvents(Protocol):

@@ -24,6 +24,7 @@ class Work:
         self._waiting: set[Future[object]] = set()
         self._changed = threading.Condition()
         self._stopped = False
+        self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="searchdet-models", daemon=True)
 
     def start(self) -> None:
@@ -36,7 +37,7 @@ class Work:
             self._changed.notify_all()
             for future in self._waiting:
                 future.cancel()
-        if self._thread.is_alive():
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._thread.join(seconds)
         return not self._thread.is_alive()
 
@@ -67,9 +68,18 @@ class Work:
             with self._changed:
                 self._waiting.discard(future)
 
+    def check(self) -> None:
+        """Raise what ended the thread, if something did."""
+        if self._error is not None:
+            raise self._error
+
     def _run(self) -> None:
-        while (step := self._next()) is not None:
-            step()
+        try:
+            while (step := self._next()) is not None:
+                step()
+        except BaseException as error:  # the main thread raises it, in ``check``
+            self._error = error
+            self.stop(0)
 
     def _next(self) -> Callable[[], None] | None:
         with self._changed:
