@@ -1,4 +1,4 @@
-"""All regions of many images under exemplars that change: judged again at once, without a model."""
+"""A folder that is judged again while a person looks at it: regions, events, and the session."""
 
 from __future__ import annotations
 

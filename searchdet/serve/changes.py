@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from ..errors import UsageError
+from ..live import events
+from ..live.exemplars import Drawn
+from ..live.faces import Hands
 from ..storage.values import Fields, JsonObject
 from .answers import as_json
 from .body import PICTURE_BYTES, read, read_json
 from .desk import Desk
-from .parts import Hands, ReadsEvents
 from .reading import label
 
 _IMAGES = "image/"
@@ -24,10 +24,9 @@ AGAIN = "Load the page again."
 class Changes:
     """Answers that change the session. hands: find objects in boxes and pictures."""
 
-    def __init__(self, desk: Desk, hands: Hands, read_event: ReadsEvents) -> None:
+    def __init__(self, desk: Desk, hands: Hands) -> None:
         self._desk = desk
         self._hands = hands
-        self._read_event = read_event
 
     async def event(self, request: Request) -> Response:
         """A verdict, a click, a box, or an undo."""
@@ -40,7 +39,7 @@ class Changes:
             kind = values.text("kind")
             if kind == "paste":
                 raise ValueError("a picture is sent to /api/pictures")
-            event = self._read_event(self._drawn(values) if kind == "draw" else values)
+            event = events.from_json(self._drawn(values) if kind == "draw" else values)
         except ValueError as error:
             raise UsageError(f"the event cannot be used: {error!s:.200}.", AGAIN) from error
         return as_json(self._desk.apply(event))
@@ -74,13 +73,13 @@ class Changes:
             bank = self._desk.session.bank
         said: JsonObject = {"kind": "paste", "name": name, "label": wanted}
         try:
-            self._read_event(Fields({**said, "drawn": ""}, "event"))  # before models are asked
+            events.from_json(Fields({**said, "drawn": ""}, "event"))  # before models are asked
             drawn = self._held(self._hands.paste(name, data, wanted, bank))
-            event = self._read_event(Fields({**said, "drawn": drawn}, "event"))
+            event = events.from_json(Fields({**said, "drawn": drawn}, "event"))
         except ValueError as error:
             raise UsageError(f"the picture cannot be used: {error!s:.200}.", AGAIN) from error
         return as_json(self._desk.apply(event))
 
-    def _held(self, drawn: Any) -> str:
+    def _held(self, drawn: Drawn) -> str:
         with self._desk.lock:
             return self._desk.session.hold(drawn)

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import TypeVar
 
 from ..errors import ResourceError
@@ -23,7 +23,7 @@ class Work:
         self._asked: deque[Callable[[], None]] = deque()
         self._waiting: set[Future[object]] = set()
         self._changed = threading.Condition()
-        self._stopped = False
+        self._stopped = self._idle = False
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="searchdet-models", daemon=True)
 
@@ -61,12 +61,17 @@ class Work:
             self._waiting.add(future)  # type: ignore[arg-type]
             self._changed.notify_all()
         try:
-            if future.cancelled():
-                raise _ended()
             return future.result()
+        except CancelledError as error:
+            raise _ended() from error
         finally:
             with self._changed:
                 self._waiting.discard(future)
+
+    def finished(self, seconds: float) -> bool:
+        """Wait for the last step; whether it is done, or the thread has ended."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._stopped or self._idle, seconds)
 
     def check(self) -> None:
         """Raise what ended the thread, if something did."""
@@ -88,6 +93,8 @@ class Work:
                     return self._asked.popleft()
                 if self._steps:
                     return self._steps.popleft()
+                self._idle = True
+                self._changed.notify_all()
                 self._changed.wait()
         return None
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
-import livefake
 import mutations
 import pytest
-from asking import Asker
+import served
 from places import Figure
 from worlds import tree_hash
 
@@ -24,12 +24,12 @@ def test_mutated_requests_are_answered_and_write_nothing(
     monkeypatch.setattr(body, "SECONDS", 0.3)  # many are never whole
     monkeypatch.setattr(protocol, "HEADER_SECONDS", 0.3)
     before = tree_hash(cold_world)
-    server, _, address = livefake.serve(cold_world / "in" / "images")
-    found = mutations.fuzzed(address.port, address.token, REQUESTS, seed=1)
-    asker = Asker(address.port, address.token)
-    assert asker.get("/api/state")["done"] == 3
-    assert asker.get("/api/images")["images"]
-    server.stop()
+    out = cold_world / "out"
+    with served.serving(served.job(cold_world / "in" / "images", out)) as made:
+        found = mutations.fuzzed(made.address.port, made.address.token, REQUESTS, seed=1)
+        assert made.asker.get("/api/state")["done"] == 3
+        assert made.asker.get("/api/images")["images"]
+    shutil.rmtree(out)
     assert tree_hash(cold_world) == before
     assert {200, 400, 401, 404} <= found.keys()
     figure("requests mutated", REQUESTS)

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import livefake
 import pytest
+import served
 from asking import Asker
 
 from searchdet.errors import UsageError
@@ -23,10 +23,10 @@ JSON = {"Content_Type": "application/json"}
 
 
 @pytest.fixture(scope="module")
-def world_once(template: Path) -> Iterator[tuple[Any, Any]]:
-    server, desk, address = livefake.serve(template / "in" / "images")
-    yield desk, address
-    server.stop()
+def world_once(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Any]]:
+    out = tmp_path_factory.mktemp("served") / "out"
+    with served.serving(served.job(template / "in" / "images", out)) as made:
+        yield made.desk, made.address
 
 
 @pytest.fixture
@@ -336,7 +336,7 @@ def test_only_files_of_the_list_are_read(
 ) -> None:
     desk, _ = world_once
     read: set[Path] = set()
-    real = livefake.Path.read_bytes
+    real = Path.read_bytes
     monkeypatch.setattr(Path, "read_bytes", lambda path: read.add(path) or real(path))
     for i in range(5):
         for side in (256, 1024, 0):
