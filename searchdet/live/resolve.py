@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from ..bank.verdicts import RIGHT
 from ..errors import UsageError
 from .events import Draw, Event, Judge, Paste, Pick, Remove
-from .exemplars import Drawer
-from .faces import Hands
+from .exemplars import Drawer, Hands
 from .history import PASTED, Entry, History, Said
 from .judging import Shown
 from .log import ELSEWHERE, Log

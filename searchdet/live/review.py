@@ -11,8 +11,9 @@ from ..bank import Bank
 from ..decision import Judge
 from ..proposals.nms import iou
 from ..storage.values import JsonObject
-from .faces import FloatArray, IntArray, Shelf, View
+from .shelf import Shelf
 from .spread import clearance, scatter
+from .view import FloatArray, IntArray, View
 
 SIDE = 10
 """Regions of a class on each side of the line."""

@@ -14,11 +14,11 @@ from ..errors import UsageError
 from ..records import ImageRecord
 from ..storage import files
 from ..storage.journal import Lock
+from .board import Board
 from .changes import Change, change, difference
 from .events import Box, Draw, Event, Paste, Redo, RenameClass, Undo, said
 from .events import Judge as Verdict
 from .exemplars import Drawer, Drawn
-from .faces import Board, View
 from .history import Held, Said, of_start
 from .judging import Court, Shown, regions_of
 from .log import Basis, Log
@@ -36,6 +36,7 @@ from .state import (
     exemplars_of,
     images_of,
 )
+from .view import View
 from .writing import write
 
 LOCK = "session.lock"

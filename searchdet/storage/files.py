@@ -178,13 +178,14 @@ def remove_tree(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def binary_stream(path: Path) -> Iterator[BinaryIO]:
-    """A file to append to, in a folder that is not yet in its place; on disk when the block ends.
-    Raises OutputError."""
+def binary_stream(path: Path, lasting: bool = True) -> Iterator[BinaryIO]:
+    """A file to append to, in a folder that is not yet in its place; on disk when the block ends,
+    unless it need not be ``lasting``. Raises OutputError."""
     with writing(path), path.open("xb") as stream:
         yield stream
         stream.flush()
-        os.fsync(stream.fileno())
+        if lasting:
+            os.fsync(stream.fileno())
 
 
 class Stream:
