@@ -29,6 +29,7 @@ pytestmark = [
 KILLS = 20
 NURSERY = """
 import os, sys
+import torch  # once, and not in every child
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 import slowboard
