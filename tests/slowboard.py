@@ -33,6 +33,7 @@ class SlowShelf:
 
     def __init__(self, found: Index, shown: int | None = None) -> None:
         self._index = found
+        self.arrays = found.arrays
         self.space: Space = found.space
         self.models: ModelInfo = found.models
         self.images: list[Indexed] = list(found.images[:shown])

@@ -113,6 +113,7 @@ class Session:
         history = self._history.after(entry)
         shown = self._show(history.said)
         old, before, after = self._shown, self._shown.accepted, shown.accepted
+        last = self._history.last()
         differs = difference(before, after)
         others = 0
         if isinstance(entry.event, Verdict):
@@ -121,7 +122,7 @@ class Session:
         self._log.append(entry)
         self._history, self._shown = history, shown
         self.version += 1
-        self._touch([*differs.images, *self._named(entry.event)])
+        self._touch([*differs.images, *self._named(entry.event, last)])
         if shown.saved is not old.saved:
             self.save()
         return change(self.version, before, after, differs, others)
@@ -253,7 +254,8 @@ class Session:
         judge = self.judge
         if judge is None:
             raise UsageError("there is nothing to search for yet.", "Give an example first.")
-        chosen = [(self._board.shelf.images[i].image, self._board.record(judge, i)) for i in images]
+        shelf = self._board.shelf
+        chosen = ((shelf.images[i].image, self._board.record(judge, i)) for i in images)
         write(self._out, judge, chosen, self._settings)
 
     # --- inside
@@ -284,10 +286,12 @@ class Session:
     def _touch(self, images: Iterable[int]) -> None:
         self._touched.update(dict.fromkeys(images, self.version))
 
-    def _named(self, event: Event) -> list[int]:
-        """The image that an event, or what it takes back or does again, names; all where a verdict of
-        each may be another."""
-        if isinstance(event, Undo | Redo | RenameClass):
+    def _named(self, event: Event, last: tuple[Event | None, Event | None]) -> list[int]:
+        """The image that an event names, or that which it takes back or does again (``last``); all
+        where the verdicts of each may be others."""
+        if isinstance(event, Undo | Redo):
+            event = last[isinstance(event, Redo)] or event
+        if isinstance(event, RenameClass):
             return list(range(self._images))
         name = image_of(event)
         number = None if name is None else self._places.number(name)

@@ -487,3 +487,26 @@ def test_limits_of_classes_that_are_not_there_yet_wait(tmp_path: Path, shelved: 
         state = {item.name: item.min_score for item in session.state().classes}
         assert state["c"] == 0.9
         assert state["a"] < 0.9
+
+
+def test_a_start_that_is_another_is_named_with_the_line(tmp_path: Path, shelved: Index) -> None:
+    with opened(tmp_path, shelved, slowboard.start_bank()) as session:
+        session.apply(Remove("n0"))
+        session.apply(RenameClass("b", "c"))
+    for start, says in (
+        (slowboard.start_bank(negatives=0), "line 2: there is no exemplar 'n0'"),
+        (slowboard.start_bank(("a",)), "line 3: there is no class 'b'"),
+    ):
+        with pytest.raises(UsageError, match=says) as caught:
+            opened(tmp_path, shelved, start)
+        assert "other examples" in caught.value.hint
+
+
+def test_undo_names_the_image_of_what_it_takes_back(tmp_path: Path, shelved: Index) -> None:
+    with opened(tmp_path, shelved) as session:
+        session.apply(Pick("0.png", 0, None))
+        session.apply(Pick("3.png", 0, None))
+        for event in (Undo(), Redo()):
+            version = session.version
+            session.apply(event)
+            assert [item.i for item in session.images(version)] == [3]
