@@ -205,7 +205,7 @@ def memory(images: int) -> None:
 
 def serve(kills: int, requests: int) -> None:
     import clicks
-    import mutations
+    import oddrequests
     import served
 
     from searchdet.serve import body, protocol
@@ -222,7 +222,7 @@ def serve(kills: int, requests: int) -> None:
         make_world(root / "in")
         inputs = digest(root / "in")
         with served.serving(served.job(root / "in/images", root / "out")) as made:
-            found = mutations.fuzzed(made.address.port, made.address.token, requests, seed=1)
+            found = oddrequests.fuzzed(made.address.port, made.address.token, requests, seed=1)
             alive = made.asker.get("/api/state")["done"] == 3
         print(
             f"{requests} mutated requests, answers by status: {sorted(found.items(), key=str)}; "
