@@ -135,12 +135,20 @@ def test_two_do_not_share_a_folder(world: Path) -> None:
 
 @pytest.mark.process
 def test_an_index_is_served_without_describing_anything(made: Path) -> None:
-    with running("--index", "idx", "--bank", "bank.safetensors") as (asker, process):
+    given = ("--index", "idx", "--bank", "bank.safetensors", "--tile", "128")
+    with running(*given) as (asker, process):
         state = asker.get("/api/state")
         assert state["done"] == state["total"] == 2
+        assert {item["source"] for item in state["exemplars"]} == {"file"}
+        assert asker.ask("/api/images/0/picture?side=256")[0] == 200
+        draw = {"kind": "draw", "image": "a.png", "box": [15, 25, 65, 95], "label": "red"}
+        assert asker.send(draw)[0] == 200  # for which the models are loaded now
         code, said = ended(process, signal.SIGTERM)
     assert code == -signal.SIGTERM
     assert "Traceback" not in said
+    assert "Not used, as they cannot act here: --tile 128" in said
+    assert "1 images are not in the index" in said
+    assert "(deep/a.png)" in said
 
 
 def refused(*words: str) -> str:
