@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -162,6 +163,10 @@ def test_words_that_do_not_go_together_are_refused(world: Path) -> None:
     assert "needs a token of your own" in refused("--host", "0.0.0.0")
     assert "must be 16 to 200" in refused("--token", "short")
     assert "cannot listen" in refused("--host", "203.0.113.1", "--token", "t" * 20)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        said = refused("--port", str(other.getsockname()[1]))
+        assert "cannot listen there" in said
+        assert "Pass --port 0" in said
     assert "without examples of a class" in refused("--negative", "in/negative")
     assert "--bank goes with no other" in refused("--bank", "b", "--positive", "in/positive")
     assert "no image in this folder" in refused("-o", "in")
