@@ -16,9 +16,7 @@ from .console import Stopped, progress, say, stoppable
 from .options import Images, cache_of, output_of, scan_of, with_options
 
 if TYPE_CHECKING:
-    import socket
-
-    from ..serve.address import Address
+    from ..serve.address import Address, Listening
     from ..serve.desk import Desk
     from ..serve.opening import Opened
 
@@ -104,7 +102,7 @@ def _require_packages() -> None:
         )
 
 
-def _served(ready: Opened, listening: socket.socket, address: Address, browse: bool | None) -> int:
+def _served(ready: Opened, listening: Listening, address: Address, browse: bool | None) -> int:
     """Serve until a signal, whose number is returned. Raises what ended the thread of the models."""
     from ..errors import ResourceError
     from ..serve.app import make_app
