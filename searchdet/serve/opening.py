@@ -1,0 +1,182 @@
+"""A session over images, put together: exemplars, models, regions, and what describes these."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..bank import Bank, Enrolment, read
+from ..bank.build import enrol
+from ..config import DEFAULT_BACKBONE, Examples, Settings
+from ..config.acting import Ignored, acting, warn
+from ..errors import EmbeddingError, ImageError, ResourceError, UsageError, memory_as_error
+from ..images import Query
+from ..index import Indexer
+from ..index import file as indexes
+from ..index.rows import Indexed
+from ..live import Board, LiveSettings, ModelHands, Session, Shelf
+from ..output import Output, Picture, exemplar_picture
+from ..regions import Space, settings_in
+from ..storage import files
+from .desk import Desk
+from .hands import QueuedHands
+from .pictures import Pictures, small_jpeg
+from .work import Work
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is to be served. examples: None begins with none. index: regions that were described
+    before. words: of the command `detect` that finds the same."""
+
+    queries: Sequence[Query]
+    examples: Examples | None
+    settings: Settings
+    output: Output
+    index: Path | None
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a server needs. work: not yet started."""
+
+    desk: Desk
+    work: Work
+    hands: QueuedHands
+
+
+@contextlib.contextmanager
+def opened(job: Job) -> Iterator[Opened]:
+    """Open the session. Raises UsageError, ExemplarError, CheckpointError and OutputError."""
+    out = job.output.folder
+    with files.scratch_folder(out) as scratch:
+        indexer, shelf = _shelf(job, scratch)
+        try:
+            by = _enrolment(job, indexer, shelf.space)
+            bank, shown = _start(job, by)
+            known = {item.image.name for item in shelf.images}
+            live = LiveSettings(
+                settings=job.settings,
+                paths={query.name: query.path for query in job.queries},
+                coming=frozenset(query.name for query in job.queries) - known,
+                words=job.words,
+                output=job.output,
+                shown=shown,
+            )
+            board = Board(shelf)
+            with Session.open(out, board, bank, live) as session:
+                pictures = Pictures(live.paths, job.settings.max_pixels)
+                total = len(job.queries) if job.index is None else len(shelf.images)
+                desk = Desk(session, board, pictures, total, out)
+                desk.crops.give(shown)
+                work = Work(_steps(job, indexer, desk))
+                models = ModelHands(_plain(job.settings), shelf.space, live.paths, by)
+                try:
+                    yield Opened(desk, work, QueuedHands(models, work))
+                finally:
+                    desk.close()
+        finally:
+            shelf.close()
+
+
+def _shelf(job: Job, scratch: Path) -> tuple[Indexer | None, Shelf]:
+    """What describes images, where they are not described yet; and their regions."""
+    if job.index is None:
+        indexer = Indexer(job.settings)
+        return indexer, Shelf.empty(indexer.space, indexer.models_info, scratch)
+    found = indexes.load(job.index)
+    _warn_of_models(job.settings, found.space)
+    _warn_of_names(found.images, job.queries)
+    return None, Shelf.of(found)
+
+
+def _enrolment(job: Job, indexer: Indexer | None, space: Space) -> Enrolment | None:
+    """What describes exemplars in the space of the regions. Beside an index and without example
+    folders no model is loaded before one is needed. Raises UsageError, CheckpointError."""
+    if indexer is not None:
+        models, settings = indexer.models, indexer.settings
+        return Enrolment.of(models.backbone, _plain(settings), models.proposer)
+    if job.examples is None or job.examples.bank is not None:
+        return None
+    by = Enrolment.load(_plain(settings_in(space, job.settings)))
+    differs = space.differences(by.space)
+    if differs:
+        raise UsageError(f"the index was made with other models ({'; '.join(differs)}).")
+    return by
+
+
+def _warn_of_models(settings: Settings, space: Space) -> None:
+    """Say which options of the models are those of the index, whatever was given."""
+    why = "--index"
+    _, proposals = acting(settings.proposals, frozenset(), why)
+    _, embedding = acting(settings.embedding, frozenset(), why)
+    _, scoring = acting(settings.scoring)
+    _, suppression = acting(settings.suppression)
+    given, own = settings.backbone.name, space.backbone
+    backbone = (
+        [Ignored("--backbone", given, f"the index has {own}")]
+        if given not in (own, DEFAULT_BACKBONE)
+        else []
+    )
+    warn([*backbone, *proposals, *embedding, *scoring, *suppression])
+
+
+def _plain(settings: Settings) -> Settings:
+    """Without a second look, which a page has no time for."""
+    return replace(settings, scoring=replace(settings.scoring, second_look=0))
+
+
+def _start(job: Job, by: Enrolment | None) -> tuple[Bank | None, tuple[Picture, ...]]:
+    """The exemplars that the session starts with, and small pictures of these."""
+    if job.examples is None:
+        return None, ()
+    given = read(job.examples, job.settings)
+    if given.saved is not None or by is None:
+        return given.saved, ()
+    bank, items = enrol(given.items, by)
+    return bank, tuple(Picture(item.name, exemplar_picture(item.pixels, item.mask)) for item in items)
+
+
+def _steps(job: Job, indexer: Indexer | None, desk: Desk) -> list[Callable[[], None]]:
+    """What describes the images, one by one."""
+    if indexer is None:
+        return []
+    by = indexer
+    return [lambda query=query: _describe(by, query, desk) for query in job.queries]  # type: ignore[misc]
+
+
+def _describe(indexer: Indexer, query: Query, desk: Desk) -> None:
+    """One image; one that cannot be used is said, and the next one follows."""
+    try:
+        with memory_as_error(query.path):
+            image = indexer.read(query)
+            info, packed = indexer.described(image, query.name)
+            small = small_jpeg(image.pixels)
+    except (ImageError, EmbeddingError, ResourceError) as error:
+        log.warning("%s: FAILED (%s) %s", query.name, error.code, error.one_line())
+        desk.fail(query.name, error.code, error.one_line())
+        return
+    except Exception as error:  # a bug of ours: the person at the page goes on with the other images
+        log.exception("%s: FAILED (internal)", query.name)
+        desk.fail(query.name, "internal", f"{type(error).__name__}; the terminal says more.")
+        return
+    desk.pictures.seen(query.name, small)
+    desk.add(info, packed)
+
+
+def _warn_of_names(found: Sequence[Indexed], queries: Sequence[Query]) -> None:
+    """Say which images are on one side alone: they are not judged, or have no picture."""
+    inside, named = {item.image.name for item in found}, {query.name for query in queries}
+    for names, what in (
+        (named - inside, "are not in the index, and not judged. Make it again with them"),
+        (inside - named, "of the index were not named, and have no picture. Name their folder"),
+    ):
+        if names:
+            few = ", ".join(sorted(names)[:3])
+            log.warning("%d images %s (%s).", len(names), what, few)
