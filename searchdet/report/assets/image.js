@@ -1,6 +1,6 @@
 // One image with its candidates, as the pages hold it. What a page knows beside it is image.page: units, tile and
 // thumbnail (sides), classes (names), limits(image, label), recorded() (whether decisions are those of the record),
-// detail(image), ground(image) (address of the whole picture or null), exemplar(number) (name and picture). Pure.
+// detail(image), ground(image, view) (address of the whole picture, fine enough for a part of it, or null), exemplar(number) (name and picture). Pure.
 
 import { slackOf } from "./rule.js";
 

@@ -93,7 +93,7 @@ export const extent = (image) => image.size.map((side) => side * unit(image));
 export function picture(image, view, ...over) {
   const [width, height] = extent(image);
   const box = view || [0, 0, width, height];
-  const address = image.page.ground(image);
+  const address = image.page.ground(image, view);
   const ground = address
     ? draw("image", { href: address, width, height, preserveAspectRatio: "none" })
     : draw("rect", { class: "ground", width, height });

@@ -102,10 +102,10 @@ export function stepInside(by) {
 }
 
 // The same image, decided anew: what was looked at stays where it was
-export function showAgain(image) {
+export function showAgain(image, chosen) {
   const kept = $("evidence").scrollTop;
   const inside = $("evidence").contains(document.activeElement);
-  showImage(image, stage.chosen);
+  showImage(image, chosen);
   $("evidence").scrollTop = kept;
   if (inside) $("list").focus({ preventScroll: true });
 }

@@ -68,7 +68,7 @@ const telling = {
   chose: refreshReview,
 };
 
-export const refreshViewer = () => showAgain(viewer.items[viewer.at].image);
+export const refreshViewer = () => showAgain(viewer.items[viewer.at].image, stage.chosen);
 
 function step(by) {
   const to = viewer.at + by;
