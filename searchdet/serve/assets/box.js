@@ -5,7 +5,7 @@ import { act, hasCurrent } from "./deeds.js";
 import { live } from "./live.js";
 import { isOpen, look, onLook } from "./look.js";
 import { unit } from "./picture.js";
-import { say } from "./say.js";
+import { endHint, hint, say } from "./say.js";
 import { stage } from "./stage.js";
 import { seenPart, under } from "./zoom.js";
 
@@ -30,6 +30,7 @@ function redraw() {
 }
 
 export function setBoxing(on) {
+  if (tool.on && !on) endHint();
   Object.assign(tool, { on: on && look.shown, from: null, box: null });
   redraw();
 }
@@ -117,7 +118,7 @@ export function pressB(event) {
   }
   Object.assign(tool, { pressed: performance.now(), used: false });
   setBoxing(true);
-  say("Drag a box around an object, or move one with arrow keys (Shift: its size) and press Enter. Esc ends.");
+  hint("Drag a box around an object, or move one with arrow keys (Shift: its size) and press Enter. Esc ends.");
 }
 
 function releaseB(event) {

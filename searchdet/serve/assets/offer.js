@@ -6,7 +6,7 @@ import { act, hasCurrent } from "./deeds.js";
 import { classNames, isTrouble, live } from "./live.js";
 import { isOpen, look, onLook } from "./look.js";
 import { pathOfBox, pathOfOutline, unit, within } from "./picture.js";
-import { say, sayError } from "./say.js";
+import { endHint, hint, say, sayError } from "./say.js";
 import { stage } from "./stage.js";
 import { seenPart, under } from "./zoom.js";
 
@@ -67,6 +67,7 @@ function redraw() {
 
 export function endOffer() {
   offer.turn++;
+  if (offer.point) endHint();
   Object.assign(offer, { regions: [], at: 0, point: null });
   redraw();
 }
@@ -139,7 +140,7 @@ export function startPoint() {
   offer.point = [x, y];
   $("list").focus({ preventScroll: true });
   redraw();
-  say("Arrow keys move the point, Enter shows the regions under it, Esc ends.");
+  hint("Arrow keys move the point, Enter shows the regions under it, Esc ends.");
 }
 
 // A click beside what was found asks; so does one more click on what is chosen already

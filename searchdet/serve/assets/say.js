@@ -14,7 +14,13 @@ function show(kind, parts, canUndo) {
 }
 
 export const sayError = (error) => show("bad", [error.message], false);
-export const say = (text, canUndo) => show("", [text], canUndo === true);
+export const say = (text) => show("", [text], false);
+
+// How something is done, which is said while it is done
+export const hint = (text) => show("how", [text], false);
+export function endHint() {
+  if ($("status").classList.contains("how")) $("status").hidden = true;
+}
 
 const VERDICTS = { right: "Right", wrong: "Wrong", other: "Another class" };
 function deedOf(event) {
