@@ -84,6 +84,10 @@ class Handler(BaseHTTPRequestHandler):
         if event["kind"] == "add_class" and event["label"] == "bad":
             self.json({"error": "bad is no name for a class; choose another."}, 400)
             return
+        for kind, held in (("undo", self.fake.events), ("redo", self.fake.undone)):
+            if event["kind"] == kind and not held:
+                self.json({"error": f"there is nothing to {kind}."}, 400)
+                return
         self.json(self.fake.apply(event))
 
     def stream(self) -> None:

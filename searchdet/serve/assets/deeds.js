@@ -33,8 +33,9 @@ function inTurn(event, sending) {
 // The change, or null where it was refused, which is told then
 export const act = (event) => inTurn(event, () => send("/api/events", { event }));
 
-export const undo = () => (live.state.undo === null ? say("There is nothing to undo.") : act({ kind: "undo" }));
-export const redo = () => (live.state.redo === null ? say("There is nothing to do again.") : act({ kind: "redo" }));
+// Sent even where the page knows of nothing to undo: what was done a moment ago is not in its state yet
+export const undo = () => act({ kind: "undo" });
+export const redo = () => act({ kind: "redo" });
 
 // Whether there is something that an exemplar can be of; says so where there is none
 export function hasCurrent() {

@@ -12,7 +12,7 @@ import { choose, failure, showAgain, showImage, stage, startStage } from "./stag
 const MARKS = { right: "\u2713", wrong: "\u2717", other: "\u2192" };
 const FINE_AFTER = 250; // milliseconds that a picture is looked at before its finest form is loaded
 // items: { i, row } in the order in which they are gone through; row: the one of interest, or null
-export const look = { items: [], at: 0, single: false, near: false, turn: 0, shown: false, followers: [] };
+export const look = { items: [], at: 0, single: false, near: false, turn: 0, shown: false, version: -1, followers: [] };
 
 export const onLook = (call) => look.followers.push(call);
 export const isOpen = () => $("viewer").open;
@@ -49,8 +49,7 @@ const placeOf = (image, row) => (row === null || row === undefined ? -1 : image.
 // row: a candidate by its record's number, null for the first without a verdict
 export function show(at, row) {
   const { i } = look.items[at];
-  look.at = at;
-  look.shown = false;
+  Object.assign(look, { at, row, shown: false });
   head(i);
   load(i, (image) => {
     look.shown = true;
@@ -62,8 +61,14 @@ export function show(at, row) {
 
 // After a change: what was chosen stays so, unless it is no detection any more and has no verdict
 function again() {
+  if (look.version === live.version) return;
+  look.version = live.version;
   const { i } = look.items[look.at];
   forget(i);
+  if (!look.shown) {
+    show(look.at, look.row); // it was on its way
+    return;
+  }
   load(i, (image) => {
     const row = stage.chosen >= 0 ? stage.image.id[stage.chosen] : null;
     let j = placeOf(image, row);
@@ -74,7 +79,7 @@ function again() {
 }
 
 export function openLook(items, at, single) {
-  Object.assign(look, { items, single });
+  Object.assign(look, { items, single, version: live.version });
   if (!isOpen()) $("viewer").showModal();
   placeStatus($("status-here"));
   show(at, items[at].row);

@@ -149,6 +149,7 @@ function startClicks() {
   $("stage").addEventListener("click", () => (before = stage.chosen), { capture: true });
   $("stage").addEventListener("click", (event) => {
     if (!look.shown || stage.image.failed || event.target.closest("button, .offer-bar, .zoom")) return;
+    $("list").focus({ preventScroll: true }); // keys go on where a click was
     const group = event.target.closest("g[data-j]");
     if (event.detail > 1 || (group && Number(group.dataset.j) !== before)) {
       endOffer();

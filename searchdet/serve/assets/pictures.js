@@ -8,7 +8,7 @@ import { Grid } from "./grid.js";
 import { layer, picture } from "./picture.js";
 import { queue } from "./next.js";
 
-const gallery = { grid: null, only: "" };
+const gallery = { grid: null, only: "", version: null, changes: null };
 const UNITS = 1024;
 
 const total = (row) => Object.values(row.counts).reduce((sum, count) => sum + count, 0);
@@ -170,6 +170,8 @@ export function startPictures(open) {
     $("more").setAttribute("aria-expanded", String($("bar").classList.toggle("wide-open")));
   });
   onLive(() => {
+    if (gallery.version === live.version && gallery.changes === live.changes) return;
+    Object.assign(gallery, { version: live.version, changes: live.changes });
     fillClasses();
     shapeOfAll();
     relist();

@@ -42,7 +42,7 @@ function classRow(item, i) {
     make("span", { class: "count", text: item.count.toLocaleString("en"), "aria-label": counted(item.count, "detection", "detections") }));
   const edit = make("button", { type: "button", class: "plain small edit", "data-key": `edit ${item.name}`, "aria-label": `Rename or merge ${item.name}`, text: "\u22ef" });
   edit.addEventListener("click", () => askClass(item.name));
-  const row = make("li", { class: "row", draggable: "true", "data-class": item.name }, label, key, edit);
+  const row = make("li", { class: "row", role: "presentation", draggable: "true", "data-class": item.name }, label, key, edit);
   row.style.setProperty("--own", colourOf(numberOf(item.name)));
   dragging(row, item.name);
   return row;
@@ -65,7 +65,7 @@ function dragging(row, name) {
 function negativeRow() {
   const text = make("span", { class: "names" }, make("span", { class: "title", text: "None of them" }),
     make("span", { class: "note", text: counted(live.state.negatives, "negative exemplar", "negative exemplars") }));
-  return make("li", { class: "row" }, make("label", {}, radio(null, ""), make("i", { class: "dot none", "aria-hidden": "true" }), text));
+  return make("li", { class: "row", role: "presentation" }, make("label", {}, radio(null, ""), make("i", { class: "dot none", "aria-hidden": "true" }), text));
 }
 
 function classes() {
