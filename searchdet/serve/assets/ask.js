@@ -2,7 +2,7 @@
 
 import { $ } from "./base.js";
 import { act } from "./deeds.js";
-import { classNames, live, makeCurrent } from "./live.js";
+import { classNames, live, makeCurrent, settled } from "./live.js";
 
 const LONGEST = 200;
 const BREAKS = /[\p{Cc}\p{Zl}\p{Zp}]/u; // controls and ends of lines, in no name
@@ -47,8 +47,11 @@ async function done(event) {
   if ($("class-ok").disabled) return;
   $("class-window").close();
   const added = asked.name === null;
+  const held = live.current === asked.name;
   const change = await act(added ? { kind: "add_class", label: name } : { kind: "rename_class", label: asked.name, to: name });
-  if (change !== null && (added || live.current === asked.name)) makeCurrent(name);
+  if (change === null || !(added || held)) return;
+  await settled();
+  makeCurrent(name);
 }
 
 export function showKeys() {

@@ -114,4 +114,9 @@ export function refresh(own) {
   return asking;
 }
 
+// Once the page knows all that the program knows; without an answer it does not, which is told elsewhere
+export const settled = () => refresh().catch((error) => {
+  if (!isTrouble(error)) throw error;
+});
+
 export const isTrouble = (error) => error instanceof Lost || error instanceof Refused;
