@@ -19,6 +19,7 @@ ROOMS = (
     "serve",
     "doctor",
     "models",
+    "live",
     "report",
     "evaluation",
     "index",

@@ -82,21 +82,22 @@ class Reads:
     def _regions(self, i: int, info: ImageInfo, rows: list[int]) -> list[JsonObject]:
         desk = self._desk
         # masks and boxes as a record has them: at the size of the image
-        found = rendered(desk.shelf.regions(i).proposals, np.asarray(rows, np.int64))
+        found = rendered(desk.shelf.regions(i, np.asarray(rows, np.int64)).proposals)
         scale, fine = scale_of(info.width, info.height), fineness(info.width, info.height)
         view, bank, start = desk.session.view, desk.session.bank, desk.shelf.images[i].start
         made: list[JsonObject] = []
         for at, row in enumerate(rows):
-            place = -1 if view is None else int(view.label[start + row])
-            known = place >= 0 and bank is not None and view is not None
+            known, place = None, start + row
+            if view is not None and bank is not None and view.label[place] >= 0:
+                known = bank.classes[int(view.label[place])]
             made.append(
                 {
                     "row": row,
                     "box": [round(float(value), 2) for value in found.boxes[at]],
                     "area": rle.area(found.rles[at]),
                     "outline": text_of(found.rles[at], scale, fine),
-                    "label": bank.classes[place] if known and bank is not None else None,
-                    "score": round(float(view.score[start + row]), 6) if known else None,
+                    "label": known,
+                    "score": None if known is None or view is None else _digits(view.score[place]),
                 }
             )
         return made
@@ -167,6 +168,11 @@ def _jpeg(data: bytes | None) -> Response:
     if data is None:
         raise not_there("there is no such picture")
     return Response(data, media_type="image/jpeg")
+
+
+def _digits(value: float) -> float:
+    """As records have it."""
+    return round(float(value), 6)
 
 
 def _objects(value: JsonValue) -> list[JsonObject]:

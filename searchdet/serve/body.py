@@ -18,12 +18,12 @@ DEEPEST = 16
 """Objects and lists within each other."""
 
 
-async def read_json(request: Request, seconds: float = SECONDS) -> Fields:
+async def read_json(request: Request) -> Fields:
     """The JSON object that a request brings. Raises HTTPException."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise HTTPException(415, "send it as Content-Type: application/json.")
-    data = await read(request, JSON_BYTES, seconds)
+    data = await read(request, JSON_BYTES)
     try:
         value = json.loads(data.decode("utf-8"), parse_constant=_no_number)
         _require_flat(value)
@@ -34,9 +34,10 @@ async def read_json(request: Request, seconds: float = SECONDS) -> Fields:
         raise HTTPException(400, f"the body is not the JSON that is needed: {error!s:.200}.") from error
 
 
-async def read(request: Request, most: int, seconds: float) -> bytes:
-    """The body. Raises HTTPException where it is larger than ``most`` bytes (413) or not whole in time
-    (408)."""
+async def read(request: Request, most: int, times: int = 1) -> bytes:
+    """The body. Raises HTTPException where it is larger than ``most`` bytes (413) or not whole in
+    ``times`` SECONDS (408)."""
+    seconds = times * SECONDS
     told = request.headers.get("content-length", "0")
     if not (told.isascii() and told.isdigit()) or len(told) > 12 or int(told) > most:
         raise _too_large(most)

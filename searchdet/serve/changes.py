@@ -8,43 +8,40 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..errors import UsageError
+from ..live import events
+from ..live.exemplars import Drawn
+from ..live.faces import Hands
 from ..storage.values import Fields, JsonObject
 from .answers import as_json
-from .body import PICTURE_BYTES, SECONDS, read, read_json
+from .body import PICTURE_BYTES, read, read_json
 from .desk import Desk
-from .parts import Describes, ReadsEvents
 from .reading import label
 
 _IMAGES = "image/"
+AGAIN = "Load the page again."
 
 
 class Changes:
-    """Answers that change the session. describes: None where no models are there, as beside an index
-    without their weights."""
+    """Answers that change the session. hands: find objects in boxes and pictures."""
 
-    def __init__(self, desk: Desk, read_event: ReadsEvents, describes: Describes) -> None:
+    def __init__(self, desk: Desk, hands: Hands) -> None:
         self._desk = desk
-        self._read_event = read_event
-        self._describes = describes
+        self._hands = hands
 
     async def event(self, request: Request) -> Response:
         """A verdict, a click, a box, or an undo."""
         body = await read_json(request)
+        return await run_in_threadpool(self._apply, body)
+
+    def _apply(self, body: Fields) -> Response:
         try:
             values = body.child("event")
-        except ValueError as error:
-            raise HTTPException(400, f"{error!s:.200}.") from error
-        return await run_in_threadpool(self._apply, values)
-
-    def _apply(self, values: Fields) -> Response:
-        try:
-            if values.text("kind") == "draw":
-                values = self._drawn(values)
-            elif values.text("kind") == "paste":
+            kind = values.text("kind")
+            if kind == "paste":
                 raise ValueError("a picture is sent to /api/pictures")
-            event = self._read_event(values)
+            event = events.from_json(self._drawn(values) if kind == "draw" else values)
         except ValueError as error:
-            raise UsageError(f"the event cannot be used: {error!s:.200}.") from error
+            raise UsageError(f"the event cannot be used: {error!s:.200}.", AGAIN) from error
         return as_json(self._desk.apply(event))
 
     def _drawn(self, values: Fields) -> Fields:
@@ -59,24 +56,30 @@ class Changes:
         box = (max(0.0, x0), max(0.0, y0), min(x1, image.width), min(y1, image.height))
         if box[2] - box[0] < 1 or box[3] - box[1] < 1:
             raise ValueError("the box holds no pixel of the image")
-        return self._with(values.values, self._describes.box(image, box))
+        drawn = self._hands.draw(image, box)  # without the lock: models are slow
+        return Fields({**values.values, "box": list(box), "drawn": self._held(drawn)}, values.name)
 
     async def picture(self, request: Request) -> Response:
         """A picture that was pasted or dropped: the object in it becomes an exemplar."""
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if not kind.startswith(_IMAGES):
             raise HTTPException(415, "send the picture itself, as Content-Type: image/png or the like.")
-        wanted = label(request)
-        data = await read(request, PICTURE_BYTES, 3 * SECONDS)
-        return await run_in_threadpool(self._pasted, data, wanted)
+        wanted, name = label(request), label(request, "name") or "picture"
+        data = await read(request, PICTURE_BYTES, 3)
+        return await run_in_threadpool(self._pasted, name, data, wanted)
 
-    def _pasted(self, data: bytes, wanted: str | None) -> Response:
-        said: JsonObject = {"kind": "paste", "label": wanted}
+    def _pasted(self, name: str, data: bytes, wanted: str | None) -> Response:
+        with self._desk.lock:
+            bank = self._desk.session.bank
+        said: JsonObject = {"kind": "paste", "name": name, "label": wanted}
         try:
-            event = self._read_event(self._with(said, self._describes.picture(data)))
+            events.from_json(Fields({**said, "drawn": ""}, "event"))  # before models are asked
+            drawn = self._held(self._hands.paste(name, data, wanted, bank))
+            event = events.from_json(Fields({**said, "drawn": drawn}, "event"))
         except ValueError as error:
-            raise UsageError(f"the picture cannot be used: {error!s:.200}.") from error
+            raise UsageError(f"the picture cannot be used: {error!s:.200}.", AGAIN) from error
         return as_json(self._desk.apply(event))
 
-    def _with(self, values: JsonObject, made: JsonObject) -> Fields:
-        return Fields({**values, **made}, "event")
+    def _held(self, drawn: Drawn) -> str:
+        with self._desk.lock:
+            return self._desk.session.hold(drawn)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from typing import Any
+from pathlib import Path
 
 from ..errors import SearchdetError
 from ..images import Query
+from ..live import Board
+from ..live.events import Event
+from ..live.session import Session
 from ..records import ImageInfo
 from ..regions import Packed
 from ..storage.values import JsonObject
 from .crops import Crops
-from .parts import Board, Session, Shelf
 from .pictures import Pictures
 from .stream import Broadcast
 
@@ -24,22 +26,25 @@ PAUSE = 1.0
 class Desk:
     """The session with its images. Whoever reads or changes these holds ``lock``; pictures need none.
 
-    total: images there will be. run: tells pages that another process answers than before.
+    total: images there will be; failed: names of those that cannot be used. run: tells pages that
+    another process answers than before. folder: of all that is written.
     """
 
     def __init__(
-        self, session: Session, shelf: Shelf, board: Board, pictures: Pictures, total: int
+        self, session: Session, board: Board, pictures: Pictures, total: int, folder: Path
     ) -> None:
         self.lock = threading.RLock()
         self.session = session
-        self.shelf = shelf
+        self.shelf = board.shelf
         self.board = board
         self.pictures = pictures
         self.crops = Crops(pictures)
         self.broadcast = Broadcast()
         self.total = total
+        self.failed: list[str] = []
+        self.folder = folder
         self.run = secrets.token_hex(4)
-        self._numbers = {item.image.name: i for i, item in enumerate(shelf.images)}
+        self._numbers = {item.image.name: i for i, item in enumerate(self.shelf.images)}
         self._told = 0.0
         session.expect(total)
         self._began = session.version
@@ -53,7 +58,7 @@ class Desk:
         """The number of an image; None for one that is not there, or not yet."""
         return self._numbers.get(name)
 
-    def apply(self, event: Any) -> JsonObject:
+    def apply(self, event: Event) -> JsonObject:
         """What a person did. Says what has changed. Raises UsageError and OutputError."""
         started = time.monotonic()
         with self.lock:
@@ -84,6 +89,7 @@ class Desk:
     def fail(self, query: Query, error: SearchdetError) -> None:
         """An image cannot be used."""
         with self.lock:
+            self.failed.append(query.name)
             self.session.fail(query.name, error.code, error.one_line())
             version = self.session.version
         self.broadcast.tell("progress", self.progress())

@@ -49,23 +49,15 @@ class Guard:
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1008})
             return
-        started, status = time.monotonic(), 0
+        started = time.monotonic()
 
         async def sending(message: Message) -> None:
-            nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
                 MutableHeaders(scope=message).update(HEADERS)
+                _note(scope, message["status"], time.monotonic() - started)
             await send(message)
 
-        answer = self._answer(scope)
-        try:
-            await (answer or self._app)(scope, receive, sending)
-        finally:
-            # the path alone: the token is in the query
-            path = scope.get("raw_path", b"").partition(b"?")[0].decode("ascii", "backslashreplace")
-            spent = 1000 * (time.monotonic() - started)
-            log.info("%s %s %d %.0f ms", scope["method"], path, status, spent)
+        await (self._answer(scope) or self._app)(scope, receive, sending)
 
     def _answer(self, scope: Scope) -> Response | None:
         """What is said at once; None where the request goes on."""
@@ -112,3 +104,9 @@ class Guard:
 
     def _is_token(self, word: str) -> bool:
         return secrets.compare_digest(word.encode("utf-8", "replace"), self._address.token.encode())
+
+
+def _note(scope: Scope, status: int, seconds: float) -> None:
+    """A line of the log: the path alone, as the token is in the query."""
+    path = scope.get("raw_path", b"").partition(b"?")[0].decode("ascii", "backslashreplace")
+    log.info("%s %s %d %.0f ms", scope["method"], path, status, 1000 * seconds)

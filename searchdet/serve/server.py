@@ -11,6 +11,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from ..errors import ResourceError
+from .protocol import Protocol
 from .stream import Broadcast
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ class Server:
     def __init__(self, app: ASGIApp, listening: socket.socket, broadcast: Broadcast) -> None:
         config = uvicorn.Config(
             app,
-            http="h11",
+            http=Protocol,
             ws="none",
             loop="asyncio",
             lifespan="off",

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import TypeVar
 
 from ..errors import ResourceError
@@ -23,7 +23,8 @@ class Work:
         self._asked: deque[Callable[[], None]] = deque()
         self._waiting: set[Future[object]] = set()
         self._changed = threading.Condition()
-        self._stopped = False
+        self._stopped = self._idle = False
+        self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="searchdet-models", daemon=True)
 
     def start(self) -> None:
@@ -36,7 +37,7 @@ class Work:
             self._changed.notify_all()
             for future in self._waiting:
                 future.cancel()
-        if self._thread.is_alive():
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._thread.join(seconds)
         return not self._thread.is_alive()
 
@@ -60,16 +61,30 @@ class Work:
             self._waiting.add(future)  # type: ignore[arg-type]
             self._changed.notify_all()
         try:
-            if future.cancelled():
-                raise _ended()
             return future.result()
+        except CancelledError as error:
+            raise _ended() from error
         finally:
             with self._changed:
                 self._waiting.discard(future)
 
+    def finished(self, seconds: float) -> bool:
+        """Wait for the last step; whether it is done, or the thread has ended."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._stopped or self._idle, seconds)
+
+    def check(self) -> None:
+        """Raise what ended the thread, if something did."""
+        if self._error is not None:
+            raise self._error
+
     def _run(self) -> None:
-        while (step := self._next()) is not None:
-            step()
+        try:
+            while (step := self._next()) is not None:
+                step()
+        except BaseException as error:  # the main thread raises it, in ``check``
+            self._error = error
+            self.stop(0)
 
     def _next(self) -> Callable[[], None] | None:
         with self._changed:
@@ -78,6 +93,8 @@ class Work:
                     return self._asked.popleft()
                 if self._steps:
                     return self._steps.popleft()
+                self._idle = True
+                self._changed.notify_all()
                 self._changed.wait()
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import io
 import json
 import threading
@@ -9,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import livefake
 import pytest
+import served as serving
 from asking import Asker
 from PIL import Image
 
@@ -19,9 +20,8 @@ pytestmark = pytest.mark.model
 
 @pytest.fixture
 def served(cold_world: Path) -> Iterator[tuple[Asker, Any]]:
-    server, desk, address = livefake.serve(cold_world / "in" / "images")
-    yield Asker(address.port, address.token), desk
-    server.stop()
+    with serving.serving(serving.job(cold_world / "in/images", cold_world / "out")) as made:
+        yield made.asker, made.desk
 
 
 def first_row(asker: Asker, i: int, x: float, y: float) -> int:
@@ -167,8 +167,6 @@ def test_boxes_are_cut_to_the_image_and_pictures_are_read(served: tuple[Asker, A
 
 def lines_of(asker: Asker, until: int, started: threading.Event, found: list[dict[str, Any]]) -> None:
     """Listen until a version is told."""
-    import http.client
-
     connection = http.client.HTTPConnection("127.0.0.1", asker.port, timeout=60)
     connection.request("GET", "/api/stream", headers={"X-Searchdet-Token": str(asker.token)})
     answer = connection.getresponse()
@@ -209,14 +207,9 @@ def test_every_open_page_hears_of_a_change(served: tuple[Asker, Any]) -> None:
 
 
 def test_streams_end_with_the_server(cold_world: Path) -> None:
-    server, _, address = livefake.serve(cold_world / "in" / "images")
-    asker = Asker(address.port, address.token)
-    ended = threading.Event()
-    started = threading.Event()
+    ended, started = threading.Event(), threading.Event()
 
-    def listen() -> None:
-        import http.client
-
+    def listen(asker: Asker) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", asker.port, timeout=60)
         connection.request("GET", "/api/stream", headers={"X-Searchdet-Token": str(asker.token)})
         answer = connection.getresponse()
@@ -226,11 +219,11 @@ def test_streams_end_with_the_server(cold_world: Path) -> None:
         connection.close()
         ended.set()
 
-    thread = threading.Thread(target=listen)
-    thread.start()
-    assert started.wait(30)
-    server.stop()
+    with serving.serving(serving.job(cold_world / "in/images", cold_world / "out")) as made:
+        thread = threading.Thread(target=listen, args=(made.asker,))
+        thread.start()
+        assert started.wait(30)
     thread.join(30)
     assert ended.is_set()
     with pytest.raises(OSError, match="refused"):
-        asker.get("/api/state")
+        made.asker.get("/api/state")
