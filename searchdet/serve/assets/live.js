@@ -35,8 +35,8 @@ const kept = new Map();
 let running = 0;
 const waiting = [];
 
-async function taken(call) {
-  if (running >= AT_ONCE) await new Promise((go) => waiting.push(go));
+async function taken(call, urgent) {
+  if (running >= AT_ONCE) await new Promise((go) => (urgent ? waiting.unshift(go) : waiting.push(go)));
   running++;
   try {
     return await call();
@@ -46,11 +46,11 @@ async function taken(call) {
   }
 }
 
-// An image with its candidates and verdicts, as image.js has it
-export function imageAt(i) {
+// An image with its candidates and verdicts, as image.js has it. urgent: before all that wait
+export function imageAt(i, urgent) {
   let found = kept.get(i);
   if (found === undefined) {
-    found = taken(async () => shownImage(live.images[i], await get(`/api/images/${i}`), pictureOfExemplar));
+    found = taken(async () => shownImage(live.images[i], await get(`/api/images/${i}`), pictureOfExemplar), urgent);
     found.catch(() => kept.delete(i));
     if (kept.size >= MOST_KEPT) kept.delete(kept.keys().next().value);
   } else kept.delete(i);
@@ -91,10 +91,11 @@ async function ask() {
     again = false;
     const own = mine;
     mine = false;
-    const state = await get("/api/state");
+    const since = live.version < 0 ? "" : `?since=${live.version}`;
+    const [state, rows] = await Promise.all([get("/api/state"), get(`/api/images${since}`)]);
     const other = state.run !== live.state.run || state.version < live.version; // a program that was started anew
     const anew = other || live.version < 0;
-    const answer = await get(anew ? "/api/images" : `/api/images?since=${live.version}`);
+    const answer = other && since ? await get("/api/images") : rows;
     if (anew) {
       live.images = [];
       kept.clear();

@@ -36,7 +36,7 @@ function head(i) {
 async function load(i, then) {
   const turn = ++look.turn;
   try {
-    const image = await imageAt(i);
+    const image = await imageAt(i, true);
     if (turn === look.turn && isOpen()) then(image);
   } catch (error) {
     if (!isTrouble(error)) throw error;

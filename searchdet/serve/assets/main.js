@@ -5,7 +5,7 @@ import { showKeys, startAsk } from "./ask.js";
 import { boxKey, isBoxing, pressB, setBoxing, startBox } from "./box.js";
 import { redo, undo } from "./deeds.js";
 import { judgeKeys, startJudging } from "./judging.js";
-import { isTrouble, classNames, live, makeCurrent, onLive, refresh } from "./live.js";
+import { classNames, isTrouble, live, makeCurrent, onLive, refresh, tell } from "./live.js";
 import { chosenBox, isOpen, look, openLook, showNear, startLook, step } from "./look.js";
 import { askQueue, keyOf, onQueue, queue, relistQueue, startNext } from "./next.js";
 import { endOffer, offerKey, startOffer, startPoint } from "./offer.js";
@@ -107,6 +107,7 @@ function closed() {
   const item = look.items[look.at];
   setBoxing(false);
   endOffer();
+  tell();
   if (!item || !live.images[item.i]) return;
   if (!$("queue").hidden) queue.grid.focus(queue.grid.places.has(keyOf(item)) ? keyOf(item) : queue.grid.current);
   else gridOfPictures().focus(live.images[item.i].name);

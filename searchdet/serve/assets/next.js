@@ -39,7 +39,7 @@ export const askQueue = () => ask().catch((error) => {
   if (!isTrouble(error)) throw error;
   queue.version = -1;
 });
-const askSoon = after(60, () => needsQueue() && askQueue());
+const askSoon = after(60, () => needsQueue() && !$("viewer").open && askQueue());
 
 export function relistQueue() {
   if ($("queue").hidden) return;

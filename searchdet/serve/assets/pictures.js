@@ -170,6 +170,7 @@ export function startPictures(open) {
     $("more").setAttribute("aria-expanded", String($("bar").classList.toggle("wide-open")));
   });
   onLive(() => {
+    if ($("viewer").open) return; // what lies below the window is drawn when it closes
     if (gallery.version === live.version && gallery.changes === live.changes) return;
     Object.assign(gallery, { version: live.version, changes: live.changes });
     fillClasses();

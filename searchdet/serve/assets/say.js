@@ -61,7 +61,7 @@ export function sayChange(event, change) {
   const parts = [make("span", { class: "deed", text: `${deedOf(event)}: ` }), make("b", { text: sum })];
   if (changed.length) {
     parts.push(` in ${counted(changed.length, "picture", "pictures")} `);
-    const links = make("span", { class: "links" }, ...changed.slice(0, LINKS).map(({ i }) => linkTo(i)));
+    const links = make("span", { class: "links" }, ...changed.slice(0, LINKS).flatMap(({ i }) => [linkTo(i), " "]));
     if (changed.length > LINKS) links.append(make("span", { text: `and ${(changed.length - LINKS).toLocaleString("en")} more` }));
     parts.push(links);
   }
