@@ -346,6 +346,7 @@ def test_what_to_look_at_next(served: Start) -> None:
     place = seen.page.locator("#viewer-place").text_content()
     seen.press("y")
     expect(seen.page.locator("#viewer-place")).not_to_have_text(place)
+    expect(seen.page.locator("#right")).to_be_enabled()
     seen.press("n")
     expect(seen.page.locator("#review-hint")).to_contain_text("You can stop here.")
     assert len(fake.posted) == 4

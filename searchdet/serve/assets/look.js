@@ -46,16 +46,26 @@ async function load(i, then) {
 
 const placeOf = (image, row) => (row === null || row === undefined ? -1 : image.id.indexOf(row));
 
+// What is looked at next is there when it is asked for
+function fetchNext(at) {
+  const next = look.items[at + 1];
+  if (next) imageAt(next.i).catch((error) => {
+    if (!isTrouble(error)) throw error; // it is asked for again when it is shown
+  });
+}
+
 // row: a candidate by its record's number, null for the first without a verdict
 export function show(at, row) {
   const { i } = look.items[at];
   Object.assign(look, { at, row, shown: false });
   head(i);
+  refreshJudge(); // no verdict on a picture that is not there yet
   load(i, (image) => {
     look.shown = true;
     const open = [...image.shown.keys()].find((j) => image.shown[j] && !image.verdicts.has(j));
     const j = placeOf(image, row);
     showImage(image, j >= 0 || open === undefined ? j : open);
+    fetchNext(at);
   });
 }
 

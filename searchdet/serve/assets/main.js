@@ -133,7 +133,7 @@ function start() {
   $("order").addEventListener("change", () => askQueue());
   $("status-changed").addEventListener("click", showChanged);
   onQueue(() => $("order").value === "next" && relist());
-  onLive(oncePerFrame(() => ($("status-changed").hidden = isOpen() || live.changes.size < 2)));
+  onLive(oncePerFrame(() => ($("status-changed").hidden = isOpen() || live.changes.size < 1)));
 }
 
 start();

@@ -1,6 +1,6 @@
 // What to look at next: single detections and near misses, the least certain first, each with its reason.
 
-import { $, after, counted, dot, draw, make, short } from "./base.js";
+import { $, after, dot, draw, make, short } from "./base.js";
 import { get } from "./api.js";
 import { act } from "./deeds.js";
 import { Grid } from "./grid.js";
@@ -43,9 +43,9 @@ const askSoon = after(60, () => needsQueue() && !$("viewer").open && askQueue())
 
 export function relistQueue() {
   if ($("queue").hidden) return;
-  $("listed").textContent = counted(queue.items.length, "to look at", "to look at");
-  $("nothing").hidden = queue.items.length > 0 || !queue.loaded;
-  $("nothing").textContent = live.state.exemplars.length ? "Nothing is in doubt." : "There is no exemplar yet.";
+  $("listed").textContent = queue.loaded ? `${queue.items.length.toLocaleString("en")} to look at` : "";
+  $("nothing").hidden = queue.items.length > 0;
+  $("nothing").textContent = !queue.loaded ? "Looking\u2026" : live.state.exemplars.length ? "Nothing is in doubt." : "There is no exemplar yet.";
   queue.grid.show(queue.items);
 }
 
