@@ -338,8 +338,10 @@ def test_what_to_look_at_next(served: Start) -> None:
     seen.said("Right: ")
     assert fake.posted[-1]["verdict"] == "right"
     expect(cards.first.locator(".open")).not_to_have_attribute("aria-label", labels[0])
+    second = cards.first.locator(".open").get_attribute("aria-label")
     cards.first.locator("[data-say=wrong]").click()
     seen.said("Wrong: ")
+    expect(cards.first.locator(".open")).not_to_have_attribute("aria-label", second)
     expect(seen.page.locator("#review-words")).to_have_text("2 judged, 58 in doubt")
     cards.first.locator(".open").click()
     seen.listed()
