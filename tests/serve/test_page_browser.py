@@ -441,4 +441,9 @@ def test_without_an_exemplar_the_page_says_how_to_begin(served: Start) -> None:
     shot = fake.shots[1]
     seen.page.mouse.click(*seen.point(shot.things[0], shot))
     expect(seen.page.locator("#offer-words")).to_contain_text("1 of 2 regions here")
+    seen.press("Tab", "Enter")  # the first class is asked for
+    seen.page.locator("#class-name").fill("ring")
+    seen.press("Enter")
+    seen.said("An exemplar of ring: ")
+    assert fake.posted[-1] == {"kind": "pick", "image": shot.name, "row": 0, "label": "ring"}
     assert seen.trouble == []

@@ -6,7 +6,7 @@ import { classNames, live, makeCurrent, settled } from "./live.js";
 
 const LONGEST = 200;
 const BREAKS = /[\p{Cc}\p{Zl}\p{Zp}]/u; // controls and ends of lines, in no name
-const asked = { name: null };
+const asked = { name: null, then: null };
 
 // What is wrong with a name, or ""
 function troubleOf(name) {
@@ -25,9 +25,9 @@ function refresh() {
   $("class-note").textContent = merges ? `All exemplars of ${asked.name} become exemplars of ${to}.` : taken ? "There is a class of this name." : "";
 }
 
-// name: the class that gets another name, null for a new one; to: what it may be called
-export function askClass(name, to) {
-  asked.name = name;
+// name: the class that gets another name, null for a new one; to: what it may be called; then: is called with it
+export function askClass(name, to, then) {
+  Object.assign(asked, { name, then: then || null });
   $("class-title").textContent = name === null ? "A new class" : `Rename ${name}`;
   $("class-name").value = to || name || "";
   $("merge-list").replaceChildren(...classNames().filter((other) => other !== name).map((other) => {
@@ -41,6 +41,12 @@ export function askClass(name, to) {
   $("class-name").select();
 }
 
+// What an exemplar is of: the current class, or the first one, whose name is asked for
+export function withCurrent(call) {
+  if (live.current === undefined) askClass(null, "", call);
+  else call(live.current);
+}
+
 async function done(event) {
   event.preventDefault();
   const name = $("class-name").value.trim();
@@ -48,10 +54,12 @@ async function done(event) {
   $("class-window").close();
   const added = asked.name === null;
   const held = live.current === asked.name;
+  const { then } = asked;
   const change = await act(added ? { kind: "add_class", label: name } : { kind: "rename_class", label: asked.name, to: name });
   if (change === null || !(added || held)) return;
   await settled();
   makeCurrent(name);
+  if (then) then(name);
 }
 
 export function showKeys() {

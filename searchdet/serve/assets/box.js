@@ -1,8 +1,8 @@
 // A box drawn around an object, which becomes an exemplar: by a drag while B is held or the tool is on, or by keys.
 
 import { $, draw } from "./base.js";
-import { act, hasCurrent } from "./deeds.js";
-import { live } from "./live.js";
+import { withCurrent } from "./ask.js";
+import { act } from "./deeds.js";
 import { isOpen, look, onLook } from "./look.js";
 import { unit } from "./picture.js";
 import { endHint, hint, say } from "./say.js";
@@ -38,6 +38,7 @@ export function setBoxing(on) {
 const bounds = () => stage.image.size.map((pixels) => pixels * unit(stage.image));
 
 function finish(label) {
+  if (!tool.box) return; // the tool was left while the class was asked for
   const scale = unit(stage.image);
   const [width, height] = bounds();
   const [x0, y0, x1, y1] = tool.box;
@@ -74,7 +75,7 @@ function up(event) {
   event.stopImmediatePropagation();
   tool.from = null;
   tool.used = true;
-  if (tool.dragged && hasCurrent()) finish(live.current);
+  if (tool.dragged) withCurrent(finish);
   else {
     tool.box = null;
     redraw();
@@ -106,7 +107,7 @@ export function boxKey(event) {
   if (event.key === "Escape") return () => setBoxing(false);
   if (way) return () => nudge(way, event.shiftKey);
   if (!tool.box) return null;
-  if (event.key === "Enter") return () => hasCurrent() && finish(live.current);
+  if (event.key === "Enter") return () => withCurrent(finish);
   return event.key === "n" ? () => finish(null) : null;
 }
 

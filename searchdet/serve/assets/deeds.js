@@ -2,7 +2,7 @@
 
 import { send, sendFile } from "./api.js";
 import { isTrouble, live, refresh } from "./live.js";
-import { say, sayChange, sayError } from "./say.js";
+import { sayChange, sayError } from "./say.js";
 
 let chain = Promise.resolve();
 
@@ -36,13 +36,6 @@ export const act = (event) => inTurn(event, () => send("/api/events", { event })
 // Sent even where the page knows of nothing to undo: what was done a moment ago is not in its state yet
 export const undo = () => act({ kind: "undo" });
 export const redo = () => act({ kind: "redo" });
-
-// Whether there is something that an exemplar can be of; says so where there is none
-export function hasCurrent() {
-  if (live.current !== undefined) return true;
-  say("There is no class yet: add one first.");
-  return false;
-}
 
 // at: an image and the place of a candidate in it
 export async function judge({ image, j }, verdict, label) {

@@ -2,7 +2,8 @@
 
 import { $, counted, draw, make, short } from "./base.js";
 import { get } from "./api.js";
-import { act, hasCurrent } from "./deeds.js";
+import { withCurrent } from "./ask.js";
+import { act } from "./deeds.js";
 import { classNames, isTrouble, live } from "./live.js";
 import { isOpen, look, onLook } from "./look.js";
 import { pathOfBox, pathOfOutline, unit, within } from "./picture.js";
@@ -40,7 +41,7 @@ function cross([x, y]) {
   return draw("path", { class: "cross", d: `M${x - arm} ${y}h${2 * arm}M${x} ${y - arm}v${2 * arm}` });
 }
 
-const kind = () => (live.current === null ? "a negative" : live.current);
+const kind = () => (live.current === undefined ? "a new class\u2026" : live.current === null ? "a negative" : live.current);
 
 function words(region) {
   const known = region.label === null || region.score === null ? "" : `, now ${region.label} ${short(region.score)}`;
@@ -104,7 +105,7 @@ function take(label) {
   return act({ kind: "pick", image, row: region.row, label });
 }
 
-export const takeCurrent = () => hasCurrent() && take(live.current);
+export const takeCurrent = () => withCurrent(take);
 
 // What keys mean while regions are offered, or a point is set; null for those that mean what they always do
 export function offerKey(event) {

@@ -1,8 +1,8 @@
 // Pictures that are pasted, dropped or chosen: each becomes an exemplar of the current class.
 
 import { $, counted } from "./base.js";
-import { hasCurrent, paste } from "./deeds.js";
-import { live } from "./live.js";
+import { withCurrent } from "./ask.js";
+import { paste } from "./deeds.js";
 import { say } from "./say.js";
 
 const isPicture = (file) => file.type.startsWith("image/");
@@ -13,9 +13,10 @@ function take(files) {
     say("That is no picture. Paste or drop a JPEG or PNG file.");
     return;
   }
-  if (!hasCurrent()) return;
-  say(`${counted(pictures.length, "picture is", "pictures are")} described\u2026`);
-  pictures.forEach((file) => paste(file, live.current));
+  withCurrent((label) => {
+    say(`${counted(pictures.length, "picture is", "pictures are")} described\u2026`);
+    pictures.forEach((file) => paste(file, label));
+  });
 }
 
 function pasted(event) {
