@@ -20,7 +20,8 @@ def test_from_nothing_by_a_click_and_a_verdict(browser: object, cold_world: Path
         # the picture of an exemplar that was taken back meanwhile is gone
         page.on("console", lambda item: "404" in item.text or trouble.append(item.text))
         page.on(
-            "response", lambda item: item.ok or "/exemplars/" in item.url or trouble.append(item.url)
+            "response",
+            lambda item: item.status < 400 or "/exemplars/" in item.url or trouble.append(item.url),
         )
         page.on("pageerror", lambda item: trouble.append(str(item)))
         page.goto(made.address.url)
