@@ -185,8 +185,8 @@ const telling = {
   listed,
   said,
   over: (image) => [ground(image)],
-  far: () => false,
-  note: (image, j) => (image.shown[j] ? "" : "not found"),
+  far: (image, j) => !image.shown[j] && image.verdicts.has(j), // what was said to be wrong is gone, but in the list
+  note: (image, j) => (image.shown[j] || image.verdicts.has(j) ? "" : "not found"),
   evidence: (image, j) => (j < 0 ? nothing(image) : evidence(image, j, { lines: [], acts: [] }, choose)),
   chose: () => {
     stage.drawn = stage.image.name;

@@ -158,7 +158,7 @@ function top() {
 function review() {
   const { judged, left, quiet, stop } = live.state.review;
   $("review-words").textContent = `${judged.toLocaleString("en")} judged, ${left.toLocaleString("en")} in doubt`;
-  const calm = quiet ? `The last ${quiet} verdicts changed no detection.` : "";
+  const calm = quiet ? `The last ${quiet} verdicts changed no other detection.` : "";
   $("review-hint").textContent = stop ? `${calm} You can stop here.`.trim() : quiet > 2 ? calm : "";
   $("judged").max = Math.max(judged + left, 1);
   $("judged").value = judged;
