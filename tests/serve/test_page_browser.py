@@ -266,6 +266,7 @@ def test_classes_are_added_renamed_and_merged(served: Start) -> None:
     expect(ok).to_have_text("Rename")
     ok.click()
     seen.said("screw is washer now: ")
+    expect(seen.page.locator("#exemplars-title")).to_have_text("Exemplars of washer")
     seen.page.locator('[data-class="bolt"]').drag_to(seen.page.locator('.row[data-class="nut"]'))
     expect(name).to_have_value("nut")
     ok.click()
