@@ -17,7 +17,7 @@ else:
         "playwright.sync_api", reason="playwright is not installed: pip install -e '.[test]'"
     )
 expect = sync_api.expect
-PATIENCE = 30_000  # milliseconds: no time that a test should take, but one at which it is lost
+PATIENCE = 120_000  # milliseconds: no time that a test should take, but one at which it is lost
 expect.set_options(timeout=PATIENCE)
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)

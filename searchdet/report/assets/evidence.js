@@ -1,37 +1,37 @@
 // Why a candidate has its score and its fate.
 
-import { block, dot, exact, make, minus, percent, short } from "./base.js";
+import { dot, exact, make, minus, percent, short } from "./base.js";
+import { limitsFor, MILLION, standingOf } from "./image.js";
 import { around, detail, pathOf, picture, strokes } from "./picture.js";
 import { ACCEPTED, reasonOf, SUPPRESSED } from "./rule.js";
-import { anySet, changed, classes, head, limitsOf, MILLION, ofRecords, set, standingOf } from "./state.js";
 import { drawTiles } from "./tiles.js";
-import { lineOf } from "./truth.js";
 
 const WHY = {
   margin: "below its least margin",
   class_margin: "too close to another class",
 };
 const SHOT = 114; // pixels of the screen that a small picture is wide
-const STEP = 1e-6; // the last digit of a record
+
+const nameOf = (image, j) => image.page.classes[image.label[j]];
 
 // The reason of the record, or with other limits that of the rule
 function reasonHere(image, j) {
-  const known = detail(image.index);
-  if (!anySet()) return known.reason[j];
+  const known = detail(image);
+  if (image.page.recorded()) return known.reason[j];
   const standing = Object.assign(standingOf(image, j), {
     scoreBeforeSuppression: known.beforeSuppression[j] / MILLION,
     suppressionFactor: known.suppressionFactor[j] / MILLION,
   });
-  return reasonOf(standing, limitsOf(image.rule, image.label[j]));
+  return reasonOf(standing, limitsFor(image, j));
 }
 
 function why(image, j, reason) {
   if (WHY[reason]) return WHY[reason];
   if (reason === SUPPRESSED && image.lost.has(j)) return "suppressed: nothing is left of its score";
-  const known = detail(image.index);
+  const known = detail(image);
   const early = reason === "score" && known.suppressionFactor[j] < MILLION;
   const score = early ? known.beforeSuppression[j] / MILLION : image.score[j];
-  const distance = Math.abs(score - limitsOf(image.rule, image.label[j]).minScore);
+  const distance = Math.abs(score - limitsFor(image, j).minScore);
   const far = distance < 0.001 ? exact(distance) : short(distance);
   if (reason === ACCEPTED) return `${far} above its least score`;
   const words = `${far} below its least score`;
@@ -43,14 +43,14 @@ function verdict(image, j) {
   const good = reason === ACCEPTED;
   const line = make("p", { class: "why" });
   line.append(make("b", { class: good ? "yes" : "no", text: good ? "Accepted" : "Rejected" }), `, ${why(image, j, reason)}`);
-  const recorded = detail(image.index).reason[j];
+  const recorded = detail(image).reason[j];
   if ((recorded === ACCEPTED) !== good) {
     line.append(good ? `; rejected in the record (${recorded})` : "; accepted in the record");
   }
   const top = make("div", { class: "verdict" }, dot(image.label[j]),
-    make("h3", { text: classes[image.label[j]], title: classes[image.label[j]] }),
+    make("h3", { text: nameOf(image, j), title: nameOf(image, j) }),
     make("span", { class: "figure", text: exact(image.score[j]) }));
-  return [top, line, ...lineOf(image, j)];
+  return [top, line];
 }
 
 const lastOf = (name, parts) => name.split("/").slice(-parts).join("/");
@@ -62,26 +62,25 @@ function shot(inside, title, value, name) {
   return make("figure", {}, box, caption);
 }
 
-function exemplar(number, cosine, title) {
+function exemplar(image, number, cosine, title) {
   if (number === null) return shot(make("span", { class: "blank", text: "none" }), title, "\u2013", "");
-  const name = head.exemplars[number];
-  const data = block(`e${number}`);
-  const inside = data === null
+  const { name, picture: address } = image.page.exemplar(number);
+  const inside = address === null
     ? make("span", { class: "blank", text: lastOf(name, 1) })
-    : make("img", { src: `data:image/jpeg;base64,${data}`, alt: name, decoding: "async" });
+    : make("img", { src: address, alt: name, decoding: "async" });
   return shot(inside, title, `cosine ${short(cosine / MILLION)}`, name);
 }
 
 function shots(image, j) {
-  const known = detail(image.index);
+  const known = detail(image);
   const kind = image.shown[j] ? "mask" : "miss";
   const view = around(image, j, 1);
   const own = picture(image, view, ...strokes(kind, pathOf(image, j), image.label[j]));
   drawTiles(own, image, view, SHOT / view[2]);
   return make("div", { class: "shots" },
     shot(own, "This candidate", `id ${image.id[j]}`, image.name),
-    exemplar(known.near[j], known.nearCosine[j], "Nearest positive"),
-    exemplar(known.far[j], known.farCosine[j], "Nearest negative"));
+    exemplar(image, known.near[j], known.nearCosine[j], "Nearest positive"),
+    exemplar(image, known.far[j], known.farCosine[j], "Nearest negative"));
 }
 
 function row(words, value, kind) {
@@ -90,7 +89,7 @@ function row(words, value, kind) {
 
 // positive - negative weight * max(negative, 0) - shape weight * (1 - shape) - context weight * max(context, 0)
 function sum(image, j) {
-  const known = detail(image.index);
+  const known = detail(image);
   const at = (name) => (known[name][j] === null ? NaN : known[name][j] / MILLION);
   const [negative, shape, context] = image.rule.weights;
   const rows = [row("Similarity to the class", exact(at("positive")))];
@@ -117,7 +116,7 @@ function rules(image, j) {
     mark.setAttribute("aria-label", good ? "met" : "not met");
     rows.push(make("tr", {}, make("th", { scope: "row", text: words }), make("td", { text: shown }), mark));
   };
-  const limits = limitsOf(image.rule, image.label[j]);
+  const limits = limitsFor(image, j);
   add("Score", image.score[j], limits.minScore);
   add("Margin", image.margin[j], limits.minMargin);
   if (limits.classMargin > 0) add("Class margin", image.classMargin[j], limits.classMargin);
@@ -125,7 +124,7 @@ function rules(image, j) {
 }
 
 function suppression(image, j, choose) {
-  const known = detail(image.index);
+  const known = detail(image);
   const by = known.by[j];
   if (by === null) return [];
   const other = image.id.indexOf(by);
@@ -140,29 +139,12 @@ function suppression(image, j, choose) {
   }
   const button = make("button", { type: "button", class: "link", text: "Show it" });
   button.addEventListener("click", () => choose(other));
-  line.append(`${words} (${classes[image.label[other]]} ${short(image.score[other])}). `, button);
+  line.append(`${words} (${nameOf(image, other)} ${short(image.score[other])}). `, button);
   return [line];
 }
 
-function actions(image, j) {
-  const label = image.label[j];
-  const push = (words, value) => {
-    const button = make("button", { type: "button", class: "plain small", text: words });
-    button.disabled = set.score[label] === value || value > 1; // no least score lies above
-    button.addEventListener("click", () => {
-      set.score[label] = value === ofRecords(label, "score") ? null : value;
-      changed(true);
-    });
-    return button;
-  };
-  const value = image.score[j];
-  const above = Math.round((value + STEP) * MILLION) / MILLION;
-  return make("div", { class: "acts" },
-    push(`Accept ${classes[label]} from here`, value), push("Reject up to here", above));
-}
-
 function facts(image, j) {
-  const known = detail(image.index);
+  const known = detail(image);
   const box = known.box.slice(4 * j, 4 * j + 4);
   const probability = known.probability[j];
   const rows = [
@@ -180,7 +162,8 @@ function facts(image, j) {
   return list;
 }
 
-export function evidence(image, j, choose) {
-  return [...verdict(image, j), shots(image, j), sum(image, j), ...suppression(image, j, choose), rules(image, j),
-    actions(image, j), facts(image, j)];
+// more: what a page adds, lines below the verdict and what can be done about it; choose: shows another candidate
+export function evidence(image, j, more, choose) {
+  return [...verdict(image, j), ...more.lines, shots(image, j), sum(image, j), ...suppression(image, j, choose),
+    rules(image, j), ...more.acts, facts(image, j)];
 }

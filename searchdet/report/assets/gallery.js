@@ -1,9 +1,10 @@
 // The gallery: which images or single candidates, in which order; drawn only near the window.
 
-import { $, after, block, counted, make } from "./base.js";
+import { $, after, counted, make } from "./base.js";
 import { label } from "./cards.js";
+import { slack } from "./image.js";
 import { around, detail, drawable, layer, pathOf, picture, visible } from "./picture.js";
-import { images, slack } from "./state.js";
+import { images } from "./state.js";
 import { drawTiles } from "./tiles.js";
 import { falseOf, missedOf, truthLayer, wordOf } from "./truth.js";
 import { unjudged } from "./verdicts.js";
@@ -166,7 +167,7 @@ function fill(card) {
   const drawn = picture(image, view, layers(image, seen, chosen));
   frame.replaceChildren(drawn);
   if (view) drawTiles(drawn, image, view, CARD / view[2]);
-  if (block(`t${image.index}`) === null) frame.append(make("span", { class: "blank", text: image.name }));
+  if (image.page.ground(image) === null) frame.append(make("span", { class: "blank", text: image.name }));
 }
 
 const near = new IntersectionObserver(
@@ -227,7 +228,7 @@ function moved(key) {
 const pen = document.createElement("canvas").getContext("2d");
 function hit(image, svg, event, seen) {
   const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
-  const areas = detail(image.index).area;
+  const areas = detail(image).area;
   const { hits, misses } = drawable(image, seen);
   const under = [...hits, ...misses].filter((j) => pen.isPointInPath(new Path2D(pathOf(image, j)), at.x, at.y));
   return under.length ? under.reduce((a, b) => (areas[b] < areas[a] ? b : a)) : -1;

@@ -1,21 +1,21 @@
 // Pictures with what was found on them. Details of an image are read when it comes into view.
 
-import { block, colourOf, draw } from "./base.js";
-import { head, slack } from "./state.js";
+import { colourOf, draw } from "./base.js";
+import { slack } from "./image.js";
 
 const KEPT_DETAILS = 120;
 const details = new Map();
 
-export function detail(index) {
-  let found = details.get(index);
+export function detail(image) {
+  let found = details.get(image);
   if (found === undefined) {
-    found = JSON.parse(block(`d${index}`));
+    found = image.page.detail(image);
     found.path = [];
     if (details.size >= KEPT_DETAILS) details.delete(details.keys().next().value);
   } else {
-    details.delete(index);
+    details.delete(image);
   }
-  details.set(index, found);
+  details.set(image, found);
   return found;
 }
 
@@ -41,7 +41,7 @@ function unpacked(text) {
 }
 
 // fine: steps in a unit
-function pathOfOutline(text, fine) {
+export function pathOfOutline(text, fine) {
   const list = unpacked(text);
   let path = "";
   for (let i = 0; i < list.length; ) {
@@ -56,24 +56,24 @@ function pathOfOutline(text, fine) {
 }
 
 // Units a pixel of an image
-export const unit = (image) => head.units / Math.max(...image.size, 1);
+export const unit = (image) => image.page.units / Math.max(...image.size, 1);
 
 // x, y, width and height, in units, of one of the boxes of an image
-function within(image, boxes, j) {
+export function within(image, boxes, j) {
   const [x0, y0, x1, y1] = boxes.slice(4 * j, 4 * j + 4);
   const scale = unit(image);
   return [x0 * scale, y0 * scale, (x1 - x0) * scale, (y1 - y0) * scale];
 }
 
-export const boxOf = (image, j) => within(image, detail(image.index).box, j);
+export const boxOf = (image, j) => within(image, detail(image).box, j);
 
-function pathOfBox(box) {
+export function pathOfBox(box) {
   const [x, y, width, height] = box.map((value) => Math.round(value * 100) / 100);
   return `M${x} ${y}h${width}v${height}h${-width}z`;
 }
 
 export function pathOf(image, j) {
-  const known = detail(image.index);
+  const known = detail(image);
   if (known.path[j] === undefined) {
     const outline = known.outline[j];
     known.path[j] = outline ? pathOfOutline(outline, image.fine) : pathOfBox(boxOf(image, j));
@@ -83,24 +83,19 @@ export function pathOf(image, j) {
 
 // The same for an object of the ground truth
 export function objectPath(image, k) {
-  const { object, objectBox } = detail(image.index);
+  const { object, objectBox } = detail(image);
   return object[k] ? pathOfOutline(object[k], image.fine) : pathOfBox(within(image, objectBox, k));
 }
 
 export const extent = (image) => image.size.map((side) => side * unit(image));
 
-function thumbnail(image) {
-  const data = block(`t${image.index}`);
-  return data === null ? null : `data:image/jpeg;base64,${data}`;
-}
-
 // An <svg> of the picture, or of a part of it: view is x, y, width, height in units.
 export function picture(image, view, ...over) {
   const [width, height] = extent(image);
   const box = view || [0, 0, width, height];
-  const data = thumbnail(image);
-  const ground = data
-    ? draw("image", { href: data, width, height, preserveAspectRatio: "none" })
+  const address = image.page.ground(image, view);
+  const ground = address
+    ? draw("image", { href: address, width, height, preserveAspectRatio: "none" })
     : draw("rect", { class: "ground", width, height });
   const full = image.full ? [draw("g", { class: "tiles" })] : [];
   return draw("svg", { viewBox: box.join(" "), "aria-hidden": "true" }, ground, ...full, ...over);

@@ -1,38 +1,28 @@
 // What the page holds, what the user has set, and what follows: the decisions, their sums, the flags.
 
 import { block } from "./base.js";
-import { ACCEPTED, reasonOf, slackOf } from "./rule.js";
-
-export const MILLION = 1e6; // records hold six digits, and a whole number of millionths divides to the same number
-const numbers = (list) => Float64Array.from(list, (value) => (value === null ? NaN : value / MILLION));
+import { imageOf, standingOf } from "./image.js";
+import { ACCEPTED, reasonOf } from "./rule.js";
 
 export const head = JSON.parse(block("head"));
 export const classes = head.classes;
-export const images = head.images.map((found, index) => {
-  const image = { index, name: found.name, failed: found.status === "failed", error: found.error || null };
-  const count = found.label ? found.label.length : 0;
-  return Object.assign(image, {
-    size: found.size,
-    sha256: found.sha256,
-    settings: head.settings[found.settings],
-    full: found.full || null,
-    fine: found.fine || 1,
-    truth: found.truth || null,
-    verdicts: new Map(),
-    id: found.id || [],
-    rule: image.failed ? null : head.rules[found.rule],
-    accepted: found.accepted || 0,
-    left: found.left || 0,
-    label: Uint32Array.from(found.label || []),
-    score: numbers(found.score || []),
-    margin: numbers(found.margin || []),
-    classMargin: numbers(found.classMargin || []),
-    lost: new Set(found.lost || []),
-    shown: new Uint8Array(count),
-    count: 0,
-    changed: false,
-  });
-});
+
+const embedded = (name) => {
+  const data = block(name);
+  return data === null ? null : `data:image/jpeg;base64,${data}`;
+};
+const page = {
+  units: head.units,
+  tile: head.tile,
+  thumbnail: head.thumbnail,
+  classes,
+  limits: (image, label) => limitsOf(image.rule, label),
+  recorded: () => !anySet(),
+  detail: (image) => JSON.parse(block(`d${image.index}`)),
+  ground: (image) => embedded(`t${image.index}`),
+  exemplar: (number) => ({ name: head.exemplars[number], picture: embedded(`e${number}`) }),
+};
+export const images = head.images.map((found, index) => imageOf(found, head, index, page));
 
 // What the user has set, by class (the class margin: for all); null: as in the record.
 export const set = { score: classes.map(() => null), margin: classes.map(() => null), classMargin: [null] };
@@ -54,18 +44,6 @@ export const limitsOf = (rule, label) => ({
   minMargin: least(rule, label, "margin"),
   classMargin: least(rule, label, "classMargin"),
 });
-
-// What the rule looks at, as far as a decision needs it. Suppression only takes from a score: one that is
-// high enough after it was so before. Which rule fails first is told by the details (evidence.js).
-export const standingOf = (image, j) => ({
-  scoreBeforeSuppression: image.score[j],
-  score: image.score[j],
-  suppressionFactor: image.lost.has(j) ? 0 : 1,
-  margin: image.margin[j],
-  classMargin: image.classMargin[j],
-});
-
-export const slack = (image, j) => slackOf(standingOf(image, j), limitsOf(image.rule, image.label[j]));
 
 export function decide() {
   const moved = anySet();

@@ -2,7 +2,6 @@
 
 import { draw } from "./base.js";
 import { unit } from "./picture.js";
-import { head } from "./state.js";
 
 // Columns or rows of tiles that a stretch from `low` to `high` units touches
 function touched(low, high, side, count) {
@@ -10,8 +9,8 @@ function touched(low, high, side, count) {
 }
 
 function wantedAt(image, level, [x, y, width, height]) {
-  const side = head.tile * 2 ** level * unit(image);
-  const [columns, rows] = image.size.map((pixels) => Math.ceil(Math.ceil(pixels / 2 ** level) / head.tile));
+  const side = image.page.tile * 2 ** level * unit(image);
+  const [columns, rows] = image.size.map((pixels) => Math.ceil(Math.ceil(pixels / 2 ** level) / image.page.tile));
   const [left, right] = touched(x, x + width, side, columns);
   const [top, bottom] = touched(y, y + height, side, rows);
   const found = [];
@@ -23,7 +22,7 @@ function wantedAt(image, level, [x, y, width, height]) {
 
 function tile(image, name) {
   const [level, row, column] = name.split("-").map(Number);
-  const side = head.tile * 2 ** level;
+  const side = image.page.tile * 2 ** level;
   const [width, height] = image.size;
   const [x, y] = [column * side, row * side];
   const scale = unit(image);

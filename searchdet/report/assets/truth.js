@@ -1,8 +1,9 @@
 // Detections against the ground truth, where the page was made with one: right, false alarm, missed.
 
 import { $, draw, make, short } from "./base.js";
-import { detail, objectPath } from "./picture.js";
-import { head, images, MILLION, onChange } from "./state.js";
+import { MILLION } from "./image.js";
+import { detail, objectPath, unit } from "./picture.js";
+import { head, images, onChange } from "./state.js";
 
 export const known = head.iou !== null;
 const fresh = new WeakMap();
@@ -62,8 +63,8 @@ export function truthLayer(image, shownOnly) {
     const kind = lost.has(k) ? "missed" : "object";
     group.append(draw("path", { class: `${kind} under`, d: path }), draw("path", { class: kind, d: path }));
   });
-  const boxes = detail(image.index).box;
-  const scale = head.units / Math.max(...image.size, 1);
+  const boxes = detail(image).box;
+  const scale = unit(image);
   for (const j of wrong) {
     if (shownOnly !== null && image.label[j] !== shownOnly) continue;
     const [x0, y0, x1, y1] = boxes.slice(4 * j, 4 * j + 4).map((value) => value * scale);

@@ -2,7 +2,6 @@
 
 import { $, oncePerFrame, percent } from "./base.js";
 import { extent, unit } from "./picture.js";
-import { head } from "./state.js";
 import { drawTiles } from "./tiles.js";
 
 const LARGEST = 16; // pixels of the screen that a pixel of the picture becomes
@@ -10,12 +9,12 @@ const NEARER = 1.5;
 const FAR = 4; // pixels of the screen that a pointer moves before it drags
 const zoom = { svg: null, image: null, scale: 1, x: 0, y: 0, points: new Map(), dragged: false, start: null };
 
-const stage = () => {
+const sides = () => {
   const { clientWidth, clientHeight } = zoom.svg;
   return [Math.max(clientWidth, 1), Math.max(clientHeight, 1)];
 };
 const fitting = () => {
-  const [wide, high] = stage();
+  const [wide, high] = sides();
   const [width, height] = extent(zoom.image);
   return Math.min(wide / width, high / height);
 };
@@ -23,14 +22,14 @@ const fitting = () => {
 const scaleFor = (pixels) => pixels / unit(zoom.image);
 
 // Whether the picture is there at its own pixels
-const isWhole = ({ full, size }) => (full ? !full.lost : Math.max(...size) <= head.thumbnail);
+const isWhole = ({ full, size, page }) => (full ? !full.lost : Math.max(...size) <= page.thumbnail);
 
 // x and y of the middle, in units; scale in pixels of the screen a unit
 function place(x, y, scale) {
   const least = fitting();
   zoom.scale = Math.min(Math.max(scale, least), Math.max(least, scaleFor(LARGEST)));
   const [whole, tall] = extent(zoom.image);
-  const [width, height] = stage().map((side) => side / zoom.scale);
+  const [width, height] = sides().map((side) => side / zoom.scale);
   const within = (middle, part, all) => (part >= all ? all / 2 : Math.min(Math.max(middle, part / 2), all - part / 2));
   zoom.x = within(x, width, whole);
   zoom.y = within(y, height, tall);
@@ -44,14 +43,14 @@ function place(x, y, scale) {
 
 const tilesSoon = oncePerFrame(() => {
   if (!zoom.svg || !zoom.svg.isConnected) return;
-  const [width, height] = stage().map((side) => side / zoom.scale);
+  const [width, height] = sides().map((side) => side / zoom.scale);
   drawTiles(zoom.svg, zoom.image, [zoom.x - width / 2, zoom.y - height / 2, width, height], zoom.scale);
 });
 
 // The point of the picture under a point of the window
-function under(clientX, clientY) {
+export function under(clientX, clientY) {
   const box = zoom.svg.getBoundingClientRect();
-  const [wide, high] = stage();
+  const [wide, high] = sides();
   return [zoom.x + (clientX - box.left - wide / 2) / zoom.scale, zoom.y + (clientY - box.top - high / 2) / zoom.scale];
 }
 
@@ -68,14 +67,14 @@ export const isNear = () => zoom.svg !== null && zoom.scale > fitting() * 1.001;
 
 // To a box in units: at the picture's own pixels, or farther where it is larger than the stage
 export function zoomTo([x, y, width, height]) {
-  const [wide, high] = stage();
+  const [wide, high] = sides();
   const room = Math.min(wide / (width * 1.5), high / (height * 1.5));
   place(x + width / 2, y + height / 2, Math.max(fitting(), Math.min(room, scaleFor(4))));
 }
 
 // Into the view, as near as it is, where a box lies outside of it
 export function reveal([x, y, width, height]) {
-  const [wide, high] = stage().map((side) => side / zoom.scale);
+  const [wide, high] = sides().map((side) => side / zoom.scale);
   const outside = Math.abs(x + width / 2 - zoom.x) > wide / 2 || Math.abs(y + height / 2 - zoom.y) > high / 2;
   if (outside) place(x + width / 2, y + height / 2, zoom.scale);
 }
@@ -94,13 +93,19 @@ export function whole() {
 }
 
 export function pan(across, down) {
-  const [wide, high] = stage().map((side) => side / zoom.scale / 5);
+  const [wide, high] = sides().map((side) => side / zoom.scale / 5);
   place(zoom.x + across * wide, zoom.y + down * high, zoom.scale);
+}
+
+// What is seen of the picture: its middle, width and height, in units
+export function seenPart() {
+  const [width, height] = sides().map((side) => side / zoom.scale);
+  return { x: zoom.x, y: zoom.y, width, height };
 }
 
 // A picture that was drawn: looked at as before where it is the same image
 export function attach(svg, image) {
-  const same = zoom.image === image && zoom.svg !== null && isNearBefore();
+  const same = zoom.image !== null && zoom.image.name === image.name && zoom.svg !== null && isNearBefore();
   const before = [zoom.x, zoom.y, zoom.scale];
   Object.assign(zoom, { svg, image });
   if (same) place(...before);
