@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,13 @@ if TYPE_CHECKING:
 
 BLOCK_BYTES = 1 << 21
 """Of float16 rows that are worked on at once: small enough to stay in the processor's cache."""
+
+
+def let_go(rows: npt.NDArray[np.float16]) -> None:
+    """Take mapped rows out of this process's memory where the system can; it still has them at hand, so
+    they are back at once. Nothing may have been written to them."""
+    if isinstance(rows.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        rows.base.madvise(mmap.MADV_DONTNEED)
 
 
 def blocks(rows: npt.NDArray[np.float16]) -> Iterator[tuple[slice, Tensor]]:

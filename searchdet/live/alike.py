@@ -16,7 +16,7 @@ from ..bank import Bank
 from ..bank.likeness import Likeness, Nearest, contexts, nans, shapes
 from ..config import ScoringOptions
 from ..errors import UsageError
-from ..index.blocks import blocks
+from ..index.blocks import blocks, let_go
 from ..masks.shape import similarity
 from .columns import Columns, Grown, key_of, largest
 from .shelf import Shelf
@@ -38,8 +38,9 @@ TOGETHER = 1 << 18
 class Side:
     """The vectors of all rows, or their contexts: their lengths, and their cosines to exemplars."""
 
-    def __init__(self, shelf: Shelf, name: str) -> None:
-        self._shelf, self._name = shelf, name
+    def __init__(self, shelf: Shelf, name: str, stays: bool = True) -> None:
+        """stays: mapped rows stay in memory, as they are looked at for each exemplar."""
+        self._shelf, self._name, self._stays = shelf, name, stays
         self._lengths = Grown(np.float64)
         self._columns = Columns(self._measure, UNUSED_BYTES)
 
@@ -78,6 +79,8 @@ class Side:
             for where, wide in blocks(self._shelf.arrays[self._name][start:stop]):
                 made[where] = (wide @ columns).numpy()
         length = self.lengths(stop)[start:stop, None]
+        if not self._stays:
+            let_go(self._shelf.arrays[self._name])
         return np.divide(made, length, out=made, where=length > 0, casting="same_kind")
 
 
@@ -86,7 +89,7 @@ class Alike:
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
-        self._vectors, self._contexts = Side(shelf, "vectors"), Side(shelf, "contexts")
+        self._vectors, self._contexts = Side(shelf, "vectors"), Side(shelf, "contexts", stays=False)
         self._outlines = Columns(self._measure, UNUSED_BYTES)
         self._classes: dict[tuple[str, bytes], FloatArray] = {}
         self._sound = 0
