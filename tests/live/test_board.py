@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from profiles import examples
 from runs import models
 
-from searchdet.bank.types import Bank, join
+from searchdet.bank import file as bankfile
+from searchdet.bank.types import Bank, Origin, Rows, join
 from searchdet.decision import Judge
 from searchdet.errors import ExemplarError, OutputError, UsageError
 from searchdet.index import file as index
@@ -335,3 +336,23 @@ def test_a_full_disk_is_said_and_nothing_is_added_after_it(
         made.add(*image(rng, "b.png", 4, kinds(rng)))
     assert len(made.images) == 1
     assert len(made.regions(0).proposals) == 4
+
+
+@pytest.mark.model
+def test_an_index_of_pictures_is_judged_as_records_are(made: Path) -> None:
+    board = Board(Shelf.of(index.load(made / "idx")))
+    of = bankfile.load(made / "bank.safetensors")
+    assert same(board, judge(of)) >= 1
+    for least in (-0.2, 0.1, 0.3):
+        chief = judge(of, {"min_score": least, "min_margin": -2.0})
+        assert same(board, chief) >= 1
+        regions = board.shelf.regions(0)
+        chosen = regions.described.take(np.arange(0, len(regions.described), 5))
+        rows = Rows(
+            chosen.embedded.vectors,
+            chosen.contexts,
+            chosen.outlines,
+            tuple(Origin(f"a.png#{i}") for i in range(len(chosen))),
+        )
+        more = replace(of, negatives=join([of.negatives, rows]))
+        same(board, judge(more, {"min_score": least}))
