@@ -31,8 +31,6 @@ take more memory than they save time."""
 SHORT = 0.3
 """Length of a mean of unit vectors below which the same is done: little is left of exemplars that point
 all ways, and that the sum of rounded cosines would not tell to six digits."""
-TOGETHER = 1 << 18
-"""Pairs of outlines that are compared at once."""
 
 
 class Side:
@@ -130,11 +128,8 @@ class Alike:
 
     def _measure(self, start: int, stop: int, wanted: npt.NDArray[np.float32]) -> FloatArray:
         made = np.empty((stop - start, len(wanted)), np.float32)
-        step = max(1, TOGETHER // len(wanted))
-        kept = self._shelf.arrays["outlines"]
-        for at in range(start, stop, step):
-            some = np.asarray(kept[at : min(at + step, stop)], np.float32)
-            made[at - start : at - start + len(some)] = similarity(some, wanted)
+        for where, wide in blocks(self._shelf.arrays["outlines"][start:stop]):
+            made[where] = similarity(wide.numpy(), wanted)
         return made
 
     def _require_sound(self, rows: int) -> None:
