@@ -16,7 +16,7 @@ from ..bank import Bank
 from ..bank.likeness import Likeness, Nearest, contexts, nans, shapes
 from ..config import ScoringOptions
 from ..errors import UsageError
-from ..index.blocks import blocks, let_go
+from ..index.blocks import blocks
 from ..masks.shape import similarity
 from .columns import Columns, Grown, key_of, largest
 from .shelf import Shelf
@@ -48,7 +48,7 @@ class Side:
 
         start = len(self._lengths)
         with torch.inference_mode():
-            for _, wide in blocks(self._shelf.arrays[self._name][start:rows]):
+            for _, wide in blocks(self._shelf.arrays[self._name][start:rows], self._stays):
                 self._lengths.extend(wide.double().norm(dim=1).numpy())
         return self._lengths.values[:rows]
 
@@ -74,11 +74,9 @@ class Side:
         made = np.empty((stop - start, len(wanted)), np.float32)
         columns = torch.from_numpy(np.ascontiguousarray(wanted.T))
         with torch.inference_mode():
-            for where, wide in blocks(self._shelf.arrays[self._name][start:stop]):
+            for where, wide in blocks(self._shelf.arrays[self._name][start:stop], self._stays):
                 made[where] = (wide @ columns).numpy()
         length = self.lengths(stop)[start:stop, None]
-        if not self._stays:
-            let_go(self._shelf.arrays[self._name])
         return np.divide(made, length, out=made, where=length > 0, casting="same_kind")
 
 
