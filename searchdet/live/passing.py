@@ -87,8 +87,8 @@ class Passing:
         return Settled(rows, left, accepts, np.unique(self.image[rows[unsure]]))
 
     def crowded(self, done: Settled) -> IntArray:
-        """Images in which so many regions score as much as some that count that not all of them may
-        come to be candidates."""
+        """Images in which so many regions score as much as some detection that not all of these may come
+        to be candidates."""
         images = self.shelf.images
         room = np.full(len(images), np.iinfo(np.int64).max)
         large = np.flatnonzero(np.bincount(self.image) > self.options.max_masks).tolist()
@@ -97,7 +97,8 @@ class Passing:
         for i in large:
             room[i] = room_of(images[i].facts.counts("details"), self.options)
         lowest = np.full(len(images), np.inf)
-        np.minimum.at(lowest, self.image[done.rows], done.left)
+        found = done.accepted
+        np.minimum.at(lowest, self.image[done.rows[found]], done.left[found])
         above = self.marks.score >= lowest[self.image] - NEAR
         return np.flatnonzero(np.bincount(self.image[above], minlength=len(images)) > room)
 
