@@ -87,8 +87,8 @@ class Passing:
         return Settled(rows, left, accepts, np.unique(self.image[rows[unsure]]))
 
     def crowded(self, done: Settled) -> IntArray:
-        """Images in which so many regions score as much as some detection that not all of these may come
-        to be candidates."""
+        """Images in which so many regions score as much as some detection that not all detections may
+        come to be candidates."""
         images = self.shelf.images
         room = np.full(len(images), np.iinfo(np.int64).max)
         large = np.flatnonzero(np.bincount(self.image) > self.options.max_masks).tolist()
