@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..bank import Bank
 from ..bank.likeness import Likeness, centred, likeness
-from ..calibration import probability
+from ..calibration import probability, usual_least
 from ..config import ScoringOptions, SuppressionOptions
 from ..masks import rle
 from ..masks.coverage import Masks
@@ -150,7 +150,8 @@ def settle(contest: Contest, rule: Rule) -> Settled:
         taken = across_classes(contest.lying, taken, scores.label, above, rest)
     left = final(scores, taken.factor)
     reasons = decide(scores, limits, taken.factor)
-    return Settled(scores, taken, left, reasons, probability(left, least))
+    usual = np.asarray([usual_least(item) for item in rule.thresholds])[np.maximum(scores.label, 0)]
+    return Settled(scores, taken, left, reasons, probability(left, usual))
 
 
 def ranking(
