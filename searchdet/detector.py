@@ -44,7 +44,7 @@ class Detector:
     def __init__(self, models: Models, gathered: Gathered, settings: Settings) -> None:
         settings, ignored = models.effective(settings)
         self.settings = settings
-        self._choice = models.choice
+        self.models = models
         info = models.info(settings)
         judge = make_judge(gathered, settings.scoring, settings.suppression, info)
         self.judge = replace(judge, ignored=ignored)
@@ -164,7 +164,8 @@ class Detector:
         """What ``run.json`` says of settings and exemplars, as JSON values."""
         rows = {"positive": self.bank.positives, "negative": self.bank.negatives}
         names = {side: list(found.names) for side, found in rows.items()}
-        chosen: JsonObject = {"auto_proposals": self._choice.to_json()} if self._choice else {}
+        choice = self.models.choice
+        chosen: JsonObject = {"auto_proposals": choice.to_json()} if choice else {}
         return {
             **self.judge.run_json(),
             **chosen,

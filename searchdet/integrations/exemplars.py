@@ -1,0 +1,86 @@
+"""Exemplars that come and go while a bridge runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from ..bank import Bank, Rows
+from ..bank.types import indexed, join
+from ..regions import Space
+
+
+def named(key: str, name: str) -> str:
+    """The name of a lesson's exemplar in a bank."""
+    return f"{key}#{name}"
+
+
+def of_key(key: str) -> Callable[[str], bool]:
+    """Whether a name in a bank is of an exemplar with that key."""
+    return lambda name: name.startswith(named(key, ""))
+
+
+class Exemplars(Protocol):
+    """Where exemplars of a bridge are kept."""
+
+    @property
+    def bank(self) -> Bank | None:
+        """All exemplars; None while there is no positive one."""
+        ...
+
+    def put(self, key: str, rows: Rows, labels: Sequence[str | None]) -> None:
+        """Take rows, named by ``named``, in the place of all with that key; label None: a negative."""
+        ...
+
+    def drop(self, key: str) -> int:
+        """Take back all with that key; how many there were."""
+        ...
+
+
+class Growing:
+    """Exemplars in memory, those of a bank first."""
+
+    def __init__(self, start: Bank | None = None) -> None:
+        self._space: Space | None = None if start is None else start.space
+        self._parts: list[tuple[Rows, str | None]] = []
+        if start is not None:
+            names = [start.classes[c] for c in start.labels]
+            self._add(start.positives, names)
+            self._add(start.negatives, [None] * len(start.negatives))
+        self._bank = start
+
+    @property
+    def bank(self) -> Bank | None:
+        return self._bank
+
+    def put(self, key: str, rows: Rows, labels: Sequence[str | None]) -> None:
+        self._without(key)
+        self._add(rows, labels)
+        self._bank = self._joined()
+
+    def drop(self, key: str) -> int:
+        gone = self._without(key)
+        self._bank = self._joined()
+        return gone
+
+    def _add(self, rows: Rows, labels: Sequence[str | None]) -> None:
+        self._parts += [(rows.take([i]), label) for i, label in enumerate(labels)]
+
+    def _without(self, key: str) -> int:
+        mine = of_key(key)
+        kept = [part for part in self._parts if not mine(part[0].names[0])]
+        gone = len(self._parts) - len(kept)
+        self._parts = kept
+        return gone
+
+    def _joined(self) -> Bank | None:
+        labels = [label for _, label in self._parts if label is not None]
+        if not labels:
+            return None
+        rows = join([part for part, _ in self._parts])
+        positive = np.asarray([label is not None for _, label in self._parts])
+        classes, numbers = indexed(labels)
+        sides = rows.take(np.flatnonzero(positive)), rows.take(np.flatnonzero(~positive))
+        return Bank(classes, sides[0], numbers, sides[1], self._space)
