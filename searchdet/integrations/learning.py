@@ -53,6 +53,7 @@ class Learning:
         self._lock = threading.Lock() if lock is None else lock
         self._made: tuple[Bank, Detector] | None = None
         self._last: tuple[Detector, str, ImageRecord] | None = None
+        self._seen: tuple[str, list[Found]] | None = None
 
     @classmethod
     def of(cls, detector: Detector) -> Learning:
@@ -137,11 +138,12 @@ class Learning:
         made = self._detector()
         if made is not None:
             return [_option(item) for item in self._record(made, image, name).candidates]
-        proposer = self._models.proposer
-        if isinstance(proposer, ByImage):
-            proposer = proposer.of(ImageId(name, image.orientation))
-        seen = rendered(proposer.propose(image.pixels))
-        return _unnamed(seen.rles)
+        if self._seen is None or self._seen[0] != image.content:
+            proposer = self._models.proposer
+            if isinstance(proposer, ByImage):
+                proposer = proposer.of(ImageId(name, image.orientation))
+            self._seen = image.content, _unnamed(rendered(proposer.propose(image.pixels)).rles)
+        return self._seen[1]
 
     def _in_boxes(self, image: LoadedImage, marks: Marks) -> list[Found]:
         if not marks.boxes:
