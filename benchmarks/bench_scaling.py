@@ -26,7 +26,7 @@ from searchdet.proposals import load
 from searchdet.proposals.sam import SamProposer
 from searchdet.proposals.sam.weights import load_sam
 from searchdet.scoring import score_regions
-from searchdet.suppression import diffuse, merge, nms, overlaps
+from searchdet.suppression import diffuse, merge, mutual, nms, overlaps
 from searchdet.weights.devices import Compute, resolve
 
 DIM, CLASSES = 1024, 100
@@ -107,7 +107,7 @@ def suppression() -> None:
     ways: dict[str, Callable[[], Any]] = {
         "runs of the masks": lambda: Masks.of(found.rles, found.mask_size),
         "overlaps": lambda: overlaps(masks),
-        "merge": lambda: merge(lying, vectors, labels, order),
+        "merge": lambda: merge(lying, mutual(vectors), labels, order),
         "diffusion": lambda: diffuse(lying, labels, order, 0.3, 0.5),
         "nms": lambda: nms(lying, labels, order, 0.5, 0.5),
     }

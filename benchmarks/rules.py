@@ -15,7 +15,7 @@ from searchdet.bank.types import Bank
 from searchdet.embeddings import l2_normalize
 from searchdet.masks.coverage import Masks
 from searchdet.regions.describe import Regions
-from searchdet.suppression import Overlaps, diffuse, merge, nms, overlaps
+from searchdet.suppression import Overlaps, diffuse, merge, mutual, nms, overlaps
 
 Verdict = tuple[np.ndarray, np.ndarray, np.ndarray]
 NMS_IOU = 0.5
@@ -79,8 +79,8 @@ def soft_merging(regions: Regions, bank: Bank) -> Verdict:
     cosine = _cosines(regions, bank)
     label, score = cosine.argmax(1), cosine.max(1)
     order = np.argsort(-score, kind="stable")
-    vectors = regions.described.embedded.vectors
-    factor = merge(_lying(regions), vectors, label, order).factor
+    alike = mutual(regions.described.embedded.vectors)
+    factor = merge(_lying(regions), alike, label, order).factor
     return label, np.where(score > 0, score * factor, score), np.ones(len(score), bool)
 
 

@@ -28,7 +28,7 @@ KINDS = {
     ),
     "cheap: for each question": (
         "#d3f1d3",
-        "bank calibration decision scoring suppression",
+        "bank calibration decision live scoring suppression",
     ),
     "expensive: once an image": (
         "#ffe2c2",

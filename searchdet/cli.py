@@ -22,6 +22,7 @@ from .commands.masks import masks
 from .commands.models import models_app
 from .commands.options import AsJson, with_options
 from .commands.report import report
+from .commands.serve import serve
 from .commands.settings.group import ConfigFile, NoConfig, SettingsGroup
 from .version import __version__
 
@@ -39,6 +40,7 @@ app.add_typer(cache_app, name="cache")
 app.command("detect")(detect)
 app.command("index")(index)
 app.command("search")(search)
+app.command("serve")(serve)
 app.command("report")(report)
 app.command("export")(export)
 app.command("masks")(masks)

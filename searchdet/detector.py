@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -37,12 +38,14 @@ if TYPE_CHECKING:
 
     from .output import Heat
 
+log = logging.getLogger(__name__)
+
 
 class Detector:
     """Finds the classes of a bank in images. Make it with ``build`` or ``from_folders``."""
 
     def __init__(self, models: Models, gathered: Gathered, settings: Settings) -> None:
-        settings, ignored = models.effective(settings)
+        settings, ignored = models.effective(settings, _as_judged(gathered.bank, models, settings))
         self.settings = settings
         self.models = models
         info = models.info(settings)
@@ -162,15 +165,9 @@ class Detector:
 
     def run_json(self) -> JsonObject:
         """What ``run.json`` says of settings and exemplars, as JSON values."""
-        rows = {"positive": self.bank.positives, "negative": self.bank.negatives}
-        names = {side: list(found.names) for side, found in rows.items()}
         choice = self.models.choice
         chosen: JsonObject = {"auto_proposals": choice.to_json()} if choice else {}
-        return {
-            **self.judge.run_json(),
-            **chosen,
-            "exemplars": {"classes": list(self.bank.classes), **names},
-        }
+        return {**self.judge.run_json(), **chosen, **self.judge.exemplars_json()}
 
     def _load(self, image: object, name: str | None) -> tuple[LoadedImage, str]:
         if isinstance(image, str | Path):
@@ -195,6 +192,23 @@ class Detector:
 
     def _promise(self, feature_map: FeatureMap) -> npt.NDArray[np.float32]:
         return promise(cell_vectors(feature_map), self.bank, self.judge.rule.scoring)
+
+
+def _as_judged(bank: Bank, models: Models, settings: Settings) -> tuple[str, int] | None:
+    """What the bank says of the options that follow it where they are not given, which is an INFO; None
+    where it says nothing, or what the models would do anyway."""
+    judged = bank.judged
+    own = (models.proposer.prompting, models.backbone.second_look)
+    if judged is None or (judged.prompting, judged.second_look) == own:
+        return None
+    said = []
+    if settings.proposals.prompting == "auto" and judged.prompting != own[0]:
+        said.append(f"--prompting {judged.prompting}")
+    if settings.scoring.second_look is None and judged.second_look != own[1]:
+        said.append(f"--second-look {judged.second_look}")
+    if said:
+        log.info("As the bank was judged when it was made: %s.", " ".join(said))
+    return judged.prompting, judged.second_look
 
 
 def _look(by: Remembered, image: LoadedImage, regions: Regions) -> Look:

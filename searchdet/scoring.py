@@ -24,52 +24,96 @@ each score: how alike all things look differs between images and between spaces.
 LEVEL_ROWS = 600
 """Proposals that make the level, so that more of them, which are ever smaller, do not move it."""
 USUAL_COUNT = 20
+_TOGETHER = 1024
+"""Images whose levels are found at once."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
-    """Scores of N regions, row i = mask i.
+class Marks:
+    """What the decision rule looks at, of N regions, row i = mask i.
 
-    label (N,): best class. pos (N,): its cosine after aggregation. neg, margin (N,): nearest negative's
-    cosine and pos - neg, NaN without negatives. shape (N,): likeness of the outline to the nearest of
-    the class's, 0..1, and context (N,): cosine of the surroundings to its prototype; NaN where unknown
-    or not used. score (N,): all of these together. gap (N,): score minus the second class's, NaN with
-    one class. nearest_positive, nearest_negative (N,): bank rows (-1: none); their cosines. Rows that
-    are not valid hold -1 and NaN.
+    label (N,): best class. score (N,): of it, all together. margin (N,): its cosine minus the nearest
+    negative's, NaN without negatives. gap (N,): score minus the second class's, NaN with one class.
+    Rows that are not valid hold -1 and NaN.
     """
 
     valid: BoolArray
     label: IntArray
-    pos: FloatArray
-    neg: FloatArray
-    shape: FloatArray
-    context: FloatArray
     score: FloatArray
     margin: FloatArray
     gap: FloatArray
-    nearest_positive: IntArray
-    nearest_positive_cosine: FloatArray
-    nearest_negative: IntArray
 
     def __len__(self) -> int:
         return len(self.score)
 
+    def take(self, rows: IntArray) -> Marks:
+        """The chosen rows, in that order."""
+        scored = (self.score[rows], self.margin[rows], self.gap[rows])
+        return Marks(self.valid[rows], self.label[rows], *scored)
+
+    def parts(self) -> tuple[BoolArray, IntArray, FloatArray, FloatArray, FloatArray]:
+        """The arrays, in the order of the fields."""
+        return self.valid, self.label, self.score, self.margin, self.gap
+
+
+@dataclass(frozen=True, slots=True)
+class Scores(Marks):
+    """Marks of N regions with what they are made of.
+
+    pos (N,): cosine to the best class after aggregation. neg (N,): nearest negative's cosine. shape
+    (N,): likeness of the outline to the nearest of the class's, 0..1, and context (N,): cosine of the
+    surroundings to its prototype; NaN where unknown or not used. nearest_positive, nearest_negative
+    (N,): bank rows (-1: none); their cosines.
+    """
+
+    pos: FloatArray
+    neg: FloatArray
+    shape: FloatArray
+    context: FloatArray
+    nearest_positive: IntArray
+    nearest_positive_cosine: FloatArray
+    nearest_negative: IntArray
+
 
 def level_of(plain: FloatArray, valid: BoolArray, usual: FloatArray) -> FloatArray:
-    """(C,): what any region of an image scores for each class by its features alone (N, C), best
+    """(C,): ``levels_of`` one image."""
+    return np.asarray(levels_of(plain, valid, usual, np.asarray([0, len(valid)]))[0])
+
+
+def levels_of(
+    plain: FloatArray, valid: BoolArray, usual: FloatArray, ends: IntArray
+) -> npt.NDArray[np.float64]:
+    """(I, C): what any region of an image scores for each class by its features alone (N, C), best
     proposal first: the median of the first ones, drawn to the ``usual`` (C,) of the bank as if that
     were the word of ``USUAL_COUNT`` regions, for an image of few regions may hold nothing but objects.
+    Image i has the rows from ends[i] to ends[i + 1].
     """
-    valid, plain = valid[:LEVEL_ROWS], plain[:LEVEL_ROWS]
-    count = int(valid.sum())
-    own = np.median(plain[valid], axis=0) if count else np.zeros(plain.shape[1])
-    return np.asarray((count * own + USUAL_COUNT * usual) / (count + USUAL_COUNT), np.float64)
+    counts = np.minimum(np.diff(ends), LEVEL_ROWS)
+    made = np.empty((len(counts), plain.shape[1]))
+    for first in range(0, len(counts), _TOGETHER):
+        images = slice(first, first + _TOGETHER)
+        place = np.arange(counts[images].max(initial=0))
+        there = place < counts[images, None]
+        rows = np.where(there, ends[:-1][images, None] + place, 0)
+        there &= valid[rows]
+        many = there.sum(axis=1)
+        middles = [_middles(np.where(there, column[rows], np.inf), many) for column in plain.T]
+        own = np.stack(middles, axis=1) * many[:, None]
+        made[images] = (own + USUAL_COUNT * usual) / (many + USUAL_COUNT)[:, None]
+    return made
 
 
-def scores_of(
-    alike: Likeness, bank: Bank, options: ScoringOptions, level: FloatArray | None = None
-) -> Scores:
-    """Scores of N regions. level (C,): of the image, None for 0.
+def _middles(values: FloatArray, many: IntArray) -> FloatArray:
+    """(K,): medians of the ``many`` least values of each row (K, N); 0 of none."""
+    if not values.shape[1]:
+        return np.zeros(len(values))
+    ranked, row = np.sort(values, axis=1), np.arange(len(values))
+    low, high = ranked[row, np.maximum(many - 1, 0) // 2], ranked[row, many // 2]
+    return np.where(many > 0, (low + high) / 2, 0.0)
+
+
+def totals_of(alike: Likeness, options: ScoringOptions, level: FloatArray | None = None) -> FloatArray:
+    """(N, C): the score of each region for each class. level (C,) or (N, C): of its image, None for 0.
 
     score = pos - negative_weight * max(neg, 0) - shape_weight * (1 - shape)
     - context_weight * max(context, 0) - LEVEL_WEIGHT * level. The negatives' term is clamped, so a
@@ -77,25 +121,40 @@ def scores_of(
     the object around it, and so a context that looks like the class. Shapes count only if every class
     knows one.
     """
-    rows, valid = np.arange(len(alike.valid)), alike.valid
     scores = alike.plain(options) - weighted(options.shape_weight, 1 - alike.shape)
     scores = scores - weighted(options.context_weight, alike.context)
-    if level is not None:
-        scores = scores - LEVEL_WEIGHT * level[None]
-    label = argmax(scores)
-    own = np.where(bank.labels[None] == label[:, None], alike.cosines, -np.inf)
-    nearest_own = argmax(own)
-    chosen, neg = rounded(alike.pos[rows, label]), rounded(alike.against.cosine)
-    return Scores(
+    return scores if level is None else scores - LEVEL_WEIGHT * np.atleast_2d(level)
+
+
+def marks_of(alike: Likeness, totals: FloatArray) -> Marks:
+    """What the decision rule looks at. totals (N, C): as of ``totals_of``."""
+    rows, valid, label = np.arange(len(totals)), alike.valid, argmax(totals)
+    margin = rounded(alike.pos[rows, label]) - rounded(alike.against.cosine)
+    return Marks(
         valid=valid,
         label=np.where(valid, label, -1),
-        pos=_masked(chosen, valid),
+        score=_masked(rounded(totals[rows, label]), valid),
+        margin=_masked(rounded(margin), valid),
+        gap=_masked(_gap(totals), valid),
+    )
+
+
+def scores_of(
+    alike: Likeness, bank: Bank, options: ScoringOptions, level: FloatArray | None = None
+) -> Scores:
+    """Scores of N regions. level: as for ``totals_of``."""
+    rows, valid = np.arange(len(alike.valid)), alike.valid
+    totals = totals_of(alike, options, level)
+    label = argmax(totals)
+    own = np.where(bank.labels[None] == label[:, None], alike.cosines, -np.inf)
+    nearest_own = argmax(own)
+    neg = rounded(alike.against.cosine)
+    return Scores(
+        *marks_of(alike, totals).parts(),
+        pos=_masked(rounded(alike.pos[rows, label]), valid),
         neg=_masked(neg, valid),
         shape=_masked(rounded(alike.shape[rows, label]), valid),
         context=_masked(rounded(alike.context[rows, label]), valid),
-        score=_masked(rounded(scores[rows, label]), valid),
-        margin=_masked(rounded(chosen - neg), valid),
-        gap=_masked(_gap(scores), valid),
         nearest_positive=np.where(valid, nearest_own, -1),
         nearest_positive_cosine=_masked(rounded(alike.cosines[rows, nearest_own]), valid),
         nearest_negative=np.where(valid & ~np.isnan(neg), alike.against.row, -1),
@@ -107,25 +166,22 @@ def score_regions(regions: Descriptors, bank: Bank, options: ScoringOptions) -> 
     return scores_of(likeness(regions, bank, options), bank, options)
 
 
-def decide(
-    scores: Scores, limits: Sequence[ClassLimits], factor: FloatArray | None = None
-) -> list[str]:
+def decide(scores: Marks, limits: Sequence[ClassLimits], factor: FloatArray | None = None) -> list[str]:
     """The reason of each row: ``invalid``, or what the decision rule says (``records.rule``).
 
     limits: of each class. factor (N,): what suppression left of each; without it nothing is suppressed.
     """
     factor = np.ones(len(scores)) if factor is None else factor
-    left = final(scores, factor)
-    reasons = []
-    for i in range(len(scores)):
-        numbers = (scores.score[i], left[i], factor[i], scores.margin[i], scores.gap[i])
-        standing = Standing(*(float(value) for value in numbers))
-        valid = scores.valid[i]
-        reasons.append(reason_of(standing, limits[scores.label[i]]) if valid else INVALID)
-    return reasons
+    numbers = (scores.score, final(scores, factor), factor, scores.margin, scores.gap)
+    rows = zip(*(np.asarray(part, np.float64).tolist() for part in numbers), strict=True)
+    labels = zip(scores.valid.tolist(), scores.label.tolist(), strict=True)
+    return [
+        reason_of(Standing(*row), limits[label]) if valid else INVALID
+        for row, (valid, label) in zip(rows, labels, strict=True)
+    ]
 
 
-def final(scores: Scores, factor: FloatArray) -> FloatArray:
+def final(scores: Marks, factor: FloatArray) -> FloatArray:
     """(N,): score after suppression: what is left of a positive score; a negative one stays."""
     return rounded(np.where(scores.score > 0, scores.score * factor, scores.score))
 

@@ -31,8 +31,8 @@ class Overlaps:
     inside (N, N): share of mask i that lies in mask j; iou (N, N)."""
 
     coverage: Float32Array
-    inside: Float32Array
-    iou: Float32Array
+    inside: FloatArray
+    iou: FloatArray
 
     def __len__(self) -> int:
         return len(self.inside)
@@ -97,17 +97,21 @@ def nms(
     return Suppressed(factor, by)
 
 
-def merge(found: Overlaps, vectors: Float32Array, labels: IntArray, order: IntArray) -> Suppressed:
+def mutual(vectors: Float32Array) -> npt.NDArray[np.float64]:
+    """Cosines (N, N) of N regions to each other, 0..1. vectors (N, D): unit rows."""
+    wide = vectors.astype(np.float64)  # so that the order of sums is beyond the digits of a record
+    return np.asarray(np.clip(wide @ wide.T, 0, 1))
+
+
+def merge(found: Overlaps, alike: FloatArray, labels: IntArray, order: IntArray) -> Suppressed:
     """Semantic soft merging (No-Time-To-Train, arXiv 2507.02798) within classes: a row keeps
     1 - max over rows j before it in ``order`` of (share of it that lies in j) * (cosine to j).
 
-    vectors (N, D): unit rows. order: rows best first; only these take part.
+    alike (N, N): cosines, as of ``mutual``. order: rows best first; only these take part.
     """
     factor, by = _untouched(len(found))
     if not len(found):
         return Suppressed(factor, by)
-    wide = vectors.astype(np.float64)  # so that the order of sums is beyond the digits of a record
-    alike = np.clip(wide @ wide.T, 0, 1)
     taken = found.inside * alike * _before(labels, order, len(found))
     worst = taken.argmax(axis=1)
     most = taken[np.arange(len(found)), worst]
@@ -147,13 +151,13 @@ def across_classes(
     factor, by = taken.factor.copy(), taken.by.copy()
     rows = np.flatnonzero(above > -np.inf)
     rows = rows[np.argsort(-above[rows], kind="stable")]
-    kept: list[int] = []
-    for row in rows.tolist():
-        lying = [i for i in kept if labels[i] != labels[row] and found.iou[row, i] > SAME_OBJECT]
-        if lying:
-            factor[row], by[row] = min(factor[row], rest[row]), lying[0]
-        else:
-            kept.append(row)
+    on = (found.iou[np.ix_(rows, rows)] > SAME_OBJECT) & (labels[rows, None] != labels[rows])
+    kept = np.ones(len(rows), bool)
+    for i in np.flatnonzero(on.any(axis=1)).tolist():
+        lying = np.flatnonzero(on[i, :i] & kept[:i])
+        if len(lying):
+            row, kept[i] = rows[i], False
+            factor[row], by[row] = min(factor[row], rest[row]), rows[lying[0]]
     return Suppressed(factor, by)
 
 

@@ -18,7 +18,7 @@ from searchdet.bank.build import Gathered
 from searchdet.cli import app
 from searchdet.config import SuppressionOptions
 from searchdet.decision import Judge, candidates, judge_regions, make_judge
-from searchdet.decision.candidates import BELOW
+from searchdet.decision.settling import BELOW
 from searchdet.embeddings import Descriptors, MaskEmbeddings, l2_normalize
 from searchdet.masks import shape as outline
 from searchdet.proposals.types import from_masks

@@ -18,6 +18,7 @@ from searchdet.suppression import (
     across_classes,
     diffuse,
     merge,
+    mutual,
     nms,
     overlaps,
     total_order,
@@ -111,7 +112,7 @@ def test_merge_and_diffusion_are_their_formulas(seed: int) -> None:
             if place[int(j)] < place[int(i)] and labels[i] == labels[j]:
                 wanted[i] = min(wanted[i], 1 - inside[i, j] * max(float(vectors[i] @ vectors[j]), 0))
                 graph[i, j] = inside[i, j]
-    got = merge(measure(masks), vectors, labels, order)
+    got = merge(measure(masks), mutual(vectors), labels, order)
     assert np.allclose(got.factor, wanted, atol=1e-5)
     start = graph.max(1)
     decay = start
@@ -135,7 +136,7 @@ def test_permuting_masks_permutes_what_is_left_of_them(count: int, seed: int) ->
         found, order = measure(masks[rows]), np.argsort(-values[rows])
         return [
             nms(found, labels[rows], order, 0.5, 0.5).factor,
-            merge(found, vectors[rows], labels[rows], order).factor,
+            merge(found, mutual(vectors[rows]), labels[rows], order).factor,
             diffuse(found, labels[rows], order, 0.3, 0.5).factor,
         ]
 
@@ -149,7 +150,7 @@ def test_rows_that_take_no_part_are_left_alone_and_take_nothing() -> None:
     vectors = np.ones((3, 1), np.float32)
     for got in (
         nms(measure(masks), np.zeros(3, int), np.asarray([2]), 0.5, 0.5),
-        merge(measure(masks), vectors, np.zeros(3, int), np.asarray([2])),
+        merge(measure(masks), mutual(vectors), np.zeros(3, int), np.asarray([2])),
         diffuse(measure(masks), np.zeros(3, int), np.asarray([2]), 0.3, 0.5),
     ):
         assert got.factor.tolist() == [1, 1, 1]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from .audit import SAME, Finding
-from .build import Enrolment, Gathered, gather, read, settle
+from .build import Enrolment, Gathered, gather, read, settle, settled
 from .edit import Additions, add, facts, remove
 from .taught import Learned, Taught, teach
-from .types import Bank, Rows, join
+from .types import Bank, JudgedBy, Rows, join
 
 __all__ = [
     "SAME",
@@ -15,6 +15,7 @@ __all__ = [
     "Enrolment",
     "Finding",
     "Gathered",
+    "JudgedBy",
     "Learned",
     "Rows",
     "Taught",
@@ -25,5 +26,6 @@ __all__ = [
     "read",
     "remove",
     "settle",
+    "settled",
     "teach",
 ]

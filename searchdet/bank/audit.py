@@ -112,7 +112,7 @@ def _positives(bank: Bank) -> list[Finding]:
     own = left_out(bank)
     outside, outside_names = _outside(bank)
     twins = _twins(rows, bank.labels)
-    low = _outliers(own, bank.labels)
+    low, effect = _outliers(own, bank.labels), effects(bank)
     found = []
     for i, name in enumerate(names):
         cosines = rows[i] @ outside[i].T
@@ -129,7 +129,7 @@ def _positives(bank: Bank) -> list[Finding]:
                 own=None if np.isnan(own[i]) else float(own[i]),
                 nearest=None if nearest is None else outside_names[i][nearest],
                 nearest_cosine=cosine,
-                effect=_effect(bank, i),
+                effect=None if np.isnan(effect[i]) else float(effect[i]),
                 flags=tuple(flags),
                 twin=None if (twin := twins[i]) is None else names[twin],
             )
@@ -187,22 +187,28 @@ def _outliers(own: FloatArray, labels: IntArray) -> npt.NDArray[np.bool_]:
     return low
 
 
-def _effect(bank: Bank, row: int) -> float | None:
-    """Change of the mean lead of the class's other exemplars when ``row`` is left out."""
-    members = np.flatnonzero((bank.labels == bank.labels[row]) & (np.arange(len(bank.labels)) != row))
-    if len(members) < 2:
-        return None
-    return _lead(bank, members, members) - _lead(bank, members, np.append(members, row))
+def effects(bank: Bank) -> FloatArray:
+    """(P,): change of the mean lead of the other exemplars of its class when each is left out; NaN for
+    fewer than two others. Of the lead only the cosine to the prototype of the rest changes, which is a
+    sum of cosines over the length of a sum of vectors: all is read off the cosines."""
+    found = np.full(len(bank.labels), np.nan)
+    for c in range(len(bank.classes)):
+        mine = np.flatnonzero(bank.labels == c)
+        if len(mine) < 3:
+            continue
+        rows = bank.positives.vectors[mine].astype(np.float64)
+        found[mine] = _effects(rows @ rows.T)
+    return found
 
 
-def _lead(bank: Bank, judged: IntArray, made_of: IntArray) -> float:
-    """Mean of (cosine to the prototype of the others in ``made_of``) - (cosine to the nearest of
-    everything outside the class)."""
-    rows = bank.positives.vectors
-    outside = np.concatenate([rows[bank.labels != bank.labels[judged[0]]], bank.negatives.vectors])
-    leads = []
-    for i in judged:
-        others = made_of[made_of != i]
-        own = float(rows[i] @ l2_normalize(rows[others].mean(axis=0)[None])[0])
-        leads.append(own - (float((rows[i] @ outside.T).max()) if len(outside) else 0.0))
-    return float(np.mean(leads))
+def _effects(gram: FloatArray) -> FloatArray:
+    """(N,): ``effects`` of N exemplars of a class by their cosines to each other (N, N)."""
+    own, sums = np.diag(gram), gram.sum(1)
+    squared = gram.sum() - 2 * sums + own  # length of the sum without i
+    rest = sums - own
+    full = rest / np.sqrt(np.maximum(squared, 1e-24))
+    both = squared[:, None] - 2 * sums[None] + own[None] + 2 * gram  # without i and j
+    less = (rest[:, None] - gram) / np.sqrt(np.maximum(both, 1e-24))
+    change = less - full[:, None]
+    np.fill_diagonal(change, 0)
+    return np.asarray(change.sum(0) / (len(gram) - 1))

@@ -140,19 +140,25 @@ def _in_boxes(items: list[Exemplar], by: Enrolment) -> list[Exemplar]:
 
 
 def settle(bank: Bank, options: ExemplarOptions, shown: tuple[Picture, ...] = ()) -> Gathered:
+    """``settled``, with a WARNING of the negatives that are left out."""
+    found = settled(bank, options, shown)
+    if found.ignored:
+        log.warning(
+            "%d of %d negatives look more like a class than half of its own examples do, and are "
+            "ignored (%s). See `searchdet bank audit`; --keep-conflicts uses them.",
+            len(found.ignored),
+            len(found.bank.negatives) + len(found.ignored),
+            ", ".join(found.ignored[:3]),
+        )
+    return found
+
+
+def settled(bank: Bank, options: ExemplarOptions, shown: tuple[Picture, ...] = ()) -> Gathered:
     """The bank as it is scored with: copies count once, and negatives that conflict are left out unless
-    they are to be kept, with a WARNING."""
+    they are to be kept."""
     distinct = bank.distinct()
     if options.keep_conflicts:
         return Gathered(distinct, shown)
     clash = conflicts(distinct)
     names = tuple(distinct.negatives.names[i] for i in clash)
-    if names:
-        log.warning(
-            "%d of %d negatives look more like a class than half of its own examples do, and are "
-            "ignored (%s). See `searchdet bank audit`; --keep-conflicts uses them.",
-            len(names),
-            len(distinct.negatives),
-            ", ".join(names[:3]),
-        )
     return Gathered(without(distinct, clash), shown, names)

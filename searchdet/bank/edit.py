@@ -102,7 +102,8 @@ def facts(bank: Bank) -> JsonObject:
     ]
     rows += [{"label": None, **asdict(o)} for o in bank.negatives.origins]
     space = asdict(bank.space) if bank.space else {}
-    return {"space": space, **bank.describe(), "exemplars": rows}
+    judged: JsonObject = {"judged": asdict(bank.judged)} if bank.judged else {}
+    return {"space": space, **judged, **bank.describe(), "exemplars": rows}
 
 
 def _items(given: Additions, settings: Settings) -> list[Exemplar]:

@@ -12,7 +12,7 @@ from ..errors import DAMAGE, ExemplarError
 from ..regions import Space
 from ..storage import files, tensors
 from ..storage.values import Fields, JsonObject
-from .types import Bank, Origin, Rows
+from .types import Bank, JudgedBy, Origin, Rows
 
 FloatArray = npt.NDArray[np.float32]
 SCHEMA = "searchdet.bank/5"
@@ -34,6 +34,8 @@ def save(bank: Bank, path: Path) -> None:
         "space": bank.space.to_json(),
         "origins": {name: [asdict(o) for o in rows.origins] for name, rows in sides.items()},
     }
+    if bank.judged is not None:
+        facts = {**facts, "judged": asdict(bank.judged)}
     files.write_bytes(path, tensors.pack(arrays, facts))
 
 
@@ -75,7 +77,8 @@ def _bank(arrays: tensors.Arrays, facts: Fields) -> Bank:
     for name, rows in sides.items():
         if rows.crops is not None and rows.crops.shape[1] != (space.parts or (space.dim,))[-1]:
             raise ValueError(f"its crops of {name} have another dimension than its space")
-    return Bank(facts.texts("classes"), labels=arrays["labels"], space=space, **sides)
+    judged = JudgedBy.from_json(facts.child("judged")) if "judged" in facts else None
+    return Bank(facts.texts("classes"), labels=arrays["labels"], space=space, judged=judged, **sides)
 
 
 def _rows(arrays: tensors.Arrays, origins: list[Fields], name: str) -> Rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,8 +33,8 @@ class Nearest:
 class Likeness:
     """What N regions have in common with a bank, before any score; row i = mask i.
 
-    valid (N,). cosines (N, P): to each positive. pos (N, C): cosine to each class. against: the nearest
-    negative. shape, context (N, C): as of ``Scores``.
+    valid (N,). cosines (N, P): to each positive, (N, 0) where no single one is asked for. pos (N, C):
+    cosine to each class. against: the nearest negative. shape, context (N, C): as of ``Scores``.
     """
 
     valid: BoolArray
@@ -71,13 +72,16 @@ def likeness(
     if vectors.shape[1:] != (bank.dim,):
         raise ValueError(f"regions have shape {vectors.shape}, the bank has dimension {bank.dim}")
     alike = cosines(regions, bank.positives, bank.share)
+    around = np.abs(regions.contexts).max(axis=1, initial=0) > 0
     return Likeness(
         regions.embedded.valid,
         alike,
         _class_cosines(regions, alike, bank, options),
         known or nearest(cosines(regions, bank.negatives, bank.share)),
-        _shapes(regions, bank, options),
-        _contexts(regions, bank, options),
+        shapes(
+            lambda known: similarity(regions.outlines, known).max(axis=1), len(regions), bank, options
+        ),
+        contexts(lambda: regions.contexts @ bank.prototypes().T, around, bank, options),
     )
 
 
@@ -187,25 +191,28 @@ def _attention(alike: FloatArray, gram: FloatArray) -> FloatArray:
     return np.asarray((weights * alike).sum(axis=1) / np.maximum(length, 1e-12), np.float32)
 
 
-def _shapes(regions: Descriptors, bank: Bank, options: ScoringOptions) -> FloatArray:
-    """Likeness of each region's outline to the nearest of each class, (N, C); NaN where not used."""
-    alike = np.full((len(regions), len(bank.classes)), np.nan, np.float32)
+def shapes(
+    nearest: Callable[[FloatArray], FloatArray], count: int, bank: Bank, options: ScoringOptions
+) -> FloatArray:
+    """Likeness of each of ``count`` outlines to the nearest of each class, (N, C); NaN where not used.
+    nearest: gives it (N,) for the outlines (K, S) of a class."""
+    alike = np.full((count, len(bank.classes)), np.nan, np.float32)
     if not options.shape_weight or not bank.knows_shapes:
         return alike
     known = ~np.isnan(bank.positives.outlines[:, 0])
     for c in range(len(bank.classes)):
-        outlines = bank.positives.outlines[known & (bank.labels == c)]
-        alike[:, c] = similarity(regions.outlines, outlines).max(axis=1)
+        alike[:, c] = nearest(bank.positives.outlines[known & (bank.labels == c)])
     return alike
 
 
-def _contexts(regions: Descriptors, bank: Bank, options: ScoringOptions) -> FloatArray:
-    """Cosine of each region's surroundings to each prototype, (N, C); NaN where not used."""
+def contexts(
+    alike: Callable[[], FloatArray], some: BoolArray, bank: Bank, options: ScoringOptions
+) -> FloatArray:
+    """Cosine of each region's surroundings to each prototype, (N, C); NaN where not used. alike: gives
+    these cosines; some (N,): whether there are surroundings."""
     if not options.context_weight:
-        return np.full((len(regions), len(bank.classes)), np.nan, np.float32)
-    some = np.abs(regions.contexts).max(axis=1, initial=0) > 0
-    cosines = regions.contexts @ bank.prototypes().T
-    return np.where(some[:, None], cosines, np.nan)
+        return np.full((len(some), len(bank.classes)), np.nan, np.float32)
+    return np.where(some[:, None], alike(), np.nan)
 
 
 def weighted(weight: float, values: FloatArray) -> FloatArray:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..config.models import PROMPTINGS
 from ..embeddings import l2_normalize
 from ..errors import UsageError
 from ..masks import shape as outline
@@ -94,12 +95,29 @@ def join(parts: Sequence[Rows]) -> Rows:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class JudgedBy:
+    """How images were searched where a person made a bank looking on: what ``--prompting auto`` and a
+    ``--second-look`` that is not given are with it."""
+
+    prompting: str
+    second_look: int
+
+    @classmethod
+    def from_json(cls, values: Fields) -> JudgedBy:
+        """Raises ValueError for another form."""
+        prompting = values.text("prompting")
+        if prompting not in PROMPTINGS or prompting == "auto":
+            raise ValueError(f"{values.name}.prompting is {prompting!r:.60}")
+        return cls(prompting, values.whole("second_look"))
+
+
 @dataclass(frozen=True)
 class Bank:
     """All exemplars.
 
     classes: sorted names; positives with labels (P,), index into classes; negatives. Every class has at
-    least one row. space: where the vectors come from.
+    least one row. space: where the vectors come from. judged: None where nothing is said of it.
     """
 
     classes: tuple[str, ...]
@@ -107,6 +125,7 @@ class Bank:
     labels: IntArray
     negatives: Rows
     space: Space | None = None
+    judged: JudgedBy | None = None
 
     def __post_init__(self) -> None:
         if len(self.positives) != len(self.labels):

@@ -47,7 +47,7 @@ class Verdict:
         fits = {
             RIGHT: label == predicted,
             WRONG: label is None,
-            OTHER: label is not None and label != predicted and _is_name(label),
+            OTHER: label is not None and label != predicted and is_name(label),
         }
         if not fits.get(kind, False):
             raise ValueError(f"{values.name} is {kind!r:.40}, of {predicted!r:.60} to {label!r:.60}")
@@ -150,7 +150,7 @@ def _record(name: str, folder: Path) -> ImageRecord:
     return record
 
 
-def _is_name(label: str) -> bool:
+def is_name(label: str) -> bool:
     """Whether a person can have meant a text as the name of a class: in any script, on one line."""
     breaks = any(unicodedata.category(letter) in _BREAKS for letter in label)
     return 0 < len(label) <= LONGEST_NAME and label == label.strip() and not breaks

@@ -66,6 +66,9 @@ def bank_show(
         return
     for name, value in (asdict(loaded.space) if loaded.space else {}).items():
         print(f"{name:14} {'-' if value is None else value}")
+    if loaded.judged is not None:
+        own = loaded.judged
+        print(f"{'judged by':14} --prompting {own.prompting} --second-look {own.second_look}")
     for c, origin in zip(loaded.labels, loaded.positives.origins, strict=True):
         print(f"{loaded.classes[c]:24} {origin.mask_source:8} {origin.name}")
     for origin in loaded.negatives.origins:

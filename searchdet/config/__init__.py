@@ -22,6 +22,7 @@ from .run import (
     ReadingOptions,
     RunOptions,
     ScanOptions,
+    StartExamples,
 )
 from .scoring import (
     CENTRINGS,
@@ -55,6 +56,7 @@ __all__ = [
     "ScanOptions",
     "ScoringOptions",
     "Settings",
+    "StartExamples",
     "SuppressionOptions",
     "names_of",
     "points_of_layer",

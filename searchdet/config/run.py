@@ -32,18 +32,37 @@ class Examples:
     bank: Path | None = option(None, "Saved bank instead of example folders.", EXAMPLES)
 
     def __post_init__(self) -> None:
-        sources = (self.positive, self.positive_coco, self.bank)
-        given = sum(source is not None for source in sources)
-        if not given:
+        if not self.given:
             raise UsageError(
                 "no examples are given.", "Name a folder: --positive DIR (or --positive-coco, --bank)."
             )
-        if self.bank is not None and (given > 1 or self.negative is not None):
+        _require_fit(self)
+
+    @property
+    def given(self) -> bool:
+        """Whether there are examples of a class."""
+        return any(source is not None for source in (self.positive, self.positive_coco, self.bank))
+
+
+@dataclass(frozen=True, slots=True)
+class StartExamples(Examples):
+    """What a session begins with, which may be nothing."""
+
+    def __post_init__(self) -> None:
+        if not self.given and self.negative is not None:
             raise UsageError(
-                "--bank goes with no other examples.", "Add them to it: `searchdet bank add`."
+                "--negative is given without examples of a class.", "Name these too: --positive DIR."
             )
-        if self.positive_images is not None and self.positive_coco is None:
-            raise UsageError("--positive-images is for --positive-coco, which is not given.")
+        _require_fit(self)
+
+
+def _require_fit(given: Examples) -> None:
+    """Raise UsageError for sources that do not go together."""
+    sources = (given.positive, given.positive_coco, given.bank, given.negative)
+    if given.bank is not None and sum(source is not None for source in sources) > 1:
+        raise UsageError("--bank goes with no other examples.", "Add them to it: `searchdet bank add`.")
+    if given.positive_images is not None and given.positive_coco is None:
+        raise UsageError("--positive-images is for --positive-coco, which is not given.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from .candidates import Judged, Look, Rule, judge_regions
-from .judge import Judge, make_judge
+from .judge import Judge, judge_of, make_judge
 
-__all__ = ["Judge", "Judged", "Look", "Rule", "judge_regions", "make_judge"]
+__all__ = ["Judge", "Judged", "Look", "Rule", "judge_of", "judge_regions", "make_judge"]

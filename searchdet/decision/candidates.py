@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,30 +13,20 @@ from ..bank import Bank
 from ..bank.likeness import Likeness, centred, likeness
 from ..calibration import probability, usual_least
 from ..config import ScoringOptions, SuppressionOptions
+from ..embeddings import Descriptors
 from ..masks import rle
 from ..masks.coverage import Masks
 from ..proposals.rendering import rendered
-from ..records import ACCEPTED, Candidate, ClassLimits, ClassThreshold, Evidence, limits_of
+from ..records import Candidate, ClassLimits, ClassThreshold, Evidence, limits_of
 from ..regions import Regions
-from ..scoring import Scores, decide, final, level_of, scores_of
-from ..suppression import (
-    Overlaps,
-    Suppressed,
-    across_classes,
-    diffuse,
-    merge,
-    nms,
-    overlaps,
-    total_order,
-)
+from ..scoring import Marks, Scores, level_of, marks_of, scores_of, totals_of
+from ..suppression import Overlaps, Suppressed, mutual, overlaps, total_order
+from .settling import Rivals, beside
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 Look = Callable[[IntArray], npt.NDArray[np.float32]]
 """Rows of the regions -> unit vectors (N, C) of a second look at them."""
-DIFFUSION_ALPHA, DIFFUSION_POWER = 0.3, 0.5
-BELOW = 0.99
-"""Of its threshold is what a detection keeps that lies on a better one of another class."""
 AHEAD = 2
 """How many times as many regions as candidates are compared with each other."""
 
@@ -68,6 +58,21 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
+class Compared:
+    """All regions of an image, and the bank, as they are compared: what they have in common, and the
+    levels (C,) of the image."""
+
+    described: Descriptors
+    bank: Bank
+    alike: Likeness
+    levels: npt.NDArray[Any]
+
+    def marks(self, options: ScoringOptions) -> Marks:
+        """What the decision rule looks at."""
+        return marks_of(self.alike, totals_of(self.alike, options, self.levels))
+
+
+@dataclass(frozen=True, slots=True)
 class Contest:
     """The best N regions of an image. rows (N,): which they are; alike: what they have in common with
     the bank as it is compared; lying: how they lie on each other; levels (C,): of the image."""
@@ -78,6 +83,12 @@ class Contest:
     lying: Overlaps
     bank: Bank
     levels: npt.NDArray[Any]
+
+    @property
+    def rivals(self) -> Rivals:
+        """The regions as suppression sees them."""
+        found, vectors = self.regions.proposals, self.regions.described.embedded.vectors
+        return Rivals(found.boxes, found.quality, self.lying, lambda: mutual(vectors))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +108,13 @@ def judge_regions(regions: Regions, bank: Bank, rule: Rule, look: Look | None = 
     row. All are scored, ``max_masks`` times the views of the image stay, and with ``look`` the best of
     these are seen once more."""
     options = rule.scoring
-    described, space = centred(regions.described, bank, options)
-    alike = likeness(described, space, options)
-    levels = level_of(alike.plain(options), alike.valid, np.asarray(rule.usual))
+    whole = compare(regions.described, bank, rule)
     found = regions.proposals
-    room = rule.suppression.max_masks * int(found.details.get("views", 1))
-    rows = best(scores_of(alike, space, options, levels).score, AHEAD * room, every=True)
-    chosen = Regions(found.take(rows), described.take(rows))
+    room = room_of(found.details, rule.suppression)
+    rows = best(whole.marks(options).score, AHEAD * room, every=True)
+    chosen = Regions(found.take(rows), whole.described.take(rows))
     lying = overlaps(Masks.of(chosen.proposals.rles, found.mask_size))
-    contest = Contest(chosen, rows, alike.take(rows), lying, space, levels)
+    contest = Contest(chosen, rows, whole.alike.take(rows), lying, whole.bank, whole.levels)
     settled = settle(contest, rule)
     seen = np.zeros(0, np.int64)
     if look is not None and options.second_look:
@@ -114,8 +123,21 @@ def judge_regions(regions: Regions, bank: Bank, rule: Rule, look: Look | None = 
         settled = settle(contest, rule)
     kept = best(settled.left, room, every=True)
     return Judged(
-        _candidates(contest, settled, kept, set(seen.tolist())), tuple(levels.tolist()), len(seen)
+        _candidates(contest, settled, kept, set(seen.tolist())), tuple(whole.levels.tolist()), len(seen)
     )
+
+
+def compare(described: Descriptors, bank: Bank, rule: Rule) -> Compared:
+    """All regions of an image with a bank, as the options want both."""
+    moved, space = centred(described, bank, rule.scoring)
+    alike = likeness(moved, space, rule.scoring)
+    levels = level_of(alike.plain(rule.scoring), alike.valid, np.asarray(rule.usual))
+    return Compared(moved, space, alike, levels)
+
+
+def room_of(details: Mapping[str, int], options: SuppressionOptions) -> int:
+    """How many candidates an image has at most. details: of its proposals."""
+    return options.max_masks * int(details.get("views", 1))
 
 
 def best(scores: npt.NDArray[Any], count: int, every: bool = False) -> IntArray:
@@ -136,50 +158,9 @@ def settle(contest: Contest, rule: Rule) -> Settled:
     """Score, suppress and decide."""
     limits = rule.limits(contest.bank.classes)
     scores = scores_of(contest.alike, contest.bank, rule.scoring, contest.levels)
-    order = ranking(contest.regions, scores, decide(scores, limits), rule.suppression)
-    taken = suppress(contest, scores, order, rule.suppression)
-    least = np.asarray([item.min_score for item in limits])[np.maximum(scores.label, 0)]
-    if rule.suppression.class_overlap == "best":
-        left = final(scores, taken.factor)
-        found = np.asarray(
-            [reason == ACCEPTED for reason in decide(scores, limits, taken.factor)], bool
-        )
-        above = np.where(found, left - least, -np.inf)
-        # just below the threshold: no detection, and still before what is unlike the class
-        rest = np.clip(BELOW * least / np.maximum(np.maximum(scores.score, least), 1e-9), 0, BELOW)
-        taken = across_classes(contest.lying, taken, scores.label, above, rest)
-    left = final(scores, taken.factor)
-    reasons = decide(scores, limits, taken.factor)
+    taken, left, reasons = beside(scores, contest.rivals, limits, rule.suppression)
     usual = np.asarray([usual_least(item) for item in rule.thresholds])[np.maximum(scores.label, 0)]
     return Settled(scores, taken, left, reasons, probability(left, usual))
-
-
-def ranking(
-    regions: Regions, scores: Scores, reasons: Sequence[str], options: SuppressionOptions
-) -> IntArray:
-    """Valid rows, best first: what passes the rules before what does not, so that nothing falls to a
-    region that is not accepted itself; then by score and quality, for diffusion by quality alone."""
-    found = regions.proposals
-    value = np.asarray(found.quality, np.float64)
-    if options.suppression != "diffusion":
-        score = np.where(scores.valid, scores.score, -np.inf)
-        value = np.where(score > 0, score * value, score)
-    order = total_order(value, scores.label, found.boxes)
-    order = order[scores.valid[order]]
-    failed = np.asarray([reasons[i] != ACCEPTED for i in order], bool)
-    return order[np.argsort(failed, kind="stable")]
-
-
-def suppress(
-    contest: Contest, scores: Scores, order: IntArray, options: SuppressionOptions
-) -> Suppressed:
-    """What is left of each row beside the others."""
-    lying = contest.lying
-    if options.suppression == "nms":
-        return nms(lying, scores.label, order, options.nms_iou, options.max_covered)
-    if options.suppression == "merge":
-        return merge(lying, contest.regions.described.embedded.vectors, scores.label, order)
-    return diffuse(lying, scores.label, order, DIFFUSION_ALPHA, DIFFUSION_POWER)
 
 
 def _candidates(

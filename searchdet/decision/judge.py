@@ -79,6 +79,12 @@ class Judge:
         ignored: JsonObject = {"ignored_options": list(self.ignored)} if self.ignored else {}
         return {"settings": self.run_info().to_json(), **ignored}
 
+    def exemplars_json(self) -> JsonObject:
+        """What ``run.json`` says of the exemplars: classes, and names of both sides."""
+        rows = {"positive": self.bank.positives, "negative": self.bank.negatives}
+        names = {side: list(found.names) for side, found in rows.items()}
+        return {"exemplars": {"classes": list(self.bank.classes), **names}}
+
     def run_info(self) -> RunInfo:
         """What every record says about models, settings and exemplars."""
         bank, rule = self.bank, self.rule
@@ -104,9 +110,28 @@ def make_judge(
     suppression: SuppressionOptions,
     models: ModelInfo,
 ) -> Judge:
-    """Find the thresholds; warn of classes that their examples do not separate. scoring: with a
-    resolved second look, which takes a bank with crops. Raises UsageError where the options name a
-    class that the bank does not have, or a second look that it does not hold."""
+    """``judge_of``, with a WARNING of classes that their examples do not separate."""
+    judge = judge_of(gathered, scoring, suppression, models)
+    for item in judge.rule.thresholds:
+        if item.separates is False:
+            log.warning(
+                "%s: these folders do not separate: an example of it outscores what is not it in "
+                "%.0f %% of the pairs. See `searchdet bank audit`.",
+                item.label,
+                100 * (item.auc or 0),
+            )
+    return judge
+
+
+def judge_of(
+    gathered: Gathered,
+    scoring: ScoringOptions,
+    suppression: SuppressionOptions,
+    models: ModelInfo,
+) -> Judge:
+    """Find the thresholds. scoring: with a resolved second look, which takes a bank with crops. Raises
+    UsageError where the options name a class that the bank does not have, or a second look that it does
+    not hold."""
     bank = gathered.bank
     require_classes((*scoring.class_min_score, *scoring.class_min_margin), bank.classes)
     if not scoring.second_look:
@@ -117,14 +142,6 @@ def make_judge(
             "Build it again with --second-look, or pass --second-look 0.",
         )
     chosen = thresholds(bank, scoring)
-    for item in chosen:
-        if item.separates is False:
-            log.warning(
-                "%s: these folders do not separate: an example of it outscores what is not it in "
-                "%.0f %% of the pairs. See `searchdet bank audit`.",
-                item.label,
-                100 * (item.auc or 0),
-            )
     usual = tuple(usual_levels(bank, scoring).tolist())
     rule = Rule(scoring, suppression, chosen, usual)
     judge = Judge(replace(gathered, bank=bank), rule, models)

@@ -20,7 +20,7 @@ from ..errors import (
     UsageError,
     memory_as_error,
 )
-from ..images import Query, Told, read_image
+from ..images import LoadedImage, Query, Told, read_image
 from ..proposals.types import ImageId
 from ..records import ImageInfo
 from ..regions import Packed, Remembered, first, load_models, settings_in, space_of
@@ -45,8 +45,9 @@ class Indexer:
         settings = replace(settings, proposals=replace(settings.proposals, prompting="everything"))
         self.failed: list[tuple[str, SearchdetError]] = []
         self._remembered = Remembered(models.describer(settings), Store(settings.cache, kinds.REGIONS))
-        self._space = space_of(models.backbone, settings.embedding)
-        self._models = models.info(settings)
+        self.settings, self.models = settings, models
+        self.space = space_of(models.backbone, settings.embedding)
+        self.models_info = models.info(settings)
         self._max_pixels, self._bounds = settings.max_pixels, settings.reading.bounds
         self._told = Told()
         self._keep = keep
@@ -55,19 +56,30 @@ class Indexer:
         """Index images into a folder and return how many regions there are. An image that cannot be
         used is left out and stands in ``failed``. Raises OutputError."""
         made = (self._describe(query) for query in queries)
-        return index.write(path, (m for m in made if m is not None), self._space, self._models)
+        return index.write(path, (m for m in made if m is not None), self.space, self.models_info)
 
     def _describe(self, query: Query) -> tuple[ImageInfo, Packed] | None:
         try:
-            with memory_as_error(query.path):
-                image = read_image(query.path, self._max_pixels, self._bounds)
-                mine = self._remembered.of(ImageId(query.name, image.orientation))
-                packed = mine.packed(image.pixels, image.content)
+            return self.describe(query)
         except (ImageError, EmbeddingError, ResourceError) as error:
             self.failed.append((query.name, error))
             return None
-        self._told.add(query.name, image.values, image.pages)
-        return image_info(image, query.name), first(packed, self._keep) if self._keep else packed
+
+    def describe(self, query: Query) -> tuple[ImageInfo, Packed]:
+        """One image. Raises ImageError, EmbeddingError or ResourceError where it cannot be used."""
+        with memory_as_error(query.path):
+            return self.described(self.read(query), query.name)
+
+    def read(self, query: Query) -> LoadedImage:
+        """The pixels of an image. Raises ImageError."""
+        return read_image(query.path, self._max_pixels, self._bounds)
+
+    def described(self, image: LoadedImage, name: str) -> tuple[ImageInfo, Packed]:
+        """An image that is read already. Raises EmbeddingError."""
+        mine = self._remembered.of(ImageId(name, image.orientation))
+        packed = mine.packed(image.pixels, image.content)
+        self._told.add(name, image.values, image.pages)
+        return image_info(image, name), first(packed, self._keep) if self._keep else packed
 
 
 def judge_for(found: Index, examples: Examples, settings: Settings) -> Judge:

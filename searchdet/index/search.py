@@ -18,12 +18,11 @@ from ..config import ScoringOptions
 from ..decision import Judge
 from ..errors import UsageError
 from ..records import ImageRecord
-from ..scoring import LEVEL_WEIGHT, level_of
+from ..scoring import LEVEL_WEIGHT, levels_of
+from .blocks import blocks
 from .file import Index
 
 FloatArray = npt.NDArray[np.float32]
-BLOCK_BYTES = 1 << 21
-"""Of float16 rows that are scored at once: small enough to stay in the processor's cache."""
 SLACK = 2e-3
 """What rounding of float16 vectors can add to a score."""
 
@@ -65,12 +64,13 @@ def image_bounds(index: Index, judge: Judge) -> FloatArray:
     options, usual = judge.rule.scoring, np.asarray(judge.rule.usual)
     plain = plain_scores(index.arrays["vectors"], judge.bank, options)
     valid = index.arrays["valid"]
+    ends = np.cumsum([0, *(item.count for item in index.images)])
+    levels = LEVEL_WEIGHT * levels_of(plain, valid, usual, ends)
     made = np.full(len(index.images), -np.inf, np.float32)
     for i, item in enumerate(index.images):
         rows = slice(item.start, item.start + item.count)
         if valid[rows].any():
-            level = level_of(plain[rows], valid[rows], usual)
-            made[i] = (plain[rows] - LEVEL_WEIGHT * level[None]).max()
+            made[i] = (plain[rows] - levels[i]).max()
     return np.asarray(made + SLACK, np.float32)
 
 
@@ -83,17 +83,13 @@ def plain_scores(vectors: npt.NDArray[np.float16], bank: Bank, options: ScoringO
     wanted = bank.prototypes() if plain else bank.positives.vectors
     columns = torch.from_numpy(np.concatenate([wanted, bank.negatives.vectors])).T.contiguous()
     out = np.empty((len(vectors), len(bank.classes)), np.float32)
-    step = max(1, BLOCK_BYTES // (2 * bank.dim))
-    wide = torch.empty(step, bank.dim)
     with torch.inference_mode():
-        for start in range(0, len(vectors), step):
-            block = torch.from_numpy(vectors[start : start + step])
-            rows = wide[: len(block)].copy_(block)
+        for where, rows in blocks(vectors):
             cosines = rows @ columns
             near, against = cosines[:, : len(wanted)], cosines[:, len(wanted) :]
             if not plain:
                 near = torch.from_numpy(class_cosines(rows.numpy(), near.numpy(), bank, options))
             if len(bank.negatives):
                 near = near - options.negative_weight * against.amax(1, keepdim=True).clamp(min=0)
-            out[start : start + step] = near.numpy()
+            out[where] = near.numpy()
     return out

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 
 from ..bank import Bank, Rows
 from ..bank.types import indexed, join
-from ..regions import Space
+from ..exemplars import Exemplar
 
 
 def named(key: str, name: str) -> str:
@@ -30,8 +31,9 @@ class Exemplars(Protocol):
         """All exemplars; None while there is no positive one."""
         ...
 
-    def put(self, key: str, rows: Rows, labels: Sequence[str | None]) -> None:
-        """Take rows, named by ``named``, in the place of all with that key; label None: a negative."""
+    def put(self, key: str, items: Sequence[Exemplar], rows: Rows) -> None:
+        """Take exemplars, named by ``named``, with their rows, in the place of all with that key.
+        Raises ExemplarError for one that cannot be kept."""
         ...
 
     def drop(self, key: str) -> int:
@@ -43,7 +45,7 @@ class Growing:
     """Exemplars in memory, those of a bank first."""
 
     def __init__(self, start: Bank | None = None) -> None:
-        self._space: Space | None = None if start is None else start.space
+        self._start = start
         self._parts: list[tuple[Rows, str | None]] = []
         if start is not None:
             names = [start.classes[c] for c in start.labels]
@@ -55,9 +57,9 @@ class Growing:
     def bank(self) -> Bank | None:
         return self._bank
 
-    def put(self, key: str, rows: Rows, labels: Sequence[str | None]) -> None:
+    def put(self, key: str, items: Sequence[Exemplar], rows: Rows) -> None:
         self._without(key)
-        self._add(rows, labels)
+        self._add(rows, [item.label for item in items])
         self._bank = self._joined()
 
     def drop(self, key: str) -> int:
@@ -83,4 +85,8 @@ class Growing:
         positive = np.asarray([label is not None for _, label in self._parts])
         classes, numbers = indexed(labels)
         sides = rows.take(np.flatnonzero(positive)), rows.take(np.flatnonzero(~positive))
-        return Bank(classes, sides[0], numbers, sides[1], self._space)
+        if self._start is None:
+            return Bank(classes, sides[0], numbers, sides[1])
+        return replace(
+            self._start, classes=classes, positives=sides[0], labels=numbers, negatives=sides[1]
+        )

@@ -46,7 +46,10 @@ class Learning:
         lock: threading.Lock | None = None,
     ) -> None:
         self._models = models
-        self._settings, _ = models.effective(settings)
+        kept, _ = models.effective(settings)  # what cannot act is said once
+        proposals = replace(kept.proposals, prompting=settings.proposals.prompting)
+        scoring = replace(kept.scoring, second_look=settings.scoring.second_look)
+        self._settings = replace(kept, proposals=proposals, scoring=scoring)
         self._exemplars = Growing() if exemplars is None else exemplars
         if (bank := self._exemplars.bank) is not None:
             require_space(bank, space_of(models.backbone, self._settings.embedding), "the bank")
@@ -107,7 +110,7 @@ class Learning:
             closer = by.closer if bank is None else bank.looks_closer
             kept = Store(by.cache, kinds.EXEMPLARS)
             rows = describe(by.backbone, items, by.embedding, kept, closer)
-            self._exemplars.put(key, rows, [item.label for item in items])
+            self._exemplars.put(key, items, rows)
             return len(items)
 
     def forget(self, key: str) -> int:

@@ -30,15 +30,19 @@ class Models:
     fallback: bool = False
     choice: Choice | None = None
 
-    def effective(self, settings: Settings) -> tuple[Settings, tuple[str, ...]]:
-        """The settings without what cannot act, which is said in a WARNING, and the flags of that."""
+    def effective(
+        self, settings: Settings, own: tuple[str, int] | None = None
+    ) -> tuple[Settings, tuple[str, ...]]:
+        """The settings without what cannot act, which is said in a WARNING, and the flags of that. own:
+        what ``--prompting auto`` and a second look that is not given are; None: the models' own."""
+        prompting, looks = own or (self.proposer.prompting, self.backbone.second_look)
         reads = self.proposer.reads | TILES | CHOOSING
         found, unread = acting(settings.proposals, reads, self.proposer.name)
         if found.prompting == "auto":
-            found = replace(found, prompting=self.proposer.prompting)
+            found = replace(found, prompting=prompting)
         embedding, unpooled = acting(settings.embedding)
         scoring, unscored = acting(settings.scoring)
-        scoring = self._looking(scoring)
+        scoring = self._looking(scoring, looks)
         suppression, unsuppressed = acting(settings.suppression)
         ignored = warn([*unread, *unpooled, *unscored, *unsuppressed])
         kept = replace(
@@ -46,14 +50,14 @@ class Models:
         )
         return kept, ignored
 
-    def _looking(self, scoring: ScoringOptions) -> ScoringOptions:
-        """With the backbone's own second look where the user does not say. Raises UsageError where one
-        is wanted and nothing looks again."""
+    def _looking(self, scoring: ScoringOptions, own: int) -> ScoringOptions:
+        """With a second look where the user does not say. Raises UsageError where one is wanted and
+        nothing looks again."""
         if scoring.second_look and self.backbone.closer is None:
             raise UsageError(
                 f"--second-look needs a network, which {self.backbone.name} is not.", "Leave it out."
             )
-        return replace(scoring, second_look=scoring.looks(self.backbone.second_look))
+        return replace(scoring, second_look=scoring.looks(own))
 
     def describer(self, settings: Settings, promise: Promise | None = None) -> Describer:
         """What makes regions of an image. promise: for guided prompting."""

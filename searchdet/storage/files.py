@@ -1,4 +1,4 @@
-"""The one writer: atomic files, safe names. No other module opens a file for writing."""
+"""The one writer: atomic files, safe names. No module but this and ``journal`` opens one to write."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def remove(path: Path) -> None:
 def scratch_folder(parent: Path) -> Iterator[Path]:
     """A new empty folder below ``parent``, which is made if need be, and removed when the block ends;
     with ``parent`` if nothing else was put there. Raises OutputError."""
-    with _writing(parent):
+    with writing(parent):
         new = not parent.exists()
         parent.mkdir(parents=True, exist_ok=True)
         sweep(parent, deep=False)
@@ -165,7 +165,7 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
 
 def move_into(made: Path, target: Path) -> None:
     """Give the files of a folder their place in another one on the same disk. Raises OutputError."""
-    with _writing(target):
+    with writing(target):
         target.mkdir(exist_ok=True)
         for path in made.iterdir():
             os.replace(path, target / path.name)
@@ -173,18 +173,19 @@ def move_into(made: Path, target: Path) -> None:
 
 def remove_tree(path: Path) -> None:
     """Delete a folder with all in it. Raises OutputError."""
-    with _writing(path):
+    with writing(path):
         shutil.rmtree(path)
 
 
 @contextlib.contextmanager
-def binary_stream(path: Path) -> Iterator[BinaryIO]:
-    """A file to append to, in a folder that is not yet in its place; on disk when the block ends.
-    Raises OutputError."""
-    with _writing(path), path.open("xb") as stream:
+def binary_stream(path: Path, lasting: bool = True) -> Iterator[BinaryIO]:
+    """A file to append to, in a folder that is not yet in its place; on disk when the block ends,
+    unless it need not be ``lasting``. Raises OutputError."""
+    with writing(path), path.open("xb") as stream:
         yield stream
         stream.flush()
-        os.fsync(stream.fileno())
+        if lasting:
+            os.fsync(stream.fileno())
 
 
 class Stream:
@@ -200,7 +201,7 @@ class Stream:
         self._file: IO[bytes] | None = None
 
     def __enter__(self) -> Stream:
-        with _writing(self.path, "Choose another folder with -o."):
+        with writing(self.path, "Choose another folder with -o."):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             temporary = _temporary(self.path.parent)
             handle = os.open(temporary, _CREATE, 0o666)  # less the umask
@@ -216,13 +217,13 @@ class Stream:
         """Append bytes."""
         if self._file is None:
             raise ValueError(f"{self.path}: is not open for writing")
-        with _writing(self.path, "Choose another folder with -o."):
+        with writing(self.path, "Choose another folder with -o."):
             self._file.write(data)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             if kind is None and self._file is not None and self._temporary is not None:
-                with _writing(self.path, "Choose another folder with -o."):
+                with writing(self.path, "Choose another folder with -o."):
                     self._file.flush()
                     os.fsync(self._file.fileno())
                     self._file.close()
@@ -237,14 +238,14 @@ class Stream:
 
 def put_in_place(temporary: Path, path: Path) -> None:
     """Give a finished file of the same folder its name, once it is on disk. Raises OutputError."""
-    with _writing(path):
+    with writing(path):
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
         os.replace(temporary, path)
 
 
 @contextlib.contextmanager
-def _writing(path: Path, hint: str = "") -> Iterator[None]:
+def writing(path: Path, hint: str = "") -> Iterator[None]:
     """What the system refuses while ``path`` is written, as OutputError."""
     try:
         yield

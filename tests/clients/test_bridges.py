@@ -120,7 +120,9 @@ def test_label_studio_finds_no_fault_in_predictions(kind: str, image: Path) -> N
     address = "data:image/png;base64," + base64.b64encode(image.read_bytes()).decode("ascii")
     task = {"id": 7, "data": {"image": address}}
     bridges = Bridges(learned(), Sources())
-    (made,) = bridges.predictions({"tasks": [task], "label_config": config, "project": "1.7"})["results"]
+    (made,) = bridges.predictions({"tasks": [task], "label_config": config, "project": "1.7"})[
+        "results"
+    ]
     assert len(made["result"]) == 3
     checks = interface.LabelInterface(config)
     assert checks.validate_prediction(json.loads(json.dumps(made)), return_errors=True) == []

@@ -97,7 +97,7 @@ def test_equal_inputs_give_equal_bytes_and_an_old_index_stays_until_the_end(
     def broken(*args: object) -> None:
         raise OutputError("no room")
 
-    monkeypatch.setattr(index._Writer, "add", broken)
+    monkeypatch.setattr(index.Writer, "add", broken)
     run("index", "in/images", "-o", "idx", code=5)
     assert tree_hash(world / "idx") == before
     assert sorted(path.name for path in world.iterdir()) == ["idx", "in"]

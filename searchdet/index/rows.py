@@ -1,0 +1,159 @@
+"""Rows of regions as plain arrays in files, little-endian and row after row: appended to, and mapped.
+
+An index is such a folder with an ``index.json``; regions that are still being described lie in one
+without. The masks of all rows are one text, ``counts``, in which ``offsets`` (R + 1) says where each
+starts; ``images.jsonl`` has one line an image.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import DAMAGE, UsageError
+from ..masks import shape as outline
+from ..records import ImageInfo
+from ..regions import Packed, Regions, unpack
+from ..storage import files
+from ..storage.tensors import Arrays
+from ..storage.values import Fields
+
+IntArray = npt.NDArray[np.int64]
+ROWS: dict[str, np.dtype[Any]] = {
+    "vectors": np.dtype("<f2"),
+    "contexts": np.dtype("<f2"),
+    "outlines": np.dtype("<f2"),
+    "boxes": np.dtype("<f4"),
+    "quality": np.dtype("<f4"),
+    "valid": np.dtype("?"),
+    "subcell": np.dtype("?"),
+}
+"""Arrays with a row a region."""
+MASKS = ("counts", "offsets", "images.jsonl")
+REMAKE = "Make it again with `searchdet index`."
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """One image of an index: what its record says, its rows, and the facts of its regions."""
+
+    image: ImageInfo
+    start: int
+    count: int
+    facts: Fields
+
+
+def widths(dim: int) -> dict[str, int]:
+    """Numbers in a row of each array that has several. dim: of the vectors."""
+    return {"vectors": dim, "contexts": dim, "outlines": outline.DIM, "boxes": 4}
+
+
+class Writer:
+    """Appends image after image to the files of a folder; nothing of it stays in memory."""
+
+    def __init__(self, folder: Path, lasting: bool = True) -> None:
+        """lasting: all of it is on disk when the block ends, as what only this process reads need not
+        be."""
+        self.images = self.rows = self.letters = 0
+        self._open = {name: files.binary_stream(folder / name, lasting) for name in (*ROWS, *MASKS)}
+        self._streams: dict[str, BinaryIO] = {}
+
+    def __enter__(self) -> None:
+        self._streams = {name: stream.__enter__() for name, stream in self._open.items()}
+        self._streams["offsets"].write(np.zeros(1, "<i8").tobytes())
+
+    def __exit__(self, *error: Any) -> None:
+        for stream in self._open.values():
+            stream.__exit__(*error)
+
+    def add(self, image: ImageInfo, packed: Packed) -> Indexed:
+        """Append an image; returns where it is."""
+        for name, kind in ROWS.items():
+            self._streams[name].write(np.ascontiguousarray(packed.arrays[name], kind).tobytes())
+        self._streams["counts"].write(packed.arrays["counts"].tobytes())
+        ends = packed.arrays["offsets"][1:] + self.letters
+        self._streams["offsets"].write(ends.astype("<i8").tobytes())
+        made = Indexed(image, self.rows, len(ends), packed.facts)
+        line = {
+            "image": asdict(image),
+            "start": made.start,
+            "count": made.count,
+            "facts": packed.facts.values,
+        }
+        text = json.dumps(line, sort_keys=True, allow_nan=False) + "\n"
+        self._streams["images.jsonl"].write(text.encode())
+        self.images, self.rows = self.images + 1, self.rows + made.count
+        self.letters = int(ends[-1]) if made.count else self.letters
+        return made
+
+    def flush(self) -> None:
+        """Let others read what was appended."""
+        for stream in self._streams.values():
+            stream.flush()
+
+
+def read_images(path: Path) -> Iterator[Indexed]:
+    """The images of an ``images.jsonl``, each with the rows after those of the one before it. Raises
+    OSError or ValueError."""
+    start = 0
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            item = Fields.of(json.loads(line))
+            image, count = ImageInfo.from_json(item.child("image")), item.whole("count")
+            if item.whole("start") != start:
+                raise ValueError(f"the line of {image.name!r} is damaged")
+            yield Indexed(image, start, count, item.child("facts"))
+            start += count
+
+
+def mapped(folder: Path, rows: int, letters: int, wide: Mapping[str, int]) -> Arrays:
+    """The arrays of a folder in memory as they lie on disk: ``rows`` rows, and masks of so many
+    ``letters``. wide: as ``widths``. Raises OSError, or ValueError for a file that is too short."""
+    shapes = {name: (rows, wide[name]) if name in wide else (rows,) for name in ROWS}
+    made = {name: _mapped(folder / name, kind, shapes[name]) for name, kind in ROWS.items()}
+    made["counts"] = _mapped(folder / "counts", np.dtype("u1"), (letters,))
+    made["offsets"] = _mapped(folder / "offsets", np.dtype("<i8"), (rows + 1,))
+    return made
+
+
+def _mapped(path: Path, kind: np.dtype[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    if path.stat().st_size < kind.itemsize * math.prod(shape):
+        raise ValueError(f"its file {path.name} has another size than {shape}")
+    empty = 0 in shape  # which cannot be mapped; "c": torch wants arrays that could be written
+    return np.zeros(shape, kind) if empty else np.memmap(path, kind, "c", shape=shape)
+
+
+def regions_of(
+    arrays: Arrays, item: Indexed, rows: IntArray | None = None, remedy: str = REMAKE
+) -> Regions:
+    """The regions of one image. rows: only these of it, in that order. Raises UsageError with the
+    remedy where they are damaged."""
+    try:
+        found = unpack(_packed(arrays, item, rows))
+        if found.proposals.size != (item.image.height, item.image.width):
+            raise ValueError(f"its regions are of an image of size {found.proposals.size}")
+    except DAMAGE as error:
+        said = f"{item.image.name}: its part of the index is damaged ({error})."
+        raise UsageError(said, remedy) from error
+    return found
+
+
+def _packed(arrays: Arrays, item: Indexed, rows: IntArray | None) -> Packed:
+    where = slice(item.start, item.start + item.count) if rows is None else item.start + rows
+    chosen = {name: np.asarray(arrays[name][where]) for name in ROWS}
+    ends = np.asarray(arrays["offsets"][item.start : item.start + item.count + 1])
+    if rows is None:
+        chosen["counts"] = np.asarray(arrays["counts"][ends[0] : ends[-1]])
+        chosen["offsets"] = ends - ends[0]
+        return Packed(chosen, item.facts)
+    texts = [np.asarray(arrays["counts"][ends[i] : ends[i + 1]]) for i in rows.tolist()]
+    chosen["counts"] = np.concatenate([np.zeros(0, np.uint8), *texts])
+    chosen["offsets"] = np.cumsum([0, *(len(text) for text in texts)], dtype=np.int64)
+    return Packed(chosen, item.facts)

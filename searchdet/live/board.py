@@ -1,0 +1,139 @@
+"""All regions of many images under one judge after another, fast where little of the judge changed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..bank.file import require_space
+from ..decision import Judge, judge_regions
+from ..decision.candidates import compare, room_of
+from ..masks import rle
+from ..proposals.rendering import rendered
+from ..records import ImageRecord
+from ..scoring import Marks, levels_of, marks_of, totals_of
+from ..suppression import total_order
+from .alike import Alike, owners
+from .lying import Neighbours
+from .passing import Passing, joined, unsure_rows
+from .shelf import Shelf
+from .view import Found, View
+
+IntArray = npt.NDArray[np.int64]
+Accepted = tuple[IntArray, IntArray, npt.NDArray[Any]]
+"""Rows of the shelf, labels, final scores."""
+
+
+class Board:
+    """The fast way to what ``Judge.record`` accepts, image by image.
+
+    The regions and classes of ``view`` are those that ``record`` accepts, and scores differ by at most
+    2e-6: they come from sums in another order, and are rounded to six digits. Where a number lies so
+    near to a limit, or two so near to each other, that this could decide, the image is scored as
+    ``record`` does it. Rules that look at more than prototypes are followed image by image, slowly.
+    """
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf = shelf
+        self._alike = Alike(shelf)
+        self._lying = Neighbours(shelf)
+
+    def view(self, judge: Judge) -> View:
+        """All regions under a judge; a second look is not taken. Raises ExemplarError for a bank of
+        another space, and UsageError for rows that are damaged."""
+        if judge.bank.space is not None:
+            require_space(judge.bank, self.shelf.space, "the bank")
+        scoring = judge.rule.scoring
+        if scoring.pos_agg != "prototype" or scoring.centring != "none":
+            marks, images = _nothing(self.shelf.rows), np.arange(len(self.shelf.images))
+            self._mark_exactly(judge, images, marks)
+            nothing = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+            parts = [nothing, *(self._slowly(judge, i) for i in images.tolist())]
+            return self._viewed(judge, marks, parts)
+        return self._quickly(judge, self.shelf.ends)
+
+    def record(self, judge: Judge, image: int) -> ImageRecord:
+        """The record of one image, with all candidates."""
+        return judge.record(self.shelf.images[image].image, self.shelf.regions(image))
+
+    def under(self, image: int, x: float, y: float) -> list[int]:
+        """Regions of an image whose mask holds the pixel (x, y), smallest first."""
+        item, column, row = self.shelf.images[image], math.floor(x), math.floor(y)
+        own = slice(item.start, item.start + item.count)
+        boxes = np.asarray(self.shelf.arrays["boxes"][own], np.float64)
+        # boxes of masks that were drawn on a small copy lie within a pixel
+        near = (boxes[:, :2] - 1 <= [column, row]).all(1) & (boxes[:, 2:] + 1 > [column, row]).all(1)
+        rows = np.flatnonzero(near)
+        found = []
+        drawn = rendered(self.shelf.regions(image, rows).proposals)
+        for number, code in zip(rows.tolist(), drawn.rles, strict=True):
+            runs = rle.runs(code)
+            if ((runs.column == column) & (runs.top <= row) & (row < runs.bottom)).any():
+                found.append((rle.area(code), number))
+        return [number for _, number in sorted(found)]
+
+    def _quickly(self, judge: Judge, ends: IntArray) -> View:
+        rule, image = judge.rule, owners(ends)
+        marks = self._marks(judge, ends, image)
+        limits = rule.limits(judge.bank.classes)
+        exact = np.unique(image[unsure_rows(marks, limits)])
+        self._mark_exactly(judge, exact, marks)
+        passing = Passing(self.shelf, self._lying, marks, image, limits, rule.suppression)
+        done = passing.settled(passing.rows())
+        again = np.setdiff1d(done.unsure, exact)
+        if len(again):
+            self._mark_exactly(judge, again, marks)
+            rows = passing.rows()
+            redone = passing.settled(rows[np.isin(image[rows], again)])
+            done = joined(done.take(~np.isin(image[done.rows], again)), redone)
+        room = [room_of(item.facts.counts("details"), rule.suppression) for item in self.shelf.images]
+        crowded = passing.crowded(done, np.asarray(room, np.int64))
+        rows, left = done.rows, done.left
+        kept = done.accepted & ~np.isin(image[rows], crowded)
+        parts = [(rows[kept], marks.label[rows[kept]], left[kept])]
+        return self._viewed(judge, marks, [*parts, *(self._slowly(judge, i) for i in crowded.tolist())])
+
+    def _marks(self, judge: Judge, ends: IntArray, image: IntArray) -> Marks:
+        rule = judge.rule
+        alike = self._alike.with_bank(judge.bank, rule.scoring)
+        plain = alike.plain(rule.scoring)
+        levels = levels_of(plain, alike.valid, np.asarray(rule.usual), ends)
+        return marks_of(alike, totals_of(alike, rule.scoring, levels[image]))
+
+    def _mark_exactly(self, judge: Judge, images: IntArray, marks: Marks) -> None:
+        """Put in the marks of some images as ``record`` makes them."""
+        for i in images.tolist():
+            item = self.shelf.images[i]
+            made = compare(self.shelf.regions(i).described, judge.bank, judge.rule)
+            exact = made.marks(judge.rule.scoring)
+            for known, part in zip(marks.parts(), exact.parts(), strict=True):
+                known[item.start : item.start + item.count] = part
+
+    def _slowly(self, judge: Judge, image: int) -> Accepted:
+        """What ``record`` accepts."""
+        bank, start = judge.bank, self.shelf.images[image].start
+        made = judge_regions(self.shelf.regions(image), bank, judge.rule).candidates
+        found = [item for item in made if item.accepted]
+        rows = np.asarray([start + item.id for item in found], np.int64)
+        label = np.asarray([bank.classes.index(str(item.label)) for item in found], np.int64)
+        return rows, label, np.asarray([item.score for item in found], np.float64)
+
+    def _viewed(self, judge: Judge, marks: Marks, parts: Sequence[Accepted]) -> View:
+        rows, label, score = (np.concatenate(part) for part in zip(*parts, strict=True))
+        ends = self.shelf.ends
+        order = total_order(score, label, np.asarray(self.shelf.arrays["boxes"][rows]))
+        image = np.searchsorted(ends, rows, side="right") - 1
+        order = order[np.argsort(image[order], kind="stable")]
+        found = Found(image[order], (rows - ends[image])[order], label[order], score[order])
+        limits = tuple(judge.rule.limits(judge.bank.classes))
+        return View(marks.label, marks.score, marks.gap, limits, found)
+
+
+def _nothing(rows: int) -> Marks:
+    """Marks to be filled in."""
+    score, margin, gap = (np.full(rows, np.nan) for _ in range(3))
+    return Marks(np.zeros(rows, bool), np.full(rows, -1, np.int64), score, margin, gap)

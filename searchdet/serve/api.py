@@ -1,0 +1,180 @@
+"""What the page asks: state, images, pictures, and what to look at next."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..errors import UsageError
+from ..masks import rle
+from ..proposals.rendering import rendered
+from ..records import ImageInfo
+from ..report.contents import Contents
+from ..report.outlines import fineness, scale_of, text_of
+from ..storage.values import JsonObject, JsonValue
+from .answers import as_json, not_there
+from .crops import region_of
+from .desk import Desk
+from .pictures import SIDES
+from .reading import label, number, path_number, whole
+
+MOST_OFFERED, MOST_UNDER = 500, 60
+_WITH_PICTURE = ("box", "paste")
+"""Sources of exemplars that keep a picture of their own."""
+_EXEMPLAR = re.compile(r"([0-9a-f]{6,64})\.jpg")
+
+
+class Reads:
+    """Answers that change nothing."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._names: dict[str, str] = {}
+
+    def state(self, request: Request) -> Response:
+        desk = self._desk
+        with desk.lock:
+            said = desk.session.state().to_json()
+            known = _objects(said["exemplars"])
+            self._names = {str(item["id"]): str(item["name"]) for item in known}
+            exemplars = [{**item, "picture": self._picture_of(item)} for item in known]
+        return as_json({**said, **desk.progress(), "exemplars": exemplars})
+
+    def images(self, request: Request) -> Response:
+        return as_json(self._desk.images(whole(request, "since")))
+
+    def image(self, request: Request) -> Response:
+        i, desk = path_number(request), self._desk
+        with desk.lock:
+            self._image(i)
+            record = desk.session.record(i)
+            version = desk.session.version
+            said = desk.session.verdicts(i)
+        contents = Contents()
+        if record is not None:
+            contents.add(record)
+        return as_json(
+            {
+                "version": version,
+                "i": i,
+                "head": None if record is None else contents.head(),
+                "detail": None if record is None else contents.details[0],
+                "verdicts": [dict(zip(("row", "verdict", "label"), one, strict=True)) for one in said],
+            }
+        )
+
+    def at(self, request: Request) -> Response:
+        """Regions under a pixel, smallest first."""
+        i, desk = path_number(request), self._desk
+        x, y = number(request, "x"), number(request, "y")
+        with desk.lock:
+            info = self._image(i)
+            if not (0 <= x < info.width and 0 <= y < info.height):
+                return as_json({"regions": []})
+            rows = desk.board.under(i, x, y)[:MOST_UNDER]
+            return as_json({"regions": self._regions(i, info, rows)})
+
+    def _regions(self, i: int, info: ImageInfo, rows: list[int]) -> list[JsonObject]:
+        desk = self._desk
+        # masks and boxes as a record has them: at the size of the image
+        found = rendered(desk.shelf.regions(i, np.asarray(rows, np.int64)).proposals)
+        scale, fine = scale_of(info.width, info.height), fineness(info.width, info.height)
+        view, bank, start = desk.session.view, desk.session.bank, desk.shelf.images[i].start
+        made: list[JsonObject] = []
+        for at, row in enumerate(rows):
+            known, place = None, start + row
+            if view is not None and bank is not None and view.label[place] >= 0:
+                known = bank.classes[int(view.label[place])]
+            made.append(
+                {
+                    "row": row,
+                    "box": [round(float(value), 2) for value in found.boxes[at]],
+                    "area": rle.area(found.rles[at]),
+                    "outline": text_of(found.rles[at], scale, fine),
+                    "label": known,
+                    "score": None if known is None or view is None else _digits(view.score[place]),
+                }
+            )
+        return made
+
+    def picture(self, request: Request) -> Response:
+        i, side = path_number(request), whole(request, "side", 1024)
+        if side not in SIDES:
+            raise HTTPException(400, f"side must be one of {', '.join(map(str, sorted(SIDES)))}.")
+        with self._desk.lock:
+            info = self._image(i)
+        return _jpeg(self._desk.pictures.jpeg(info, side))
+
+    def exemplar(self, request: Request) -> Response:
+        """The picture of an exemplar."""
+        desk, found = self._desk, _EXEMPLAR.fullmatch(str(request.path_params["name"]))
+        if found is None:
+            raise not_there("there is no such exemplar")
+        with desk.lock:
+            name = self._names.get(found[1]) or self._key(found[1])
+            data, place = desk.crops.given(name), self._place(name)
+            if data is None and place is None:
+                data = self._drawn(found[1])
+            if data is not None or place is None:
+                return _jpeg(data)
+            i, row = place
+            info, regions = desk.shelf.images[i].image, desk.shelf.regions(i)
+        return _jpeg(desk.crops.region(name, info, regions, row))
+
+    def _key(self, number: str) -> str:
+        try:
+            return str(self._desk.session.exemplar(number)[0].key)
+        except UsageError as error:
+            raise not_there("there is no such exemplar") from error
+
+    def _drawn(self, number: str) -> bytes | None:
+        """The picture that was kept of an exemplar."""
+        kept = self._desk.session.exemplar(number)[1]
+        return None if kept is None else kept.picture or None
+
+    def review(self, request: Request) -> Response:
+        count = min(whole(request, "count", 20) or 20, MOST_OFFERED)
+        desk = self._desk
+        with desk.lock:
+            offers = [item.to_json() for item in desk.session.review(label(request), count)]
+        return as_json({"items": offers})
+
+    def _image(self, i: int) -> ImageInfo:
+        if i >= self._desk.done:
+            raise not_there("there is no such image")
+        return self._desk.shelf.images[i].image
+
+    def _picture_of(self, item: JsonObject) -> str | None:
+        """Where the picture of an exemplar is; None where there is none."""
+        name, kept = str(item["name"]), item["source"] in _WITH_PICTURE
+        if not kept and self._desk.crops.given(name) is None and self._place(name) is None:
+            return None
+        return f"/api/exemplars/{item['id']}.jpg"
+
+    def _place(self, name: str) -> tuple[int, int] | None:
+        """Image and row of an exemplar that is a region of an image that is here."""
+        found = region_of(name)
+        if found is None or (i := self._desk.number(found[0])) is None:
+            return None
+        return (i, found[1]) if found[1] < self._desk.shelf.images[i].count else None
+
+
+def _jpeg(data: bytes | None) -> Response:
+    if data is None:
+        raise not_there("there is no such picture")
+    return Response(data, media_type="image/jpeg")
+
+
+def _digits(value: float) -> float:
+    """As records have it."""
+    return round(float(value), 6)
+
+
+def _objects(value: JsonValue) -> list[JsonObject]:
+    items = value if isinstance(value, list | tuple) else ()
+    return [item for item in items if isinstance(item, Mapping)]

@@ -1,0 +1,51 @@
+"""The application: which address answers what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
+
+from .address import Address
+from .answers import blocking, guarded, http_error
+from .api import Reads
+from .changes import Changes
+from .desk import Desk
+from .guard import Guard
+from .page import Assets
+
+
+def make_app(desk: Desk, changes: Changes, address: Address, more: Sequence[BaseRoute] = ()) -> ASGIApp:
+    """The whole application, behind its guard. more: routes of bridges."""
+    reads, assets = Reads(desk), Assets()
+
+    async def stream(request: Request) -> Response:
+        return desk.broadcast.stream(desk.now)
+
+    def asset(request: Request) -> Response:
+        return assets.of(str(request.path_params["name"]))
+
+    get, post = ["GET"], ["POST"]
+    routes: list[BaseRoute] = [
+        Route("/", blocking(lambda request: assets.page()), methods=get),
+        Route("/assets/{name}", blocking(asset), methods=get),
+        Route("/api/state", blocking(reads.state), methods=get),
+        Route("/api/images", blocking(reads.images), methods=get),
+        Route("/api/images/{i}", blocking(reads.image), methods=get),
+        Route("/api/images/{i}/at", blocking(reads.at), methods=get),
+        Route("/api/images/{i}/picture", blocking(reads.picture), methods=get),
+        Route("/api/exemplars/{name}", blocking(reads.exemplar), methods=get),
+        Route("/api/review", blocking(reads.review), methods=get),
+        Route("/api/stream", guarded(stream), methods=get),
+        Route("/api/events", guarded(changes.event), methods=post),
+        Route("/api/pictures", guarded(changes.picture), methods=post),
+        *more,
+    ]
+    app = Starlette(routes=routes, exception_handlers={HTTPException: http_error})
+    app.router.redirect_slashes = False
+    return Guard(app, address)

@@ -1,0 +1,133 @@
+"""A session over images, put together: exemplars, models, regions, and what describes these."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..bank import Bank, Enrolment, read
+from ..bank.build import enrol
+from ..config import Examples, Settings
+from ..errors import EmbeddingError, ImageError, ResourceError, UsageError
+from ..images import Query
+from ..index import Indexer
+from ..index import file as indexes
+from ..live import Board, Shelf
+from ..live.session import Session
+from ..live.settings import LiveSettings
+from ..output import Output, Picture, exemplar_picture
+from ..regions import settings_in
+from ..storage import files
+from .desk import Desk
+from .hands import Hands
+from .pictures import Pictures
+from .work import Work
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is to be served. examples: None begins with none. index: regions that were described
+    before. words: of the command `detect` that finds the same."""
+
+    queries: Sequence[Query]
+    examples: Examples | None
+    settings: Settings
+    output: Output
+    index: Path | None
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a server needs. work: not yet started."""
+
+    desk: Desk
+    work: Work
+    hands: Hands
+
+
+@contextlib.contextmanager
+def opened(job: Job) -> Iterator[Opened]:
+    """Open the session. Raises UsageError, ExemplarError, CheckpointError and OutputError."""
+    out = job.output.folder
+    with files.scratch_folder(out) as scratch:
+        indexer, shelf, by = _models(job, scratch)
+        try:
+            bank, shown = _start(job, by)
+            known = {item.image.name for item in shelf.images}
+            live = LiveSettings(
+                settings=job.settings,
+                paths={query.name: query.path for query in job.queries},
+                coming=frozenset(query.name for query in job.queries) - known,
+                words=job.words,
+                output=job.output,
+                shown=shown,
+            )
+            board = Board(shelf)
+            with Session.open(out, board, bank, live) as session:
+                pictures = Pictures(live.paths, job.settings.max_pixels)
+                total = len(job.queries) if job.index is None else len(shelf.images)
+                desk = Desk(session, board, pictures, total, out)
+                desk.crops.give(shown)
+                work = Work(_steps(job, indexer, desk))
+                yield Opened(desk, work, Hands(by, job.settings, pictures, work))
+        finally:
+            shelf.close()
+
+
+def _models(job: Job, scratch: Path) -> tuple[Indexer | None, Shelf, Enrolment]:
+    """What describes images, where they are not described yet; their regions; and what describes
+    exemplars in the same space."""
+    if job.index is None:
+        indexer = Indexer(job.settings)
+        shelf = Shelf.empty(indexer.space, indexer.models_info, scratch)
+        models, settings = indexer.models, indexer.settings
+        return indexer, shelf, Enrolment.of(models.backbone, _plain(settings), models.proposer)
+    found = indexes.load(job.index)
+    by = Enrolment.load(_plain(settings_in(found.space, job.settings)))
+    differs = found.space.differences(by.space)
+    if differs:
+        raise UsageError(f"the index was made with other models ({'; '.join(differs)}).")
+    return None, Shelf.of(found), by
+
+
+def _plain(settings: Settings) -> Settings:
+    """Without a second look, which a page has no time for."""
+    return replace(settings, scoring=replace(settings.scoring, second_look=0))
+
+
+def _start(job: Job, by: Enrolment) -> tuple[Bank | None, tuple[Picture, ...]]:
+    """The exemplars that the session starts with, and small pictures of these."""
+    if job.examples is None:
+        return None, ()
+    given = read(job.examples, job.settings)
+    if given.saved is not None:
+        return given.saved, ()
+    bank, items = enrol(given.items, by)
+    return bank, tuple(Picture(item.name, exemplar_picture(item.pixels, item.mask)) for item in items)
+
+
+def _steps(job: Job, indexer: Indexer | None, desk: Desk) -> list[Callable[[], None]]:
+    """What describes the images, one by one."""
+    if indexer is None:
+        return []
+    by = indexer
+    return [lambda query=query: _describe(by, query, desk) for query in job.queries]  # type: ignore[misc]
+
+
+def _describe(indexer: Indexer, query: Query, desk: Desk) -> None:
+    """One image; one that cannot be used is said."""
+    try:
+        image = indexer.read(query)
+        info, packed = indexer.described(image, query.name)
+    except (ImageError, EmbeddingError, ResourceError) as error:
+        log.warning("%s: FAILED (%s) %s", query.name, error.code, error.one_line())
+        desk.fail(query, error)
+        return
+    desk.add(info, packed)
+    desk.pictures.seen(query.name, image.pixels)
