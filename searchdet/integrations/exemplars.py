@@ -11,6 +11,7 @@ import numpy as np
 from ..bank import Bank, Rows
 from ..bank.types import indexed, join
 from ..exemplars import Exemplar
+from ..regions import Space
 
 
 def named(key: str, name: str) -> str:
@@ -42,10 +43,10 @@ class Exemplars(Protocol):
 
 
 class Growing:
-    """Exemplars in memory, those of a bank first."""
+    """Exemplars in memory, those of a bank first. space: where the vectors come from."""
 
-    def __init__(self, start: Bank | None = None) -> None:
-        self._start = start
+    def __init__(self, start: Bank | None, space: Space | None) -> None:
+        self._start, self._space = start, space
         self._parts: list[tuple[Rows, str | None]] = []
         if start is not None:
             names = [start.classes[c] for c in start.labels]
@@ -86,7 +87,7 @@ class Growing:
         classes, numbers = indexed(labels)
         sides = rows.take(np.flatnonzero(positive)), rows.take(np.flatnonzero(~positive))
         if self._start is None:
-            return Bank(classes, sides[0], numbers, sides[1])
+            return Bank(classes, sides[0], numbers, sides[1], self._space)
         return replace(
             self._start, classes=classes, positives=sides[0], labels=numbers, negatives=sides[1]
         )

@@ -36,24 +36,24 @@ from .prompts import under_points
 
 class Learning:
     """Finds and learns with models that are loaded once. exemplars: where those are kept, by default in
-    memory. lock: of all that is called here; give one that guards the exemplars elsewhere too."""
+    memory."""
 
     def __init__(
         self,
         models: Models,
         settings: Settings,
         exemplars: Exemplars | None = None,
-        lock: threading.Lock | None = None,
     ) -> None:
         self._models = models
         kept, _ = models.effective(settings)  # what cannot act is said once
         proposals = replace(kept.proposals, prompting=settings.proposals.prompting)
         scoring = replace(kept.scoring, second_look=settings.scoring.second_look)
         self._settings = replace(kept, proposals=proposals, scoring=scoring)
-        self._exemplars = Growing() if exemplars is None else exemplars
+        space = space_of(models.backbone, self._settings.embedding)
+        self._exemplars = Growing(None, space) if exemplars is None else exemplars
         if (bank := self._exemplars.bank) is not None:
-            require_space(bank, space_of(models.backbone, self._settings.embedding), "the bank")
-        self._lock = threading.Lock() if lock is None else lock
+            require_space(bank, space, "the bank")
+        self._lock = threading.Lock()
         self._made: tuple[Bank, Detector] | None = None
         self._last: tuple[Detector, str, ImageRecord] | None = None
         self._seen: tuple[str, list[Found]] | None = None
@@ -61,7 +61,7 @@ class Learning:
     @classmethod
     def of(cls, detector: Detector) -> Learning:
         """With the models, the settings and the exemplars of a detector."""
-        return cls(detector.models, detector.settings, Growing(detector.bank))
+        return cls(detector.models, detector.settings, Growing(detector.bank, None))
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from urllib.error import URLError
 from urllib.parse import SplitResult, parse_qs, urljoin, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from ..errors import ImageError
+from ..errors import ImageError, UsageError
 from ..images import read_bytes
 from .pictures import DATA, decoded
 
@@ -35,7 +35,10 @@ class Sources:
 
     def __post_init__(self) -> None:
         if self.url and (urlsplit(self.url).scheme not in PORTS or not urlsplit(self.url).hostname):
-            raise ValueError(f"{self.url!r:.80} is no address of a Label Studio (http://HOST:PORT)")
+            raise UsageError(
+                f"{self.url!r:.80} is no address of a Label Studio.",
+                "Set LABEL_STUDIO_URL to http://HOST:PORT.",
+            )
 
     def fetch(self, address: str) -> bytes:
         """The bytes of a picture. Raises ImageError for an address that is not one of ours."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import logging
@@ -30,7 +31,7 @@ def _settings_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
 
 
 def learned() -> Any:
-    from test_learning import learning, lesson, picture
+    from lessons import learning, lesson, picture
 
     by = learning()
     by.learn("start/1", picture(), [lesson("red", "tomato"), lesson("green", "leaf")])
@@ -39,7 +40,7 @@ def learned() -> Any:
 
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
-    from test_learning import picture
+    from lessons import picture
 
     path = tmp_path / "картина 1.png"
     Image.fromarray(picture().pixels).save(path)
@@ -75,15 +76,19 @@ def served(predictor: Any) -> Iterator[tuple[str, list[str | None]]]:
         thread.join(10)
 
 
-def test_x_anylabeling_finds_the_model_and_draws_what_it_answers(image: Path) -> None:
-    pytest.importorskip("anylabeling")
+def test_x_anylabeling_finds_the_model_and_draws_what_it_answers(
+    image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = pytest.importorskip("anylabeling.config")
     from anylabeling.services.auto_labeling.remote_server import RemoteServer
 
     said: list[str] = []
     with served(learned()) as (address, tokens):
         settings = {"server_url": address, "api_key": "secret"}
+        (tmp_path / "rc").write_text(json.dumps({"remote_server_settings": settings}))
+        monkeypatch.setattr(program, "current_config_file", str(tmp_path / "rc"))
         config = {"type": "remote_server", "name": "remote", "display_name": "Remote"}
-        remote = RemoteServer({**config, "remote_server_settings": settings}, said.append)
+        remote = RemoteServer(config, said.append)
         assert list(remote.get_available_models()) == ["searchdet"]
         remote.set_model_id("searchdet")
         assert sorted(remote.classes) == ["leaf", "tomato"]
@@ -110,8 +115,6 @@ def test_x_anylabeling_finds_the_model_and_draws_what_it_answers(image: Path) ->
 def test_label_studio_finds_no_fault_in_predictions(kind: str, image: Path) -> None:
     interface = pytest.importorskip("label_studio_sdk.label_interface")
     from label_studio_sdk.converter.brush import decode_rle
-
-    import base64
 
     from searchdet.integrations.bridges import Bridges
     from searchdet.integrations.sources import Sources
@@ -155,7 +158,7 @@ def test_the_driver_of_cvat_takes_what_is_found(
     from cvat_sdk import models
     from cvat_sdk.auto_annotation import driver
     from cvat_sdk.masks import decode_mask
-    from test_learning import AT, SIZE
+    from lessons import AT, SIZE
 
     from searchdet.integrations.cvat import Detection
 
@@ -198,7 +201,7 @@ def test_the_driver_of_cvat_takes_what_is_found(
 def test_cvat_gets_the_object_at_a_point(image: Path) -> None:
     sdk = pytest.importorskip("cvat_sdk.auto_annotation")
     from cvat_sdk.masks import decode_mask
-    from test_learning import SIZE, learning
+    from lessons import SIZE, learning
 
     from searchdet.integrations.cvat import Interaction
 

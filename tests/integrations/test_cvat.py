@@ -110,9 +110,11 @@ def test_it_is_made_of_folders_as_the_command_line_is(
     vars(module).update(vars(sdk()))
     monkeypatch.setitem(sys.modules, "cvat_sdk", ModuleType("cvat_sdk"))
     monkeypatch.setitem(sys.modules, "cvat_sdk.auto_annotation", module)
-    made = cvat.create("in/pos", "in/neg", shapes="polygon", backbone="filterbank", proposals="regions")
-    assert made.spec
+    made = cvat.create(
+        "in/positive", "in/negative", shapes="polygon", backbone="filterbank", proposals="regions"
+    )
+    assert made.spec == [("red", 0, {"type": "polygon"})]
     with pytest.raises(UsageError, match="nonsense"):
-        cvat.create("in/pos", nonsense=1)
+        cvat.create("in/positive", nonsense=1)
     point = cvat_interaction.create(backbone="filterbank", proposals="regions")
     assert point.spec["min_bounding_boxes"] == 0

@@ -7,53 +7,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from fakes import GivenProposer, GridBackbone, LookingBackbone
+from lessons import AT, RED, SIZE, learning, lesson, masks, picture, settings
 
 from searchdet.annotations.shapes import Drawn
 from searchdet.bank.build import Gathered
 from searchdet.bank.describe import build_bank
-from searchdet.config import EmbeddingOptions, ScoringOptions, Settings
+from searchdet.config import EmbeddingOptions
 from searchdet.detector import Detector
 from searchdet.errors import ExemplarError, ImageError
 from searchdet.exemplars import Exemplar
-from searchdet.images import LoadedImage, from_array
 from searchdet.integrations.exemplars import Growing
 from searchdet.integrations.learning import Learning
 from searchdet.integrations.predictor import Lesson, Marks
 from searchdet.masks import rle
 from searchdet.regions import Models
-
-RED, GREEN = (220, 30, 30), (30, 200, 30)
-SIZE = (64, 128)
-AT = {"red": (8, 8, 40, 40), "green": (56, 8, 88, 40), "red too": (96, 8, 120, 40)}
-
-
-def picture() -> LoadedImage:
-    pixels = np.full((*SIZE, 3), 128, np.uint8)
-    for name, (x0, y0, x1, y1) in AT.items():
-        pixels[y0:y1, x0:x1] = RED if name.startswith("red") else GREEN
-    return from_array(pixels)
-
-
-def masks() -> np.ndarray:
-    found = np.zeros((len(AT), *SIZE), bool)
-    for mask, (x0, y0, x1, y1) in zip(found, AT.values(), strict=True):
-        mask[y0:y1, x0:x1] = True
-    return found
-
-
-def lesson(name: str, label: str | None, kind: str = "labelstudio") -> Lesson:
-    x0, y0, x1, y1 = AT[name]
-    return Lesson(name, label, Drawn(SIZE, kind, polygons=((x0, y0, x1, y0, x1, y1, x0, y1),)))
-
-
-def settings(**scoring: object) -> Settings:
-    plain = {"min_score": 0.6, "shape_weight": 0.0, "context_weight": 0.0}
-    return Settings(scoring=ScoringOptions(**(plain | scoring)))
-
-
-def learning(backbone: object = None, **scoring: object) -> Learning:
-    models = Models(backbone or GridBackbone(16, 32), GivenProposer(masks()))
-    return Learning(models, settings(**scoring))
 
 
 def labels(by: Learning) -> list[tuple[str | None, tuple[float, ...]]]:
@@ -138,7 +105,7 @@ def test_the_exemplars_of_a_detector_stay_beside_what_is_learned() -> None:
     assert len(labels(by)) == 2
     other = replace(bank, space=replace(bank.space, backbone="other"))
     with pytest.raises(ExemplarError, match="other"):
-        Learning(detector.models, detector.settings, Growing(other))
+        Learning(detector.models, detector.settings, Growing(other, None))
 
 
 def test_a_second_look_is_learned_too() -> None:
@@ -149,6 +116,7 @@ def test_a_second_look_is_learned_too() -> None:
     bank = by._exemplars.bank
     assert bank is not None
     assert bank.looks_closer
+    assert bank.share == LookingBackbone.share
 
 
 def test_least_asks_for_likelier_ones_or_for_more() -> None:

@@ -10,7 +10,7 @@ from urllib.request import Request
 import pytest
 from bridged import png, uri
 
-from searchdet.errors import ImageError
+from searchdet.errors import ImageError, UsageError
 from searchdet.integrations import sources
 from searchdet.integrations.sources import Sources
 
@@ -69,7 +69,7 @@ def test_without_an_address_of_label_studio_nothing_is_asked() -> None:
     refused(Sources(), f"{STUDIO}/a.png", "LABEL_STUDIO_URL")
     refused(Sources(), "/data/upload/1/a.png", "LABEL_STUDIO_URL")
     for strange in ("studio.local", "file:///tmp", "http://"):
-        with pytest.raises(ValueError, match="no address of a Label Studio"):
+        with pytest.raises(UsageError, match="no address of a Label Studio"):
             Sources(strange)
 
 
