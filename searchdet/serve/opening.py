@@ -10,7 +10,8 @@ from pathlib import Path
 
 from ..bank import Bank, Enrolment, read
 from ..bank.build import enrol
-from ..config import Examples, Settings
+from ..config import DEFAULT_BACKBONE, Examples, Settings
+from ..config.acting import Ignored, acting, warn
 from ..errors import EmbeddingError, ImageError, ResourceError, UsageError
 from ..images import Query
 from ..index import Indexer
@@ -19,7 +20,7 @@ from ..live import Board, Shelf
 from ..live.session import Session
 from ..live.settings import LiveSettings
 from ..output import Output, Picture, exemplar_picture
-from ..regions import settings_in
+from ..regions import Space, settings_in
 from ..storage import files
 from .desk import Desk
 from .hands import Hands
@@ -89,11 +90,28 @@ def _models(job: Job, scratch: Path) -> tuple[Indexer | None, Shelf, Enrolment]:
         models, settings = indexer.models, indexer.settings
         return indexer, shelf, Enrolment.of(models.backbone, _plain(settings), models.proposer)
     found = indexes.load(job.index)
+    _warn_of_models(job.settings, found.space)
     by = Enrolment.load(_plain(settings_in(found.space, job.settings)))
     differs = found.space.differences(by.space)
     if differs:
         raise UsageError(f"the index was made with other models ({'; '.join(differs)}).")
     return None, Shelf.of(found), by
+
+
+def _warn_of_models(settings: Settings, space: Space) -> None:
+    """Say which options of the models are those of the index, whatever was given."""
+    why = "--index"
+    _, proposals = acting(settings.proposals, frozenset(), why)
+    _, embedding = acting(settings.embedding, frozenset(), why)
+    _, scoring = acting(settings.scoring)
+    _, suppression = acting(settings.suppression)
+    given, own = settings.backbone.name, space.backbone
+    backbone = (
+        [Ignored("--backbone", given, f"the index has {own}")]
+        if given not in (own, DEFAULT_BACKBONE)
+        else []
+    )
+    warn([*backbone, *proposals, *embedding, *scoring, *suppression])
 
 
 def _plain(settings: Settings) -> Settings:

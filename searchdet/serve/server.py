@@ -44,6 +44,7 @@ class Server:
         self._listening = listening
         self._broadcast = broadcast
         self._server = uvicorn.Server(config)
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="searchdet-http", daemon=True)
 
     def start(self) -> None:
@@ -51,21 +52,24 @@ class Server:
         self._thread.start()
         until = time.monotonic() + START_SECONDS
         while not self._server.started:
-            if not self._thread.is_alive() or time.monotonic() > until:
+            if self._ended.is_set() or time.monotonic() > until:
                 raise ResourceError("the server did not start.", "The lines above say why.")
             time.sleep(0.01)
 
     def wait(self, seconds: float) -> bool:
-        """Wait; whether it has ended by itself."""
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
+        """Wait; whether it has ended by itself. Not by ``join``, which a signal may not interrupt."""
+        return self._ended.wait(seconds)
 
     def stop(self) -> None:
         """End streams, let answers finish, close the socket."""
         self._broadcast.close()
         self._server.should_exit = True
-        self._thread.join(GRACE_SECONDS + 2)
+        if self._thread.ident is not None:
+            self._ended.wait(GRACE_SECONDS + 2)
         self._listening.close()
 
     def _run(self) -> None:
-        self._server.run(sockets=[self._listening])
+        try:
+            self._server.run(sockets=[self._listening])
+        finally:
+            self._ended.set()
