@@ -104,11 +104,12 @@ def suppression() -> None:
     labels, order = np.zeros(count, np.int64), np.arange(count)
     masks = Masks.of(found.rles, found.mask_size)
     lying = overlaps(masks)
+    pairs = lying.pairs
     ways: dict[str, Callable[[], Any]] = {
         "runs of the masks": lambda: Masks.of(found.rles, found.mask_size),
         "overlaps": lambda: overlaps(masks),
-        "merge": lambda: merge(lying, mutual(vectors), labels, order),
-        "diffusion": lambda: diffuse(lying, labels, order, 0.3, 0.5),
+        "merge": lambda: merge(pairs(), mutual(vectors, pairs()), labels, order),
+        "diffusion": lambda: diffuse(pairs(), labels, order, 0.3, 0.5),
         "nms": lambda: nms(lying, labels, order, 0.5, 0.5),
     }
     for name, seconds in alternate(ways, 5).items():

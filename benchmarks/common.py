@@ -54,12 +54,12 @@ def means(calls: dict[str, Callable[[], Any]], rounds: int, least: float) -> dic
 def peak_above(call: Callable[[], Any]) -> float:
     """GB of resident memory that a call needs at its worst above what was there before (Linux)."""
     Path("/proc/self/clear_refs").write_text("5")
-    before = _status("VmRSS")
+    before = status("VmRSS")
     call()
-    return (_status("VmHWM") - before) / 1e6
+    return (status("VmHWM") - before) / 1e6
 
 
-def _status(name: str) -> float:
+def status(name: str) -> float:
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(name + ":"):
             return float(line.split()[1])

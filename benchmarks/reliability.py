@@ -3,11 +3,13 @@
     python benchmarks/reliability.py kills [--kills 200] [--images 200]
     python benchmarks/reliability.py together [--processes 8] [--images 50]
     python benchmarks/reliability.py memory [--images 2000]
+    python benchmarks/reliability.py serve [--kills 200] [--requests 10000]
 
 ``kills`` ends a run with SIGKILL at random moments, looks at every file it left, runs again, and at
 last compares with a run that nobody disturbed. ``together`` runs several processes on the same images,
 one cache and one output folder, and, apart from that, one shard each. ``memory`` searches many images
-with a fake backbone and proposer and fits a line to the memory of the process.
+with a fake backbone and proposer and fits a line to the memory of the process. ``serve`` clicks on the
+page's addresses and kills the server at random moments, then sends it requests that chance has changed.
 """
 
 from __future__ import annotations
@@ -201,6 +203,34 @@ def memory(images: int) -> None:
     )
 
 
+def serve(kills: int, requests: int) -> None:
+    import clicks
+    import oddrequests
+    import served
+
+    from searchdet.serve import body, protocol
+
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch)
+        kept = clicks.clicked(root / "clicks", kills, seed=1)
+        print(
+            f"{kills} kills, {kept['while it started']} of them while it started: {kept['confirmed']} "
+            f"verdicts confirmed, {len(kept['lost'])} times something else was there afterwards, "
+            f"temporary files left: {len(kept['left over'])}"
+        )
+        body.SECONDS = protocol.HEADER_SECONDS = 0.3  # many requests are never whole
+        make_world(root / "in")
+        inputs = digest(root / "in")
+        with served.serving(served.job(root / "in/images", root / "out")) as made:
+            found = oddrequests.fuzzed(made.address.port, made.address.token, requests, seed=1)
+            alive = made.asker.get("/api/state")["done"] == 3
+        print(
+            f"{requests} mutated requests, answers by status: {sorted(found.items(), key=str)}; "
+            f"answers afterwards: {alive}, inputs untouched: {digest(root / 'in') == inputs}, "
+            f"elsewhere: {sorted(path.name for path in root.iterdir())}"
+        )
+
+
 def resident() -> float:
     """Resident memory of this process, kB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
@@ -209,15 +239,17 @@ def resident() -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("what", choices=["kills", "together", "memory"])
+    parser.add_argument("what", choices=["kills", "together", "memory", "serve"])
     parser.add_argument("--images", type=int)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--processes", type=int, default=8)
+    parser.add_argument("--requests", type=int, default=10_000)
     chosen = parser.parse_args()
     parts: dict[str, Any] = {
         "kills": lambda: kills(chosen.kills, chosen.images or 200),
         "together": lambda: together(chosen.processes, chosen.images or 50),
         "memory": lambda: memory(chosen.images or 2000),
+        "serve": lambda: serve(chosen.kills, chosen.requests),
     }
     parts[chosen.what]()
 

@@ -79,8 +79,9 @@ def soft_merging(regions: Regions, bank: Bank) -> Verdict:
     cosine = _cosines(regions, bank)
     label, score = cosine.argmax(1), cosine.max(1)
     order = np.argsort(-score, kind="stable")
-    alike = mutual(regions.described.embedded.vectors)
-    factor = merge(_lying(regions), alike, label, order).factor
+    pairs = _lying(regions).pairs()
+    alike = mutual(regions.described.embedded.vectors, pairs)
+    factor = merge(pairs, alike, label, order).factor
     return label, np.where(score > 0, score * factor, score), np.ones(len(score), bool)
 
 
@@ -89,7 +90,7 @@ def diffusion(regions: Regions, bank: Bank) -> Verdict:
     cosine = _cosines(regions, bank)
     label, score = cosine.argmax(1), cosine.max(1)
     order = np.arange(min(100, len(score)))
-    factor = diffuse(_lying(regions), label, order, 0.3, 0.5).factor
+    factor = diffuse(_lying(regions).pairs(), label, order, 0.3, 0.5).factor
     stays = np.arange(len(score)) < 100
     return label, np.where(score > 0, score * factor, score), stays
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from .bank import Bank
 from .bank.likeness import Likeness, argmax, likeness, nans, rounded, weighted
 from .config import ScoringOptions
 from .embeddings import Descriptors
-from .records import INVALID, ClassLimits, Standing, reason_of
+from .records import ACCEPTED, INVALID, ClassLimits, Standing, failures
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.int64]
@@ -171,14 +171,32 @@ def decide(scores: Marks, limits: Sequence[ClassLimits], factor: FloatArray | No
 
     limits: of each class. factor (N,): what suppression left of each; without it nothing is suppressed.
     """
+    made = np.full(len(scores), ACCEPTED, object)
+    for reason, failed in reversed(_failures(scores, limits, factor)):
+        made[failed] = reason
+    made[~scores.valid] = INVALID
+    found: list[str] = made.tolist()
+    return found
+
+
+def accepted(
+    scores: Marks, limits: Sequence[ClassLimits], factor: FloatArray | None = None
+) -> BoolArray:
+    """(N,): whether each row is a detection, as ``decide`` says it."""
+    made = np.array(scores.valid, bool)
+    for _, failed in _failures(scores, limits, factor):
+        made &= ~failed
+    return made
+
+
+def _failures(
+    scores: Marks, limits: Sequence[ClassLimits], factor: FloatArray | None
+) -> tuple[tuple[str, BoolArray], ...]:
     factor = np.ones(len(scores)) if factor is None else factor
-    numbers = (scores.score, final(scores, factor), factor, scores.margin, scores.gap)
-    rows = zip(*(np.asarray(part, np.float64).tolist() for part in numbers), strict=True)
-    labels = zip(scores.valid.tolist(), scores.label.tolist(), strict=True)
-    return [
-        reason_of(Standing(*row), limits[label]) if valid else INVALID
-        for row, (valid, label) in zip(rows, labels, strict=True)
-    ]
+    numbers: list[Any] = [scores.score, final(scores, factor), factor, scores.margin, scores.gap]
+    table = np.asarray([astuple(item) for item in limits], np.float64).reshape(-1, 3)
+    wanted: list[Any] = list(table[scores.label].T)
+    return failures(Standing(*numbers), ClassLimits(*wanted))
 
 
 def final(scores: Marks, factor: FloatArray) -> FloatArray:

@@ -1,7 +1,8 @@
 """Fragments and duplicates: what a region keeps of its score beside the other regions. Pure.
 
 Masked pooling is blind to size, so a fragment of an object scores as high as the object. Everything
-here works on shares of overlap between masks: one matrix product of their coverage on a coarse grid.
+here works on shares of overlap between masks: one matrix product of their coverage on a coarse grid, of
+which few are not 0. Masks of several images may stand beside each other: they do not lie on each other.
 Three ways: hard suppression (``nms``), semantic soft merging (No-Time-To-Train, arXiv 2507.02798) and
 graph diffusion (FSOD-VFM, arXiv 2602.03137). All give each row a factor 0..1 and the row to blame.
 """
@@ -36,6 +37,31 @@ class Overlaps:
 
     def __len__(self) -> int:
         return len(self.inside)
+
+    def pairs(self) -> Pairs:
+        """The masks that lie on each other."""
+        on = self.inside > 0
+        np.fill_diagonal(on, False)
+        one, other = np.nonzero(on)
+        return Pairs(len(self), one, other, self.inside[one, other], self.iou[one, other])
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Those of ``count`` masks that lie on each other: M pairs of two, each both ways round.
+
+    one, other (M,): rows, ascending by one, then by other. inside (M,): share of one that lies in the
+    other. iou (M,).
+    """
+
+    count: int
+    one: IntArray
+    other: IntArray
+    inside: FloatArray
+    iou: FloatArray
+
+    def __len__(self) -> int:
+        return self.count
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,78 +123,81 @@ def nms(
     return Suppressed(factor, by)
 
 
-def mutual(vectors: Float32Array) -> npt.NDArray[np.float64]:
-    """Cosines (N, N) of N regions to each other, 0..1. vectors (N, D): unit rows."""
+def mutual(vectors: Float32Array, found: Pairs) -> npt.NDArray[np.float64]:
+    """Cosines (M,) of regions that lie on each other, 0..1. vectors (N, D): unit rows."""
     wide = vectors.astype(np.float64)  # so that the order of sums is beyond the digits of a record
-    return np.asarray(np.clip(wide @ wide.T, 0, 1))
+    return np.asarray(np.clip(wide @ wide.T, 0, 1)[found.one, found.other])
 
 
-def merge(found: Overlaps, alike: FloatArray, labels: IntArray, order: IntArray) -> Suppressed:
+def merge(found: Pairs, alike: FloatArray, labels: IntArray, order: IntArray) -> Suppressed:
     """Semantic soft merging (No-Time-To-Train, arXiv 2507.02798) within classes: a row keeps
     1 - max over rows j before it in ``order`` of (share of it that lies in j) * (cosine to j).
 
-    alike (N, N): cosines, as of ``mutual``. order: rows best first; only these take part.
+    alike (M,): cosines, as of ``mutual``. order: rows best first; only these take part.
     """
     factor, by = _untouched(len(found))
-    if not len(found):
-        return Suppressed(factor, by)
-    taken = found.inside * alike * _before(labels, order, len(found))
-    worst = taken.argmax(axis=1)
-    most = taken[np.arange(len(found)), worst]
-    hit = most > 0
+    most = _largest(found, np.where(_before(found, labels, order), found.inside * alike, 0.0), by)
+    hit = by >= 0
     factor[hit] = 1 - most[hit]
-    by[hit] = worst[hit]
     return Suppressed(factor, by)
 
 
 def diffuse(
-    found: Overlaps, labels: IntArray, order: IntArray, alpha: float, power: float, steps: int = 30
+    found: Pairs, labels: IntArray, order: IntArray, alpha: float, power: float, steps: int = 30
 ) -> Suppressed:
     """Graph diffusion (FSOD-VFM, arXiv 2602.03137) within classes. With S the share of a row in each
     row before it in ``order`` and v the row maximum of S, pi = alpha S pi + (1 - alpha) v is iterated,
     and a row keeps max(0, 1 - pi)^power."""
     factor, by = _untouched(len(found))
-    share = found.inside * _before(labels, order, len(found))
-    if not len(found):
-        return Suppressed(factor, by)
-    worst = share.argmax(axis=1)
-    covered = share[np.arange(len(found)), worst].astype(np.float64)
-    decay = covered
+    share = np.where(_before(found, labels, order), found.inside, 0.0)
+    covered = decay = _largest(found, share, by)
     for _ in range(steps):
-        decay = alpha * (share @ decay) + (1 - alpha) * covered
-    hit = covered > 0
+        spread = np.bincount(found.one, share * decay[found.other], len(found))
+        decay = alpha * spread + (1 - alpha) * covered
+    hit = by >= 0
     factor[hit] = np.clip(1 - decay[hit], 0, 1) ** power
-    by[hit] = worst[hit]
     return Suppressed(factor, by)
 
 
 def across_classes(
-    found: Overlaps, taken: Suppressed, labels: IntArray, above: FloatArray, rest: FloatArray
+    found: Pairs, taken: Suppressed, labels: IntArray, above: FloatArray, rest: FloatArray
 ) -> Suppressed:
     """One object is one detection: a row whose IoU with a better one of another class is over
     ``SAME_OBJECT`` keeps at most the share ``rest`` (N,) of its score. above (N,): how far over the
     threshold of its class a row is, -inf for what is no detection."""
     factor, by = taken.factor.copy(), taken.by.copy()
-    rows = np.flatnonzero(above > -np.inf)
-    rows = rows[np.argsort(-above[rows], kind="stable")]
-    on = (found.iou[np.ix_(rows, rows)] > SAME_OBJECT) & (labels[rows, None] != labels[rows])
-    kept = np.ones(len(rows), bool)
-    for i in np.flatnonzero(on.any(axis=1)).tolist():
-        lying = np.flatnonzero(on[i, :i] & kept[:i])
-        if len(lying):
-            row, kept[i] = rows[i], False
-            factor[row], by[row] = min(factor[row], rest[row]), rows[lying[0]]
+    rank = np.empty(len(found), np.int64)
+    rank[np.argsort(-above, kind="stable")] = np.arange(len(found))
+    one, other = found.one, found.other
+    on = (found.iou > SAME_OBJECT) & (labels[one] != labels[other]) & (above[one] > -np.inf)
+    on &= (above[other] > -np.inf) & (rank[other] < rank[one])
+    one, other = one[on], other[on]
+    fallen: set[int] = set()
+    for at in np.lexsort((rank[other], rank[one])).tolist():  # best first, the best it lies on first
+        row, better = int(one[at]), int(other[at])
+        if row not in fallen and better not in fallen:
+            fallen.add(row)
+            factor[row], by[row] = min(factor[row], rest[row]), better
     return Suppressed(factor, by)
 
 
-def _before(labels: IntArray, order: IntArray, count: int) -> npt.NDArray[np.bool_]:
-    """(N, N): whether row j stands before row i in ``order`` and has its class."""
-    place = np.full(count, count, np.int64)
+def _before(found: Pairs, labels: IntArray, order: IntArray) -> npt.NDArray[np.bool_]:
+    """(M,): pairs whose other stands before the one in ``order`` and has its class."""
+    place = np.full(len(found), len(found), np.int64)
     place[order] = np.arange(len(order))
-    part = place < count
-    same = labels[:, None] == labels[None]
-    earlier = place[None] < place[:, None]
-    return np.asarray(same & earlier & part[:, None] & part[None])
+    one, other = place[found.one], place[found.other]
+    same = labels[found.one] == labels[found.other]
+    return np.asarray(same & (other < one) & (one < len(found)))
+
+
+def _largest(found: Pairs, values: FloatArray, by: IntArray) -> npt.NDArray[np.float64]:
+    """(N,): the largest value of each row's pairs, 0 for none; the first row that has it goes into
+    ``by``."""
+    most = np.zeros(len(found))
+    np.maximum.at(most, found.one, values)
+    hit = np.flatnonzero((values > 0) & (values == most[found.one]))[::-1]  # the first is the last word
+    by[found.one[hit]] = found.other[hit]
+    return most
 
 
 def _untouched(count: int) -> tuple[npt.NDArray[np.float64], IntArray]:

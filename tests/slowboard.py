@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +13,12 @@ from searchdet.config import EmbeddingOptions
 from searchdet.decision import Judge
 from searchdet.embeddings import Descriptors, MaskEmbeddings, l2_normalize
 from searchdet.index import file as index
-from searchdet.index.file import Index, Indexed
+from searchdet.index.file import Index
+from searchdet.index.rows import Indexed
+from searchdet.live.view import Found, View
 from searchdet.masks import shape as outline
 from searchdet.proposals.types import from_masks
-from searchdet.records import ClassLimits, ImageInfo, ImageRecord, ModelInfo
+from searchdet.records import ImageInfo, ImageRecord, ModelInfo
 from searchdet.regions import Regions, Space
 from searchdet.regions.cache import pack
 from searchdet.scoring import level_of, scores_of
@@ -27,28 +28,12 @@ SIZE = (24, 32)
 SPACE = Space("x", None, PREPROCESSING, EmbeddingOptions(), DIM)
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    image: np.ndarray
-    row: np.ndarray
-    label: np.ndarray
-    score: np.ndarray
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    label: np.ndarray
-    score: np.ndarray
-    gap: np.ndarray
-    limits: list[ClassLimits]
-    found: Found
-
-
 class SlowShelf:
     """An index, or the first of its images while the others are to come."""
 
     def __init__(self, found: Index, shown: int | None = None) -> None:
         self._index = found
+        self.arrays = found.arrays
         self.space: Space = found.space
         self.models: ModelInfo = found.models
         self.images: list[Indexed] = list(found.images[:shown])
@@ -94,7 +79,7 @@ class SlowBoard:
             whole[0].astype(np.int64),
             whole[1],
             whole[2],
-            judge.rule.limits(judge.bank.classes),
+            tuple(judge.rule.limits(judge.bank.classes)),
             Found(*(np.asarray(values, kind) for values, kind in both)),
         )
 

@@ -9,7 +9,7 @@ import pytest
 from banks import bank, options, rows, units
 
 from searchdet import calibration
-from searchdet.bank.audit import SAME, audit, conflicts, left_out, without
+from searchdet.bank.audit import SAME, audit, conflicts, effects, left_out, without
 from searchdet.bank.likeness import centred, likeness
 from searchdet.bank.types import Bank, Origin, Rows, extended
 from searchdet.calibration import probability, thresholds, wilson
@@ -310,3 +310,23 @@ def test_an_audit_of_one_exemplar_says_nothing_wrong() -> None:
     )
     (only,) = audit(alone)
     assert (only.own, only.nearest, only.effect, only.flags) == (None, None, None, ())
+
+
+@pytest.mark.parametrize("classes", [1, 2, 5])
+def test_effects_are_those_of_plain_loops(classes: int) -> None:
+    known = bank(positives=9, negatives=2, classes=classes)
+    rows = known.positives.vectors.astype(float)
+
+    def lead(judged: list[int], made_of: list[int]) -> float:
+        cosines = []
+        for i in judged:
+            mean = rows[[j for j in made_of if j != i]].mean(0)
+            cosines.append(rows[i] @ mean / np.linalg.norm(mean))
+        return float(np.mean(cosines))
+
+    for i, found in enumerate(effects(known)):
+        others = [j for j in np.flatnonzero(known.labels == known.labels[i]).tolist() if j != i]
+        if len(others) < 2:
+            assert np.isnan(found)
+        else:
+            assert found == pytest.approx(lead(others, others) - lead(others, [*others, i]), abs=1e-7)

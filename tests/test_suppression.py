@@ -41,6 +41,11 @@ def measure(masks: np.ndarray) -> Overlaps:
     return overlaps(Masks.of([rle.encode(mask) for mask in masks], masks.shape[1:]))
 
 
+def merged(found: Overlaps, vectors: np.ndarray, labels: np.ndarray, order: np.ndarray) -> Suppressed:
+    pairs = found.pairs()
+    return merge(pairs, mutual(vectors, pairs), labels, order)
+
+
 def shares(masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(inside, iou) of dense masks, in float64."""
     flat = masks.reshape(len(masks), -1).astype(float)
@@ -112,13 +117,13 @@ def test_merge_and_diffusion_are_their_formulas(seed: int) -> None:
             if place[int(j)] < place[int(i)] and labels[i] == labels[j]:
                 wanted[i] = min(wanted[i], 1 - inside[i, j] * max(float(vectors[i] @ vectors[j]), 0))
                 graph[i, j] = inside[i, j]
-    got = merge(measure(masks), mutual(vectors), labels, order)
+    got = merged(measure(masks), vectors, labels, order)
     assert np.allclose(got.factor, wanted, atol=1e-5)
     start = graph.max(1)
     decay = start
     for _ in range(30):
         decay = 0.3 * graph @ decay + 0.7 * start
-    soft = diffuse(measure(masks), labels, order, 0.3, 0.5)
+    soft = diffuse(measure(masks).pairs(), labels, order, 0.3, 0.5)
     assert np.allclose(soft.factor, np.maximum(0, 1 - decay) ** 0.5, atol=3e-3)
     assert set(np.flatnonzero(got.by >= 0)) <= set(order)
 
@@ -136,8 +141,8 @@ def test_permuting_masks_permutes_what_is_left_of_them(count: int, seed: int) ->
         found, order = measure(masks[rows]), np.argsort(-values[rows])
         return [
             nms(found, labels[rows], order, 0.5, 0.5).factor,
-            merge(found, mutual(vectors[rows]), labels[rows], order).factor,
-            diffuse(found, labels[rows], order, 0.3, 0.5).factor,
+            merged(found, vectors[rows], labels[rows], order).factor,
+            diffuse(found.pairs(), labels[rows], order, 0.3, 0.5).factor,
         ]
 
     for straight, other in zip(all_three(np.arange(count)), all_three(mixed), strict=True):
@@ -150,8 +155,8 @@ def test_rows_that_take_no_part_are_left_alone_and_take_nothing() -> None:
     vectors = np.ones((3, 1), np.float32)
     for got in (
         nms(measure(masks), np.zeros(3, int), np.asarray([2]), 0.5, 0.5),
-        merge(measure(masks), mutual(vectors), np.zeros(3, int), np.asarray([2])),
-        diffuse(measure(masks), np.zeros(3, int), np.asarray([2]), 0.3, 0.5),
+        merged(measure(masks), vectors, np.zeros(3, int), np.asarray([2])),
+        diffuse(measure(masks).pairs(), np.zeros(3, int), np.asarray([2]), 0.3, 0.5),
     ):
         assert got.factor.tolist() == [1, 1, 1]
         assert got.by.tolist() == [-1, -1, -1]
@@ -166,8 +171,8 @@ def test_the_order_is_total() -> None:
 
 def across(masks: np.ndarray, labels: list[int], above: list[float]) -> Suppressed:
     untouched = Suppressed(np.ones(len(masks)), np.full(len(masks), -1))
-    nothing = np.zeros(len(masks))
-    return across_classes(measure(masks), untouched, np.asarray(labels), np.asarray(above), nothing)
+    pairs, nothing = measure(masks).pairs(), np.zeros(len(masks))
+    return across_classes(pairs, untouched, np.asarray(labels), np.asarray(above), nothing)
 
 
 def test_of_two_classes_on_one_object_the_one_further_over_its_threshold_stays() -> None:
@@ -215,9 +220,9 @@ def test_what_suppression_within_a_class_left_is_kept() -> None:
     masks = np.ones((3, *SIZE), bool)
     taken = Suppressed(np.asarray([0.8, 0.5, 0.0]), np.asarray([-1, 0, 1]))
     labels, above = np.asarray([0, 1, 0]), np.asarray([0.2, 0.1, -np.inf])
-    got = across_classes(measure(masks), taken, labels, above, np.asarray([0.3, 0.4, 0.5]))
+    got = across_classes(measure(masks).pairs(), taken, labels, above, np.asarray([0.3, 0.4, 0.5]))
     assert (got.factor.tolist(), got.by.tolist()) == ([0.8, 0.4, 0.0], [-1, 0, 1])
-    more = across_classes(measure(masks), taken, labels, above, np.full(3, 0.9))
+    more = across_classes(measure(masks).pairs(), taken, labels, above, np.full(3, 0.9))
     assert more.factor.tolist() == [0.8, 0.5, 0.0], "never more than there was"
     assert taken.factor.tolist() == [0.8, 0.5, 0.0], "what was given stays as it was"
 

@@ -19,7 +19,7 @@ from ..masks.coverage import Masks
 from ..proposals.rendering import rendered
 from ..records import Candidate, ClassLimits, ClassThreshold, Evidence, limits_of
 from ..regions import Regions
-from ..scoring import Marks, Scores, level_of, marks_of, scores_of, totals_of
+from ..scoring import Marks, Scores, decide, level_of, marks_of, scores_of, totals_of
 from ..suppression import Overlaps, Suppressed, mutual, overlaps, total_order
 from .settling import Rivals, beside
 
@@ -88,7 +88,8 @@ class Contest:
     def rivals(self) -> Rivals:
         """The regions as suppression sees them."""
         found, vectors = self.regions.proposals, self.regions.described.embedded.vectors
-        return Rivals(found.boxes, found.quality, self.lying, lambda: mutual(vectors))
+        pairs = self.lying.pairs()
+        return Rivals(found.boxes, found.quality, pairs, lambda: mutual(vectors, pairs), self.lying)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,8 @@ def settle(contest: Contest, rule: Rule) -> Settled:
     """Score, suppress and decide."""
     limits = rule.limits(contest.bank.classes)
     scores = scores_of(contest.alike, contest.bank, rule.scoring, contest.levels)
-    taken, left, reasons = beside(scores, contest.rivals, limits, rule.suppression)
+    taken, left = beside(scores, contest.rivals, limits, rule.suppression)
+    reasons = decide(scores, limits, taken.factor)
     usual = np.asarray([usual_least(item) for item in rule.thresholds])[np.maximum(scores.label, 0)]
     return Settled(scores, taken, left, reasons, probability(left, usual))
 

@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..config import SuppressionOptions
-from ..records import ACCEPTED, ClassLimits
-from ..scoring import Marks, decide, final
-from ..suppression import Overlaps, Suppressed, across_classes, diffuse, merge, nms, total_order
+from ..records import ClassLimits
+from ..scoring import Marks, accepted, final
+from ..suppression import Overlaps, Pairs, Suppressed, across_classes, diffuse, merge, nms, total_order
 
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.floating[Any]]
 Float32Array = npt.NDArray[np.float32]
 DIFFUSION_ALPHA, DIFFUSION_POWER = 0.3, 0.5
@@ -28,31 +29,32 @@ BELOW = 0.99
 
 @dataclass(frozen=True, slots=True)
 class Rivals:
-    """N regions as suppression sees them. boxes (N, 4), quality (N,): of the proposals; lying: how they
-    lie on each other; mutual: gives their cosines to each other (N, N), where these are needed."""
+    """N regions as suppression sees them. boxes (N, 4), quality (N,): of the proposals; pairs: those
+    that lie on each other; alike: gives the cosines of these (M,), where they are needed; cells: the
+    same with what each covers, for ``nms``; None where that is not asked for."""
 
     boxes: Float32Array
     quality: Float32Array
-    lying: Overlaps
-    mutual: Callable[[], FloatArray]
+    pairs: Pairs
+    alike: Callable[[], FloatArray]
+    cells: Overlaps | None
 
 
 def beside(
     marks: Marks, rivals: Rivals, limits: Sequence[ClassLimits], options: SuppressionOptions
-) -> tuple[Suppressed, FloatArray, list[str]]:
-    """What is left of N regions beside each other: what was taken, final scores (N,), reasons.
+) -> tuple[Suppressed, FloatArray]:
+    """What is left of N regions beside each other: what was taken, final scores (N,).
 
     A region is only ever lowered by one that passes the rules itself, so what does not pass may be
     left out: the others come out the same. For what passes stands before what does not (``ranking``);
     each of the three ways lowers a row by rows before it alone, and counts as kept, or iterates over,
     rows before it alone; and ``across_classes`` is between detections, which have passed.
     """
-    order = ranking(rivals, marks, decide(marks, limits), options)
+    order = ranking(rivals, marks, accepted(marks, limits), options)
     taken = suppress(rivals, marks, order, options)
     if options.class_overlap == "best":
         taken = _one_class_each(marks, rivals, limits, taken)
-    left = final(marks, taken.factor)
-    return taken, left, decide(marks, limits, taken.factor)
+    return taken, final(marks, taken.factor)
 
 
 def _one_class_each(
@@ -60,11 +62,10 @@ def _one_class_each(
 ) -> Suppressed:
     least = least_of(limits)[np.maximum(marks.label, 0)]
     left = final(marks, taken.factor)
-    found = np.asarray([reason == ACCEPTED for reason in decide(marks, limits, taken.factor)], bool)
-    above = np.where(found, left - least, -np.inf)
+    above = np.where(accepted(marks, limits, taken.factor), left - least, -np.inf)
     # just below the threshold: no detection, and still before what is unlike the class
     rest = np.clip(BELOW * least / np.maximum(np.maximum(marks.score, least), 1e-9), 0, BELOW)
-    return across_classes(rivals.lying, taken, marks.label, above, rest)
+    return across_classes(rivals.pairs, taken, marks.label, above, rest)
 
 
 def least_of(limits: Sequence[ClassLimits]) -> FloatArray:
@@ -72,15 +73,12 @@ def least_of(limits: Sequence[ClassLimits]) -> FloatArray:
     return np.asarray([item.min_score for item in limits], np.float64)
 
 
-def ranking(
-    rivals: Rivals, marks: Marks, reasons: Sequence[str], options: SuppressionOptions
-) -> IntArray:
+def ranking(rivals: Rivals, marks: Marks, passed: BoolArray, options: SuppressionOptions) -> IntArray:
     """Valid rows, best first: what passes the rules before what does not, so that nothing falls to a
     region that is not accepted itself; then by score and quality, for diffusion by quality alone."""
     order = total_order(values_of(rivals, marks, options), marks.label, rivals.boxes)
     order = order[marks.valid[order]]
-    failed = np.asarray([reasons[i] != ACCEPTED for i in order], bool)
-    return order[np.argsort(failed, kind="stable")]
+    return order[np.argsort(~passed[order], kind="stable")]
 
 
 def values_of(rivals: Rivals, marks: Marks, options: SuppressionOptions) -> FloatArray:
@@ -94,9 +92,10 @@ def values_of(rivals: Rivals, marks: Marks, options: SuppressionOptions) -> Floa
 
 def suppress(rivals: Rivals, marks: Marks, order: IntArray, options: SuppressionOptions) -> Suppressed:
     """What is left of each row beside the others."""
-    lying = rivals.lying
     if options.suppression == "nms":
-        return nms(lying, marks.label, order, options.nms_iou, options.max_covered)
+        if rivals.cells is None:
+            raise ValueError("nms looks at what each region covers")
+        return nms(rivals.cells, marks.label, order, options.nms_iou, options.max_covered)
     if options.suppression == "merge":
-        return merge(lying, rivals.mutual(), marks.label, order)
-    return diffuse(lying, marks.label, order, DIFFUSION_ALPHA, DIFFUSION_POWER)
+        return merge(rivals.pairs, rivals.alike(), marks.label, order)
+    return diffuse(rivals.pairs, marks.label, order, DIFFUSION_ALPHA, DIFFUSION_POWER)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..bank.file import require_space
 from ..decision import Judge, judge_regions
-from ..decision.candidates import compare, room_of
+from ..decision.candidates import compare
 from ..masks import rle
 from ..proposals.rendering import rendered
 from ..records import ImageRecord
@@ -90,8 +90,7 @@ class Board:
             rows = passing.rows()
             redone = passing.settled(rows[np.isin(image[rows], again)])
             done = joined(done.take(~np.isin(image[done.rows], again)), redone)
-        room = [room_of(item.facts.counts("details"), rule.suppression) for item in self.shelf.images]
-        crowded = passing.crowded(done, np.asarray(room, np.int64))
+        crowded = passing.crowded(done)
         rows, left = done.rows, done.left
         kept = done.accepted & ~np.isin(image[rows], crowded)
         parts = [(rows[kept], marks.label[rows[kept]], left[kept])]

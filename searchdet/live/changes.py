@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..storage.values import JsonObject
-from .faces import IntArray, View
+from .view import IntArray, View
 
 Counts = Mapping[str, int]
 

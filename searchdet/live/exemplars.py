@@ -6,6 +6,7 @@ import hashlib
 import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +19,11 @@ from ..errors import DAMAGE, UsageError
 from ..masks import rle
 from ..masks.rle import Rle
 from ..proposals.rendering import rendered
+from ..records import ImageInfo
 from ..regions import Regions, Space
 from ..storage import files, tensors
 from ..storage.values import Fields, JsonObject
+from .events import Box
 from .history import Held, Said
 
 FOLDER = "drawn"
@@ -42,6 +45,19 @@ class Drawn:
     def origin(self) -> Origin:
         """Where it comes from."""
         return self.rows.origins[0]
+
+
+class Hands(Protocol):
+    """What needs models. Both raise UsageError, ImageError, ExemplarError or CheckpointError."""
+
+    def draw(self, image: ImageInfo, box: Box) -> Drawn:
+        """The object in a box of an image, which is read again."""
+        ...
+
+    def paste(self, name: str, data: bytes, label: str | None, bank: Bank | None) -> Drawn:
+        """The object in a picture, given as the bytes of its file. label: the class that it is to show,
+        None for a negative; bank: what is known of that class."""
+        ...
 
 
 class Drawer:

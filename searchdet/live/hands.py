@@ -27,10 +27,18 @@ from .exemplars import Drawn
 
 
 class ModelHands:
-    """The models of the settings, with the backbone of a space. paths: where images lie, by name."""
+    """The models of the settings, with the backbone of a space. paths: where images lie, by name; by:
+    models that are there already."""
 
-    def __init__(self, settings: Settings, space: Space, paths: Mapping[str, Path]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        space: Space,
+        paths: Mapping[str, Path],
+        by: Enrolment | None = None,
+    ) -> None:
         self._settings, self._space, self._paths = settings_in(space, settings), space, paths
+        self._by = by
 
     def draw(self, image: ImageInfo, box: Box) -> Drawn:
         """The object in a box of an image: by the proposer, if it takes boxes, else by the embedded
@@ -75,6 +83,8 @@ class ModelHands:
 
     @functools.cached_property
     def _enrolment(self) -> Enrolment:
+        if self._by is not None:
+            return self._by
         models = load_models(self._settings)
         made = Enrolment.of(models.backbone, self._settings, models.proposer)
         differs = self._space.differences(made.space)

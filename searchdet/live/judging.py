@@ -9,11 +9,12 @@ from ..bank import Bank, JudgedBy, settled
 from ..config import ScoringOptions, Settings
 from ..config.acting import acting
 from ..decision import Judge, judge_of
+from .board import Board
 from .changes import Accepted
 from .exemplars import Drawer, bank_of
-from .faces import Board, View
 from .history import Said
 from .secondpass import Pass, with_pseudo
+from .view import View
 
 JUDGED = JudgedBy("everything", 0)
 """How a session judges, which the bank says."""

@@ -1,106 +1,104 @@
-"""How regions of an image lie on each other and how alike they are, remembered as far as it fits."""
+"""Which regions of an image lie on each other, and how alike these are; remembered if it fits."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from ..decision.settling import Rivals
 from ..masks.coverage import Masks
-from ..suppression import Overlaps, mutual, overlaps
+from ..suppression import Overlaps, Pairs, mutual, overlaps
 from .shelf import Shelf
 
 FloatArray = npt.NDArray[np.float64]
-Float32Array = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
-MOST_BYTES = 1 << 27
-_NOTHING = Overlaps(np.zeros((1, 0), np.float32), np.zeros((1, 1)), np.zeros((1, 1)))
-"""Of one region alone."""
-Near = Callable[[], IntArray]
-"""Rows of an image that may be asked for soon."""
+MOST_PAIRS = 3_000_000
+"""That are remembered; each takes 40 bytes."""
+Near = Callable[[int], IntArray]
+"""Number of an image -> rows of it that may be asked for soon."""
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """Regions of one image. rows (K,), ascending: which they are; alike (K, K): their cosines."""
+class Lying:
+    """Pairs of regions, by the rows of the shelf. alike (M,): cosines of the two."""
 
-    rows: IntArray
-    lying: Overlaps
+    pairs: Pairs
     alike: FloatArray
 
-    @property
-    def nbytes(self) -> int:
-        parts = (self.lying.inside, self.lying.iou, self.lying.coverage, self.alike)
-        return sum(part.nbytes for part in parts)
+    def among(self, rows: IntArray, every: int) -> Lying:
+        """Pairs of two of the rows (N,), ascending, by their places there. every: how many rows the
+        shelf has."""
+        place = np.full(every, -1, np.int64)
+        place[rows] = np.arange(len(rows))
+        one, other = place[self.pairs.one], place[self.pairs.other]
+        on = (one >= 0) & (other >= 0)
+        found = Pairs(len(rows), one[on], other[on], self.pairs.inside[on], self.pairs.iou[on])
+        return Lying(found, self.alike[on])
 
-    def take(self, rows: IntArray) -> Known:
-        """Some of the rows, ascending."""
-        if len(rows) == len(self.rows):
-            return self
-        at = np.searchsorted(self.rows, rows)
-        both = np.ix_(at, at)
-        lying = Overlaps(self.lying.coverage[at], self.lying.inside[both], self.lying.iou[both])
-        return Known(rows, lying, self.alike[both])
 
-    def holds(self, rows: IntArray) -> bool:
-        return bool(np.isin(rows, self.rows).all())
+def joined(parts: list[Lying], every: int) -> Lying:
+    """The pairs of images one after another."""
+    none, nothing = np.zeros(0, np.int64), np.zeros(0)
+    pairs = [part.pairs for part in parts]
+    return Lying(
+        Pairs(
+            every,
+            np.concatenate([none, *(item.one for item in pairs)]),
+            np.concatenate([none, *(item.other for item in pairs)]),
+            np.concatenate([nothing, *(item.inside for item in pairs)]),
+            np.concatenate([nothing, *(item.iou for item in pairs)]),
+        ),
+        np.concatenate([nothing, *(part.alike for part in parts)]),
+    )
 
 
 class Neighbours:
-    """Overlaps of regions of a shelf. They depend on no exemplar, so they are found once, for the rows
-    that are asked for and those near to them; those of images not asked for lately are forgotten."""
+    """Pairs of regions of a shelf. They depend on no exemplar, so they are found once: of the rows that
+    are asked for, and of those that may be next. Where too many are known, all are forgotten."""
 
-    def __init__(self, shelf: Shelf, most: int = MOST_BYTES) -> None:
-        self._shelf, self._most, self._bytes = shelf, most, 0
-        self._known: OrderedDict[tuple[int, bool], Known] = OrderedDict()
+    def __init__(self, shelf: Shelf, most: int = MOST_PAIRS) -> None:
+        self._shelf, self._most = shelf, most
+        self._known: BoolArray = np.zeros(0, bool)
+        self._parts: dict[int, Lying] = {}
+        self._whole = joined([], 0)
 
-    def of(self, image: int, rows: IntArray, covers: bool, near: Near) -> Known:
-        """Regions of one image; rows ascending. covers: with the cells that each covers."""
-        if len(rows) == 1 and not covers:  # nothing lies on it
-            return Known(rows, _NOTHING, np.ones((1, 1)))
-        key = (image, covers)
-        found = self._known.get(key)
-        if found is None or not found.holds(rows):
-            before = rows[:0] if found is None else found.rows
-            self._bytes -= 0 if found is None else found.nbytes
-            found = self._measured(image, np.unique(np.concatenate([before, rows, near()])), covers)
-            self._known[key] = found
-            self._bytes += found.nbytes
-        self._known.move_to_end(key)
-        self._forget()
-        return found.take(rows)
+    def of(self, rows: IntArray, image: IntArray, near: Near) -> Lying:
+        """Pairs among rows, ascending. image (N,): which they are of."""
+        every = self._shelf.rows
+        self._known = np.concatenate([self._known, np.zeros(every - len(self._known), bool)])
+        new = np.unique(image[~self._known[rows]]).tolist()
+        if new and len(self._whole.alike) > self._most:
+            self._forget()
+            return self.of(rows, image, near)
+        for number in new:
+            first, count = self._shelf.images[number].start, self._shelf.images[number].count
+            before = np.flatnonzero(self._known[first : first + count])
+            asked = rows[np.searchsorted(image, number) : np.searchsorted(image, number, "right")]
+            wanted = np.unique(np.concatenate([before, asked - first, near(number)]))
+            self._parts[number] = self._measured(number, wanted)
+            self._known[first + wanted] = True
+        if new:
+            self._whole = joined([self._parts[number] for number in sorted(self._parts)], every)
+        return self._whole.among(rows, every)
 
-    def _measured(self, image: int, rows: IntArray, covers: bool) -> Known:
+    def cells(self, image: int, rows: IntArray) -> Overlaps:
+        """How rows of an image, by their number in it, lie on each other; not remembered."""
+        found = self._shelf.regions(image, rows).proposals
+        return overlaps(Masks.of(found.rles, found.mask_size))
+
+    def _measured(self, image: int, rows: IntArray) -> Lying:
         regions = self._shelf.regions(image, rows)
         found = regions.proposals
-        lying = overlaps(Masks.of(found.rles, found.mask_size))
-        if not covers:
-            lying = Overlaps(lying.coverage[:, :0].copy(), lying.inside, lying.iou)
-        return Known(rows, lying, mutual(regions.described.embedded.vectors))
+        pairs = overlaps(Masks.of(found.rles, found.mask_size)).pairs()
+        alike = mutual(regions.described.embedded.vectors, pairs)
+        place = self._shelf.images[image].start + rows
+        moved = Pairs(len(rows), place[pairs.one], place[pairs.other], pairs.inside, pairs.iou)
+        return Lying(moved, alike)
 
     def _forget(self) -> None:
-        while self._bytes > self._most and len(self._known) > 1:
-            _, gone = self._known.popitem(last=False)
-            self._bytes -= gone.nbytes
-
-
-def side_by_side(parts: Sequence[Known], boxes: Float32Array, quality: Float32Array) -> Rivals:
-    """Regions of several images, N of them, one image after another: those of different images do not
-    lie on each other. boxes (N, 4), quality (N,). One image alone keeps the cells that it covers."""
-    if len(parts) == 1:
-        (only,) = parts
-        return Rivals(boxes, quality, only.lying, lambda: only.alike)
-    count = len(quality)
-    inside, iou, alike = (np.zeros((count, count)) for _ in range(3))
-    start = 0
-    for part in parts:
-        own = slice(start, start + len(part.rows))
-        inside[own, own], iou[own, own] = part.lying.inside, part.lying.iou
-        alike[own, own] = part.alike
-        start = own.stop
-    cells = np.zeros((count, 0), np.float32)
-    return Rivals(boxes, quality, Overlaps(cells, inside, iou), lambda: alike)
+        self._known = np.zeros(0, bool)
+        self._parts = {}
+        self._whole = joined([], 0)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..config import SuppressionOptions
-from ..decision.candidates import best
+from ..decision.candidates import best, room_of
 from ..decision.settling import Rivals, beside, least_of, values_of
-from ..records import ACCEPTED, ClassLimits
-from ..scoring import Marks, decide
-from ..suppression import SAME_OBJECT
-from .lying import Known, Neighbours, side_by_side
+from ..records import ClassLimits
+from ..scoring import Marks, accepted
+from ..suppression import SAME_OBJECT, Pairs
+from .lying import Neighbours
 from .shelf import Shelf
 
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -24,10 +24,9 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 NEAR = 3e-6
 """Scores of one region that were added up in another order, and rounded, lie nearer than this."""
-TOGETHER = 128
-"""Rows of whole images that are settled at once: their pairs stay in the processor's cache."""
-SPARE = 8
-"""Regions beyond twice those that pass of which overlaps are found too, as they may pass next."""
+MORE, SPARE = 1.5, 4
+"""How many times as many regions of an image as pass, and how many more, overlaps are found of, as the
+next ones may pass soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,70 +73,68 @@ class Passing:
     def rows(self) -> IntArray:
         """Rows that pass before suppression, ascending."""
         reach = np.flatnonzero(self.marks.score >= least_of(self.limits)[self.marks.label])
-        reasons = decide(self.marks.take(reach), self.limits)
-        passed = np.asarray([reason == ACCEPTED for reason in reasons], bool)
-        return np.asarray(reach[passed], np.int64)
+        return np.asarray(reach[accepted(self.marks.take(reach), self.limits)], np.int64)
 
     def settled(self, rows: IntArray) -> Settled:
         """What becomes of rows, ascending, all that pass of their images."""
-        left, accepted = np.zeros(len(rows)), np.zeros(len(rows), bool)
+        left, accepts = np.zeros(len(rows)), np.zeros(len(rows), bool)
         unsure = np.zeros(len(rows), bool)
-        boxes, quality = (np.asarray(self.shelf.arrays[name][rows]) for name in ("boxes", "quality"))
-        for part in self._groups(self.image[rows]):
-            marks = self.marks.take(rows[part])
-            rivals = side_by_side(self._known(rows[part]), boxes[part], quality[part])
-            _, left[part], reasons = beside(marks, rivals, self.limits, self.options)
-            accepted[part] = [reason == ACCEPTED for reason in reasons]
+        for part in self._parts(self.image[rows]):
+            marks, rivals = self.marks.take(rows[part]), self._rivals(rows[part])
+            taken, left[part] = beside(marks, rivals, self.limits, self.options)
+            accepts[part] = accepted(marks, self.limits, taken.factor)
             unsure[part] = self._unsure(marks, rivals, left[part])
-        return Settled(rows, left, accepted, np.unique(self.image[rows[unsure]]))
+        return Settled(rows, left, accepts, np.unique(self.image[rows[unsure]]))
 
-    def crowded(self, done: Settled, room: IntArray) -> IntArray:
+    def crowded(self, done: Settled) -> IntArray:
         """Images in which so many regions score as much as some that count that not all of them may
-        come to be candidates. room (I,): how many each has at most."""
-        count = np.bincount(self.image, minlength=len(room))
-        if not (count > room).any():
-            return np.zeros(0, np.int64)
-        lowest = np.full(len(room), np.inf)
+        come to be candidates."""
+        images = self.shelf.images
+        room = np.full(len(images), np.iinfo(np.int64).max)
+        for i in np.flatnonzero(np.bincount(self.image) > self.options.max_masks).tolist():
+            room[i] = room_of(images[i].facts.counts("details"), self.options)
+        lowest = np.full(len(images), np.inf)
         np.minimum.at(lowest, self.image[done.rows], done.left)
         above = self.marks.score >= lowest[self.image] - NEAR
-        return np.flatnonzero(np.bincount(self.image[above], minlength=len(room)) > room)
+        return np.flatnonzero(np.bincount(self.image[above], minlength=len(images)) > room)
 
-    def _groups(self, image: IntArray) -> Iterator[slice]:
-        """Parts of whole images; with ``nms`` one each, which looks at the cells of an image."""
-        most = 1 if self.options.suppression == "nms" else TOGETHER
-        first = 0
-        for last in (np.flatnonzero(np.diff(image)) + 1).tolist():
-            if last - first >= most:
-                yield slice(first, last)
-                first = last
-        if first < len(image):
-            yield slice(first, len(image))
+    def _parts(self, image: IntArray) -> list[slice]:
+        """All rows at once, or, with ``nms``, which looks at the cells of an image, one by one."""
+        if self.options.suppression != "nms":
+            return [slice(0, len(image))]
+        cuts = [0, *(np.flatnonzero(np.diff(image)) + 1).tolist(), len(image)]
+        return [slice(first, last) for first, last in pairwise(cuts) if last > first]
 
-    def _known(self, rows: IntArray) -> list[Known]:
-        image, covers = self.image[rows], self.options.suppression == "nms"
-        cuts = np.flatnonzero(np.diff(image)) + 1
-        found = []
-        for part in np.split(rows, cuts):
-            item = int(self.image[part[0]])
-            start, count = self.shelf.images[item].start, self.shelf.images[item].count
-            scores = self.marks.score[start : start + count]
-            near = partial(best, scores, 2 * len(part) + SPARE)
-            found.append(self.lying.of(item, part - start, covers, near))
-        return found
+    def _rivals(self, rows: IntArray) -> Rivals:
+        boxes, quality = (np.asarray(self.shelf.arrays[name][rows]) for name in ("boxes", "quality"))
+        if self.options.suppression == "nms":
+            number = int(self.image[rows[0]])
+            cells = self.lying.cells(number, rows - self.shelf.images[number].start)
+            pairs = cells.pairs()
+            return Rivals(boxes, quality, pairs, lambda: np.zeros(len(pairs.one)), cells)
+        count = np.bincount(self.image[rows], minlength=len(self.shelf.images))
+
+        def near(image: int) -> IntArray:
+            item = self.shelf.images[image]
+            scores = self.marks.score[item.start : item.start + item.count]
+            return best(scores, int(MORE * count[image]) + SPARE)
+
+        known = self.lying.of(rows, self.image[rows], near)
+        return Rivals(boxes, quality, known.pairs, lambda: known.alike, None)
 
     def _unsure(self, marks: Marks, rivals: Rivals, left: FloatArray) -> BoolArray:
         """(N,): rows whose fate hangs on less than scores are sure to: they are as far as their least
         score, or as good as another that lies on them."""
-        least, label = least_of(self.limits)[marks.label], marks.label
-        same = label[:, None] == label
-        pairs = np.zeros(same.shape, bool)
+        least, label, pairs = least_of(self.limits)[marks.label], marks.label, rivals.pairs
+        same = label[pairs.one] == label[pairs.other]
+        close = np.zeros(len(same), bool)
         if self.options.suppression != "diffusion":  # which ranks by quality, a given number
-            on = (rivals.lying.inside > 0) & same
-            pairs |= (on | on.T) & _as_good(values_of(rivals, marks, self.options))
+            close |= same & _as_good(values_of(rivals, marks, self.options), pairs)
         if self.options.class_overlap == "best":
-            pairs |= (rivals.lying.iou > SAME_OBJECT) & ~same & _as_good(left - least)
-        np.fill_diagonal(pairs, False)
-        return np.asarray(pairs.any(axis=1) | (np.abs(left - least) <= NEAR), bool)
+            close |= (pairs.iou > SAME_OBJECT) & ~same & _as_good(left - least, pairs)
+        made = np.abs(left - least) <= NEAR
+        made[pairs.one[close]] = True
+        return made
 
 
 def unsure_rows(marks: Marks, limits: Sequence[ClassLimits]) -> IntArray:
@@ -153,6 +150,6 @@ def unsure_rows(marks: Marks, limits: Sequence[ClassLimits]) -> IntArray:
     return np.asarray(rows[near], np.int64)
 
 
-def _as_good(values: FloatArray) -> BoolArray:
-    """(N, N): pairs that may change places."""
-    return np.asarray(np.abs(values[:, None] - values) <= 2 * NEAR, bool)
+def _as_good(values: FloatArray, pairs: Pairs) -> BoolArray:
+    """(M,): pairs that may change places."""
+    return np.asarray(np.abs(values[pairs.one] - values[pairs.other]) <= 2 * NEAR, bool)

@@ -12,8 +12,8 @@ from ..errors import UsageError
 from ..records import ImageInfo, content_digest
 from .events import Draw, Judge, Pick
 from .exemplars import Drawer, Drawn, of_region
-from .faces import Shelf
 from .history import Entry
+from .shelf import Shelf
 
 ALIKE = 0.999
 """Cosine of one region to itself, whatever rounding does; another region has less."""

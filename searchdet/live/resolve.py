@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from ..bank.verdicts import RIGHT
 from ..errors import UsageError
 from .events import Draw, Event, Judge, Paste, Pick, Remove
-from .exemplars import Drawer
-from .faces import Hands
+from .exemplars import Drawer, Hands
 from .history import PASTED, Entry, History, Said
 from .judging import Shown
-from .log import ELSEWHERE, Log
+from .log import Line, Log
 from .regions import Places
 
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f/\\]+")
+OTHERS = "It began with other examples: name those, or another folder with -o."
 LONGEST = 100
 """Characters of the name of a picture that was pasted."""
 
@@ -103,8 +103,14 @@ def replayed(log: Log, start: Said, places: Places, drawer: Drawer) -> History:
             places.require(line.entry, drawer)
             if line.entry.drawn:
                 drawer.read(line.entry.drawn)
+        except UsageError as error:
+            raise _at(line, log, error, error.hint) from error
+        try:
             history = history.after(line.entry)
         except UsageError as error:
-            where = f"{log.path}, line {line.number}: {error.message}"
-            raise UsageError(where, error.hint if error.hint else ELSEWHERE) from error
+            raise _at(line, log, error, OTHERS) from error
     return history
+
+
+def _at(line: Line, log: Log, error: UsageError, hint: str) -> UsageError:
+    return UsageError(f"{log.path}, line {line.number}: {error.message}", hint)

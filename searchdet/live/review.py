@@ -6,13 +6,16 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from ..bank import Bank
 from ..decision import Judge
+from ..embeddings import l2_normalize
 from ..proposals.nms import iou
 from ..storage.values import JsonObject
-from .faces import FloatArray, IntArray, Shelf, View
+from .shelf import Shelf
 from .spread import clearance, scatter
+from .view import FloatArray, IntArray, View
 
 SIDE = 10
 """Regions of a class on each side of the line."""
@@ -64,7 +67,6 @@ class Asking:
 
     def __init__(self, judge: Judge, view: View, shelf: Shelf, told: Told) -> None:
         self._judge, self._view, self._shelf, self._told = judge, view, shelf, told
-        self._boxes: dict[int, FloatArray] = {}
         self._rows_told: dict[str, list[int]] = {}
         for name, row in told:
             self._rows_told.setdefault(name, []).append(row)
@@ -146,7 +148,8 @@ class Asking:
     def _covered(self, image: int, row: int, made: list[_Region]) -> bool:
         """Whether a region lies on a detection, on one that was judged, or on one that is asked for."""
         found = self._view.found
-        others = found.row[found.image == image].tolist()
+        low, high = np.searchsorted(found.image, [image, image + 1])
+        others = found.row[low:high].tolist()
         others += [item.row for item in made if item.image == image]
         others += self._rows_told.get(self._name(image), [])
         if not others:
@@ -177,13 +180,13 @@ class Asking:
         ]
 
     def _nearest(self, bank: Bank, image: int, row: int, c: int) -> float:
-        vector = self._shelf.regions(image, np.asarray([row])).described.embedded.vectors[0]
+        kept = self._shelf.arrays["vectors"][self._shelf.images[image].start + row]
+        vector = l2_normalize(np.asarray(kept)[None])[0]
         return float((bank.positives.vectors[bank.labels == c] @ vector).max())
 
-    def _boxes_of(self, image: int) -> FloatArray:
-        if image not in self._boxes:
-            self._boxes[image] = self._shelf.regions(image).proposals.boxes
-        return self._boxes[image]
+    def _boxes_of(self, image: int) -> npt.NDArray[np.float32]:
+        item = self._shelf.images[image]
+        return np.asarray(self._shelf.arrays["boxes"][item.start : item.start + item.count])
 
     def _rows(self, images: IntArray, rows: IntArray) -> IntArray:
         starts = np.asarray([item.start for item in self._shelf.images], np.int64)

@@ -17,8 +17,9 @@ from ..bank.types import Origin
 from ..decision import Judge
 from ..storage.values import JsonObject
 from .changes import Accepted
-from .faces import Shelf, View
+from .shelf import Shelf
 from .spread import clearance
+from .view import View
 
 MOST = 5
 """Pseudo-exemplars of a class at most."""

@@ -14,11 +14,11 @@ from ..errors import UsageError
 from ..records import ImageRecord
 from ..storage import files
 from ..storage.journal import Lock
+from .board import Board
 from .changes import Change, change, difference
 from .events import Box, Draw, Event, Paste, Redo, RenameClass, Undo, said
 from .events import Judge as Verdict
 from .exemplars import Drawer, Drawn
-from .faces import Board, View
 from .history import Held, Said, of_start
 from .judging import Court, Shown, regions_of
 from .log import Basis, Log
@@ -36,6 +36,7 @@ from .state import (
     exemplars_of,
     images_of,
 )
+from .view import View
 from .writing import write
 
 LOCK = "session.lock"
@@ -112,6 +113,7 @@ class Session:
         history = self._history.after(entry)
         shown = self._show(history.said)
         old, before, after = self._shown, self._shown.accepted, shown.accepted
+        last = self._history.last()
         differs = difference(before, after)
         others = 0
         if isinstance(entry.event, Verdict):
@@ -120,9 +122,9 @@ class Session:
         self._log.append(entry)
         self._history, self._shown = history, shown
         self.version += 1
-        self._touch([*differs.images, *self._named(entry.event)])
-        if (old.view is None) is not (shown.view is None):  # the status of each is another
-            self._touch(range(self._images))
+        if (old.view is None) is not (shown.view is None):
+            self._touch(range(self._images))  # the status of each is another
+        self._touch([*differs.images, *self._named(entry.event, last)])
         if shown.saved is not old.saved:
             self.save()
         return change(self.version, before, after, differs, others)
@@ -138,7 +140,7 @@ class Session:
         return self.apply(Paste(name, label, self.hold(drawn)))
 
     def hold(self, drawn: Drawn) -> str:
-        """Keep what the models made, for an event that names it by this digest. Raises OutputError."""
+        """Keep what the models made, for an event that names it by this digest."""
         return self._drawer.keep(drawn)
 
     def added(self) -> None:
@@ -236,8 +238,6 @@ class Session:
         found = [item for item in self._asked() if label is None or item.label == label]
         return found[:count]
 
-    # --- what is written
-
     def save(self) -> None:
         """Write the bank, which every event does too; without a positive exemplar there is none. Raises
         OutputError."""
@@ -254,10 +254,9 @@ class Session:
         judge = self.judge
         if judge is None:
             raise UsageError("there is nothing to search for yet.", "Give an example first.")
-        chosen = ((self._board.shelf.images[i].image, self._board.record(judge, i)) for i in images)
+        shelf = self._board.shelf
+        chosen = ((shelf.images[i].image, self._board.record(judge, i)) for i in images)
         write(self._out, judge, chosen, self._settings)
-
-    # --- inside
 
     def _resolver(self) -> Resolver:
         return Resolver(self._places, self._drawer, self._shown, self.said, self._settings.hands)
@@ -285,10 +284,12 @@ class Session:
     def _touch(self, images: Iterable[int]) -> None:
         self._touched.update(dict.fromkeys(images, self.version))
 
-    def _named(self, event: Event) -> list[int]:
-        """The image that an event, or what it takes back or does again, names; all where a verdict of
-        each may be another."""
-        if isinstance(event, Undo | Redo | RenameClass):
+    def _named(self, event: Event, last: tuple[Event | None, Event | None]) -> list[int]:
+        """The image that an event names, or that which it takes back or does again (``last``); all
+        where the verdicts of each may be others."""
+        if isinstance(event, Undo | Redo):
+            event = last[isinstance(event, Redo)] or event
+        if isinstance(event, RenameClass):
             return list(range(self._images))
         name = image_of(event)
         number = None if name is None else self._places.number(name)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..config import Settings
 from ..output import Output, Picture
-from .faces import Hands
+from .exemplars import Hands
 
 BANK = "bank.safetensors"
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .faces import FloatArray, View
+from .view import FloatArray, View
 
 LEAST = 0.01
 """The smallest scatter that is reckoned with: below it all regions look alike."""

@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass
 from ..bank import Bank
 from ..bank.audit import effects
 from ..storage.values import JsonObject
-from .faces import Shelf
 from .history import PSEUDO, Held, Said
 from .judging import Shown
 from .secondpass import Pass
+from .shelf import Shelf
 
 STOP = 40
 """Verdicts in a row after which it is enough, if none of them changed what is found elsewhere."""

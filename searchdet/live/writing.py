@@ -27,7 +27,7 @@ def write(
     target = given.output or Output(out, cache=given.settings.cache)
     target.preview(given.shown)
     counts: Counter[str] = Counter()
-    for info, record in records:  # one by one: all of them would not fit in memory
+    for info, record in records:
         counts[record.status] += 1
         image = _image(info, given.paths, given.settings)
         target.save(record, image, given.paths.get(info.name))

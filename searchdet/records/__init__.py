@@ -25,7 +25,7 @@ from .models import (
     proposal_settings,
 )
 from .record import SCHEMA, ImageRecord, RecordError, damaged, failed, read_record, unusable
-from .rule import ACCEPTED, INVALID, SUPPRESSED, ClassLimits, Standing, reason_of
+from .rule import ACCEPTED, INVALID, SUPPRESSED, ClassLimits, Standing, failures, reason_of
 from .thresholds import (
     ClassThreshold,
     Interval,
@@ -67,6 +67,7 @@ __all__ = [
     "detections",
     "embedding_from",
     "failed",
+    "failures",
     "limits_for",
     "limits_of",
     "proposal_settings",

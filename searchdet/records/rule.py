@@ -6,7 +6,9 @@ cases of ``tests/records/rule_cases.json`` are run by all three.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
+from typing import Any
 
 ACCEPTED, SUPPRESSED, INVALID = "accepted", "suppressed", "invalid"
 REASONS = (ACCEPTED, "score", "margin", "class_margin", SUPPRESSED, INVALID)
@@ -33,16 +35,25 @@ class Standing:
     class_margin: float | None
 
 
+def failures(standing: Any, limits: Any) -> tuple[tuple[str, Any], ...]:
+    """Each rule that can fail, in their order, and whether it does. standing, limits: as for
+    ``reason_of``, or of many candidates, with arrays in place of numbers; NaN where there is none: a
+    comparison with it fails no rule."""
+    before, left = standing.score_before_suppression, standing.score
+    lead, wanted = standing.class_margin, limits.class_margin
+    return (
+        ("score", before < limits.min_score),
+        ("margin", standing.margin < limits.min_margin),
+        ("class_margin", (wanted > 0) & (lead < wanted)),
+        (SUPPRESSED, (standing.suppression_factor <= 0) | (left < limits.min_score)),
+    )
+
+
 def reason_of(standing: Standing, limits: ClassLimits) -> str:
     """``accepted``, or the first rule that fails: ``score``, ``margin``, ``class_margin``,
     ``suppressed``. A rule without its input (no negatives, one class) does not apply."""
-    if standing.score_before_suppression < limits.min_score:
-        return "score"
-    if standing.margin is not None and standing.margin < limits.min_margin:
-        return "margin"
-    lead = standing.class_margin
-    if limits.class_margin > 0 and lead is not None and lead < limits.class_margin:
-        return "class_margin"
-    if standing.suppression_factor <= 0 or standing.score < limits.min_score:
-        return SUPPRESSED
-    return ACCEPTED
+    if standing.margin is None or standing.class_margin is None:
+        margin = math.nan if standing.margin is None else standing.margin
+        lead = math.nan if standing.class_margin is None else standing.class_margin
+        standing = replace(standing, margin=margin, class_margin=lead)
+    return next((reason for reason, failed in failures(standing, limits) if failed), ACCEPTED)

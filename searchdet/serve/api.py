@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 from starlette.exceptions import HTTPException
@@ -25,7 +26,7 @@ from .reading import label, number, path_number, whole
 
 MOST_OFFERED, MOST_UNDER = 500, 60
 _WITH_PICTURE = ("box", "paste")
-"""Sources of exemplars that keep a picture of their own."""
+"""Sources of exemplars that keep a picture of their own, or a mask in their image."""
 _EXEMPLAR = re.compile(r"([0-9a-f]{6,64})\.jpg")
 
 
@@ -116,26 +117,31 @@ class Reads:
         if found is None:
             raise not_there("there is no such exemplar")
         with desk.lock:
-            name = self._names.get(found[1]) or self._key(found[1])
-            data, place = desk.crops.given(name), self._place(name)
-            if data is None and place is None:
-                data = self._drawn(found[1])
-            if data is not None or place is None:
-                return _jpeg(data)
+            make = self._maker(found[1])
+        return _jpeg(None if make is None else make())
+
+    def _maker(self, number: str) -> Callable[[], bytes] | None:
+        """What makes the picture of an exemplar, which takes long and needs no lock."""
+        desk = self._desk
+        name = self._names.get(number) or self._key(number)
+        data, place = desk.crops.given(name), self._place(name)
+        if data is not None:
+            return lambda: data
+        if place is not None:
             i, row = place
-            info, regions = desk.shelf.images[i].image, desk.shelf.regions(i)
-        return _jpeg(desk.crops.region(name, info, regions, row))
+            info, regions = desk.shelf.images[i].image, desk.shelf.regions(i, np.asarray([row]))
+            return partial(desk.crops.region, name, info, regions)
+        held, kept = desk.session.exemplar(number)
+        at = desk.number(held.image)
+        if kept is None or kept.picture or at is None:
+            return None if kept is None or not kept.picture else lambda: kept.picture
+        return partial(desk.crops.masked, name, desk.shelf.images[at].image, kept.mask)
 
     def _key(self, number: str) -> str:
         try:
-            return str(self._desk.session.exemplar(number)[0].key)
+            return self._desk.session.exemplar(number)[0].key
         except UsageError as error:
             raise not_there("there is no such exemplar") from error
-
-    def _drawn(self, number: str) -> bytes | None:
-        """The picture that was kept of an exemplar."""
-        kept = self._desk.session.exemplar(number)[1]
-        return None if kept is None else kept.picture or None
 
     def review(self, request: Request) -> Response:
         count = min(whole(request, "count", 20) or 20, MOST_OFFERED)

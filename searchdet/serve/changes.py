@@ -9,8 +9,7 @@ from starlette.responses import Response
 
 from ..errors import UsageError
 from ..live import events
-from ..live.exemplars import Drawn
-from ..live.faces import Hands
+from ..live.exemplars import Drawn, Hands
 from ..storage.values import Fields, JsonObject
 from .answers import as_json
 from .body import PICTURE_BYTES, read, read_json

@@ -6,9 +6,10 @@ import re
 import threading
 from collections.abc import Iterable
 
-import numpy as np
-
+from ..masks import rle
+from ..masks.rle import Rle
 from ..output import Picture, exemplar_picture
+from ..proposals.rendering import rendered
 from ..records import ImageInfo
 from ..regions import Regions
 from .pictures import Kept, Pictures
@@ -35,14 +36,19 @@ class Crops:
         with self._lock:
             return self._given.get(name)
 
-    def region(self, name: str, image: ImageInfo, regions: Regions, row: int) -> bytes:
-        """The picture of a region that is an exemplar. Raises ImageError where the file is gone."""
+    def masked(self, name: str, image: ImageInfo, mask: Rle) -> bytes:
+        """The picture of an object in an image, by its mask. Raises ImageError where the file is
+        gone."""
 
         def make() -> bytes:
-            mask = regions.proposals.take(np.asarray([row])).dense()[0]
-            return exemplar_picture(self._pictures.load(image).pixels, mask)
+            dense = rle.decode([mask], (image.height, image.width))[0]
+            return exemplar_picture(self._pictures.load(image).pixels, dense)
 
         return self._kept.of(name, make)
+
+    def region(self, name: str, image: ImageInfo, regions: Regions) -> bytes:
+        """The same for the one region that is an exemplar."""
+        return self.masked(name, image, rendered(regions.proposals).rles[0])
 
 
 def region_of(name: str) -> tuple[str, int] | None:

@@ -16,14 +16,12 @@ from ..errors import EmbeddingError, ImageError, ResourceError, UsageError
 from ..images import Query
 from ..index import Indexer
 from ..index import file as indexes
-from ..live import Board, Shelf
-from ..live.session import Session
-from ..live.settings import LiveSettings
+from ..live import Board, LiveSettings, ModelHands, Session, Shelf
 from ..output import Output, Picture, exemplar_picture
 from ..regions import Space, settings_in
 from ..storage import files
 from .desk import Desk
-from .hands import Hands
+from .hands import QueuedHands
 from .pictures import Pictures
 from .work import Work
 
@@ -49,7 +47,7 @@ class Opened:
 
     desk: Desk
     work: Work
-    hands: Hands
+    hands: QueuedHands
 
 
 @contextlib.contextmanager
@@ -57,8 +55,9 @@ def opened(job: Job) -> Iterator[Opened]:
     """Open the session. Raises UsageError, ExemplarError, CheckpointError and OutputError."""
     out = job.output.folder
     with files.scratch_folder(out) as scratch:
-        indexer, shelf, by = _models(job, scratch)
+        indexer, shelf = _shelf(job, scratch)
         try:
+            by = _enrolment(job, indexer, shelf.space)
             bank, shown = _start(job, by)
             known = {item.image.name for item in shelf.images}
             live = LiveSettings(
@@ -76,26 +75,35 @@ def opened(job: Job) -> Iterator[Opened]:
                 desk = Desk(session, board, pictures, total, out)
                 desk.crops.give(shown)
                 work = Work(_steps(job, indexer, desk))
-                yield Opened(desk, work, Hands(by, job.settings, pictures, work))
+                models = ModelHands(_plain(job.settings), shelf.space, live.paths, by)
+                yield Opened(desk, work, QueuedHands(models, work))
         finally:
             shelf.close()
 
 
-def _models(job: Job, scratch: Path) -> tuple[Indexer | None, Shelf, Enrolment]:
-    """What describes images, where they are not described yet; their regions; and what describes
-    exemplars in the same space."""
+def _shelf(job: Job, scratch: Path) -> tuple[Indexer | None, Shelf]:
+    """What describes images, where they are not described yet; and their regions."""
     if job.index is None:
         indexer = Indexer(job.settings)
-        shelf = Shelf.empty(indexer.space, indexer.models_info, scratch)
-        models, settings = indexer.models, indexer.settings
-        return indexer, shelf, Enrolment.of(models.backbone, _plain(settings), models.proposer)
+        return indexer, Shelf.empty(indexer.space, indexer.models_info, scratch)
     found = indexes.load(job.index)
     _warn_of_models(job.settings, found.space)
-    by = Enrolment.load(_plain(settings_in(found.space, job.settings)))
-    differs = found.space.differences(by.space)
+    return None, Shelf.of(found)
+
+
+def _enrolment(job: Job, indexer: Indexer | None, space: Space) -> Enrolment | None:
+    """What describes exemplars in the space of the regions. Beside an index and without example
+    folders no model is loaded before one is needed. Raises UsageError, CheckpointError."""
+    if indexer is not None:
+        models, settings = indexer.models, indexer.settings
+        return Enrolment.of(models.backbone, _plain(settings), models.proposer)
+    if job.examples is None or job.examples.bank is not None:
+        return None
+    by = Enrolment.load(_plain(settings_in(space, job.settings)))
+    differs = space.differences(by.space)
     if differs:
         raise UsageError(f"the index was made with other models ({'; '.join(differs)}).")
-    return None, Shelf.of(found), by
+    return by
 
 
 def _warn_of_models(settings: Settings, space: Space) -> None:
@@ -119,12 +127,12 @@ def _plain(settings: Settings) -> Settings:
     return replace(settings, scoring=replace(settings.scoring, second_look=0))
 
 
-def _start(job: Job, by: Enrolment) -> tuple[Bank | None, tuple[Picture, ...]]:
+def _start(job: Job, by: Enrolment | None) -> tuple[Bank | None, tuple[Picture, ...]]:
     """The exemplars that the session starts with, and small pictures of these."""
     if job.examples is None:
         return None, ()
     given = read(job.examples, job.settings)
-    if given.saved is not None:
+    if given.saved is not None or by is None:
         return given.saved, ()
     bank, items = enrol(given.items, by)
     return bank, tuple(Picture(item.name, exemplar_picture(item.pixels, item.mask)) for item in items)

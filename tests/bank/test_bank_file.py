@@ -15,7 +15,7 @@ from fakes import GridBackbone
 from searchdet.bank import file as bankfile
 from searchdet.bank import types
 from searchdet.bank.describe import build_bank
-from searchdet.bank.types import Bank, Origin, Rows, plain_rows
+from searchdet.bank.types import Bank, JudgedBy, Origin, Rows, plain_rows
 from searchdet.config import EmbeddingOptions
 from searchdet.embeddings import l2_normalize
 from searchdet.errors import ExemplarError
@@ -222,3 +222,27 @@ def test_the_space_of_a_backbone_names_all_that_decides() -> None:
         "topk_share is 0.25 here and 0.5 there",
     ]
     assert Space.from_json(Fields(json.loads(json.dumps(other.to_json())))) == other
+
+
+def test_a_bank_says_how_it_was_judged(tmp_path: Path) -> None:
+    path, judged = tmp_path / "b.safetensors", JudgedBy("everything", 0)
+    bankfile.save(bank(), path)
+    assert bankfile.load(path).judged is None
+    plain = path.read_bytes()
+    bankfile.save(replace(bank(), judged=judged), path)
+    assert bankfile.load(path).judged == judged
+    assert bankfile.load(path).distinct().judged == judged, "copies of the bank say so too"
+    bankfile.save(replace(bankfile.load(path), judged=None), path)
+    assert path.read_bytes() == plain, "a bank that says nothing is as it was before"
+
+
+@pytest.mark.parametrize(
+    "said", [{"prompting": "auto", "second_look": 0}, {"prompting": "all", "second_look": 0}, {}, 3]
+)
+def test_another_word_of_how_it_was_judged_is_refused(tmp_path: Path, said: object) -> None:
+    path = tmp_path / "b.safetensors"
+    bankfile.save(bank(), path)
+    arrays, facts = tensors.read(path)
+    path.write_bytes(tensors.pack(arrays, {**facts.values, "judged": said}))
+    with pytest.raises(ExemplarError, match="judged"):
+        bankfile.load(path)

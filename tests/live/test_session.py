@@ -18,7 +18,7 @@ from searchdet.bank.types import Bank
 from searchdet.config import ScoringOptions, Settings
 from searchdet.errors import OutputError, UsageError
 from searchdet.index.file import Index
-from searchdet.live import events
+from searchdet.live import Board, LiveSettings, Session, Shelf, events
 from searchdet.live.events import (
     AddClass,
     Draw,
@@ -33,8 +33,6 @@ from searchdet.live.events import (
     Undo,
 )
 from searchdet.live.exemplars import Drawn
-from searchdet.live.session import Session
-from searchdet.live.settings import LiveSettings
 from searchdet.storage.values import Fields
 
 SCORING = ScoringOptions(shape_weight=0, context_weight=0)
@@ -426,6 +424,32 @@ def test_images_come_while_it_is_open(tmp_path: Path, shelved: Index) -> None:
     session.close()
 
 
+def test_the_quick_board_shows_the_same(tmp_path: Path, shelved: Index) -> None:
+    quick = Session.open(
+        tmp_path / "one", Board(Shelf.of(shelved)), slowboard.start_bank(negatives=2), LIVE
+    )
+    slow = opened(tmp_path / "two", shelved, slowboard.start_bank(negatives=2))
+    with quick, slow:
+        for event in (
+            Judge("0.png", 1, "other", "c"),
+            Pick("2.png", 3, "a"),
+            Judge("4.png", 0, "wrong"),
+            RenameClass("b", "a"),
+            SecondPass(True),
+            Undo(),
+            Undo(),
+            Remove("p0"),
+        ):
+            pair = [session.apply(event).to_json() for session in (quick, slow)]
+            assert pair[0] == pair[1]
+            states = [whole(session) for session in (quick, slow)]
+            for state in states:
+                del state["state"]["command"]
+                for item in state["offers"]:
+                    item["score"] = round(item["score"], 4)
+            assert states[0] == states[1]
+
+
 def test_a_folder_has_one_session(tmp_path: Path, shelved: Index) -> None:
     with opened(tmp_path, shelved), pytest.raises(UsageError, match="another process"):
         opened(tmp_path, shelved)
@@ -463,3 +487,26 @@ def test_limits_of_classes_that_are_not_there_yet_wait(tmp_path: Path, shelved: 
         state = {item.name: item.min_score for item in session.state().classes}
         assert state["c"] == 0.9
         assert state["a"] < 0.9
+
+
+def test_a_start_that_is_another_is_named_with_the_line(tmp_path: Path, shelved: Index) -> None:
+    with opened(tmp_path, shelved, slowboard.start_bank()) as session:
+        session.apply(Remove("n0"))
+        session.apply(RenameClass("b", "c"))
+    for start, says in (
+        (slowboard.start_bank(negatives=0), "line 2: there is no exemplar 'n0'"),
+        (slowboard.start_bank(("a",)), "line 3: there is no class 'b'"),
+    ):
+        with pytest.raises(UsageError, match=says) as caught:
+            opened(tmp_path, shelved, start)
+        assert "other examples" in caught.value.hint
+
+
+def test_undo_names_the_image_of_what_it_takes_back(tmp_path: Path, shelved: Index) -> None:
+    with opened(tmp_path, shelved) as session:
+        session.apply(Pick("0.png", 0, None))
+        session.apply(Pick("3.png", 0, None))
+        for event in (Undo(), Redo()):
+            version = session.version
+            session.apply(event)
+            assert [item.i for item in session.images(version)] == [3]

@@ -80,13 +80,15 @@ def test_only_images_that_changed_since_a_version_come_again(served: tuple[Asker
     version = every["version"]
     assert asker.get(f"/api/images?since={version}")["images"] == []
     row = first_row(asker, 0, 40, 60)
-    asker.send({"kind": "pick", "image": "a.png", "row": row, "label": "red"})
+    said = {"kind": "judge", "image": "a.png", "row": row, "verdict": "other", "label": "red"}
+    assert asker.send(said)[0] == 200
     now = asker.get(f"/api/images?since={version}")
     assert now["version"] > version
     known = {item["i"]: item for item in every["images"]}
     known |= {item["i"]: item for item in now["images"]}
     assert list(known.values()) == asker.get("/api/images")["images"]
     assert known[0]["judged"] == 1
+    assert asker.get("/api/images/0")["verdicts"] == [{"row": row, "verdict": "other", "label": "red"}]
     assert len(asker.get("/api/images?since=999999")["images"]) == 3
 
 

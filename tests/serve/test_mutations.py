@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-import mutations
+import oddrequests
 import pytest
 import served
 from places import Figure
@@ -26,7 +26,7 @@ def test_mutated_requests_are_answered_and_write_nothing(
     before = tree_hash(cold_world)
     out = cold_world / "out"
     with served.serving(served.job(cold_world / "in" / "images", out)) as made:
-        found = mutations.fuzzed(made.address.port, made.address.token, REQUESTS, seed=1)
+        found = oddrequests.fuzzed(made.address.port, made.address.token, REQUESTS, seed=1)
         assert made.asker.get("/api/state")["done"] == 3
         assert made.asker.get("/api/images")["images"]
     shutil.rmtree(out)
