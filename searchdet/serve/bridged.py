@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 from starlette.routing import Route
 
-from .. import proposals
 from ..bank import Bank, Enrolment, Rows
 from ..bank.verdicts import is_name
 from ..config import Settings
@@ -25,9 +24,7 @@ from ..live.exemplars import Drawn
 from ..live.history import PASTED
 from ..masks import rle
 from ..output import exemplar_picture
-from ..regions import Models
-from ..regions.models import choose_proposals
-from ..weights import LoadedBefore
+from ..regions import Models, load_models
 from .desk import Desk
 from .opening import Opened
 from .work import Work
@@ -35,8 +32,10 @@ from .work import Work
 
 def bridges(ready: Opened, sources: Sources) -> list[Route]:
     """The routes of all bridges. sources: where pictures of Label Studio may come from."""
-    settings = _plain(ready.hands.settings)
-    models = _models(ready.hands.by, settings)
+    settings = replace(
+        ready.settings, proposals=replace(ready.settings.proposals, prompting="everything")
+    )  # as the page judges: regions are made without exemplars
+    models = _models(ready.by, settings)
     learning = Learning(models, settings, SessionExemplars(ready.desk))
     return routes(Queued(learning, ready.work), sources)
 
@@ -107,23 +106,11 @@ class Queued:
         return self._learning.forget(key)
 
 
-def _plain(settings: Settings) -> Settings:
-    """As the page judges: regions are made without exemplars, and seen once."""
-    return replace(
-        settings,
-        proposals=replace(settings.proposals, prompting="everything"),
-        scoring=replace(settings.scoring, second_look=0),
-    )
-
-
-def _models(by: Enrolment, settings: Settings) -> Models:
-    """The models that are there; beside an index a proposer too, for pictures that are not in it."""
-    if by.proposer is not None:
-        return Models(by.backbone, by.proposer)
-    chosen, stands_in = choose_proposals(settings.proposals)
-    device, precision = settings.backbone.device, settings.backbone.precision
-    made = proposals.load(chosen, device, precision, LoadedBefore(settings.cache))
-    return Models(by.backbone, made, stands_in)
+def _models(by: Enrolment | None, settings: Settings) -> Models:
+    """The models that are there; beside an index they are loaded, for pictures that are not in it."""
+    if by is None or by.proposer is None:
+        return load_models(settings)
+    return Models(by.backbone, by.proposer)
 
 
 def _flat(name: str) -> str:

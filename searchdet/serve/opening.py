@@ -43,11 +43,14 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What a server needs. work: not yet started."""
+    """What a server needs. work: not yet started. settings: in the space of the regions; by: what
+    describes exemplars, where it is loaded already."""
 
     desk: Desk
     work: Work
     hands: QueuedHands
+    settings: Settings
+    by: Enrolment | None
 
 
 @contextlib.contextmanager
@@ -76,7 +79,8 @@ def opened(job: Job) -> Iterator[Opened]:
                 desk.crops.give(shown)
                 work = Work(_steps(job, indexer, desk))
                 models = ModelHands(_plain(job.settings), shelf.space, live.paths, by)
-                yield Opened(desk, work, QueuedHands(models, work))
+                own = _plain(settings_in(shelf.space, job.settings))
+                yield Opened(desk, work, QueuedHands(models, work), own, by)
         finally:
             shelf.close()
 
