@@ -34,7 +34,8 @@ USUAL stands for that where there is none. Fitted with one of seven kinds of pho
 turn, in four spaces at once."""
 TRAINING = 0.04
 """How much below lies the threshold for those who train a detector on the result, who lose more by an
-object that is missed than by one that is none; fitted for F2 likewise (benchmarks/README.md)."""
+object that is missed than by one that is none: one candidate in ten is right there, where F2 is largest
+if it is about a half (benchmarks/README.md). It follows from the curve below and is not fitted."""
 AT_THRESHOLD, SLOPE = -1.5, 19.0
 """Logit of the probability at the threshold, and its rise by score; by how often candidates were right
 (benchmarks/accuracy.py chances). At the threshold itself one in five or six is right: it is where F1 is
