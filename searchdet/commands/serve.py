@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
@@ -100,7 +101,8 @@ def serve(
     with listening, stoppable(), opened(job) as ready:
         more = _routes(ready, sources)
         stopped = _served(ready, listening, address, browse, more)
-        _finish(ready.desk, stopped, records)
+        with ready.desk.lock:  # an answer may still be on its way
+            _finish(ready.desk, stopped, records)
     raise typer.Exit(128 + stopped)
 
 
@@ -172,10 +174,15 @@ def _greet(address: Address, browse: bool | None) -> None:
     print(address.url, flush=True)
     say("Open this address in a browser. Ctrl-C ends it; every verdict is on disk at once.")
     if browse or (browse is None and sys.stdout.isatty()):
-        import webbrowser
+        # some browsers go on in the terminal, and return when they are left
+        threading.Thread(target=_browse, args=(address.url,), daemon=True).start()
 
-        if not webbrowser.open(address.url):
-            say("No browser was found: open the address by hand.")
+
+def _browse(url: str) -> None:
+    import webbrowser
+
+    if not webbrowser.open(url):
+        say("No browser was found: open the address by hand.")
 
 
 def _tell(desk: Desk) -> bool:

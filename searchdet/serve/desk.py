@@ -7,8 +7,7 @@ import threading
 import time
 from pathlib import Path
 
-from ..errors import SearchdetError
-from ..images import Query
+from ..errors import ResourceError
 from ..live import Board
 from ..live.events import Event
 from ..live.session import Session
@@ -45,7 +44,7 @@ class Desk:
         self.folder = folder
         self.run = secrets.token_hex(4)
         self._numbers = {item.image.name: i for i, item in enumerate(self.shelf.images)}
-        self._told = 0.0
+        self._told, self._closed = 0.0, False
         session.expect(total)
         self._began = session.version
 
@@ -62,6 +61,7 @@ class Desk:
         """What a person did. Says what has changed. Raises UsageError and OutputError."""
         started = time.monotonic()
         with self.lock:
+            self._require_open()
             change = self.session.apply(event)
             spent = round(1000 * (time.monotonic() - started))
         self._tell_version(change.version)
@@ -78,6 +78,7 @@ class Desk:
         """One more image is described. Raises UsageError where it was judged and is another one now,
         OutputError."""
         with self.lock:
+            self._require_open()
             self._numbers[image.name] = self.shelf.add(image, packed)
             self.session.added()
             version = self.session.version
@@ -86,14 +87,19 @@ class Desk:
             self._told = time.monotonic()
             self._tell_version(version)
 
-    def fail(self, query: Query, error: SearchdetError) -> None:
+    def fail(self, name: str, code: str, message: str) -> None:
         """An image cannot be used."""
         with self.lock:
-            self.failed.append(query.name)
-            self.session.fail(query.name, error.code, error.one_line())
+            self.failed.append(name)
+            self.session.fail(name, code, message)
             version = self.session.version
         self.broadcast.tell("progress", self.progress())
         self._tell_version(version)
+
+    def close(self) -> None:
+        """Wait for who holds the lock, and let nobody change the session any more."""
+        with self.lock:
+            self._closed = True
 
     def progress(self) -> JsonObject:
         """How far the images are."""
@@ -102,6 +108,10 @@ class Desk:
     def now(self) -> dict[str, JsonObject]:
         """What a page is told at once."""
         return {"state": {"version": self.session.version}, "progress": self.progress()}
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise ResourceError("the program ends.", "Start `searchdet serve` again.")
 
     def _tell_version(self, version: int) -> None:
         self.broadcast.tell("state", {"version": version})

@@ -12,17 +12,18 @@ from ..bank import Bank, Enrolment, read
 from ..bank.build import enrol
 from ..config import DEFAULT_BACKBONE, Examples, Settings
 from ..config.acting import Ignored, acting, warn
-from ..errors import EmbeddingError, ImageError, ResourceError, UsageError
+from ..errors import EmbeddingError, ImageError, ResourceError, UsageError, memory_as_error
 from ..images import Query
 from ..index import Indexer
 from ..index import file as indexes
+from ..index.rows import Indexed
 from ..live import Board, LiveSettings, ModelHands, Session, Shelf
 from ..output import Output, Picture, exemplar_picture
 from ..regions import Space, settings_in
 from ..storage import files
 from .desk import Desk
 from .hands import QueuedHands
-from .pictures import Pictures
+from .pictures import Pictures, small_jpeg
 from .work import Work
 
 log = logging.getLogger(__name__)
@@ -80,7 +81,10 @@ def opened(job: Job) -> Iterator[Opened]:
                 work = Work(_steps(job, indexer, desk))
                 models = ModelHands(_plain(job.settings), shelf.space, live.paths, by)
                 own = _plain(settings_in(shelf.space, job.settings))
-                yield Opened(desk, work, QueuedHands(models, work), own, by)
+                try:
+                    yield Opened(desk, work, QueuedHands(models, work), own, by)
+                finally:
+                    desk.close()
         finally:
             shelf.close()
 
@@ -92,6 +96,7 @@ def _shelf(job: Job, scratch: Path) -> tuple[Indexer | None, Shelf]:
         return indexer, Shelf.empty(indexer.space, indexer.models_info, scratch)
     found = indexes.load(job.index)
     _warn_of_models(job.settings, found.space)
+    _warn_of_names(found.images, job.queries)
     return None, Shelf.of(found)
 
 
@@ -151,13 +156,31 @@ def _steps(job: Job, indexer: Indexer | None, desk: Desk) -> list[Callable[[], N
 
 
 def _describe(indexer: Indexer, query: Query, desk: Desk) -> None:
-    """One image; one that cannot be used is said."""
+    """One image; one that cannot be used is said, and the next one follows."""
     try:
-        image = indexer.read(query)
-        info, packed = indexer.described(image, query.name)
+        with memory_as_error(query.path):
+            image = indexer.read(query)
+            info, packed = indexer.described(image, query.name)
+            small = small_jpeg(image.pixels)
     except (ImageError, EmbeddingError, ResourceError) as error:
         log.warning("%s: FAILED (%s) %s", query.name, error.code, error.one_line())
-        desk.fail(query, error)
+        desk.fail(query.name, error.code, error.one_line())
         return
+    except Exception as error:  # a bug of ours: the person at the page goes on with the other images
+        log.exception("%s: FAILED (internal)", query.name)
+        desk.fail(query.name, "internal", f"{type(error).__name__}; the terminal says more.")
+        return
+    desk.pictures.seen(query.name, small)
     desk.add(info, packed)
-    desk.pictures.seen(query.name, image.pixels)
+
+
+def _warn_of_names(found: Sequence[Indexed], queries: Sequence[Query]) -> None:
+    """Say which images are on one side alone: they are not judged, or have no picture."""
+    inside, named = {item.image.name for item in found}, {query.name for query in queries}
+    for names, what in (
+        (named - inside, "are not in the index, and not judged. Make it again with them"),
+        (inside - named, "of the index were not named, and have no picture. Name their folder"),
+    ):
+        if names:
+            few = ", ".join(sorted(names)[:3])
+            log.warning("%d images %s (%s).", len(names), what, few)

@@ -17,7 +17,8 @@ from ..output import encode_jpeg, thumbnail
 from ..records import ImageInfo
 
 UInt8Array = npt.NDArray[np.uint8]
-SIDES = {256: 80, 1024: 85, 0: 88}
+SMALL = 256
+SIDES = {SMALL: 80, 1024: 85, 0: 88}
 """Long sides that are served, 0: as it is; and the quality of each."""
 LARGEST = 4096
 KEPT_BYTES = 64 << 20
@@ -82,10 +83,14 @@ class Pictures:
             )
         return loaded
 
-    def seen(self, name: str, pixels: UInt8Array) -> None:
-        """An image was decoded anyway: hold its smallest picture."""
-        side = min(side for side in SIDES if side)
-        self._kept.put((name, side), _jpeg(pixels, side))
+    def seen(self, name: str, small: bytes) -> None:
+        """Hold the smallest picture of an image, which was decoded anyway."""
+        self._kept.put((name, SMALL), small)
+
+
+def small_jpeg(pixels: UInt8Array) -> bytes:
+    """The smallest picture that is served."""
+    return _jpeg(pixels, SMALL)
 
 
 def _jpeg(pixels: UInt8Array, side: int) -> bytes:

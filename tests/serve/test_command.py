@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -135,12 +136,20 @@ def test_two_do_not_share_a_folder(world: Path) -> None:
 
 @pytest.mark.process
 def test_an_index_is_served_without_describing_anything(made: Path) -> None:
-    with running("--index", "idx", "--bank", "bank.safetensors") as (asker, process):
+    given = ("--index", "idx", "--bank", "bank.safetensors", "--tile", "128")
+    with running(*given) as (asker, process):
         state = asker.get("/api/state")
         assert state["done"] == state["total"] == 2
+        assert {item["source"] for item in state["exemplars"]} == {"file"}
+        assert asker.ask("/api/images/0/picture?side=256")[0] == 200
+        draw = {"kind": "draw", "image": "a.png", "box": [15, 25, 65, 95], "label": "red"}
+        assert asker.send(draw)[0] == 200  # for which the models are loaded now
         code, said = ended(process, signal.SIGTERM)
     assert code == -signal.SIGTERM
     assert "Traceback" not in said
+    assert "Not used, as they cannot act here: --tile 128" in said
+    assert "1 images are not in the index" in said
+    assert "(deep/a.png)" in said
 
 
 def refused(*words: str) -> str:
@@ -154,6 +163,10 @@ def test_words_that_do_not_go_together_are_refused(world: Path) -> None:
     assert "needs a token of your own" in refused("--host", "0.0.0.0")
     assert "must be 16 to 200" in refused("--token", "short")
     assert "cannot listen" in refused("--host", "203.0.113.1", "--token", "t" * 20)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        said = refused("--port", str(other.getsockname()[1]))
+        assert "cannot listen there" in said
+        assert "Pass --port 0" in said
     assert "without examples of a class" in refused("--negative", "in/negative")
     assert "--bank goes with no other" in refused("--bank", "b", "--positive", "in/positive")
     assert "no image in this folder" in refused("-o", "in")

@@ -35,8 +35,8 @@ def asker(world_once: tuple[Any, Any]) -> Asker:
     return Asker(address.port, address.token)
 
 
-def undo() -> bytes:
-    return json.dumps({"event": {"kind": "undo"}}).encode()
+def an_event() -> bytes:
+    return json.dumps({"event": {"kind": "add_class", "label": "page"}}).encode()
 
 
 EVERY = [
@@ -50,7 +50,7 @@ EVERY = [
     ("/api/exemplars/00000000.jpg", None),
     ("/api/review", None),
     ("/api/stream", None),
-    ("/api/events", undo()),
+    ("/api/events", an_event()),
     ("/api/pictures", b"x"),
     ("/elsewhere", None),
 ]
@@ -109,13 +109,15 @@ def test_tunnels_have_ports_of_their_own(asker: Asker) -> None:
 )
 def test_other_pages_are_refused(asker: Asker, origin: str) -> None:
     given = origin.format(port=asker.port)
-    for path, sent in (("/api/state", None), ("/api/events", undo())):
+    for path, sent in (("/api/state", None), ("/api/events", an_event())):
         assert asker.error(path, body=sent, Origin=given, **JSON)[0] == 403
 
 
 def test_the_page_itself_may_ask(asker: Asker) -> None:
     own = f"http://127.0.0.1:{asker.port}"
-    assert asker.ask("/api/events", undo(), Origin=own, Sec_Fetch_Site="same-origin", **JSON)[0] == 200
+    assert (
+        asker.ask("/api/events", an_event(), Origin=own, Sec_Fetch_Site="same-origin", **JSON)[0] == 200
+    )
     for site in ("cross-site", "same-site"):
         assert asker.error("/api/state", Sec_Fetch_Site=site)[0] == 403
         assert asker.ask("/", Sec_Fetch_Site=site)[0] in (200, 404)  # a link in a mail
@@ -242,7 +244,7 @@ def test_what_is_no_event_is_one_sentence(
 
 def test_events_come_as_json_alone(asker: Asker) -> None:
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""):
-        assert asker.error("/api/events", body=undo(), Content_Type=kind)[0] == 415
+        assert asker.error("/api/events", body=an_event(), Content_Type=kind)[0] == 415
 
 
 def test_large_bodies_are_refused_before_and_while_they_are_read(asker: Asker) -> None:
@@ -257,7 +259,8 @@ def test_large_bodies_are_refused_before_and_while_they_are_read(asker: Asker) -
         f"POST /api/events HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Searchdet-Token: {asker.token}\r\n"
         "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
     )
-    assert answered(asker.port, sent.encode() + 17 * chunk) == 413
+    assert answered(asker.port, sent.encode() + 17 * chunk + b"0\r\n\r\n") == 413
+    assert answered(asker.port, sent.encode() + 65 * chunk) == 413
 
 
 def test_slow_bodies_are_not_waited_for(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,167 @@
+"""Parts of the server by themselves."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import served
+
+from searchdet.config import BackboneOptions, ScanOptions, ScoringOptions, Settings
+from searchdet.errors import ImageError, ResourceError
+from searchdet.proposals.regions import RegionProposer
+from searchdet.serve.pictures import Kept
+from searchdet.serve.words import words_of
+from searchdet.serve.work import Work
+
+
+def test_what_is_asked_for_goes_before_the_next_step() -> None:
+    done: list[str] = []
+    first, go = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        first.set()
+        go.wait(30)
+        done.append("slow")
+
+    work = Work([slow, lambda: done.append("last")])
+    work.start()
+    assert first.wait(30)
+    asked = threading.Thread(target=work.ask, args=(lambda: done.append("asked"),))
+    asked.start()
+    while not work._asked:
+        pass
+    go.set()
+    asked.join(30)
+    assert work.finished(30)
+    assert done == ["slow", "asked", "last"]
+    assert work.stop(30)
+
+
+def test_who_asks_gets_the_error_and_the_work_goes_on() -> None:
+    work = Work()
+    work.start()
+
+    def broken() -> None:
+        raise ImageError("decode", "no picture")
+
+    with pytest.raises(ImageError, match="no picture"):
+        work.ask(broken)
+    assert work.ask(lambda: 7) == 7
+    work.check()
+    assert work.stop(30)
+    with pytest.raises(ResourceError, match="the program ends"):
+        work.ask(lambda: 7)
+
+
+def test_who_waits_while_the_program_ends_is_told() -> None:
+    started, go = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        started.set()
+        go.wait(30)
+
+    work = Work([slow])
+    work.start()
+    assert started.wait(30)
+    told: list[str] = []
+
+    def ask() -> None:
+        try:
+            work.ask(lambda: 7)
+        except ResourceError as error:
+            told.append(error.message)
+
+    asked = threading.Thread(target=ask)
+    asked.start()
+    while not work._asked:
+        pass
+    assert not work.stop(0)
+    asked.join(30)
+    assert told == ["the program ends."]
+    go.set()
+    assert work.stop(30)
+
+
+def test_a_step_that_breaks_is_raised_by_the_main_thread() -> None:
+    def broken() -> None:
+        raise ResourceError("the disk is full")
+
+    work = Work([broken])
+    work.start()
+    assert work.finished(30)
+    with pytest.raises(ResourceError, match="the disk is full"):
+        work.check()
+
+
+def test_pictures_are_kept_up_to_a_number_of_bytes() -> None:
+    made: list[int] = []
+
+    def make(number: int) -> bytes:
+        made.append(number)
+        return bytes(40)
+
+    kept = Kept(100)
+    for number in (1, 2, 1, 3, 1, 2):
+        assert kept.of(number, lambda number=number: make(number)) == bytes(40)
+    assert made == [1, 2, 3, 2]
+    assert kept.size == 80
+    kept.put(9, bytes(500))  # larger than all of it: alone
+    assert kept.size == 500
+
+
+def test_the_command_that_finds_the_same_has_every_option_that_was_given() -> None:
+    settings = Settings(
+        backbone=BackboneOptions("filterbank", feat_short_side=128),
+        scoring=ScoringOptions(class_min_score=(("red", 0.25),), second_look=0),
+        max_pixels=150_000_001,
+    )
+    assert words_of(["in/images"], ScanOptions(recursive=True), settings) == (
+        *("in/images", "--recursive", "--backbone", "filterbank", "--feat-short-side", "128"),
+        *("--class-min-score", "red=0.25", "--max-pixels", "150000001"),
+    )
+
+
+@pytest.mark.model
+def test_images_that_cannot_be_used_are_said_and_the_others_are_judged(
+    cold_world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (cold_world / "in/images/broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno more")
+    real = RegionProposer.propose
+
+    def propose(self: RegionProposer, image: np.ndarray, promise: Any = None) -> Any:
+        if int(image[60, 40, 0]) < 100 and int(image[60, 100, 0]) < 100:  # none.png
+            raise RuntimeError("a bug")
+        return real(self, image, promise)
+
+    monkeypatch.setattr(RegionProposer, "propose", propose)
+    with served.serving(served.job(cold_world / "in/images", cold_world / "out")) as made:
+        state = made.asker.get("/api/state")
+        assert (state["done"], state["total"]) == (2, 4)
+        failed = {item["name"]: item for item in state["failed"]}
+        assert failed.keys() == {"broken.png", "none.png"}
+        assert failed["none.png"]["code"] == "internal"
+        assert "a bug" not in failed["none.png"]["message"]
+        assert [item["name"] for item in made.asker.get("/api/images")["images"]] == [
+            "a.png",
+            "deep/a.png",
+        ]
+
+
+@pytest.mark.model
+def test_after_its_end_nothing_changes_a_session(cold_world: Path) -> None:
+    with served.serving(served.job(cold_world / "in/images", cold_world / "out")) as made:
+        desk = made.desk
+    before = (cold_world / "out/verdicts.jsonl").read_bytes()
+    from searchdet.live.events import AddClass
+
+    with pytest.raises(ResourceError, match="the program ends"):
+        desk.apply(AddClass("late"))
+    assert (cold_world / "out/verdicts.jsonl").read_bytes() == before
+    assert sorted(path.name for path in (cold_world / "out").iterdir()) == [
+        "session.lock",
+        "verdicts.jsonl",
+    ]
