@@ -42,6 +42,8 @@ PARTS = {"pickle": {"UnpicklingError"}, "socket": {"gethostname"}}
 """Of two of them, what may be used."""
 REACHING = {"integrations.sources": {"urllib.request"}}
 """What reaches the network when a person said where to: pictures of the tasks of one Label Studio."""
+LISTENING = ("serve.", "commands.serve")
+"""Where the page is served from: these listen."""
 CALLS = {"eval", "exec", "compile", "__import__"}
 SYSTEM = {"system", "popen", "fork", "forkpty", "posix_spawn", "posix_spawnp", "startfile"}
 
@@ -72,7 +74,9 @@ def test_no_module_can_run_what_it_reads() -> None:
             run = attribute in SYSTEM or attribute.startswith(("exec", "spawn"))
             assert not (owner == "os" and run), f"{where}: os.{attribute}"
             assert (owner, attribute) != ("torch", "hub"), where
-            assert owner not in PARTS or attribute in PARTS[owner], f"{where}: {owner}.{attribute}"
+            listens = owner == "socket" and name.startswith(LISTENING) and "connect" not in attribute
+            part = owner not in PARTS or attribute in PARTS[owner] or listens
+            assert part, f"{where}: {owner}.{attribute}"
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             assert node.func.id not in CALLS, f"{where}: {node.func.id}"
 
