@@ -12,7 +12,11 @@ import pytest
 import served as serving
 from asking import Asker
 
+from searchdet.bank import Enrolment
+from searchdet.commands.serve import _sources
+from searchdet.errors import UsageError
 from searchdet.integrations.sources import Sources
+from searchdet.serve.bridged import _models
 
 pytestmark = pytest.mark.model
 CONFIG = """<View><Image name="image" value="$image"/>
@@ -111,6 +115,29 @@ def test_a_class_without_a_name_is_refused(served: tuple[Asker, Any]) -> None:
     assert status == 400
     assert "no name of a class" in said["error"]
     assert asker.get("/api/state")["exemplars"] == []
+
+
+def test_label_studio_says_where_its_pictures_are(
+    cold_world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("URL", "API_KEY", "LOCAL_FILES_DOCUMENT_ROOT"):
+        monkeypatch.delenv(f"LABEL_STUDIO_{name}", raising=False)
+    images = ["in/images", "in/images/a.png", "*.jpg"]
+    assert _sources(images) == Sources(folders=(Path("in/images"),))
+    monkeypatch.setenv("LABEL_STUDIO_URL", "http://studio:8080")
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", "key")
+    monkeypatch.setenv("LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT", "in")
+    assert _sources(images) == Sources("http://studio:8080", "key", (Path("in"),))
+    monkeypatch.setenv("LABEL_STUDIO_URL", "studio")
+    with pytest.raises(UsageError, match="no address of a Label Studio"):
+        _sources(images)
+
+
+def test_beside_an_index_the_models_are_loaded_for_other_pictures() -> None:
+    made = _models(None, serving.QUICK)
+    assert (made.backbone.name, made.proposer.name) == ("filterbank", "regions")
+    by = Enrolment.of(made.backbone, serving.QUICK, made.proposer)
+    assert _models(by, serving.QUICK).proposer is made.proposer
 
 
 def test_without_bridges_their_addresses_are_none(cold_world: Path) -> None:
