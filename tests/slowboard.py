@@ -39,6 +39,11 @@ class SlowShelf:
         self.images: list[Indexed] = list(found.images[:shown])
         self._known: dict[int, Regions] = {}
 
+    @property
+    def ends(self) -> np.ndarray:
+        rows = self.images[-1].start + self.images[-1].count if self.images else 0
+        return np.asarray([*(item.start for item in self.images), rows], np.int64)
+
     def add(self) -> None:
         self.images.append(self._index.images[len(self.images)])
 

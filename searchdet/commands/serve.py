@@ -17,13 +17,12 @@ from .console import Stopped, progress, say, stoppable
 from .options import Images, cache_of, output_of, scan_of, with_options
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Sequence
 
     from starlette.routing import BaseRoute
 
     from ..integrations.sources import Sources
-    from ..serve.address import Address
+    from ..serve.address import Address, Listening
     from ..serve.desk import Desk
     from ..serve.opening import Opened
 
@@ -140,7 +139,7 @@ def _routes(ready: Opened, sources: Sources | None) -> Sequence[BaseRoute]:
 
 def _served(
     ready: Opened,
-    listening: socket.socket,
+    listening: Listening,
     address: Address,
     browse: bool | None,
     more: Sequence[BaseRoute],

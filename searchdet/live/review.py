@@ -14,7 +14,7 @@ from ..embeddings import l2_normalize
 from ..proposals.nms import iou
 from ..storage.values import JsonObject
 from .shelf import Shelf
-from .spread import clearance, scatter
+from .spread import Scale
 from .view import FloatArray, IntArray, View
 
 SIDE = 10
@@ -67,6 +67,8 @@ class Asking:
 
     def __init__(self, judge: Judge, view: View, shelf: Shelf, told: Told) -> None:
         self._judge, self._view, self._shelf, self._told = judge, view, shelf, told
+        self._scale = Scale.of(view)
+        self._starts = shelf.ends[:-1]
         self._rows_told: dict[str, list[int]] = {}
         for name, row in told:
             self._rows_told.setdefault(name, []).append(row)
@@ -100,15 +102,15 @@ class Asking:
         """The detections of a class just above the line."""
         found = self._view.found
         mine = np.flatnonzero(found.label == c)
-        far = clearance(self._view, c, found.score[mine])
+        far = self._scale.away(c, found.score[mine])
         return self._first(mine, far, c, NEAR)
 
     def _between(self, c: int) -> list[_Region]:
         """Detections of a class that another class would nearly have."""
         found = self._view.found
         mine = np.flatnonzero(found.label == c)
-        gap = self._view.gap[self._rows(found.image[mine], found.row[mine])]
-        doubt = gap / scatter(self._view, c)
+        gap = self._view.gap[self._starts[found.image[mine]] + found.row[mine]]
+        doubt = gap / self._scale.scatter[c]
         small = doubt <= CLOSE  # NaN with one class is not
         return self._first(mine[small], doubt[small], c, BETWEEN)
 
@@ -131,15 +133,14 @@ class Asking:
         room = min(len(mine), TRIED * SIDE + len(self._told))
         best = mine[np.argpartition(-view.score[mine], room - 1)[:room]] if room else mine
         best = best[np.lexsort((best, -view.score[best]))]
-        starts = np.asarray([item.start for item in self._shelf.images], np.int64)
         made: list[_Region] = []
         for at in best.tolist():
-            image = int(np.searchsorted(starts, at, side="right")) - 1
-            row = at - int(starts[image])
+            image = int(np.searchsorted(self._starts, at, side="right")) - 1
+            row = at - int(self._starts[image])
             if (self._name(image), row) in self._told or self._covered(image, row, made):
                 continue
             score = float(view.score[at])
-            doubt = -float(clearance(view, c, np.asarray([score]))[0])
+            doubt = -float(self._scale.away(c, score))
             made.append(_Region(image, row, c, score, doubt, NEAR))
             if len(made) == SIDE:
                 break
@@ -160,8 +161,8 @@ class Asking:
     def _unlike(self, near: list[_Region]) -> list[_Region]:
         """Of the detections with little lead those that look least like any single exemplar."""
         found, known = self._view.found, {(item.image, item.row) for item in near}
-        least = np.asarray([item.min_score for item in self._view.limits])
-        order = np.argsort(found.score - least[found.label], kind="stable")[: STRANGE + len(known)]
+        far = self._scale.away(found.label, found.score)
+        order = np.argsort(far, kind="stable")[: STRANGE + len(known) + len(self._told)]
         some = [
             at
             for at in order.tolist()
@@ -172,25 +173,19 @@ class Asking:
         for at in some[:STRANGE]:
             image, row, c = int(found.image[at]), int(found.row[at]), int(found.label[at])
             cosine = self._nearest(self._judge.bank, image, row, c)
-            made.append((cosine, image, row, c, float(found.score[at])))
-        made.sort()
-        return [
-            _Region(i, row, c, score, float(clearance(self._view, c, np.asarray([score]))[0]), UNLIKE)
-            for _, i, row, c, score in made[:SIDE]
-        ]
+            score, doubt = float(found.score[at]), float(far[at])
+            made.append((cosine, _Region(image, row, c, score, doubt, UNLIKE)))
+        made.sort(key=lambda pair: (pair[0], pair[1].image, pair[1].row))
+        return [item for _, item in made[:SIDE]]
 
     def _nearest(self, bank: Bank, image: int, row: int, c: int) -> float:
         kept = self._shelf.arrays["vectors"][self._shelf.images[image].start + row]
-        vector = l2_normalize(np.asarray(kept)[None])[0]
+        vector = l2_normalize(np.asarray(kept, np.float32)[None])[0]
         return float((bank.positives.vectors[bank.labels == c] @ vector).max())
 
     def _boxes_of(self, image: int) -> npt.NDArray[np.float32]:
         item = self._shelf.images[image]
         return np.asarray(self._shelf.arrays["boxes"][item.start : item.start + item.count])
-
-    def _rows(self, images: IntArray, rows: IntArray) -> IntArray:
-        starts = np.asarray([item.start for item in self._shelf.images], np.int64)
-        return starts[images] + rows
 
     def _name(self, image: int) -> str:
         return self._shelf.images[image].image.name

@@ -18,7 +18,7 @@ from ..decision import Judge
 from ..storage.values import JsonObject
 from .changes import Accepted
 from .shelf import Shelf
-from .spread import clearance
+from .spread import Scale
 from .view import View
 
 MOST = 5
@@ -63,9 +63,10 @@ def with_pseudo(
     said something of, which are none."""
     rows: list[Rows] = []
     labels: list[str] = []
+    scale = Scale.of(view)
     for c, label in enumerate(judge.bank.classes):
         mine = bank.positives.vectors[bank.labels == bank.classes.index(label)]
-        for made in _of_class(c, mine, view, shelf, told):
+        for made in _of_class(c, mine, view, scale, shelf, told):
             rows.append(made)
             labels.append(label)
     if not rows:
@@ -84,12 +85,13 @@ def _of_class(
     c: int,
     known: npt.NDArray[np.float32],
     view: View,
+    scale: Scale,
     shelf: Shelf,
     told: Collection[tuple[str, int]],
 ) -> list[Rows]:
     found = view.found
     mine = np.flatnonzero(found.label == c)
-    far = clearance(view, c, found.score[mine])
+    far = scale.away(c, found.score[mine])
     order = mine[np.lexsort((found.row[mine], found.image[mine], -far))]
     far = np.sort(far)[::-1]
     made: list[Rows] = []

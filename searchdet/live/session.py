@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 
 from ..bank import Bank
 from ..bank import file as bankfile
@@ -27,14 +26,13 @@ from .resolve import Resolver, image_of, replayed
 from .review import Asking, Offer
 from .settings import BANK, LiveSettings
 from .state import (
-    STOP,
     Failure,
     ImageState,
-    ReviewState,
     State,
     classes_of,
     exemplars_of,
     images_of,
+    review_of,
 )
 from .view import View
 from .writing import write
@@ -97,9 +95,7 @@ class Session:
     def __enter__(self) -> Session:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     # --- events
@@ -228,7 +224,7 @@ class Session:
             exemplars_of(holds, shown.saved, shown.second),
             None if undo is None else said(undo),
             None if redo is None else said(redo),
-            self._progress(),
+            review_of(holds, self._history.done, len(self._asked())),
             replace(shown.second, on=holds.second_pass),
             self._settings.command(self._out),
         )
@@ -294,15 +290,6 @@ class Session:
         name = image_of(event)
         number = None if name is None else self._places.number(name)
         return [] if number is None else [number]
-
-    def _progress(self) -> ReviewState:
-        quiet = 0
-        for entry in reversed(self._history.done):
-            if isinstance(entry.event, Verdict):
-                if entry.others:
-                    break
-                quiet += 1
-        return ReviewState(len(self.said.verdicts), len(self._asked()), quiet, quiet >= STOP)
 
     def _asked(self) -> list[Offer]:
         """All that is worth asking now, found once for each version."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,18 +14,28 @@ LEAST = 0.01
 """The smallest scatter that is reckoned with: below it all regions look alike."""
 
 
-def scatter(view: View, label: int) -> float:
-    """How much the scores of the regions that are likest to a class scatter: their median deviation, as
-    the deviation of a normal distribution. Most of them are not of the class, so this is what chance
-    does to a score; where all things look alike it is small."""
-    scores = view.score[view.label == label]
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The line of each class and the unit that distances from it are told in, both (C,)."""
+
+    least: FloatArray
+    scatter: FloatArray
+
+    @classmethod
+    def of(cls, view: View) -> Scale:
+        """The scale of a view. Its unit is how much the scores of the regions that are likest to a
+        class scatter. Most of them are not of the class, so this is what chance does to a score; where
+        all things look alike it is small."""
+        units = [_scatter(view.score[view.label == c]) for c in range(len(view.limits))]
+        return cls(np.asarray([item.min_score for item in view.limits]), np.asarray(units))
+
+    def away(self, label: npt.NDArray[Any] | int, scores: npt.NDArray[Any] | float) -> FloatArray:
+        """(N,): how far scores lie above the thresholds of their classes."""
+        return np.asarray((np.asarray(scores, np.float64) - self.least[label]) / self.scatter[label])
+
+
+def _scatter(scores: FloatArray) -> float:
+    """The median deviation of scores, as the deviation of a normal distribution."""
     if not len(scores):
         return LEAST
-    away = np.abs(scores - np.median(scores))
-    return max(1.4826 * float(np.median(away)), LEAST)
-
-
-def clearance(view: View, label: int, scores: npt.NDArray[Any]) -> FloatArray:
-    """(N,): how far scores of a class lie above its threshold, in units of its scatter."""
-    away = np.asarray(scores, np.float64) - view.limits[label].min_score
-    return np.asarray(away / scatter(view, label), np.float64)
+    return max(1.4826 * float(np.median(np.abs(scores - np.median(scores)))), LEAST)

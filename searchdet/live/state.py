@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from ..bank import Bank
 from ..bank.audit import effects
 from ..storage.values import JsonObject
-from .history import PSEUDO, Held, Said
+from .events import Judge
+from .history import PSEUDO, Entry, Held, Said
 from .judging import Shown
 from .secondpass import Pass
 from .shelf import Shelf
@@ -113,6 +114,13 @@ class State:
             "second_pass": self.second_pass.to_json(),
             "command": self.command,
         }
+
+
+def review_of(said: Said, done: Sequence[Entry], left: int) -> ReviewState:
+    """How far the verdicts are. done: events in effect; left: regions that could be asked for."""
+    others = [entry.others for entry in done if isinstance(entry.event, Judge)]
+    quiet = next((n for n, changed in enumerate(reversed(others)) if changed), len(others))
+    return ReviewState(len(said.verdicts), left, quiet, quiet >= STOP)
 
 
 def images_of(some: Sequence[int], shelf: Shelf, shown: Shown, said: Said) -> list[ImageState]:

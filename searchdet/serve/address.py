@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import secrets
 import socket
 from dataclasses import dataclass
+from typing import TypeAlias
 from urllib.parse import quote, urlsplit
 
 from ..errors import UsageError
 
+Listening: TypeAlias = socket.socket
+"""A socket that listens. Nothing here connects anywhere."""
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 """Names by which a browser reaches a server that only this machine reaches."""
 _TOKEN = re.compile(r"[A-Za-z0-9._~-]{16,200}")
@@ -86,7 +90,7 @@ def token_for(host: str, token: str | None) -> str:
     return token
 
 
-def listen(host: str, port: int, token: str) -> tuple[socket.socket, Address]:
+def listen(host: str, port: int, token: str) -> tuple[Listening, Address]:
     """A socket that listens, and its address; port 0 takes a free one. Raises UsageError."""
     try:
         family, _, _, _, place = socket.getaddrinfo(
@@ -94,7 +98,8 @@ def listen(host: str, port: int, token: str) -> tuple[socket.socket, Address]:
         )[0]
         made = socket.socket(family, socket.SOCK_STREAM)
         try:
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if os.name == "posix":  # elsewhere it lets two programs listen at one port
+                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             made.bind(place)
             made.listen(_BACKLOG)
         except OSError:

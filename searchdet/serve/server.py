@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import socket
 import threading
 import time
 
@@ -11,6 +10,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from ..errors import ResourceError
+from .address import Listening
 from .protocol import Protocol
 from .stream import Broadcast
 
@@ -25,7 +25,7 @@ START_SECONDS = 30.0
 class Server:
     """Serves an application on a socket that listens already."""
 
-    def __init__(self, app: ASGIApp, listening: socket.socket, broadcast: Broadcast) -> None:
+    def __init__(self, app: ASGIApp, listening: Listening, broadcast: Broadcast) -> None:
         config = uvicorn.Config(
             app,
             http=Protocol,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from searchdet.live import LiveSettings, Session
 from searchdet.live import secondpass as second
 from searchdet.live.events import Judge, SecondPass, Undo
 from searchdet.live.review import SIDE
-from searchdet.live.spread import clearance, scatter
+from searchdet.live.spread import LEAST, Scale
 from searchdet.live.state import STOP
 from searchdet.proposals.nms import iou
 
@@ -77,12 +78,15 @@ def test_what_was_judged_is_never_asked_again(session: Session) -> None:
 
 def test_distances_are_in_units_of_the_scatter(session: Session) -> None:
     view = session.view
+    scale = Scale.of(view)
     for c in range(len(session.bank.classes)):
-        least = view.limits[c].min_score
-        unit = scatter(view, c)
-        far = clearance(view, c, np.asarray([least, least + unit, least - 2 * unit]))
+        least, unit = view.limits[c].min_score, scale.scatter[c]
+        far = scale.away(c, np.asarray([least, least + unit, least - 2 * unit]))
         assert np.allclose(far, [0, 1, -2])
-    assert scatter(view, 99) > 0
+        own = view.score[view.label == c]
+        assert unit == pytest.approx(1.4826 * np.median(np.abs(own - np.median(own))))
+    nothing = replace(view, label=np.full_like(view.label, -1))
+    assert (Scale.of(nothing).scatter == LEAST).all()
 
 
 def test_it_is_enough_when_the_last_verdicts_changed_nothing(tmp_path: Path, shelved: Index) -> None:
