@@ -32,6 +32,10 @@ FLOOR, FOLLOWED, USUAL = 0.26, 0.2, 0.68
 """The threshold is FLOOR + FOLLOWED * (median of what left-out exemplars score by features alone);
 USUAL stands for that where there is none. Fitted with one of seven kinds of photographs left out in
 turn, in four spaces at once."""
+TRAINING = 0.04
+"""How much below lies the threshold for those who train a detector on the result, who lose more by an
+object that is missed than by one that is none: one candidate in ten is right there, where F2 is largest
+if it is about a half (benchmarks/README.md). It follows from the curve below and is not fitted."""
 AT_THRESHOLD, SLOPE = -1.5, 19.0
 """Logit of the probability at the threshold, and its rise by score; by how often candidates were right
 (benchmarks/accuracy.py chances). At the threshold itself one in five or six is right: it is where F1 is
@@ -74,6 +78,21 @@ def probability(score: npt.NDArray[Any], least: npt.NDArray[Any]) -> FloatArray:
     return np.asarray(np.round(1 / (1 + np.exp(-np.clip(logit, -50, 50))), 6))
 
 
+def usual_least(threshold: ClassThreshold) -> float:
+    """The least score from which on likelihood is counted: that of ``auto`` where ``training`` asks for
+    less, for a candidate is no likelier because fewer are wanted."""
+    return threshold.min_score + TRAINING * (threshold.source == "training")
+
+
+def score_at(chance: float, threshold: ClassThreshold) -> float:
+    """The least score, -2..1, of a class at which its candidates have that ``probability`` (0..1)."""
+    if not 0 < chance < 1:
+        return 1.0 if chance >= 1 else -2.0
+    logit = math.log(chance / (1 - chance))
+    score = usual_least(threshold) + (logit - AT_THRESHOLD) / SLOPE
+    return min(max(score, -2.0), 1.0)
+
+
 def wilson(hits: int, count: int) -> Interval | None:
     """Wilson's score interval (1927) at 95 %; None for nothing."""
     if not count:
@@ -89,13 +108,10 @@ def _of_class(bank: Bank, label: int, options: ScoringOptions) -> ClassThreshold
     level = LEVEL_WEIGHT * _usual_level(bank.without_crops(), label, options)
     plain, own = left_out_scores(bank, label, options)
     own, others = own - level, impostor_scores(bank, label, options) - level
-    source, least = "default", FLOOR + FOLLOWED * USUAL
+    source, least = _least(plain, options)
     given = dict(options.class_min_score).get(bank.classes[label], options.min_score)
     if given is not None:
-        source, least = "given", given
-    elif options.threshold == "auto" and len(plain) >= LEAST_EXEMPLARS:
-        source, least = "auto", FLOOR + FOLLOWED * float(np.median(plain))
-    least = round(least, 6)
+        source, least = "given", round(given, 6)
     right, wrong = int((own >= least).sum()), int((others >= least).sum())
     auc = _auc(own, others)
     enough = len(own) >= ENOUGH and len(others) >= ENOUGH
@@ -110,6 +126,16 @@ def _of_class(bank: Bank, label: int, options: ScoringOptions) -> ClassThreshold
         auc=auc,
         separates=None if auc is None or not enough else auc >= SEPARATES,
     )
+
+
+def _least(plain: FloatArray, options: ScoringOptions) -> tuple[str, float]:
+    """Where the least score of a class comes from, and what it is. plain: scores of its left-out
+    exemplars by features alone."""
+    known = options.threshold != "default" and len(plain) >= LEAST_EXEMPLARS
+    least = FLOOR + FOLLOWED * (float(np.median(plain)) if known else USUAL)
+    if options.threshold == "training":
+        return "training", round(least - TRAINING, 6)
+    return "auto" if known else "default", round(least, 6)
 
 
 def left_out_scores(bank: Bank, label: int, options: ScoringOptions) -> tuple[FloatArray, FloatArray]:

@@ -47,7 +47,7 @@ class Detector:
     def __init__(self, models: Models, gathered: Gathered, settings: Settings) -> None:
         settings, ignored = models.effective(settings, _as_judged(gathered.bank, models, settings))
         self.settings = settings
-        self._choice = models.choice
+        self.models = models
         info = models.info(settings)
         judge = make_judge(gathered, settings.scoring, settings.suppression, info)
         self.judge = replace(judge, ignored=ignored)
@@ -165,7 +165,8 @@ class Detector:
 
     def run_json(self) -> JsonObject:
         """What ``run.json`` says of settings and exemplars, as JSON values."""
-        chosen: JsonObject = {"auto_proposals": self._choice.to_json()} if self._choice else {}
+        choice = self.models.choice
+        chosen: JsonObject = {"auto_proposals": choice.to_json()} if choice else {}
         return {**self.judge.run_json(), **chosen, **self.judge.exemplars_json()}
 
     def _load(self, image: object, name: str | None) -> tuple[LoadedImage, str]:

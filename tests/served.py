@@ -14,9 +14,11 @@ from asking import Asker
 
 from searchdet.config import BackboneOptions, Examples, ProposalOptions, Settings
 from searchdet.images import Scan, discover
+from searchdet.integrations.sources import Sources
 from searchdet.output import Output
 from searchdet.serve.address import Address, listen
 from searchdet.serve.app import make_app
+from searchdet.serve.bridged import bridges
 from searchdet.serve.changes import Changes
 from searchdet.serve.desk import Desk
 from searchdet.serve.opening import Job, Opened, opened
@@ -51,11 +53,14 @@ def job(folder: Path, out: Path, examples: Examples | None = None, index: Path |
 
 
 @contextlib.contextmanager
-def serving(job: Job, port: int = 0, start: bool = True) -> Iterator[Served]:
-    """Serve. start: describe the images at once, and wait for that."""
+def serving(
+    job: Job, port: int = 0, start: bool = True, sources: Sources | None = None
+) -> Iterator[Served]:
+    """Serve. start: describe the images at once, and wait for that. sources: with bridges too."""
     with opened(job) as ready:
         listening, address = listen("127.0.0.1", port, TOKEN)
-        app = make_app(ready.desk, Changes(ready.desk, ready.hands), address)
+        more = () if sources is None else bridges(ready, sources)
+        app = make_app(ready.desk, Changes(ready.desk, ready.hands), address, more)
         server = Server(app, listening, ready.desk.broadcast)
         server.start()
         made = Served(Asker(address.port, TOKEN), ready.desk, address, server, ready)

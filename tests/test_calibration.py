@@ -204,6 +204,31 @@ def test_few_exemplars_given_scores_and_the_default_keep_their_word() -> None:
     assert {(item.source, item.min_score) for item in plain} == {("default", usual)}
 
 
+def test_a_threshold_for_training_lies_below_that_of_the_examples() -> None:
+    for known, usual in ((folders(0.1), "auto"), (bank(2, 2), "default")):
+        plain, lower = thresholds(known, options()), thresholds(known, options(threshold="training"))
+        assert {item.source for item in plain} == {usual}
+        assert {item.source for item in lower} == {"training"}
+        for one, other in zip(plain, lower, strict=True):
+            assert other.min_score == pytest.approx(one.min_score - calibration.TRAINING, abs=2e-6)
+            assert calibration.usual_least(other) == pytest.approx(one.min_score, abs=2e-6)
+            assert calibration.usual_least(one) == one.min_score
+    given = thresholds(folders(0.1), options(threshold="training", class_min_score=(("a", 0.4),)))
+    assert (given[0].source, given[0].min_score) == ("given", 0.4)
+    assert given[1].source == "training"
+
+
+def test_the_score_at_a_likelihood_is_where_candidates_have_it() -> None:
+    for how in ("auto", "training"):
+        item = thresholds(folders(0.1), options(threshold=how))[0]
+        for chance in (0.001, 0.18, 0.5, 0.9):
+            score = calibration.score_at(chance, item)
+            usual = np.asarray([calibration.usual_least(item)])
+            assert probability(np.asarray([score]), usual)[0] == pytest.approx(chance, abs=1e-6)
+        assert (calibration.score_at(0, item), calibration.score_at(1, item)) == (-2.0, 1.0)
+        assert -2 <= calibration.score_at(1e-300, item) < calibration.score_at(1 - 1e-16, item) <= 1
+
+
 def test_folders_that_do_not_separate_are_told() -> None:
     noise = np.random.default_rng(0).normal(size=(60, 12)).astype(np.float32)
     mixed = l2_normalize(noise + 3)

@@ -89,6 +89,19 @@ def test_each_patch_is_found_once_and_every_other_mask_says_why_not() -> None:
     assert first.nearest_negative.file == "neg/1.png"
 
 
+def test_a_lower_threshold_makes_no_candidate_likelier() -> None:
+    usual, lower = (
+        detector(min_score=None, threshold=how).detect(scene()[0], "a") for how in ("auto", "training")
+    )
+    assert {item.id: item.probability for item in lower.candidates} == {
+        item.id: item.probability for item in usual.candidates
+    }
+    assert lower.run is not None
+    assert {item.source for item in lower.run.thresholds.values()} == {"training"}
+    assert {item.id for item in usual.detections} <= {item.id for item in lower.detections}
+    assert lower.settings_sha256 != usual.settings_sha256
+
+
 def test_an_image_without_the_target_is_an_empty_record() -> None:
     image = np.full((64, 128, 3), 128, np.uint8)
     record = detector().detect(image, "grey.png")

@@ -17,6 +17,7 @@ ROOMS = (
     "cli",
     "commands",
     "serve",
+    "integrations",
     "doctor",
     "models",
     "live",

@@ -40,6 +40,8 @@ FORBIDDEN = (
 )
 PARTS = {"pickle": {"UnpicklingError"}, "socket": {"gethostname"}}
 """Of two of them, what may be used."""
+REACHING = {"integrations.sources": {"urllib.request"}}
+"""What reaches the network when a person said where to: pictures of the tasks of one Label Studio."""
 LISTENING = {
     "socket",
     "getaddrinfo",
@@ -72,7 +74,8 @@ def test_no_module_can_run_what_it_reads() -> None:
         for module in imported(node):
             whole = isinstance(node, ast.Import) and module in PARTS
             banned = any(f"{module}.".startswith(f"{word}.") for word in FORBIDDEN)
-            assert whole or not banned, f"{where} imports {module}"
+            meant = module in REACHING.get(name, ())
+            assert whole or meant or not banned, f"{where} imports {module}"
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             owner, attribute = node.value.id, node.attr
             run = attribute in SYSTEM or attribute.startswith(("exec", "spawn"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 import threading
 from dataclasses import replace
@@ -16,6 +17,11 @@ from .console import Stopped, progress, say, stoppable
 from .options import Images, cache_of, output_of, scan_of, with_options
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.routing import BaseRoute
+
+    from ..integrations.sources import Sources
     from ..serve.address import Address, Listening
     from ..serve.desk import Desk
     from ..serve.opening import Opened
@@ -44,6 +50,12 @@ _Open = Annotated[
 _Records = Annotated[
     bool, typer.Option("--records/--no-records", help="Write records and datasets at the end.")
 ]
+_Bridges = Annotated[
+    bool,
+    typer.Option(
+        "--bridges/--no-bridges", help="Answer X-AnyLabeling and Label Studio too: docs/bridges.md."
+    ),
+]
 TICK, END_SECONDS = 0.25, 2.0
 LEFT_OUT = ("prompting", "guided_share", "second_look", "output", "save", "no_save", "overwrite")
 """Options that a page cannot follow: its regions are made without exemplars, and seen once."""
@@ -64,6 +76,7 @@ def serve(
     token: _Token = None,
     browse: _Open = None,
     records: _Records = True,
+    bridges: _Bridges = False,
 ) -> None:
     """Judge detections on a page: what is right, what is wrong; all IMAGES are judged again at once."""
     _require_packages()
@@ -81,10 +94,12 @@ def serve(
         raise typer.Exit(1)
     target.check(queries)
     words = words_of(images, scan, settings)
+    sources = _sources(images) if bridges else None
     job = Job(queries, examples if examples.given else None, settings, target, index, words)
     listening, address = listen(host, port, secret)
     with listening, stoppable(), opened(job) as ready:
-        stopped = _served(ready, listening, address, browse)
+        more = _routes(ready, sources)
+        stopped = _served(ready, listening, address, browse, more)
         with ready.desk.lock:  # an answer may still be on its way
             _finish(ready.desk, stopped, records)
     raise typer.Exit(128 + stopped)
@@ -102,14 +117,40 @@ def _require_packages() -> None:
         )
 
 
-def _served(ready: Opened, listening: Listening, address: Address, browse: bool | None) -> int:
+def _sources(images: Sequence[str]) -> Sources:
+    """Where pictures of Label Studio may come from: its own variables say so, and the folders of
+    IMAGES where they name no folder. Raises UsageError."""
+    from ..integrations.sources import Sources
+
+    root = os.environ.get("LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT")
+    folders = [Path(root)] if root else [Path(item) for item in images if Path(item).is_dir()]
+    url, key = os.environ.get("LABEL_STUDIO_URL", ""), os.environ.get("LABEL_STUDIO_API_KEY", "")
+    return Sources(url, key, tuple(folders))
+
+
+def _routes(ready: Opened, sources: Sources | None) -> Sequence[BaseRoute]:
+    """The routes of bridges, where they are wanted."""
+    if sources is None:
+        return ()
+    from ..serve.bridged import bridges
+
+    return bridges(ready, sources)
+
+
+def _served(
+    ready: Opened,
+    listening: Listening,
+    address: Address,
+    browse: bool | None,
+    more: Sequence[BaseRoute],
+) -> int:
     """Serve until a signal, whose number is returned. Raises what ended the thread of the models."""
     from ..errors import ResourceError
     from ..serve.app import make_app
     from ..serve.changes import Changes
     from ..serve.server import Server
 
-    app = make_app(ready.desk, Changes(ready.desk, ready.hands), address)
+    app = make_app(ready.desk, Changes(ready.desk, ready.hands), address, more)
     server = Server(app, listening, ready.desk.broadcast)
     try:
         server.start()

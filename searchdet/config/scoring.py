@@ -8,7 +8,7 @@ from .option import Need, Pairs, at_least, between, check_options, one_of, optio
 
 SCORES, DECISION = "Scores and decision", "Decision"
 CENTRINGS = ("none", "mean")
-THRESHOLDS = ("auto", "default")
+THRESHOLDS = ("auto", "training", "default")
 SUPPRESSIONS = ("merge", "nms", "diffusion")
 CLASS_OVERLAPS = ("best", "allow")
 POSITIVE_AGGREGATIONS = ("prototype", "max", "mean_topk", "attention")
@@ -52,7 +52,8 @@ class ScoringOptions:
     )
     threshold: str = option(
         "auto",
-        "auto: with a word of the examples; default: the same for all.",
+        "auto: with a word of the examples; training: lower, to train a detector on the result; "
+        "default: the same for all.",
         SCORES,
         check=one_of(*THRESHOLDS),
         needs=Need("that there is no --min-score", lambda given: given.min_score is None),

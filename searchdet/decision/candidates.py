@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..bank import Bank
 from ..bank.likeness import Likeness, centred, likeness
-from ..calibration import probability
+from ..calibration import probability, usual_least
 from ..config import ScoringOptions, SuppressionOptions
 from ..embeddings import Descriptors
 from ..masks import rle
@@ -21,7 +21,7 @@ from ..records import Candidate, ClassLimits, ClassThreshold, Evidence, limits_o
 from ..regions import Regions
 from ..scoring import Marks, Scores, decide, level_of, marks_of, scores_of, totals_of
 from ..suppression import Overlaps, Suppressed, mutual, overlaps, total_order
-from .settling import Rivals, beside, least_of
+from .settling import Rivals, beside
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -160,9 +160,9 @@ def settle(contest: Contest, rule: Rule) -> Settled:
     limits = rule.limits(contest.bank.classes)
     scores = scores_of(contest.alike, contest.bank, rule.scoring, contest.levels)
     taken, left = beside(scores, contest.rivals, limits, rule.suppression)
-    least = least_of(limits)[np.maximum(scores.label, 0)]
     reasons = decide(scores, limits, taken.factor)
-    return Settled(scores, taken, left, reasons, probability(left, least))
+    usual = np.asarray([usual_least(item) for item in rule.thresholds])[np.maximum(scores.label, 0)]
+    return Settled(scores, taken, left, reasons, probability(left, usual))
 
 
 def _candidates(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import secrets
 import time
@@ -93,12 +94,11 @@ class Guard:
 
     def _knows(self, headers: Headers) -> bool:
         cookies = cookie_parser(headers.get("cookie", ""))
-        kind, _, word = headers.get("authorization", "").partition(" ")
         shown = [
             cookies.get(self._address.cookie, ""),
             headers.get(HEADER, ""),
             headers.get("token", ""),
-            word.strip() if kind.lower() in ("token", "bearer") else "",
+            _authorized(headers.get("authorization", "")),
         ]
         return True in [self._is_token(word) for word in shown]  # all are compared
 
@@ -110,3 +110,16 @@ def _note(scope: Scope, status: int, seconds: float) -> None:
     """A line of the log: the path alone, as the token is in the query."""
     path = scope.get("raw_path", b"").partition(b"?")[0].decode("ascii", "backslashreplace")
     log.info("%s %s %d %.0f ms", scope["method"], path, status, 1000 * seconds)
+
+
+def _authorized(header: str) -> str:
+    """What ``Authorization`` shows as a token: the word of Token and Bearer, of Basic the password."""
+    kind, _, word = header.partition(" ")
+    if kind.lower() in ("token", "bearer"):
+        return word.strip()
+    if kind.lower() != "basic":
+        return ""
+    try:
+        return base64.b64decode(word.strip(), validate=True).decode("utf-8").partition(":")[2]
+    except ValueError:
+        return ""

@@ -44,11 +44,14 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What a server needs. work: not yet started."""
+    """What a server needs. work: not yet started. settings: in the space of the regions; by: what
+    describes exemplars, where it is loaded already."""
 
     desk: Desk
     work: Work
     hands: QueuedHands
+    settings: Settings
+    by: Enrolment | None
 
 
 @contextlib.contextmanager
@@ -77,8 +80,9 @@ def opened(job: Job) -> Iterator[Opened]:
                 desk.crops.give(shown)
                 work = Work(_steps(job, indexer, desk))
                 models = ModelHands(_plain(job.settings), shelf.space, live.paths, by)
+                own = _plain(settings_in(shelf.space, job.settings))
                 try:
-                    yield Opened(desk, work, QueuedHands(models, work))
+                    yield Opened(desk, work, QueuedHands(models, work), own, by)
                 finally:
                     desk.close()
         finally:

@@ -58,10 +58,11 @@ function limitOf(label, which, values, usual) {
 function knownText(label) {
   const rule = head.rules.find((found) => found.classes[label] !== undefined);
   const known = rule.classes[label];
-  const from = { auto: "From", given: "Given; ", default: "Backbone\u2019s own; " }[known.source] || "";
+  const froms = { auto: "From ", given: "Given; ", default: "Backbone\u2019s own; ", training: "Lower, for training; " };
+  const from = froms[known.source] || "";
   const examples = counted(known.exemplars, "example", "examples");
   const recall = known.recall ? `, ${percent(known.recall.share)} of them above it` : "";
-  return `${from}${known.source === "auto" ? " " : ""}${examples}${recall}`;
+  return `${from}${examples}${recall}`;
 }
 
 function panelOf(label) {

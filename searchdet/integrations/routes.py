@@ -1,0 +1,96 @@
+"""The bridges over HTTP: routes of both protocols for one predictor. Needs Starlette."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Awaitable, Callable
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from ..errors import SearchdetError
+from ..storage.values import JsonObject
+from . import anylabeling, labelstudio
+from .bridges import Bridges
+from .predictor import Predictor
+from .sources import Sources
+
+log = logging.getLogger(__name__)
+MOST_BYTES = 256 << 20
+"""Of a request: a picture as base64, or the brush strokes of an annotation."""
+Said = Callable[[Exception], tuple[int, JsonObject]]
+"""An error in the form of a protocol, with its HTTP status."""
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def routes(predictor: Predictor, sources: Sources | None = None) -> list[Route]:
+    """The routes of both protocols. sources: where pictures of Label Studio may come from, None: from
+    within a request alone. Whoever mounts them looks at the token of a request first."""
+    bridges = Bridges(predictor, sources or Sources())
+    model = "/v1/models/{model}/info"
+    return [
+        Route("/health", _asked(lambda _: bridges.health(), _shapes_error)),
+        Route("/v1/models", _asked(lambda _: bridges.models(), _shapes_error)),
+        Route(model, _asked(lambda seen: bridges.info(seen.path_params["model"]), _shapes_error)),
+        Route("/v1/predict", _sent(bridges.shapes, _shapes_error), methods=["POST"]),
+        Route("/setup", _sent(bridges.setup, _task_error), methods=["POST"]),
+        Route("/predict", _sent(bridges.predictions, _task_error), methods=["POST"]),
+        Route("/webhook", _sent(bridges.webhook, _task_error, 201), methods=["POST"]),
+    ]
+
+
+def _asked(answer: Callable[[Request], JsonObject], said: Said) -> Endpoint:
+    """An endpoint without a body."""
+
+    async def endpoint(request: Request) -> Response:
+        return await run_in_threadpool(_answered, lambda: answer(request), said)
+
+    return endpoint
+
+
+def _sent(answer: Callable[[object], JsonObject], said: Said, status: int = 200) -> Endpoint:
+    """An endpoint with a body of JSON."""
+
+    async def endpoint(request: Request) -> Response:
+        body = bytearray()
+        async for part in request.stream():
+            body += part
+            if len(body) > MOST_BYTES:
+                error = ValueError(f"the request has more than {MOST_BYTES} bytes")
+                return JSONResponse(said(error)[1], 413)
+        return await run_in_threadpool(_answered, lambda: answer(json.loads(body)), said, status)
+
+    return endpoint
+
+
+def _answered(work: Callable[[], JsonObject], said: Said, status: int = 200) -> Response:
+    try:
+        return JSONResponse(work(), status)
+    except Exception as error:
+        code, body = said(error)
+        if code >= 500 and not isinstance(error, SearchdetError):
+            log.exception("a bridge failed; the client was told so")
+        else:
+            log.warning("a bridge refused a request: %s", _words(error))
+        return JSONResponse(body, code)
+
+
+def _words(error: Exception) -> str:
+    """What went wrong, for the client; of a bug no more than its kind."""
+    if isinstance(error, SearchdetError):
+        return error.one_line()
+    if isinstance(error, LookupError | ValueError) and error.args:
+        return str(error.args[0])
+    return f"{type(error).__name__} in searchdet; its terminal says more."
+
+
+def _shapes_error(error: Exception) -> tuple[int, JsonObject]:
+    code, status = anylabeling.code_of(error)
+    return status, anylabeling.error_json(code, _words(error))
+
+
+def _task_error(error: Exception) -> tuple[int, JsonObject]:
+    return labelstudio.status_of(error), {"error": _words(error)}
