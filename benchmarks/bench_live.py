@@ -20,10 +20,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import boards
 import numpy as np
 from common import machine
 from common import status as memory
+
+# isort: split
+import boards  # found by way of common
 from runs import SOURCE, models
 
 from searchdet.bank.types import Bank, Origin, Rows, join

@@ -220,8 +220,11 @@ def promise(cells: FloatArray, bank: Bank, options: ScoringOptions) -> npt.NDArr
 def _gap(scores: FloatArray) -> FloatArray:
     if scores.shape[1] < 2:
         return nans(len(scores))
-    top = np.sort(scores, axis=1)[:, -2:]
-    return rounded(top[:, 1] - top[:, 0])
+    first, second = scores[:, 0], np.full(len(scores), -np.inf)
+    for column in scores.T[1:]:
+        second = np.maximum(second, np.minimum(first, column))
+        first = np.maximum(first, column)
+    return rounded(first - second)
 
 
 def _masked(values: FloatArray, valid: BoolArray) -> FloatArray:

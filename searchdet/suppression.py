@@ -93,9 +93,14 @@ def overlaps(masks: Masks) -> Overlaps:
 
 def total_order(values: FloatArray, labels: IntArray, boxes: FloatArray) -> IntArray:
     """Rows (N,) by value (high first), class, then y, x, height, width of the box: a total order."""
-    x, y = boxes[:, 0], boxes[:, 1]
-    width, height = boxes[:, 2] - x, boxes[:, 3] - y
-    return np.asarray(np.lexsort((width, height, x, y, labels, -values)), np.int64)
+    order = np.argsort(-values, kind="stable")
+    equal = values[order][1:] == values[order][:-1]
+    tied = np.flatnonzero(np.append(equal, False) | np.append(False, equal))
+    rows = order[tied]
+    x, y = boxes[rows, 0], boxes[rows, 1]
+    width, height = boxes[rows, 2] - x, boxes[rows, 3] - y
+    order[tied] = rows[np.lexsort((width, height, x, y, labels[rows], -values[rows]))]
+    return np.asarray(order, np.int64)
 
 
 def nms(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ from searchdet.masks import shape as outline
 from searchdet.proposals.types import from_masks
 from searchdet.records import ClassThreshold
 from searchdet.regions import Regions, Space
-from searchdet.scoring import LEVEL_ROWS, LEVEL_WEIGHT, USUAL_COUNT, level_of, scores_of
+from searchdet.scoring import LEVEL_ROWS, LEVEL_WEIGHT, USUAL_COUNT, level_of, levels_of, scores_of
 
 WIDE, CROP = 12, 5
 SPACE = Space("looking", None, PREPROCESSING, EmbeddingOptions(), WIDE, (WIDE - CROP, CROP), 32, 0.5)
@@ -143,6 +143,20 @@ def test_the_level_is_the_median_drawn_to_the_usual_one(count: int) -> None:
         assert got.tolist() == usual.tolist(), "an image without regions is a usual one"
     if count == LEVEL_ROWS:
         assert np.abs(got - middle).max() < 0.02
+
+
+def test_levels_of_many_images_are_those_of_each() -> None:
+    rng = np.random.default_rng(0)
+    counts = [4, 0, 1, 700, 5, 0, 30]
+    ends = np.cumsum([0, *counts])
+    plain, usual = rng.normal(size=(ends[-1], 3)), np.asarray([0.4, -0.1, 0.0])
+    valid = rng.random(ends[-1]) > 0.3
+    got = levels_of(plain, valid, usual, ends)
+    for i, (first, last) in enumerate(pairwise(ends.tolist())):
+        rows = plain[first:last][:LEVEL_ROWS][valid[first:last][:LEVEL_ROWS]]
+        middle = np.median(rows, axis=0) if len(rows) else np.zeros(3)
+        wanted = (len(rows) * middle + USUAL_COUNT * usual) / (len(rows) + USUAL_COUNT)
+        assert got[i].tolist() == pytest.approx(wanted.tolist(), abs=1e-12)
 
 
 def test_each_score_is_lowered_by_a_share_of_the_level_of_its_class() -> None:

@@ -31,15 +31,14 @@ take more memory than they save time."""
 SHORT = 0.3
 """Length of a mean of unit vectors below which the same is done: little is left of exemplars that point
 all ways, and that the sum of rounded cosines would not tell to six digits."""
-TOGETHER = 1 << 18
-"""Pairs of outlines that are compared at once."""
 
 
 class Side:
     """The vectors of all rows, or their contexts: their lengths, and their cosines to exemplars."""
 
-    def __init__(self, shelf: Shelf, name: str) -> None:
-        self._shelf, self._name = shelf, name
+    def __init__(self, shelf: Shelf, name: str, stays: bool = True) -> None:
+        """stays: mapped rows stay in memory, as they are looked at for each exemplar."""
+        self._shelf, self._name, self._stays = shelf, name, stays
         self._lengths = Grown(np.float64)
         self._columns = Columns(self._measure, UNUSED_BYTES)
 
@@ -49,7 +48,7 @@ class Side:
 
         start = len(self._lengths)
         with torch.inference_mode():
-            for _, wide in blocks(self._shelf.arrays[self._name][start:rows]):
+            for _, wide in blocks(self._shelf.arrays[self._name][start:rows], self._stays):
                 self._lengths.extend(wide.double().norm(dim=1).numpy())
         return self._lengths.values[:rows]
 
@@ -75,7 +74,7 @@ class Side:
         made = np.empty((stop - start, len(wanted)), np.float32)
         columns = torch.from_numpy(np.ascontiguousarray(wanted.T))
         with torch.inference_mode():
-            for where, wide in blocks(self._shelf.arrays[self._name][start:stop]):
+            for where, wide in blocks(self._shelf.arrays[self._name][start:stop], self._stays):
                 made[where] = (wide @ columns).numpy()
         length = self.lengths(stop)[start:stop, None]
         return np.divide(made, length, out=made, where=length > 0, casting="same_kind")
@@ -86,7 +85,7 @@ class Alike:
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
-        self._vectors, self._contexts = Side(shelf, "vectors"), Side(shelf, "contexts")
+        self._vectors, self._contexts = Side(shelf, "vectors"), Side(shelf, "contexts", stays=False)
         self._outlines = Columns(self._measure, UNUSED_BYTES)
         self._classes: dict[tuple[str, bytes], FloatArray] = {}
         self._sound = 0
@@ -127,11 +126,8 @@ class Alike:
 
     def _measure(self, start: int, stop: int, wanted: npt.NDArray[np.float32]) -> FloatArray:
         made = np.empty((stop - start, len(wanted)), np.float32)
-        step = max(1, TOGETHER // len(wanted))
-        kept = self._shelf.arrays["outlines"]
-        for at in range(start, stop, step):
-            some = np.asarray(kept[at : min(at + step, stop)], np.float32)
-            made[at - start : at - start + len(some)] = similarity(some, wanted)
+        for where, wide in blocks(self._shelf.arrays["outlines"][start:stop]):
+            made[where] = similarity(wide.numpy(), wanted)
         return made
 
     def _require_sound(self, rows: int) -> None:

@@ -47,6 +47,8 @@ class Board:
         another space, and UsageError for rows that are damaged."""
         if judge.bank.space is not None:
             require_space(judge.bank, self.shelf.space, "the bank")
+        if judge.bank.dim != self.shelf.space.dim:
+            raise ValueError(f"the bank has dimension {judge.bank.dim}, not {self.shelf.space.dim}")
         scoring = judge.rule.scoring
         if scoring.pos_agg != "prototype" or scoring.centring != "none":
             marks, images = _nothing(self.shelf.rows), np.arange(len(self.shelf.images))

@@ -31,11 +31,12 @@ class Lying:
     def among(self, rows: IntArray, every: int) -> Lying:
         """Pairs of two of the rows (N,), ascending, by their places there. every: how many rows the
         shelf has."""
-        place = np.full(every, -1, np.int64)
-        place[rows] = np.arange(len(rows))
-        one, other = place[self.pairs.one], place[self.pairs.other]
-        on = (one >= 0) & (other >= 0)
-        found = Pairs(len(rows), one[on], other[on], self.pairs.inside[on], self.pairs.iou[on])
+        asked, place = np.zeros(every, bool), np.empty(every, np.int64)
+        asked[rows], place[rows] = True, np.arange(len(rows))
+        pairs = self.pairs
+        on = np.flatnonzero(asked[pairs.one] & asked[pairs.other])
+        one, other = place[pairs.one[on]], place[pairs.other[on]]
+        found = Pairs(len(rows), one, other, pairs.inside[on], pairs.iou[on])
         return Lying(found, self.alike[on])
 
 

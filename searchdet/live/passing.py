@@ -91,7 +91,10 @@ class Passing:
         come to be candidates."""
         images = self.shelf.images
         room = np.full(len(images), np.iinfo(np.int64).max)
-        for i in np.flatnonzero(np.bincount(self.image) > self.options.max_masks).tolist():
+        large = np.flatnonzero(np.bincount(self.image) > self.options.max_masks).tolist()
+        if not large:
+            return np.zeros(0, np.int64)
+        for i in large:
             room[i] = room_of(images[i].facts.counts("details"), self.options)
         lowest = np.full(len(images), np.inf)
         np.minimum.at(lowest, self.image[done.rows], done.left)

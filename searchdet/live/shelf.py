@@ -26,7 +26,7 @@ class _Folder:
         self._wide = widths(dim)
         self._writer = Writer(folder, lasting=False)
         self._writer.__enter__()
-        self._open = True
+        self._open, self._closed = True, False
         self._known = -1
         self._arrays: Arrays = {}
 
@@ -53,7 +53,9 @@ class _Folder:
     def close(self) -> None:
         """The files stay; they hold what was added."""
         self._open = False
-        self._writer.__exit__(None, None, None)
+        if not self._closed:
+            self._closed = True
+            self._writer.__exit__(None, None, None)
 
 
 class Shelf:

@@ -61,8 +61,13 @@ def outlines_of(runs: AllRuns, count: int) -> FloatArray:
 def similarity(one: FloatArray, two: FloatArray) -> FloatArray:
     """(N, DIM), (M, DIM) -> (N, M), 0..1, 1 for equal outlines: half how near the measures are, half
     the intersection of the histograms. NaN where a row is NaN."""
-    apart = np.abs(one[:, None, :MEASURES] - two[None, :, :MEASURES]) @ _WEIGHTS
-    shared = np.minimum(one[:, None, MEASURES:], two[None, :, MEASURES:]).sum(axis=2)
+    apart, shared = (np.zeros((len(one), len(two)), np.float32) for _ in range(2))
+    pairs = zip(np.ascontiguousarray(one.T)[:, :, None], two.T[:, None], strict=True)
+    for k, (mine, theirs) in enumerate(pairs):  # number by number, so that nothing larger is made
+        if k < MEASURES:
+            apart += np.abs(mine - theirs) * _WEIGHTS[k]
+        else:
+            shared += np.minimum(mine, theirs)
     return np.asarray(0.5 * np.exp(-apart) + 0.5 * shared, np.float32)
 
 

@@ -17,7 +17,7 @@ from rulecases import LABEL, Case, cases, every_case
 
 from searchdet.records import ACCEPTED, INVALID, Limits, detections, limits_for, reason_of
 from searchdet.records.rule import REASONS
-from searchdet.scoring import Scores, decide, final
+from searchdet.scoring import Scores, accepted, decide, final
 
 NODE = shutil.which("node")
 DRIVER = Path(__file__).parent / "run_rule.mjs"
@@ -70,8 +70,10 @@ def test_arrays_follow_the_rule() -> None:
     assert final(scores, factor).tolist() == [case.standing.score for case in table]
     found = dict(zip([case.name for case in table], decide(scores, limits, factor), strict=True))
     assert found == {case.name: case.reason for case in table}
+    assert accepted(scores, limits, factor).tolist() == [case.reason == ACCEPTED for case in table]
     nothing = replace(scores, valid=np.zeros(len(table), bool))
     assert set(decide(nothing, limits, factor)) == {INVALID}
+    assert not accepted(nothing, limits, factor).any()
 
 
 @every_case
