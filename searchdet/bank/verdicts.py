@@ -64,6 +64,8 @@ class Verdict:
 def read_verdicts(path: Path) -> list[Verdict]:
     """The verdicts of a file, each candidate once. Raises UsageError for anything else."""
     hint = "Save it again from the page that `searchdet report` made."
+    if path.suffix == ".jsonl":
+        hint = "That is the log of `searchdet serve`; its bank lies beside it: --bank."
     try:
         values = Fields.of(json.loads(path.read_bytes()))
         if values.text("schema") != SCHEMA:

@@ -73,6 +73,7 @@ class Drawer:
         digest = hashlib.sha256(data).hexdigest()
         if digest not in self._known:
             files.write_bytes(self._path(digest), data)
+            files.sync_folder(self._folder)
             self._known[digest] = drawn
         return digest
 

@@ -236,6 +236,18 @@ class Stream:
                 self._temporary.unlink(missing_ok=True)
 
 
+def sync_folder(path: Path) -> None:
+    """See to it that the names in a folder are on disk, where the system can. Raises OutputError."""
+    if os.name == "nt":  # which cannot open a folder
+        return
+    with writing(path):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
 def put_in_place(temporary: Path, path: Path) -> None:
     """Give a finished file of the same folder its name, once it is on disk. Raises OutputError."""
     with writing(path):

@@ -24,6 +24,7 @@ class Journal:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file: IO[bytes] = path.open("ab", buffering=0)
         self._whole = True
+        files.sync_folder(path.parent)
 
     def append(self, line: bytes) -> None:
         """Add one line, which must end with its only line feed."""

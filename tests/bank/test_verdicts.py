@@ -343,3 +343,11 @@ def test_a_bank_that_looks_closer_gets_crops(world: Path, monkeypatch: pytest.Mo
     after = bankfile.load(Path("bank.safetensors"))
     assert after.positives.crops is not None
     assert len(held(after)) == 3
+
+
+def test_the_log_of_a_session_is_no_file_of_verdicts(tmp_path: Path) -> None:
+    path = tmp_path / "verdicts.jsonl"
+    path.write_text('{"schema": "searchdet.verdicts/2"}\n{"n": 1}\n')
+    with pytest.raises(UsageError) as caught:
+        reader.read_verdicts(path)
+    assert "searchdet serve" in caught.value.hint

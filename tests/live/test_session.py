@@ -407,6 +407,7 @@ def test_images_come_while_it_is_open(tmp_path: Path, shelved: Index) -> None:
     shelf = SlowShelf(shelved, 1)
     session = Session.open(tmp_path / "one", SlowBoard(shelf), slowboard.start_bank(), LIVE)
     session.expect(5)
+    session.apply(SecondPass(True))
     state = session.state()
     assert (state.done, state.total) == (1, 5)
     for _ in range(4):
@@ -414,12 +415,13 @@ def test_images_come_while_it_is_open(tmp_path: Path, shelved: Index) -> None:
         shelf.add()
         session.added()
         assert session.version > before
-        assert [item.i for item in session.images(before)] == [len(shelf.images) - 1]
+        assert len(shelf.images) - 1 in {item.i for item in session.images(before)}
     session.fail("x.png", "decode", "cannot be decoded.")
     assert session.state().to_json()["failed"] == [
         {"name": "x.png", "code": "decode", "message": "cannot be decoded."}
     ]
     with opened(tmp_path / "two", shelved, slowboard.start_bank()) as other:
+        other.apply(SecondPass(True))
         assert [i.counts for i in session.images()] == [i.counts for i in other.images()]
     session.close()
 
