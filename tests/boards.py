@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from runs import PREPROCESSING, SOURCE, models
@@ -106,7 +107,7 @@ def bank(rng: np.random.Generator, centres: np.ndarray, classes: int, negatives:
     )
 
 
-def judge(of: Bank, scoring: dict[str, object] | None = None, **suppression: object) -> Judge:
+def judge(of: Bank, scoring: dict[str, Any] | None = None, **suppression: Any) -> Judge:
     """A judge that sees vectors alone, without a second look."""
     options = ScoringOptions(**({"second_look": 0} | (scoring or {})))
     return make_judge(Gathered(of), options, SuppressionOptions(**suppression), models())
