@@ -31,10 +31,10 @@ def blocks(rows: npt.NDArray[np.float16], stays: bool = True) -> Iterator[tuple[
         block = torch.from_numpy(rows[start : start + step])
         yield slice(start, start + len(block)), wide[: len(block)].copy_(block)
         if not stays and (start // step % HELD == HELD - 1 or start + step >= len(rows)):
-            _let_go(rows)
+            let_go(rows)
 
 
-def _let_go(rows: npt.NDArray[np.float16]) -> None:
+def let_go(rows: npt.NDArray[np.float16]) -> None:
     """Take a mapped file out of memory, where the system can; nothing may have been written to it."""
     base: object = rows
     while isinstance(base, np.ndarray):

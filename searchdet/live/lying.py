@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ..index.blocks import let_go
 from ..masks.coverage import Masks
 from ..suppression import Overlaps, Pairs, mutual, overlaps
 from .shelf import Shelf
@@ -82,6 +83,7 @@ class Neighbours:
             self._parts[number] = self._measured(number, wanted)
             self._known[first + wanted] = True
         if new:
+            let_go(self._shelf.arrays["contexts"])  # unpacked with the masks, and not looked at
             self._whole = joined([self._parts[number] for number in sorted(self._parts)], every)
         return self._whole.among(rows, every)
 
