@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from .bank import SAME, Bank, Rows
 from .bank.likeness import Likeness, as_regions, centred, likeness, nearest_others
+from .bank.taught import SOURCE as JUDGED
 from .config import ScoringOptions
 from .records import ClassThreshold, Interval
 from .scoring import LEVEL_WEIGHT, scores_of
@@ -40,6 +41,11 @@ AT_THRESHOLD, SLOPE = -1.5, 19.0
 """Logit of the probability at the threshold, and its rise by score; by how often candidates were right
 (benchmarks/accuracy.py chances). At the threshold itself one in five or six is right: it is where F1 is
 largest, and what lies just above it is for review."""
+TOLD = 0.05
+"""Standard deviation of the threshold before anything was said of regions: how far verdicts move it,
+which weigh as that curve says (benchmarks/README.md, bench_loop.py)."""
+REACH = np.linspace(-0.2, 0.2, 401)
+"""Where, around the threshold of the exemplars, that of the verdicts is looked for."""
 MOST_LEFT_OUT = 30
 """Exemplars of a class that are left out in turn, evenly spread, so that a large bank stays quick."""
 BLOCK = 256
@@ -106,9 +112,11 @@ def wilson(hits: int, count: int) -> Interval | None:
 
 def _of_class(bank: Bank, label: int, options: ScoringOptions) -> ClassThreshold:
     level = LEVEL_WEIGHT * _usual_level(bank.without_crops(), label, options)
-    plain, own = left_out_scores(bank, label, options)
+    rows, plain, own = _left_out(bank, label, options)
     own, others = own - level, impostor_scores(bank, label, options) - level
     source, least = _least(plain, options)
+    if options.threshold != "default":
+        source, least = _moved(source, least, np.concatenate([own, others]), _told(bank, label, rows))
     given = dict(options.class_min_score).get(bank.classes[label], options.min_score)
     if given is not None:
         source, least = "given", round(given, 6)
@@ -138,13 +146,51 @@ def _least(plain: FloatArray, options: ScoringOptions) -> tuple[str, float]:
     return "auto" if known else "default", round(least, 6)
 
 
+def _moved(source: str, least: float, scores: FloatArray, told: IntArray) -> tuple[str, float]:
+    """Source and threshold after verdicts: the most likely threshold, by the curve of ``probability``,
+    where it was about ``least`` before. told (N,): of each score 1 if its region was said to be of the
+    class, -1 if not, 0 where nothing was said, and where that is all the threshold stays."""
+    some = told != 0
+    if not some.any():
+        return source, least
+    less = TRAINING if source == "training" else 0.0
+    at = least + less + REACH
+    logits = AT_THRESHOLD + SLOPE * (scores[some, None] - at)
+    likely = -np.logaddexp(0, -told[some, None] * logits).sum(axis=0) - (REACH / TOLD) ** 2 / 2
+    moved = round(float(at[likely.argmax()]) - less, 6)
+    return (source if less else "verdicts"), moved
+
+
+def _told(bank: Bank, label: int, rows: IntArray) -> IntArray:
+    """What was said of the exemplars ``rows`` (N,) of a class, which are left out, and of all that is
+    not the class, in the order of ``impostor_scores``; as for ``_moved``. What lies on the line is what
+    people are asked, so it tells where the line is; files that they bring do not."""
+    others = np.flatnonzero(bank.labels != label)
+    around = int((np.abs(bank.positives.contexts).max(axis=1, initial=0) > 0).sum())
+    parts = (_judged(bank.positives.take(rows)), -_judged(bank.positives.take(others)))
+    return np.concatenate([*parts, np.zeros(around, np.int64), -_judged(bank.negatives)])
+
+
+def _judged(rows: Rows) -> IntArray:
+    """(N,): 1 for a region of an image that a person judged or chose."""
+    return np.asarray([item.mask_source == JUDGED for item in rows.origins], np.int64)
+
+
 def left_out_scores(bank: Bank, label: int, options: ScoringOptions) -> tuple[FloatArray, FloatArray]:
     """Each exemplar of a class against the class without it and its copies: what it scores by features
     alone, and in all; none for a class with one distinct exemplar."""
+    _, plain, scores = _left_out(bank, label, options)
+    return plain, scores
+
+
+def _left_out(
+    bank: Bank, label: int, options: ScoringOptions
+) -> tuple[IntArray, FloatArray, FloatArray]:
+    """``left_out_scores`` and the rows (N,) of the positives that they are of."""
     rows = np.flatnonzero(bank.labels == label)
     chosen = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MOST_LEFT_OUT)).round().astype(int))
     alike = bank.positives.vectors[rows[chosen]] @ bank.positives.vectors[rows].T
-    plain, scores = [], []
+    used, plain, scores = [], [], []
     for i, close in zip(rows[chosen], alike, strict=True):
         fellows = rows[close < SAME]
         if len(fellows):
@@ -152,7 +198,8 @@ def left_out_scores(bank: Bank, label: int, options: ScoringOptions) -> tuple[Fl
             for like in _compared(bank.positives.take([int(i)]), rest, options):
                 plain.append(like.plain(options)[0, 0])
                 scores.append(scores_of(like, rest, options).score[0])
-    return np.asarray(plain, np.float64), np.asarray(scores, np.float64)
+                used.append(i)
+    return np.asarray(used, np.int64), np.asarray(plain, np.float64), np.asarray(scores, np.float64)
 
 
 def impostor_scores(bank: Bank, label: int, options: ScoringOptions) -> FloatArray:

@@ -22,6 +22,9 @@ SIDE = 10
 NEAR, BETWEEN, UNLIKE = "near", "between", "unlike"
 SAME = 0.5
 """Two regions whose boxes overlap more (IoU) are one object, which is asked for once."""
+PART = 0.8
+"""A region whose box lies within that of a detection by such a share of itself is a part of it, of
+which nothing is learnt that the detection does not tell."""
 TRIED = 12
 """How many times as many regions below the line are looked at, as most of them lie on others."""
 CLOSE = 2.0
@@ -147,16 +150,16 @@ class Asking:
         return made
 
     def _covered(self, image: int, row: int, made: list[_Region]) -> bool:
-        """Whether a region lies on a detection, on one that was judged, or on one that is asked for."""
+        """Whether a region lies on a detection or is a part of one, or lies on one that was judged or
+        that is asked for."""
         found = self._view.found
         low, high = np.searchsorted(found.image, [image, image + 1])
-        others = found.row[low:high].tolist()
-        others += [item.row for item in made if item.image == image]
+        detected = found.row[low:high]
+        others = detected.tolist() + [item.row for item in made if item.image == image]
         others += self._rows_told.get(self._name(image), [])
-        if not others:
-            return False
         boxes = self._boxes_of(image)
-        return bool((iou(boxes[row], boxes[others]) > SAME).any())
+        on_another = bool((iou(boxes[row], boxes[others]) > SAME).any())
+        return on_another or bool((share_inside(boxes[row], boxes[detected]) > PART).any())
 
     def _unlike(self, near: list[_Region]) -> list[_Region]:
         """Of the detections with little lead those that look least like any single exemplar."""
@@ -189,3 +192,10 @@ class Asking:
 
     def _name(self, image: int) -> str:
         return self._shelf.images[image].image.name
+
+
+def share_inside(box: npt.NDArray[np.float32], others: npt.NDArray[np.float32]) -> FloatArray:
+    """(N,): share of a box (4,) that lies in each of others (N, 4), xyxy."""
+    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
+    area = max(float((box[2:] - box[:2]).prod()), 1e-9)
+    return np.asarray(np.clip(high - low, 0, None).prod(axis=1) / area)

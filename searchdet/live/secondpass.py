@@ -115,7 +115,7 @@ def _of_class(
 def _rows(shelf: Shelf, image: int, row: int) -> Rows:
     described = shelf.regions(image, np.asarray([row])).described
     info = shelf.images[image].image
-    origin = Origin(f"{PREFIX}{info.name}#{row}", info.sha256, "record")
+    origin = Origin(f"{PREFIX}{info.name}#{row}", info.sha256, "pseudo")
     vectors = np.asarray(described.embedded.vectors, np.float32)
     contexts = np.asarray(described.contexts, np.float32)
     return Rows(vectors, contexts, np.asarray(described.outlines, np.float32), (origin,))

@@ -17,7 +17,7 @@ from searchdet.index.file import Index
 from searchdet.live import LiveSettings, Session
 from searchdet.live import secondpass as second
 from searchdet.live.events import Judge, SecondPass, Undo
-from searchdet.live.review import SIDE
+from searchdet.live.review import SIDE, share_inside
 from searchdet.live.spread import LEAST, Scale
 from searchdet.live.state import STOP
 from searchdet.proposals.nms import iou
@@ -63,6 +63,13 @@ def test_what_lies_on_a_detection_is_not_asked(session: Session) -> None:
         rows = found.row[found.image == offer.i].tolist()
         if offer.score < offer.min_score and rows:
             assert (iou(boxes[offer.row], boxes[rows]) <= 0.5).all()
+            assert max(part_in(boxes[offer.row], boxes[i]) for i in rows) <= 0.8
+
+
+def part_in(box: np.ndarray, other: np.ndarray) -> float:
+    width = max(0.0, min(box[2], other[2]) - max(box[0], other[0]))
+    height = max(0.0, min(box[3], other[3]) - max(box[1], other[1]))
+    return float(width * height / ((box[2] - box[0]) * (box[3] - box[1])))
 
 
 def test_what_was_judged_is_never_asked_again(session: Session) -> None:
@@ -171,3 +178,12 @@ def test_where_nothing_is_clear_the_second_pass_adds_nothing(
         "gained": 0,
         "lost": 0,
     }
+
+
+def test_the_share_of_a_box_in_others() -> None:
+    box = np.asarray([10, 10, 20, 30], np.float32)
+    others = np.asarray(
+        [[0, 0, 50, 50], [15, 10, 20, 30], [10, 20, 40, 40], [60, 60, 70, 70]], np.float32
+    )
+    assert share_inside(box, others).tolist() == [1.0, 0.5, 0.5, 0.0]
+    assert share_inside(box, others[:0]).tolist() == []

@@ -58,7 +58,8 @@ function limitOf(label, which, values, usual) {
 function knownText(label) {
   const rule = head.rules.find((found) => found.classes[label] !== undefined);
   const known = rule.classes[label];
-  const froms = { auto: "From ", given: "Given; ", default: "Backbone\u2019s own; ", training: "Lower, for training; " };
+  const froms = { auto: "From ", given: "Given; ", default: "Backbone\u2019s own; ", training: "Lower, for training; ",
+    verdicts: "Moved by verdicts; " };
   const from = froms[known.source] || "";
   const examples = counted(known.exemplars, "example", "examples");
   const recall = known.recall ? `, ${percent(known.recall.share)} of them above it` : "";
