@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,13 +59,12 @@ class Session:
         self._drawer = Drawer(out, shelf.space)
         self._places = Places(shelf, settings.paths, settings.coming)
         self._court = Court(board, start, self._drawer, settings.settings)
-        self._log = Log(out, Basis(shelf.space, shelf.models))
-        try:
+        with ExitStack() as opened:
+            self._log = Log(out, Basis(shelf.space, shelf.models))
+            opened.callback(self._log.close)
             self._history = replayed(self._log, of_start(start), self._places, self._drawer)
             self._shown = self._court.show(self._history.said)
-        except BaseException:
-            self._log.close()
-            raise
+            opened.pop_all()
         self.version += self._log.count
         self._touched = dict.fromkeys(range(self._images), self.version)
         self._stale = False
@@ -80,12 +80,12 @@ class Session:
             bankfile.require_space(start, board.shelf.space, "the bank that the session starts with")
             start = start.without_crops()
         held = f"{out}: another process works in it."
-        lock = Lock(out / LOCK, held, "End that one, or name another folder with -o.")
-        try:
-            return cls(out, board, start, settings, lock)
-        except BaseException:
-            lock.release()
-            raise
+        with ExitStack() as opened:
+            lock = Lock(out / LOCK, held, "End that one, or name another folder with -o.")
+            opened.callback(lock.release)
+            made = cls(out, board, start, settings, lock)
+            opened.pop_all()
+        return made
 
     def close(self) -> None:
         """Give the folder free. All is on disk already."""

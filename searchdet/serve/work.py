@@ -24,7 +24,7 @@ class Work:
         self._waiting: set[Future[object]] = set()
         self._changed = threading.Condition()
         self._stopped = self._idle = False
-        self._error: BaseException | None = None
+        self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="searchdet-models", daemon=True)
 
     def start(self) -> None:
@@ -51,7 +51,7 @@ class Work:
                 return
             try:
                 future.set_result(job())
-            except BaseException as error:  # whoever asked gets it
+            except Exception as error:  # whoever asked gets it
                 future.set_exception(error)
 
         with self._changed:
@@ -82,7 +82,7 @@ class Work:
         try:
             while (step := self._next()) is not None:
                 step()
-        except BaseException as error:  # the main thread raises it, in ``check``
+        except Exception as error:  # the main thread raises it, in ``check``
             self._error = error
             self.stop(0)
 

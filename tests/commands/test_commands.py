@@ -37,6 +37,7 @@ BAD: dict[str, list[str]] = {
     "models verify": ["absent.pth"],
     "report": ["absent"],
     "search": ["absent", "--positive", "absent"],
+    "serve": ["absent.png", "-o", "file", "--port", "0", "--no-open"],
 }
 """For each command words that it refuses."""
 REFUSES_NOTHING = {"doctor": (doctor, "examine"), "models list": (models, "entries")}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from searchdet.images import resample
@@ -23,6 +22,8 @@ OTHER = [((200, 133), (16, 47)), ((100, 300), (50, 280)), ((300, 7), (64, 64)), 
 
 def apart(kind: str, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """How far ours is from Pillow's."""
+    import torch
+
     wanted = np.array(Image.fromarray(image).resize(size[::-1], Image.Resampling[kind.upper()]))
     got = getattr(resample, kind)(torch.from_numpy(image), size)
     assert got.dtype == torch.uint8

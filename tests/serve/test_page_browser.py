@@ -152,7 +152,9 @@ def test_what_was_not_found_is_offered_smallest_first(served: Start) -> None:
     seen.press("Escape")
     expect(words).to_be_hidden()
     expect(seen.page.locator("#viewer")).to_be_visible()
+    seen.page.wait_for_timeout(1000)  # else it is the second click of a double one
     seen.page.mouse.click(*seen.point(shot.things[row], shot))
+    expect(words).to_be_visible()
     expect(words).to_contain_text("1 of 2")
     seen.press("Shift+Tab", "Enter")
     seen.said("An exemplar of bolt: ")
