@@ -152,16 +152,17 @@ def _served(
 
     app = make_app(ready.desk, Changes(ready.desk, ready.hands), address, more)
     server = Server(app, listening, ready.desk.broadcast)
+    told = False
     try:
         server.start()
         ready.work.start()
         _greet(address, browse)
-        told = False
         while not server.wait(TICK):
             ready.work.check()
             told = told or _tell(ready.desk)
         raise ResourceError("the server ended by itself.", "The lines above say why; start it again.")
     except Stopped as stop:
+        told = told or _tell(ready.desk)
         return stop.signum
     finally:
         server.stop()
