@@ -23,7 +23,13 @@ from searchdet.cli import app
 from searchdet.records import read_record
 
 EXAMPLES = ("--positive", "in/positive", "--negative", "in/negative")
-PROGRAM = (sys.executable, "-m", "searchdet", "serve", "in/images", "-r", "--port", "0", "--no-open")
+HEARD = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("searchdet", run_name="__main__")
+"""
+"""A shell has its background jobs ignore SIGINT, and so what these start, as tests may be."""
+PROGRAM = (sys.executable, "-c", HEARD, "serve", "in/images", "-r", "--port", "0", "--no-open")
 KILLS = int(os.environ.get("SERVE_KILLS", "5"))
 
 
