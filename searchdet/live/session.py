@@ -21,7 +21,7 @@ from .events import Judge as Verdict
 from .exemplars import Drawer, Drawn
 from .history import Held, Said, of_start
 from .judging import Court, Shown, regions_of
-from .log import Basis, Log
+from .log import NAME, Basis, Log
 from .regions import Places
 from .resolve import Resolver, image_of, replayed
 from .review import Asking, Offer
@@ -83,6 +83,7 @@ class Session:
         with ExitStack() as opened:
             lock = Lock(out / LOCK, held, "End that one, or name another folder with -o.")
             opened.callback(lock.release)
+            _require_own(out)
             made = cls(out, board, start, settings, lock)
             opened.pop_all()
         return made
@@ -304,3 +305,12 @@ class Session:
                 Asking(shown.judge, shown.view, self._board.shelf, told).offers(),
             )
         return self._offers[1]
+
+
+def _require_own(out: Path) -> None:
+    """Raise UsageError for a folder whose bank no session made: ours would take its place."""
+    if (out / BANK).exists() and not (out / NAME).exists():
+        raise UsageError(
+            f"{out / BANK}: is of no session, which would write over it.",
+            "Name another folder with -o; --bank gives a bank to begin with.",
+        )

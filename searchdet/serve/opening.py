@@ -18,6 +18,7 @@ from ..index import Indexer
 from ..index import file as indexes
 from ..index.rows import Indexed
 from ..live import Board, LiveSettings, ModelHands, Session, Shelf
+from ..live.settings import BANK
 from ..output import Output, Picture, exemplar_picture
 from ..regions import Space, settings_in
 from ..storage import files
@@ -58,6 +59,11 @@ class Opened:
 def opened(job: Job) -> Iterator[Opened]:
     """Open the session. Raises UsageError, ExemplarError, CheckpointError and OutputError."""
     out = job.output.folder
+    start = None if job.examples is None else job.examples.bank
+    if start is not None and files.real(start) == files.real(out / BANK):
+        raise UsageError(
+            f"--bank {start}: is what the session writes.", "Leave it out, or copy it elsewhere first."
+        )
     with files.scratch_folder(out) as scratch:
         indexer, shelf = _shelf(job, scratch)
         try:

@@ -512,3 +512,12 @@ def test_undo_names_the_image_of_what_it_takes_back(tmp_path: Path, shelved: Ind
             version = session.version
             session.apply(event)
             assert [item.i for item in session.images(version)] == [3]
+
+
+def test_a_bank_of_no_session_is_not_written_over(tmp_path: Path, small: Index) -> None:
+    bankfile.save(slowboard.start_bank(), tmp_path / "bank.safetensors")
+    before = (tmp_path / "bank.safetensors").read_bytes()
+    with pytest.raises(UsageError, match="is of no session"):
+        opened(tmp_path, small)
+    assert (tmp_path / "bank.safetensors").read_bytes() == before
+    assert not (tmp_path / "verdicts.jsonl").exists()
