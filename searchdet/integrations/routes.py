@@ -61,9 +61,20 @@ def _sent(answer: Callable[[object], JsonObject], said: Said, status: int = 200)
             if len(body) > MOST_BYTES:
                 error = ValueError(f"the request has more than {MOST_BYTES} bytes")
                 return JSONResponse(said(error)[1], 413)
-        return await run_in_threadpool(_answered, lambda: answer(json.loads(body)), said, status)
+        return await run_in_threadpool(_answered, lambda: answer(_value(body)), said, status)
 
     return endpoint
+
+
+def _value(body: bytearray) -> object:
+    """The JSON of a body. Raises ValueError."""
+    try:
+        value: object = json.loads(body)
+    except UnicodeDecodeError as error:
+        raise ValueError("the request is no text in UTF-8.") from error
+    except RecursionError as error:
+        raise ValueError("the request is nested too deeply.") from error
+    return value
 
 
 def _answered(work: Callable[[], JsonObject], said: Said, status: int = 200) -> Response:

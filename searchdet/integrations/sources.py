@@ -10,7 +10,7 @@ from http.client import HTTPException, HTTPMessage
 from pathlib import Path
 from typing import IO
 from urllib.error import URLError
-from urllib.parse import SplitResult, parse_qs, urljoin, urlsplit
+from urllib.parse import SplitResult, parse_qs, quote, urljoin, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from ..errors import ImageError, UsageError
@@ -52,7 +52,7 @@ class Sources:
                 raise _refused(address, "name its Label Studio in LABEL_STUDIO_URL")
         elif not self._ours(parts):
             raise _refused(address, f"only {self.url or 'LABEL_STUDIO_URL'} is asked for pictures")
-        return self._get(urljoin(self.url, address), self._headers())
+        return self._get(_quoted(urljoin(self.url, address)), self._headers())
 
     def _ours(self, parts: SplitResult) -> bool:
         """Whether an address is of the one server that we ask."""
@@ -62,6 +62,8 @@ class Sources:
         """A file below one of the folders; None where none of them has it. Raises ImageError for one
         that lies elsewhere."""
         given = parse_qs(parts.query).get("d", [""])[0]
+        if "\0" in given:
+            raise _refused(given, "no file is called like that")
         for folder in self.folders:
             root = folder.resolve()
             path = (root / given.lstrip("/")).resolve()
@@ -90,7 +92,7 @@ class Sources:
         try:
             with build_opener(_Staying(self)).open(request, timeout=SECONDS) as answer:
                 data: bytes = answer.read(MOST_BYTES + 1)
-        except (URLError, HTTPException, TimeoutError, OSError) as error:
+        except (URLError, HTTPException, TimeoutError, OSError, ValueError) as error:
             raise ImageError("missing", f"{address!r:.200}: {error}.", _KEY) from error
         if len(data) > MOST_BYTES:
             raise ImageError("too_large", f"{address!r:.200} has more than {MOST_BYTES} bytes.")
@@ -114,6 +116,13 @@ class _Staying(HTTPRedirectHandler):
         if not self._sources._ours(urlsplit(newurl)):
             raise URLError(f"it leads elsewhere ({newurl!r:.120}); serve the pictures themselves")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _quoted(address: str) -> str:
+    """An address whose path and query are ASCII without spaces; what is quoted already stays."""
+    parts = urlsplit(address)
+    safe = "%/:=&?~+!$,;'@()*[]"
+    return parts._replace(path=quote(parts.path, safe), query=quote(parts.query, safe)).geturl()
 
 
 def _split(address: str) -> SplitResult:

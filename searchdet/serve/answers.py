@@ -98,3 +98,8 @@ async def http_error(request: Request, error: Exception) -> Response:
     for name, value in (error.headers or {}).items():
         response.headers[name] = value
     return response
+
+
+async def gone(request: Request, error: Exception) -> Response:
+    """For who has hung up before all was sent: nobody hears it, and it is no bug."""
+    return refused(400, "the request was not sent to its end.")

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from .address import Address
-from .answers import blocking, guarded, http_error
+from .answers import blocking, gone, guarded, http_error
 from .api import Reads
 from .changes import Changes
 from .desk import Desk
@@ -46,6 +46,8 @@ def make_app(desk: Desk, changes: Changes, address: Address, more: Sequence[Base
         Route("/api/pictures", guarded(changes.picture), methods=post),
         *more,
     ]
-    app = Starlette(routes=routes, exception_handlers={HTTPException: http_error})
+    app = Starlette(
+        routes=routes, exception_handlers={HTTPException: http_error, ClientDisconnect: gone}
+    )
     app.router.redirect_slashes = False
     return Guard(app, address)

@@ -83,7 +83,8 @@ class Desk:
             self.session.added()
             version = self.session.version
         self.broadcast.tell("progress", self.progress())
-        if time.monotonic() - self._told >= PAUSE or self.done >= self.total:
+        last = self.done + len(self.failed) >= self.total
+        if last or time.monotonic() - self._told >= PAUSE:
             self._told = time.monotonic()
             self._tell_version(version)
 

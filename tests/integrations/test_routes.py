@@ -65,6 +65,16 @@ def test_what_is_no_json_is_refused() -> None:
     assert "error" in answer.json()
 
 
+@pytest.mark.parametrize(
+    ("body", "says"), [(b"\xff\xfe{", "no text in UTF-8"), (b"[" * 200_000, "nested too deeply")]
+)
+def test_what_is_no_json_is_said_in_words(body: bytes, says: str) -> None:
+    for path in ("/predict", "/webhook"):
+        answer = client().post(path, content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 400
+        assert says in answer.json()["error"]
+
+
 def test_a_request_that_is_too_large_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routes, "MOST_BYTES", 10)
     answer = client().post("/v1/predict", json={"model": "searchdet", "image": uri()})

@@ -120,6 +120,24 @@ def test_files_below_the_folders_and_none_beside_them(
     assert server.asked[0].full_url == f"{STUDIO}/data/local-files/?d=b.png"
 
 
+def test_names_with_other_letters_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server(monkeypatch, b"one", b"two", b"three")
+    at = Sources(STUDIO)
+    assert at.fetch("/data/upload/1/b\u00f6lt one.png") == b"one"
+    assert at.fetch(f"{STUDIO}/data/upload/b\u00f6lt.png?v=\u00fc") == b"two"
+    assert at.fetch("/data/upload/b%C3%B6lt%20one.png") == b"three"
+    assert [item.full_url for item in server.asked] == [
+        f"{STUDIO}/data/upload/1/b%C3%B6lt%20one.png",
+        f"{STUDIO}/data/upload/b%C3%B6lt.png?v=%C3%BC",
+        f"{STUDIO}/data/upload/b%C3%B6lt%20one.png",
+    ]
+
+
+def test_what_no_address_can_be_is_an_error_of_the_picture(tmp_path: Path) -> None:
+    refused(Sources(folders=(tmp_path,)), "/data/local-files/?d=a.png%00", "no file is called")
+    refused(Sources(STUDIO), f"http://{'a' * 80}@studio.local:8080/a.png", "idna")
+
+
 def test_a_redirect_stays_with_the_server() -> None:
     staying = sources._Staying(Sources(STUDIO, "key"))
     request = Request(f"{STUDIO}/a.png", headers={"Authorization": "Token key"})

@@ -391,6 +391,17 @@ def test_by_keyboard_alone(served: Start) -> None:
     assert seen.trouble == []
 
 
+def test_a_picture_that_cannot_be_used_is_not_waited_for(served: Start) -> None:
+    failed = [{"name": "bad.png", "code": "decode", "message": "It cannot be read."}]
+    fake, look = served(Fake(shots(3), failed=failed, total=5))
+    seen = look()
+    expect(seen.page.locator("#indexing")).to_be_visible()
+    fake.total = 4
+    seen.page.reload()
+    expect(seen.page.locator("#failed-part")).to_be_visible()
+    expect(seen.page.locator("#indexing")).to_be_hidden()
+
+
 def test_hostile_names_are_text(served: Start) -> None:
     fake = Fake(
         shots(2, (HOSTILE, "nut"), HOSTILE + "{}.jpg"),

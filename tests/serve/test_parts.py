@@ -13,7 +13,9 @@ import served
 from searchdet.config import BackboneOptions, ScanOptions, ScoringOptions, Settings
 from searchdet.errors import ImageError, ResourceError
 from searchdet.proposals.regions import RegionProposer
+from searchdet.serve import desk
 from searchdet.serve.pictures import Kept
+from searchdet.serve.stream import Broadcast
 from searchdet.serve.words import words_of
 from searchdet.serve.work import Work
 
@@ -149,6 +151,26 @@ def test_images_that_cannot_be_used_are_said_and_the_others_are_judged(
             "a.png",
             "deep/a.png",
         ]
+
+
+@pytest.mark.model
+def test_pages_hear_of_the_last_image_where_one_before_it_cannot_be_used(
+    cold_world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (cold_world / "in/images/broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno more")
+    told: list[int] = []
+    real = Broadcast.tell
+
+    def tell(self: Broadcast, event: str, data: Any) -> None:
+        if event == "state":
+            told.append(data["version"])
+        real(self, event, data)
+
+    monkeypatch.setattr(Broadcast, "tell", tell)
+    monkeypatch.setattr(desk, "PAUSE", 1e9)  # nothing is said but of the first image and the last
+    with served.serving(served.job(cold_world / "in/images", cold_world / "out")) as made:
+        assert made.desk.session.images()[-1].name == "none.png"
+        assert told[-1] == made.asker.get("/api/state")["version"]
 
 
 @pytest.mark.model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import logging
@@ -17,6 +18,8 @@ from asking import Asker
 from searchdet.errors import UsageError
 from searchdet.serve import body, protocol
 from searchdet.serve.address import Address, is_loopback, listen, token_for
+from searchdet.serve.app import make_app
+from searchdet.serve.changes import Changes
 
 pytestmark = pytest.mark.model
 JSON = {"Content_Type": "application/json"}
@@ -271,6 +274,27 @@ def test_slow_bodies_are_not_waited_for(asker: Asker, monkeypatch: pytest.Monkey
     )
     assert answered(asker.port, sent.encode()) == 408
     assert asker.ask("/api/state")[0] == 200
+
+
+def test_who_hangs_up_is_no_bug(world_once: tuple[Any, Any]) -> None:
+    at = Address("127.0.0.1", 8117, "a-token-for-the-tests")
+    app = make_app(world_once[0], Changes(world_once[0], None), at)
+    heads = [
+        (b"host", b"127.0.0.1"),
+        (b"x-searchdet-token", at.token.encode()),
+        (b"content-type", b"application/json"),
+    ]
+    scope = {"type": "http", "method": "POST", "path": "/api/events", "headers": heads}
+    told = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        told.append(message)
+
+    asyncio.run(app({**scope, "query_string": b""}, receive, send))  # raised, it would stand in the log
+    assert told[0]["status"] == 400
 
 
 def test_headers_are_not_endless(asker: Asker) -> None:

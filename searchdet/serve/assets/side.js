@@ -142,8 +142,8 @@ function top() {
   const having = rows.filter((row) => Object.values(row.counts).some(Boolean)).length;
   $("total").textContent = all.toLocaleString("en");
   $("total-words").textContent = `${all === 1 ? "detection" : "detections"} in ${having.toLocaleString("en")} of ${counted(rows.length, "picture", "pictures")}`;
-  const { done, total, undo, redo } = live.state;
-  $("indexing").hidden = done >= total;
+  const { done, total, failed: unread, undo, redo } = live.state;
+  $("indexing").hidden = done + unread.length >= total;
   $("indexed").max = Math.max(total, 1);
   $("indexed").value = done;
   $("indexed-words").textContent = `${done.toLocaleString("en")} of ${total.toLocaleString("en")} read`;
