@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from .bank import SAME, Bank, Rows
 from .bank.likeness import Likeness, as_regions, centred, likeness, nearest_others
-from .bank.taught import SOURCE as JUDGED
+from .bank.types import JUDGED
 from .config import ScoringOptions
 from .records import ClassThreshold, Interval
 from .scoring import LEVEL_WEIGHT, scores_of

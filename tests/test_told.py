@@ -11,14 +11,13 @@ from banks import options, rows
 from test_calibration import around
 
 from searchdet import calibration
-from searchdet.bank.taught import SOURCE
-from searchdet.bank.types import Bank, Rows
+from searchdet.bank.types import JUDGED, Bank, Rows
 from searchdet.calibration import AT_THRESHOLD, SLOPE, TOLD, TRAINING, thresholds
 
 PLAIN = options(shape_weight=0.0, context_weight=0.0)
 
 
-def judged(of: Rows, which: list[int], source: str = SOURCE) -> Rows:
+def judged(of: Rows, which: list[int], source: str = JUDGED) -> Rows:
     """The same, some of them judged."""
     said = [replace(o, mask_source=source) if i in which else o for i, o in enumerate(of.origins)]
     return replace(of, origins=tuple(said))

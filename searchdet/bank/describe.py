@@ -24,7 +24,7 @@ from ..storage.cache import Store, key_of
 from ..storage.tensors import Arrays
 from ..storage.values import Fields, JsonObject
 from ..version import __version__
-from .types import Bank, Origin, Rows, indexed, join, plain_rows
+from .types import Bank, Origin, Rows, indexed, join, plain_rows, rows_of
 
 SHAPELESS = ("whole", "box")
 """Masks from these sources say nothing about the shape of the object."""
@@ -153,8 +153,7 @@ def _describe(feature_map: FeatureMap, item: Exemplar, options: EmbeddingOptions
         raise ExemplarError(
             f"{item.name}: the backbone gives it no descriptor.", "Replace the file or remove it."
         )
-    vectors = described.embedded.vectors
-    return Rows(vectors, described.contexts, described.outlines, (origin(item),))
+    return rows_of(described, [origin(item)])
 
 
 def compute_of(backbone: Backbone) -> list[str]:

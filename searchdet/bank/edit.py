@@ -21,7 +21,7 @@ from ..storage.values import JsonObject
 from .build import Enrolment, enrol, find_masks, read
 from .describe import describe
 from .file import require_space
-from .types import Bank, extended, indexed
+from .types import JUDGED, Bank, extended, indexed
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,4 +145,4 @@ def _candidate(path: Path, number: int, label: str | None, image: Path | None) -
     except DAMAGE as error:
         raise damaged(record.image, error) from error
     name = f"{record.image}#{number}"
-    return Exemplar(name, label, loaded.pixels, mask, "record", loaded.content)
+    return Exemplar(name, label, loaded.pixels, mask, JUDGED, loaded.content)

@@ -21,11 +21,8 @@ from ..storage.cache import Store
 from .build import Enrolment
 from .describe import describe, mask_digest
 from .file import require_space
-from .types import Bank, Origin, Rows, extended, join
+from .types import JUDGED, Bank, Origin, Rows, extended, join, rows_of
 from .verdicts import Judged, Verdict, judged_records, read_verdicts, records_folder
-
-SOURCE = "record"
-"""Where the mask of such an exemplar comes from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,18 +153,13 @@ def _rows(known: Known, item: Judged, closer: bool) -> Rows:
     """The rows of the regions that were judged, with crops where all are there and wanted."""
     at = np.asarray([verdict.candidate for verdict in item.verdicts], np.int64)
     described = known.regions.described.take(at)
-    return Rows(
-        np.asarray(described.embedded.vectors, np.float32),
-        np.asarray(described.contexts, np.float32),
-        np.asarray(described.outlines, np.float32),
-        tuple(_origin(item, i) for i in range(len(at))),
-        known.crops_of(at) if closer else None,
-    )
+    origins = [_origin(item, i) for i in range(len(at))]
+    return rows_of(described, origins, known.crops_of(at) if closer else None)
 
 
 def _origin(item: Judged, i: int) -> Origin:
     digest = mask_digest(_mask(item, i))[:16]
-    return Origin(item.verdicts[i].name, item.record.content, SOURCE, digest)
+    return Origin(item.verdicts[i].name, item.record.content, JUDGED, digest)
 
 
 def _mask(item: Judged, i: int) -> rle.BoolArray:
@@ -200,6 +192,6 @@ def _exemplars(item: Judged, path: Path) -> list[Exemplar]:
     if loaded.content != item.record.content:
         raise UsageError(f"{path} is not the image that was judged.", "Name that: --images DIR.")
     return [
-        Exemplar(verdict.name, verdict.label, loaded.pixels, _mask(item, i), SOURCE, loaded.content)
+        Exemplar(verdict.name, verdict.label, loaded.pixels, _mask(item, i), JUDGED, loaded.content)
         for i, verdict in enumerate(item.verdicts)
     ]

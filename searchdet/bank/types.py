@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..config.models import PROMPTINGS
-from ..embeddings import l2_normalize
+from ..embeddings import Descriptors, l2_normalize
 from ..errors import UsageError
 from ..masks import shape as outline
 from ..regions import Space
@@ -19,6 +19,8 @@ from ..storage.values import Fields, JsonObject
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
+JUDGED = "record"
+"""Where the mask of an exemplar comes from that is a region which a person judged or chose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,17 @@ class Rows:
         origins = tuple(self.origins[i] for i in at)
         crops = None if self.crops is None else self.crops[at]
         return Rows(self.vectors[at], self.contexts[at], self.outlines[at], origins, crops)
+
+
+def rows_of(described: Descriptors, origins: Sequence[Origin], crops: FloatArray | None = None) -> Rows:
+    """Regions as exemplars: the inverse of ``likeness.as_regions``. crops: of a second look at them."""
+    return Rows(
+        np.asarray(described.embedded.vectors, np.float32),
+        np.asarray(described.contexts, np.float32),
+        np.asarray(described.outlines, np.float32),
+        tuple(origins),
+        crops,
+    )
 
 
 def plain_rows(vectors: FloatArray, origins: Sequence[Origin]) -> Rows:

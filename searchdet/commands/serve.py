@@ -187,7 +187,7 @@ def _browse(url: str) -> None:
 
 def _tell(desk: Desk) -> bool:
     """One line once all images are described; whether they are."""
-    failed = len(desk.failed)
+    failed = desk.failed
     if desk.done + failed < desk.total:
         return False
     say(f"{desk.done} images are described" + (f", {failed} cannot be used." if failed else "."))

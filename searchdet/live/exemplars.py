@@ -13,8 +13,7 @@ import numpy.typing as npt
 
 from ..bank import Bank, Rows, join
 from ..bank.describe import mask_digest
-from ..bank.taught import SOURCE
-from ..bank.types import Origin, indexed
+from ..bank.types import JUDGED, Origin, indexed, rows_of
 from ..errors import DAMAGE, UsageError
 from ..masks import rle
 from ..masks.rle import Rle
@@ -114,15 +113,8 @@ def of_region(regions: Regions, row: int, content: str) -> Drawn:
         raise UsageError(f"region {row} has no descriptor.", "Choose another one, or draw a box.")
     mask = rendered(regions.proposals).rles[0]
     dense = np.asarray(rle.decode([mask], regions.proposals.size)[0], np.bool_)
-    return Drawn(
-        Rows(
-            np.asarray(described.embedded.vectors, np.float32),
-            np.asarray(described.contexts, np.float32),
-            np.asarray(described.outlines, np.float32),
-            (Origin("", content, SOURCE, mask_digest(dense)[:16]),),
-        ),
-        mask,
-    )
+    origin = Origin("", content, JUDGED, mask_digest(dense)[:16])
+    return Drawn(rows_of(described, [origin]), mask)
 
 
 def bank_of(said: Said, start: Bank | None, drawer: Drawer, space: Space) -> Bank | None:

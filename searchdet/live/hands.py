@@ -15,7 +15,7 @@ from ..bank.describe import describe
 from ..config import Settings
 from ..errors import UsageError
 from ..exemplars import Exemplar
-from ..images import LoadedImage, decode, read_image, used_range
+from ..images import LoadedImage, decode
 from ..masks import rle
 from ..output import exemplar_picture
 from ..records import ImageInfo
@@ -24,6 +24,7 @@ from ..storage import kinds
 from ..storage.cache import Store
 from .events import Box
 from .exemplars import Drawn
+from .regions import read_as_described
 
 
 class ModelHands:
@@ -47,9 +48,7 @@ class ModelHands:
         path = self._paths.get(image.name)
         if path is None:
             raise UsageError(f"{image.name}: its file is not known.", "Choose a region instead.")
-        loaded = read_image(path, self._settings.max_pixels, used_range(image.source))
-        if loaded.sha256 != image.sha256:
-            raise UsageError(f"{path}: changed since it was described.", "Start again.")
+        loaded = read_as_described(path, image, self._settings)
         mask = np.zeros((loaded.height, loaded.width), bool)
         x0, y0 = (int(max(0, np.floor(v))) for v in box[:2])
         x1, y1 = (int(max(0, np.ceil(v))) for v in box[2:])

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..config import Settings
 from ..errors import UsageError
+from ..images import LoadedImage, read_image, used_range
 from ..records import ImageInfo, content_digest
 from .events import Draw, Judge, Pick
 from .exemplars import Drawer, Drawn, of_region
@@ -103,6 +105,15 @@ class Places:
             ) from error
         if found != sha256:
             raise _changed(name)
+
+
+def read_as_described(path: Path, image: ImageInfo, settings: Settings) -> LoadedImage:
+    """The file of an image, read as when it was described. Raises UsageError where it is another one
+    now, and ImageError."""
+    found = read_image(path, settings.max_pixels, used_range(image.source))
+    if found.sha256 != image.sha256:
+        raise UsageError(f"{path}: changed since it was described.", "Start again.")
+    return found
 
 
 def content_of(image: ImageInfo) -> str:

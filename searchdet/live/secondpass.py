@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..bank import Bank, Rows, join
-from ..bank.types import Origin
+from ..bank.types import Origin, rows_of
 from ..decision import Judge
 from ..storage.values import JsonObject
 from .changes import Accepted
@@ -92,11 +92,10 @@ def _of_class(
     found = view.found
     mine = np.flatnonzero(found.label == c)
     far = scale.away(c, found.score[mine])
-    order = mine[np.lexsort((found.row[mine], found.image[mine], -far))]
-    far = np.sort(far)[::-1]
+    first = np.lexsort((found.row[mine], found.image[mine], -far))[: TRIED * MOST]
     made: list[Rows] = []
     images: set[int] = set()
-    for at, away in zip(order[: TRIED * MOST].tolist(), far.tolist(), strict=False):
+    for at, away in zip(mine[first].tolist(), far[first].tolist(), strict=True):
         image, row = int(found.image[at]), int(found.row[at])
         info = shelf.images[image].image
         if away < LEAST or len(made) == MOST:
@@ -116,6 +115,4 @@ def _rows(shelf: Shelf, image: int, row: int) -> Rows:
     described = shelf.regions(image, np.asarray([row])).described
     info = shelf.images[image].image
     origin = Origin(f"{PREFIX}{info.name}#{row}", info.sha256, "pseudo")
-    vectors = np.asarray(described.embedded.vectors, np.float32)
-    contexts = np.asarray(described.contexts, np.float32)
-    return Rows(vectors, contexts, np.asarray(described.outlines, np.float32), (origin,))
+    return rows_of(described, [origin])

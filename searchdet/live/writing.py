@@ -8,13 +8,13 @@ from pathlib import Path
 
 from ..config import Settings
 from ..decision import Judge
-from ..errors import UsageError
-from ..images import LoadedImage, read_image, used_range
+from ..images import LoadedImage
 from ..output import Output
 from ..records import ImageInfo, ImageRecord
 from ..storage import kinds
 from ..storage.values import JsonObject
 from ..version import versions
+from .regions import read_as_described
 from .settings import LiveSettings
 
 
@@ -38,9 +38,4 @@ def write(
 
 def _image(info: ImageInfo, paths: Mapping[str, Path], settings: Settings) -> LoadedImage | None:
     path = paths.get(info.name)
-    if path is None:
-        return None
-    found = read_image(path, settings.max_pixels, used_range(info.source))
-    if found.sha256 != info.sha256:
-        raise UsageError(f"{path}: changed since it was described.", "Start again.")
-    return found
+    return None if path is None else read_as_described(path, info, settings)

@@ -25,7 +25,7 @@ PAUSE = 1.0
 class Desk:
     """The session with its images. Whoever reads or changes these holds ``lock``; pictures need none.
 
-    total: images there will be; failed: names of those that cannot be used. run: tells pages that
+    total: images there will be. run: tells pages that
     another process answers than before. folder: of all that is written.
     """
 
@@ -40,7 +40,6 @@ class Desk:
         self.crops = Crops(pictures)
         self.broadcast = Broadcast()
         self.total = total
-        self.failed: list[str] = []
         self.folder = folder
         self.run = secrets.token_hex(4)
         self._numbers = {item.image.name: i for i, item in enumerate(self.shelf.images)}
@@ -52,6 +51,11 @@ class Desk:
     def done(self) -> int:
         """How many images are described."""
         return len(self.shelf.images)
+
+    @property
+    def failed(self) -> int:
+        """How many cannot be used."""
+        return len(self.session.failed)
 
     def number(self, name: str) -> int | None:
         """The number of an image; None for one that is not there, or not yet."""
@@ -83,7 +87,7 @@ class Desk:
             self.session.added()
             version = self.session.version
         self.broadcast.tell("progress", self.progress())
-        last = self.done + len(self.failed) >= self.total
+        last = self.done + self.failed >= self.total
         if last or time.monotonic() - self._told >= PAUSE:
             self._told = time.monotonic()
             self._tell_version(version)
@@ -91,7 +95,6 @@ class Desk:
     def fail(self, name: str, code: str, message: str) -> None:
         """An image cannot be used."""
         with self.lock:
-            self.failed.append(name)
             self.session.fail(name, code, message)
             version = self.session.version
         self.broadcast.tell("progress", self.progress())
