@@ -3,13 +3,18 @@ against as many exemplars drawn at random and given at once.
 
     python benchmarks/bench_loop.py [session] [browser] [picture]
 
-session: the labeller acts on the session itself; browser: on the page in Chromium. Only what is offered
-is clicked: an annotated object is pointed at and the best of the proposals under the pointer is taken
-(first one of each class, later where nothing is left to ask), else the region that the page asks about
-next is judged: right, wrong, or of another class. A region is an object where their boxes overlap by
-half. F1 is of all detections in all pictures of a set of ../shared/data, at the threshold that the
-exemplars give. picture: draws docs/loop.svg from what session and browser wrote. SEEDS=3 repeats both
-sides with other objects; SETS=tools names sets.
+session: the labeller acts on the session itself; browser: on the page in Chromium. The labeller points
+at one object of each class; from then on it looks at the picture that the page asks about and clicks
+what is wrong there: a false detection is judged; a missed object is taken by a click with Shift, which
+takes the likeliest region; where that is not the object it is taken back, and of the regions that a
+click offers the first that is it is taken. Where nothing is wrong the question is answered. A click is
+each verdict, each taking, each taking back, each click that offers and each turn to a further region;
+moving from picture to picture and choosing the class is none. A region is an object where their boxes
+overlap by half. F1 is of all detections in all pictures of a set of ../shared/data, at the threshold
+that the exemplars give. Against it stand as many objects drawn at random, given at once as files would
+give them.
+picture: draws docs/loop.svg from what session and browser wrote. SEEDS=3 repeats both sides with other
+objects; SETS=tools names sets.
 """
 
 from __future__ import annotations
@@ -26,28 +31,37 @@ import numpy as np
 from common import DATA, ROOT, run_parts
 
 from searchdet.annotations import read_truth
+from searchdet.bank import Bank, Rows, join
+from searchdet.bank.types import Origin, indexed, rows_of
 from searchdet.config import Settings
 from searchdet.images import discover
 from searchdet.index import Indexer
 from searchdet.index.file import load
 from searchdet.live import Board, LiveSettings, Session, Shelf
-from searchdet.live.events import Judge, Pick
+from searchdet.live.events import Judge, Pick, Undo
+from searchdet.live.pointing import pointed
 from searchdet.proposals.nms import iou
+from searchdet.regions import Space
 
 SETS = tuple(os.environ.get("SETS", "tools,fruits_nuts").split(","))
 SEEDS = int(os.environ.get("SEEDS", "3"))
 CLICKS = (10, 20, 50, 100)
 SAME = 0.5
+AWAY = 0.1
+PATIENCE = 8
+"""Turns after which a labeller goes on to another object."""
 CACHE = ROOT / "benchmarks" / ".cache" / "loop"
 
 
 @dataclass(frozen=True, eq=False)
 class Object:
-    """An annotated object: number of its image, box xyxy in pixels, and class."""
+    """An annotated object: number of its image, box xyxy in pixels, and class; at: where a person
+    clicks on it, x and y."""
 
     image: int
     box: np.ndarray
     label: str
+    at: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -74,9 +88,16 @@ class Folder:
 class Hand(Protocol):
     """What does a click."""
 
-    def pick(self, item: Object) -> bool:
-        """Point at an object and take the best proposal there; whether one was good enough."""
+    def under(self, item: Object) -> list[int]:
+        """The regions that a click on an object would offer, in their order."""
         ...
+
+    def take(self, item: Object, row: int, turns: int | None) -> None:
+        """Take a region under a click on an object as an exemplar of its class: the first one at once,
+        by a click with Shift (turns None), or by a click, so many turns, and one click more."""
+        ...
+
+    def undo(self) -> None: ...
 
     def next(self) -> tuple[int, int, str] | None:
         """What the page asks about: image, row, class."""
@@ -99,15 +120,25 @@ def folder(name: str) -> Folder:
     truth = read_truth(DATA / name / "annotations.json")
     numbers = {truth.image_id(item.image.name): i for i, item in enumerate(shelf.images)}
     labels = {truth.category(name): name for name in truth.labels}
-    objects = []
+    objects, coco, rng = [], truth.coco(), np.random.default_rng(0)
     for item in truth.annotations():
         if item.get("iscrowd") or item["image_id"] not in numbers:
             continue
         x, y, width, height = item["bbox"]
         box = np.asarray([x, y, x + width, y + height], np.float32)
         label = labels[item["category_id"]]
-        objects.append(Object(numbers[item["image_id"]], box, label))
+        at = clicked(coco.annToMask(item), box, rng)
+        objects.append(Object(numbers[item["image_id"]], box, label, at))
     return Folder(name, shelf, Board(shelf), tuple(objects))
+
+
+def clicked(mask: np.ndarray, box: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
+    """Where a person clicks on an object, x and y: near the middle of its box, a tenth of the sides
+    away, at the next pixel that is the object's."""
+    y, x = np.nonzero(mask)
+    aim = (box[:2] + box[2:]) / 2 + AWAY * (box[2:] - box[:2]) * rng.normal(size=2)
+    at = int(((x + 0.5 - aim[0]) ** 2 + (y + 0.5 - aim[1]) ** 2).argmin())
+    return float(x[at]) + 0.5, float(y[at]) + 0.5
 
 
 class SessionHand:
@@ -116,12 +147,14 @@ class SessionHand:
     def __init__(self, given: Folder, session: Session) -> None:
         self.given, self.session = given, session
 
-    def pick(self, item: Object) -> bool:
-        row = best_under(self.given, item)
-        if row is None:
-            return False
+    def under(self, item: Object) -> list[int]:
+        return pointed(self.given.board, item.image, *item.at)
+
+    def take(self, item: Object, row: int, turns: int | None) -> None:
         self.session.apply(Pick(name_of(self.given, item.image), row, item.label))
-        return True
+
+    def undo(self) -> None:
+        self.session.apply(Undo())
 
     def next(self) -> tuple[int, int, str] | None:
         offers = self.session.review(count=1)
@@ -138,16 +171,6 @@ def name_of(given: Folder, image: int) -> str:
     return given.shelf.images[image].image.name
 
 
-def best_under(given: Folder, item: Object) -> int | None:
-    """The best of the proposals that the middle of an object lies in."""
-    x, y = (item.box[:2] + item.box[2:]) / 2
-    rows = given.board.under(item.image, float(x), float(y))
-    if not rows:
-        return None
-    overlap = iou(item.box, given.boxes(item.image)[rows])
-    return rows[int(overlap.argmax())] if overlap.max() >= SAME else None
-
-
 def detections(session: Session) -> list[tuple[int, int, str]]:
     view, bank = session.view, session.bank
     if view is None or bank is None:
@@ -162,22 +185,8 @@ def detections(session: Session) -> list[tuple[int, int, str]]:
 def f1(given: Folder, found: list[tuple[int, int, str]]) -> float:
     """Of all classes and images together; a detection is right on an object of its class that no better
     one took."""
-    right = 0
-    by_image: dict[int, list[tuple[int, str]]] = {}
-    for image, row, label in found:
-        by_image.setdefault(image, []).append((row, label))
-    for image, items in by_image.items():
-        objects, boxes = given.of(image), given.boxes(image)
-        free = set(range(len(objects)))
-        for row, label in items:
-            mine = [k for k in free if objects[k].label == label]
-            if not mine:
-                continue
-            overlap = iou(boxes[row], np.stack([objects[k].box for k in mine]))
-            if overlap.max() >= SAME:
-                free.remove(mine[int(overlap.argmax())])
-                right += 1
-    return 2 * right / max(1, len(found) + len(given.objects))
+    _, missed = errors(given, found)
+    return 2 * (len(given.objects) - len(missed)) / max(1, len(found) + len(given.objects))
 
 
 def answer(given: Folder, image: int, row: int, label: str) -> tuple[str, str | None]:
@@ -191,65 +200,148 @@ def answer(given: Folder, image: int, row: int, label: str) -> tuple[str, str | 
     return "wrong", None
 
 
-def labelled(given: Folder, hand: Hand, seed: int) -> Iterator[int]:
-    """Click after click; yields how many there were."""
-    order = np.random.default_rng(seed).permutation(len(given.objects)).tolist()
-    unseen = [given.objects[i] for i in order]
-    clicks = 0
-    for label in given.labels:  # one of each class first
-        mine = [item for item in unseen if item.label == label]
-        for item in mine:
-            unseen.remove(item)
-            if hand.pick(item):
-                clicks += 1
-                yield clicks
-                break
-    while True:
-        asked = hand.next()
-        if asked is not None:
-            image, row, label = asked
-            hand.judge(image, row, *answer(given, image, row, label))
-        elif not unseen:
-            return
-        elif not hand.pick(unseen.pop()):
-            continue
-        clicks += 1
-        yield clicks
+class Labeller:
+    """One who knows the truth. clicks: so far; done: regions that were judged or taken."""
+
+    def __init__(self, given: Folder, hand: Hand, seed: int) -> None:
+        self._given, self._hand = given, hand
+        self._order = np.random.default_rng(seed).permutation(len(given.objects)).tolist()
+        self._in_vain: set[int] = set()
+        self.clicks = 0
+        self._done: set[tuple[int, int]] = set()
+
+    def work(self) -> Iterator[int]:
+        """Yields the clicks so far after each thing done: of each class one object is pointed at; then
+        the picture of what the page asks about is put right, or else that question answered."""
+        for label in self._given.labels:
+            mine = [i for i in self._order if self._given.objects[i].label == label]
+            if any(self._point(i) for i in mine):
+                yield self.clicks
+        while self._once():
+            yield self.clicks
+
+    def _once(self) -> bool:
+        asked = self._hand.next()
+        found = self._hand.found()
+        wrong, missed = errors(self._given, found)
+        here = [asked[0]] if asked else []
+        for image in [
+            *here,
+            *sorted({*(i for i, _ in wrong), *(self._given.objects[k].image for k in missed)}),
+        ]:
+            for of, row in wrong:
+                if of == image and (image, row) not in self._done:
+                    self._judge(image, row, next(c for i, r, c in found if (i, r) == (of, row)))
+                    return True
+            for k in self._order:
+                if k in missed and self._given.objects[k].image == image and self._point(k):
+                    return True
+            if asked and image == asked[0]:
+                self._judge(*asked)
+                return True
+        return False
+
+    def _judge(self, image: int, row: int, label: str) -> None:
+        self.clicks += 1
+        self._done.add((image, row))
+        self._hand.judge(image, row, *answer(self._given, image, row, label))
+
+    def _point(self, k: int) -> bool:
+        """Take the object at once by one click; where the likeliest region there is not it, take that
+        back and look for one that is. Whether there was one."""
+        if k in self._in_vain:
+            return False
+        self._in_vain.add(k)
+        item = self._given.objects[k]
+        rows = self._hand.under(item)
+        overlap = iou(item.box, self._given.boxes(item.image)[rows]) if rows else np.zeros(0)
+        good = np.flatnonzero(overlap >= SAME)
+        self.clicks += 1
+        if rows:
+            self._hand.take(item, rows[0], None)
+        if len(good) and good[0] == 0:
+            return True
+        if rows:
+            self.clicks += 1
+            self._hand.undo()
+        if not len(good) or good[0] > PATIENCE:
+            return False
+        turns = int(good[0])
+        self.clicks += 2 + turns
+        self._hand.take(item, rows[turns], turns)
+        return True
+
+
+def errors(given: Folder, found: list[tuple[int, int, str]]) -> tuple[list[tuple[int, int]], set[int]]:
+    """Detections that are on no free object of their class, and objects without a detection."""
+    wrong, missed = [], set(range(len(given.objects)))
+    for image, row, label in found:
+        mine = [k for k in missed if (o := given.objects[k]).image == image and o.label == label]
+        overlap = [float(iou(given.objects[k].box, given.boxes(image)[[row]])[0]) for k in mine]
+        if mine and max(overlap) >= SAME:
+            missed.remove(mine[int(np.argmax(overlap))])
+        else:
+            wrong.append((image, row))
+    return wrong, missed
 
 
 def loop(given: Folder, seed: int) -> dict[int, float]:
-    """F1 after so many clicks."""
-    made = {}
+    """F1 after so many clicks: of the last state that took no more."""
     with (
         tempfile.TemporaryDirectory() as out,
         Session.open(Path(out), given.board, None, LiveSettings()) as session,
     ):
-        hand = SessionHand(given, session)
-        for clicks in labelled(given, hand, seed):
-            if clicks in CLICKS:
-                made[clicks] = f1(given, hand.found())
-            if clicks == CLICKS[-1]:
-                break
+        return curve(given, SessionHand(given, session), seed)
+
+
+def curve(given: Folder, hand: Hand, seed: int) -> dict[int, float]:
+    """F1 after so many clicks of a labeller."""
+    made = dict.fromkeys(CLICKS, 0.0)
+    for clicks in Labeller(given, hand, seed).work():
+        now = f1(given, hand.found())
+        made.update({count: now for count in CLICKS if clicks <= count})
+        if clicks >= CLICKS[-1]:
+            break
     return made
 
 
 def at_once(given: Folder, count: int, seed: int) -> float:
-    """F1 with so many objects drawn at random, of each class at least one where they suffice."""
+    """F1 with so many objects drawn at random, of each class at least one where they suffice, as files
+    would give them: they say nothing of the regions that they are."""
     order = np.random.default_rng(1000 + seed).permutation(len(given.objects)).tolist()
     drawn = [given.objects[i] for i in order]
     first = {item.label: k for k, item in reversed(list(enumerate(drawn)))}
     drawn = [drawn[k] for k in first.values()] + [
         item for k, item in enumerate(drawn) if k not in first.values()
     ]
+    rows: list[Rows] = []
+    labels: list[str | None] = []
+    for item in drawn:
+        row = best_on(given, item)
+        if row is None or len(rows) == count:
+            continue
+        regions = given.shelf.regions(item.image, np.asarray([row]))
+        origin = Origin(f"{len(rows)}.png", mask_source="mask")
+        rows.append(rows_of(regions.described, [origin]))
+        labels.append(item.label)
+    bank = banked(rows, labels, given.shelf.space)
     with (
         tempfile.TemporaryDirectory() as out,
-        Session.open(Path(out), given.board, None, LiveSettings()) as session,
+        Session.open(Path(out), given.board, bank, LiveSettings()) as session,
     ):
-        hand, taken = SessionHand(given, session), 0
-        for item in drawn:
-            if taken < count:
-                taken += hand.pick(item)
-        return f1(given, hand.found())
+        return f1(given, SessionHand(given, session).found())
+
+
+def best_on(given: Folder, item: Object) -> int | None:
+    """The region that is most like an object."""
+    overlap = iou(item.box, given.boxes(item.image))
+    return int(overlap.argmax()) if overlap.max(initial=0) >= SAME else None
+
+
+def banked(rows: list[Rows], labels: list[str | None], space: Space) -> Bank:
+    """A bank of exemplars alone."""
+    classes, numbers = indexed([str(label) for label in labels])
+    return Bank(classes, join(rows), numbers, rows[0].take([]), space)
 
 
 def session() -> None:
@@ -270,8 +362,37 @@ def session() -> None:
             print(f"{name}: {clicks} clicks F1 {ours:.3f}, exemplars at once {theirs:.3f}", flush=True)
 
 
+def browser() -> None:
+    """The loop's curve, by the page."""
+    from loop_page import opened_page
+
+    for name in SETS:
+        if not (DATA / name).is_dir():
+            print(f"{name}: {DATA / name} is not here, skipped.")
+            continue
+        given, loops = folder(name), []
+        for seed in range(SEEDS):
+            with opened_page(DATA / name / "images", CACHE / name) as hand:
+                hand.name_classes(given.labels)
+                loops.append(curve(given, hand, seed))
+                said = f"a click to the page {1000 * float(np.median(hand.spent)):.0f} ms (median)"
+            print(f"{name}, seed {seed}: {told(loops[-1])}; {said}", flush=True)
+        (CACHE / f"{name}-browser.json").write_text(json.dumps({"set": name, "loop": loops}))
+
+
+def picture() -> None:
+    """docs/loop.svg."""
+    from loop_picture import draw
+
+    draw(ROOT / "docs" / "loop.svg", CACHE, SETS, CLICKS)
+
+
+def told(made: dict[int, float]) -> str:
+    return " ".join(f"{count}: {value:.3f}" for count, value in made.items())
+
+
 def main() -> None:
-    run_parts(__doc__, {"session": session})
+    run_parts(__doc__, {"session": session, "browser": browser, "picture": picture})
 
 
 if __name__ == "__main__":

@@ -24,6 +24,9 @@ each score: how alike all things look differs between images and between spaces.
 LEVEL_ROWS = 600
 """Proposals that make the level, so that more of them, which are ever smaller, do not move it."""
 USUAL_COUNT = 20
+SURE = 1.0
+"""Score and margin of a region that a person said is of a class; the negative of it for one that is
+not. No other region comes to as much."""
 _TOGETHER = 1024
 """Images whose levels are found at once."""
 
@@ -73,6 +76,49 @@ class Scores(Marks):
     nearest_positive: IntArray
     nearest_positive_cosine: FloatArray
     nearest_negative: IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a person said of some of N regions, K of them: rows (K,), and labels (K,), the class that
+    each is of, -1 for none."""
+
+    rows: IntArray
+    labels: IntArray
+
+    @classmethod
+    def nothing(cls) -> Told:
+        """Of no region."""
+        return cls(np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+    @property
+    def right(self) -> IntArray:
+        """Rows that are of a class."""
+        return self.rows[self.labels >= 0]
+
+    def among(self, rows: IntArray) -> Told:
+        """The same of the chosen rows (M,), each there once, in that order."""
+        place = {row: i for i, row in enumerate(rows.tolist())}
+        here = np.asarray([place.get(row, -1) for row in self.rows.tolist()], np.int64)
+        return Told(here[here >= 0], self.labels[here >= 0])
+
+    def totals(self, totals: FloatArray) -> FloatArray:
+        """Scores (N, C) with ``SURE`` for the class that a row was said to be of, and with less than
+        nothing for one of none; which of the other classes is likelier stays as it was."""
+        if not len(self.rows):
+            return totals
+        made = np.array(totals)
+        below = made[self.rows] - made[self.rows].max(axis=1, keepdims=True, initial=-np.inf) - SURE
+        made[self.rows] = np.maximum(below, -2.0)
+        known = self.labels >= 0
+        made[self.rows[known], self.labels[known]] = SURE
+        return made
+
+    def margins(self, margins: FloatArray) -> FloatArray:
+        """Margins (N,) with ``SURE`` for rows that are of a class; NaN stays."""
+        made = np.array(margins)
+        made[self.right] = np.where(np.isnan(made[self.right]), np.nan, SURE)
+        return made
 
 
 def level_of(plain: FloatArray, valid: BoolArray, usual: FloatArray) -> FloatArray:
@@ -126,10 +172,12 @@ def totals_of(alike: Likeness, options: ScoringOptions, level: FloatArray | None
     return scores if level is None else scores - LEVEL_WEIGHT * np.atleast_2d(level)
 
 
-def marks_of(alike: Likeness, totals: FloatArray) -> Marks:
-    """What the decision rule looks at. totals (N, C): as of ``totals_of``."""
+def marks_of(alike: Likeness, totals: FloatArray, told: Told | None = None) -> Marks:
+    """What the decision rule looks at. totals (N, C): as of ``totals_of``. told: of these rows."""
+    told = told or Told.nothing()
+    totals = told.totals(totals)
     rows, valid, label = np.arange(len(totals)), alike.valid, argmax(totals)
-    margin = rounded(alike.pos[rows, label]) - rounded(alike.against.cosine)
+    margin = told.margins(rounded(alike.pos[rows, label]) - rounded(alike.against.cosine))
     return Marks(
         valid=valid,
         label=np.where(valid, label, -1),
@@ -140,17 +188,22 @@ def marks_of(alike: Likeness, totals: FloatArray) -> Marks:
 
 
 def scores_of(
-    alike: Likeness, bank: Bank, options: ScoringOptions, level: FloatArray | None = None
+    alike: Likeness,
+    bank: Bank,
+    options: ScoringOptions,
+    level: FloatArray | None = None,
+    told: Told | None = None,
 ) -> Scores:
-    """Scores of N regions. level: as for ``totals_of``."""
+    """Scores of N regions. level: as for ``totals_of``; told: of these rows."""
     rows, valid = np.arange(len(alike.valid)), alike.valid
     totals = totals_of(alike, options, level)
-    label = argmax(totals)
+    marks = marks_of(alike, totals, told)
+    label = np.maximum(marks.label, 0)
     own = np.where(bank.labels[None] == label[:, None], alike.cosines, -np.inf)
     nearest_own = argmax(own)
     neg = rounded(alike.against.cosine)
     return Scores(
-        *marks_of(alike, totals).parts(),
+        *marks.parts(),
         pos=_masked(rounded(alike.pos[rows, label]), valid),
         neg=_masked(neg, valid),
         shape=_masked(rounded(alike.shape[rows, label]), valid),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .. import backbones, exemplars
@@ -22,6 +23,7 @@ from ..weights import LoadedBefore
 from . import file as bankfile
 from .audit import conflicts, without
 from .describe import build_bank, compute_of
+from .said import Sayings, sayings
 from .types import Bank
 
 log = logging.getLogger(__name__)
@@ -31,12 +33,13 @@ log = logging.getLogger(__name__)
 class Gathered:
     """A bank and what the record should say about how it came about. shown: a small picture of every
     exemplar that was read; ignored: names of negatives that would have backfired; skipped: names of
-    exemplars that cannot be read."""
+    exemplars that cannot be read. said: of single regions, by the content of their picture."""
 
     bank: Bank
     shown: tuple[Picture, ...] = ()
     ignored: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
+    said: Mapping[str, Sayings] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +158,10 @@ def settle(bank: Bank, options: ExemplarOptions, shown: tuple[Picture, ...] = ()
 
 def settled(bank: Bank, options: ExemplarOptions, shown: tuple[Picture, ...] = ()) -> Gathered:
     """The bank as it is scored with: copies count once, and negatives that conflict are left out unless
-    they are to be kept."""
-    distinct = bank.distinct()
+    they are to be kept; what was said of their own regions holds all the same."""
+    distinct, said = bank.distinct(), sayings(bank)
     if options.keep_conflicts:
-        return Gathered(distinct, shown)
+        return Gathered(distinct, shown, said=said)
     clash = conflicts(distinct)
     names = tuple(distinct.negatives.names[i] for i in clash)
-    return Gathered(without(distinct, clash), shown, names)
+    return Gathered(without(distinct, clash), shown, names, said=said)

@@ -135,7 +135,12 @@ FloatArray = npt.NDArray[np.float32]
 
 def origin(item: Exemplar) -> Origin:
     """Where an exemplar comes from."""
-    return Origin(item.name, item.sha256, item.mask_source, mask_digest(item.mask)[:16])
+    return Origin(item.name, item.sha256, item.mask_source, mask_key(item.mask))
+
+
+def mask_key(mask: npt.NDArray[np.bool_]) -> str:
+    """What an ``Origin`` tells a mask by."""
+    return mask_digest(mask)[:16]
 
 
 def mask_digest(mask: npt.NDArray[np.bool_]) -> str:

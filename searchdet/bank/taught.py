@@ -19,7 +19,7 @@ from ..regions.known import space_of_record
 from ..storage import kinds
 from ..storage.cache import Store
 from .build import Enrolment
-from .describe import describe, mask_digest
+from .describe import describe, mask_key
 from .file import require_space
 from .types import JUDGED, Bank, Origin, Rows, extended, join, rows_of
 from .verdicts import Judged, Verdict, judged_records, read_verdicts, records_folder
@@ -158,8 +158,7 @@ def _rows(known: Known, item: Judged, closer: bool) -> Rows:
 
 
 def _origin(item: Judged, i: int) -> Origin:
-    digest = mask_digest(_mask(item, i))[:16]
-    return Origin(item.verdicts[i].name, item.record.content, JUDGED, digest)
+    return Origin(item.verdicts[i].name, item.record.content, JUDGED, mask_key(_mask(item, i)))
 
 
 def _mask(item: Judged, i: int) -> rle.BoolArray:

@@ -19,14 +19,16 @@ from ..masks.coverage import Masks
 from ..proposals.rendering import rendered
 from ..records import Candidate, ClassLimits, ClassThreshold, Evidence, limits_of
 from ..regions import Regions
-from ..scoring import Marks, Scores, decide, level_of, marks_of, scores_of, totals_of
+from ..scoring import Marks, Scores, Told, decide, level_of, marks_of, scores_of, totals_of
 from ..suppression import Overlaps, Suppressed, mutual, overlaps, total_order
-from .settling import Rivals, beside
+from .settling import Rivals, beside, first_ranked
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 Look = Callable[[IntArray], npt.NDArray[np.float32]]
 """Rows of the regions -> unit vectors (N, C) of a second look at them."""
+TOLD = "told"
+"""Flag of a candidate that is the very region of which a person said what it is."""
 AHEAD = 2
 """How many times as many regions as candidates are compared with each other."""
 
@@ -59,23 +61,25 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """All regions of an image, and the bank, as they are compared: what they have in common, and the
-    levels (C,) of the image."""
+    """All regions of an image, and the bank, as they are compared: what they have in common, the levels
+    (C,) of the image, and what was said of regions of it."""
 
     described: Descriptors
     bank: Bank
     alike: Likeness
     levels: npt.NDArray[Any]
+    told: Told
 
     def marks(self, options: ScoringOptions) -> Marks:
         """What the decision rule looks at."""
-        return marks_of(self.alike, totals_of(self.alike, options, self.levels))
+        return marks_of(self.alike, totals_of(self.alike, options, self.levels), self.told)
 
 
 @dataclass(frozen=True, slots=True)
 class Contest:
     """The best N regions of an image. rows (N,): which they are; alike: what they have in common with
-    the bank as it is compared; lying: how they lie on each other; levels (C,): of the image."""
+    the bank as it is compared; lying: how they lie on each other; levels (C,): of the image; told: of
+    these rows."""
 
     regions: Regions
     rows: IntArray
@@ -83,13 +87,14 @@ class Contest:
     lying: Overlaps
     bank: Bank
     levels: npt.NDArray[Any]
+    told: Told
 
     @property
     def rivals(self) -> Rivals:
         """The regions as suppression sees them."""
         found, vectors = self.regions.proposals, self.regions.described.embedded.vectors
-        pairs = self.lying.pairs()
-        return Rivals(found.boxes, found.quality, pairs, lambda: mutual(vectors, pairs), self.lying)
+        pairs, quality = self.lying.pairs(), first_ranked(found.quality, self.told.right)
+        return Rivals(found.boxes, quality, pairs, lambda: mutual(vectors, pairs), self.lying)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +109,21 @@ class Settled:
     chance: FloatArray
 
 
-def judge_regions(regions: Regions, bank: Bank, rule: Rule, look: Look | None = None) -> Judged:
+def judge_regions(
+    regions: Regions, bank: Bank, rule: Rule, look: Look | None = None, told: Told | None = None
+) -> Judged:
     """A candidate for each of the best regions: detections first, then by score. The id is the region's
     row. All are scored, ``max_masks`` times the views of the image stay, and with ``look`` the best of
-    these are seen once more."""
+    these are seen once more. told: what a person said of regions, which holds whatever they score."""
     options = rule.scoring
-    whole = compare(regions.described, bank, rule)
+    whole = compare(regions.described, bank, rule, told)
     found = regions.proposals
     room = room_of(found.details, rule.suppression)
     rows = best(whole.marks(options).score, AHEAD * room, every=True)
     chosen = Regions(found.take(rows), whole.described.take(rows))
     lying = overlaps(Masks.of(chosen.proposals.rles, found.mask_size))
-    contest = Contest(chosen, rows, whole.alike.take(rows), lying, whole.bank, whole.levels)
+    said = whole.told.among(rows)
+    contest = Contest(chosen, rows, whole.alike.take(rows), lying, whole.bank, whole.levels, said)
     settled = settle(contest, rule)
     seen = np.zeros(0, np.int64)
     if look is not None and options.second_look:
@@ -128,12 +136,12 @@ def judge_regions(regions: Regions, bank: Bank, rule: Rule, look: Look | None = 
     )
 
 
-def compare(described: Descriptors, bank: Bank, rule: Rule) -> Compared:
+def compare(described: Descriptors, bank: Bank, rule: Rule, told: Told | None = None) -> Compared:
     """All regions of an image with a bank, as the options want both."""
     moved, space = centred(described, bank, rule.scoring)
     alike = likeness(moved, space, rule.scoring)
     levels = level_of(alike.plain(rule.scoring), alike.valid, np.asarray(rule.usual))
-    return Compared(moved, space, alike, levels)
+    return Compared(moved, space, alike, levels, told or Told.nothing())
 
 
 def room_of(details: Mapping[str, int], options: SuppressionOptions) -> int:
@@ -158,7 +166,7 @@ def _seen_again(contest: Contest, seen: IntArray, look: Look, options: ScoringOp
 def settle(contest: Contest, rule: Rule) -> Settled:
     """Score, suppress and decide."""
     limits = rule.limits(contest.bank.classes)
-    scores = scores_of(contest.alike, contest.bank, rule.scoring, contest.levels)
+    scores = scores_of(contest.alike, contest.bank, rule.scoring, contest.levels, contest.told)
     taken, left = beside(scores, contest.rivals, limits, rule.suppression)
     reasons = decide(scores, limits, taken.factor)
     usual = np.asarray([usual_least(item) for item in rule.thresholds])[np.maximum(scores.label, 0)]
@@ -172,11 +180,11 @@ def _candidates(
     found = rendered(contest.regions.proposals, kept)
     place = np.where(settled.scores.valid, settled.left, -np.inf)[kept]
     order = total_order(place, settled.scores.label[kept], found.boxes)
-    made = []
+    made, told = [], set(contest.told.rows.tolist())
     for at in order.tolist():
         i = int(kept[at])
         flags = ["subcell"] * bool(contest.regions.described.embedded.subcell[i])
-        flags += ["second_look"] * (i in seen)
+        flags += ["second_look"] * (i in seen) + [TOLD] * (i in told)
         mask = (_box(found.boxes[at]), rle.area(found.rles[at]), found.rles[at])
         made.append(_candidate(contest, settled, i, mask, tuple(flags)))
     return tuple(sorted(made, key=lambda item: not item.accepted))

@@ -27,6 +27,7 @@ from ..storage.cache import key_of
 from ..storage.values import JsonObject
 from ..version import __version__
 from .candidates import Look, Rule, judge_regions
+from .told import told_of
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,9 @@ class Judge:
     def record(self, image: ImageInfo, regions: Regions, look: Look | None = None) -> ImageRecord:
         """The record of one image. look: what sees rows of the regions once more, where the rule wants
         a second look."""
-        judged = judge_regions(regions, self.bank, self.rule, look)
+        said = self.gathered.said.get(image.content)
+        told = told_of(said, regions, self.bank.classes)
+        judged = judge_regions(regions, self.bank, self.rule, look, told)
         made = judged.candidates
         found = regions.proposals
         figures = spread(regions.described.embedded)
@@ -152,10 +155,12 @@ def _fingerprint(judge: Judge) -> str:
     """By what the exemplars are, not by their vectors, whose last bits may differ on other machines."""
     bank = judge.bank
     rows = [[asdict(o) for o in side.origins] for side in (bank.positives, bank.negatives)]
+    told = [[content, of.masks, of.labels] for content, of in judge.gathered.said.items()]
     return key_of(
         {
             "form": [SCHEMA, __version__],
             "said": judge.run_info().to_json(),
             "bank": [rows, bank.labels.tolist(), list(bank.classes)],
+            **({"told": told} if told else {}),
         }
     )

@@ -81,6 +81,13 @@ def ranking(rivals: Rivals, marks: Marks, passed: BoolArray, options: Suppressio
     return order[np.argsort(~passed[order], kind="stable")]
 
 
+def first_ranked(quality: Float32Array, sure: IntArray) -> Float32Array:
+    """Qualities (N,) of which those of rows that are sure are the highest there is, 1."""
+    made = np.array(quality)
+    made[sure] = 1
+    return made
+
+
 def values_of(rivals: Rivals, marks: Marks, options: SuppressionOptions) -> FloatArray:
     """(N,): what regions are ranked by."""
     value = np.asarray(rivals.quality, np.float64)

@@ -18,7 +18,7 @@ from ..config import ScoringOptions
 from ..decision import Judge
 from ..errors import UsageError
 from ..records import ImageRecord
-from ..scoring import LEVEL_WEIGHT, levels_of
+from ..scoring import LEVEL_WEIGHT, SURE, levels_of
 from .blocks import blocks
 from .file import Index
 
@@ -71,6 +71,8 @@ def image_bounds(index: Index, judge: Judge) -> FloatArray:
         rows = slice(item.start, item.start + item.count)
         if valid[rows].any():
             made[i] = (plain[rows] - levels[i]).max()
+        if item.image.content in judge.gathered.said:
+            made[i] = max(made[i], SURE)
     return np.asarray(made + SLACK, np.float32)
 
 

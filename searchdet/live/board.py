@@ -15,11 +15,12 @@ from ..decision.candidates import compare
 from ..masks import rle
 from ..proposals.rendering import rendered
 from ..records import ImageRecord
-from ..scoring import Marks, levels_of, marks_of, totals_of
+from ..scoring import Marks, Told, levels_of, marks_of, totals_of
 from ..suppression import total_order
 from .alike import Alike, owners
 from .lying import Neighbours
 from .passing import Passing, joined, unsure_rows
+from .remembering import Remembering
 from .shelf import Shelf
 from .view import Found, View
 
@@ -41,6 +42,7 @@ class Board:
         self.shelf = shelf
         self._alike = Alike(shelf)
         self._lying = Neighbours(shelf)
+        self._known = Remembering(shelf)
 
     def view(self, judge: Judge) -> View:
         """All regions under a judge; a second look is not taken. Raises ExemplarError for a bank of
@@ -80,11 +82,12 @@ class Board:
 
     def _quickly(self, judge: Judge, ends: IntArray) -> View:
         rule, image = judge.rule, owners(ends)
-        marks = self._marks(judge, ends, image)
+        told = self._known.told(judge.gathered.said, judge.bank.classes)
+        marks = self._marks(judge, ends, image, told)
         limits = rule.limits(judge.bank.classes)
         exact = np.unique(image[unsure_rows(marks, limits)])
         self._mark_exactly(judge, exact, marks)
-        passing = Passing(self.shelf, self._lying, marks, image, limits, rule.suppression)
+        passing = Passing(self.shelf, self._lying, marks, image, limits, rule.suppression, told.right)
         done = passing.settled(passing.rows())
         again = np.setdiff1d(done.unsure, exact)
         if len(again):
@@ -98,18 +101,19 @@ class Board:
         parts = [(rows[kept], marks.label[rows[kept]], left[kept])]
         return self._viewed(judge, marks, [*parts, *(self._slowly(judge, i) for i in crowded.tolist())])
 
-    def _marks(self, judge: Judge, ends: IntArray, image: IntArray) -> Marks:
+    def _marks(self, judge: Judge, ends: IntArray, image: IntArray, told: Told) -> Marks:
         rule = judge.rule
         alike = self._alike.with_bank(judge.bank, rule.scoring)
         plain = alike.plain(rule.scoring)
         levels = levels_of(plain, alike.valid, np.asarray(rule.usual), ends)
-        return marks_of(alike, totals_of(alike, rule.scoring, levels[image]))
+        return marks_of(alike, totals_of(alike, rule.scoring, levels[image]), told)
 
     def _mark_exactly(self, judge: Judge, images: IntArray, marks: Marks) -> None:
         """Put in the marks of some images as ``record`` makes them."""
         for i in images.tolist():
             item = self.shelf.images[i]
-            made = compare(self.shelf.regions(i).described, judge.bank, judge.rule)
+            told = self._known.image(i, judge.gathered.said, judge.bank.classes)
+            made = compare(self.shelf.regions(i).described, judge.bank, judge.rule, told)
             exact = made.marks(judge.rule.scoring)
             for known, part in zip(marks.parts(), exact.parts(), strict=True):
                 known[item.start : item.start + item.count] = part
@@ -117,7 +121,8 @@ class Board:
     def _slowly(self, judge: Judge, image: int) -> Accepted:
         """What ``record`` accepts."""
         bank, start = judge.bank, self.shelf.images[image].start
-        made = judge_regions(self.shelf.regions(image), bank, judge.rule).candidates
+        told = self._known.image(image, judge.gathered.said, bank.classes)
+        made = judge_regions(self.shelf.regions(image), bank, judge.rule, told=told).candidates
         found = [item for item in made if item.accepted]
         rows = np.asarray([start + item.id for item in found], np.int64)
         label = np.asarray([bank.classes.index(str(item.label)) for item in found], np.int64)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..bank import Bank, Rows, join
-from ..bank.describe import mask_digest
+from ..bank.describe import mask_key
 from ..bank.types import JUDGED, Origin, indexed, rows_of
 from ..errors import DAMAGE, UsageError
 from ..masks import rle
@@ -113,7 +113,7 @@ def of_region(regions: Regions, row: int, content: str) -> Drawn:
         raise UsageError(f"region {row} has no descriptor.", "Choose another one, or draw a box.")
     mask = rendered(regions.proposals).rles[0]
     dense = np.asarray(rle.decode([mask], regions.proposals.size)[0], np.bool_)
-    origin = Origin("", content, JUDGED, mask_digest(dense)[:16])
+    origin = Origin("", content, JUDGED, mask_key(dense))
     return Drawn(rows_of(described, [origin]), mask)
 
 

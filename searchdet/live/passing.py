@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ..config import SuppressionOptions
 from ..decision.candidates import best, room_of
-from ..decision.settling import Rivals, beside, least_of, values_of
+from ..decision.settling import Rivals, beside, first_ranked, least_of, values_of
 from ..records import ClassLimits
 from ..scoring import Marks, accepted
 from ..suppression import SAME_OBJECT, Pairs
@@ -56,7 +56,8 @@ def joined(one: Settled, two: Settled) -> Settled:
 
 @dataclass(frozen=True, slots=True)
 class Passing:
-    """All rows with their marks, and what decides. image (R,): of which image each row is.
+    """All rows with their marks, and what decides. image (R,): of which image each row is; sure: rows
+    that a person said are of a class.
 
     Only rows that pass before suppression are settled (``settling.beside`` says why that is enough),
     many images at once: rows of different images do not lie on each other, so none lowers another, and
@@ -69,6 +70,7 @@ class Passing:
     image: IntArray
     limits: Sequence[ClassLimits]
     options: SuppressionOptions
+    sure: IntArray
 
     def rows(self) -> IntArray:
         """Rows that pass before suppression, ascending."""
@@ -111,6 +113,7 @@ class Passing:
 
     def _rivals(self, rows: IntArray) -> Rivals:
         boxes, quality = (np.asarray(self.shelf.arrays[name][rows]) for name in ("boxes", "quality"))
+        quality = first_ranked(quality, np.flatnonzero(np.isin(rows, self.sure)))
         if self.options.suppression == "nms":
             number = int(self.image[rows[0]])
             cells = self.lying.cells(number, rows - self.shelf.images[number].start)

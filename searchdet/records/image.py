@@ -146,6 +146,11 @@ class ImageInfo:
     height: int
     source: SourceInfo
 
+    @property
+    def content(self) -> str:
+        """What memories know the pixels of the image by, as ``LoadedImage.content``."""
+        return content_digest(self.sha256, self.source.values)
+
     @classmethod
     def from_json(cls, values: Fields) -> ImageInfo:
         """Raises ValueError for another form."""

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..errors import UsageError
+from ..live.pointing import pointed
 from ..masks import rle
 from ..proposals.rendering import rendered
 from ..records import ImageInfo
@@ -70,14 +71,14 @@ class Reads:
         )
 
     def at(self, request: Request) -> Response:
-        """Regions under a pixel, smallest first."""
+        """Regions under a pixel, likeliest first."""
         i, desk = path_number(request), self._desk
         x, y = number(request, "x"), number(request, "y")
         with desk.lock:
             info = self._image(i)
             if not (0 <= x < info.width and 0 <= y < info.height):
                 return as_json({"regions": []})
-            rows = desk.board.under(i, x, y)[:MOST_UNDER]
+            rows = pointed(desk.board, i, x, y)[:MOST_UNDER]
             return as_json({"regions": self._regions(i, info, rows)})
 
     def _regions(self, i: int, info: ImageInfo, rows: list[int]) -> list[JsonObject]:

@@ -136,7 +136,23 @@ def test_verdicts_by_key_and_button(served: Start) -> None:
     assert seen.trouble == []
 
 
-def test_what_was_not_found_is_offered_smallest_first(served: Start) -> None:
+def test_a_click_with_shift_takes_the_likeliest_region_at_once(served: Start) -> None:
+    fake, look = served(Fake(shots(3)))
+    seen = look()
+    shot = fake.shots[1]
+    row = next(i for i, item in enumerate(shot.things) if item.score < LEAST and not item.inner)
+    seen.open(1)
+    seen.page.keyboard.down("Shift")
+    seen.page.mouse.click(*seen.point(shot.things[row], shot))
+    seen.page.keyboard.up("Shift")
+    seen.said("An exemplar of bolt: ")
+    first = fake.at(1, shot.things[row].x, shot.things[row].y)["regions"][0]["row"]
+    assert fake.posted[-1] == {"kind": "pick", "image": shot.name, "row": first, "label": "bolt"}
+    expect(seen.page.locator("#offer-words")).to_be_hidden()
+    assert seen.trouble == []
+
+
+def test_what_was_not_found_is_offered_and_taken(served: Start) -> None:
     fake, look = served(Fake(shots(3)))
     seen = look()
     shot = fake.shots[1]

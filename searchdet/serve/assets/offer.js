@@ -73,8 +73,8 @@ export function endOffer() {
   redraw();
 }
 
-// x and y in units
-async function ask(x, y) {
+// x and y in units; atOnce: the likeliest is taken without a question
+async function ask(x, y, atOnce) {
   const turn = ++offer.turn;
   const { image } = stage;
   const scale = unit(image);
@@ -89,6 +89,7 @@ async function ask(x, y) {
   if (turn !== offer.turn || stage.image.index !== image.index) return;
   Object.assign(offer, { regions: found, at: 0, i: image.index });
   if (!found.length) say("No region was proposed here. Draw a box around the object: hold B and drag.");
+  else if (atOnce) takeCurrent();
   redraw();
 }
 
@@ -144,7 +145,7 @@ export function startPoint() {
   hint("Arrow keys move the point, Enter shows the regions under it, Esc ends.");
 }
 
-// A click beside what was found asks; so does one more click on what is chosen already
+// A click beside what was found asks; so does one more click on what is chosen already. With Shift it takes
 function startClicks() {
   let before = -1;
   $("stage").addEventListener("click", () => (before = stage.chosen), { capture: true });
@@ -152,13 +153,13 @@ function startClicks() {
     if (!look.shown || stage.image.failed || event.target.closest("button, .offer-bar, .zoom")) return;
     $("list").focus({ preventScroll: true }); // keys go on where a click was
     const group = event.target.closest("g[data-j]");
-    if (event.detail > 1 || (group && Number(group.dataset.j) !== before)) {
+    if (event.detail > 1 || (!event.shiftKey && group && Number(group.dataset.j) !== before)) {
       endOffer();
       return;
     }
     const [x, y] = under(event.clientX, event.clientY);
     const [width, height] = stage.image.size.map((pixels) => pixels * unit(stage.image));
-    if (x >= 0 && y >= 0 && x < width && y < height) ask(x, y);
+    if (x >= 0 && y >= 0 && x < width && y < height) ask(x, y, event.shiftKey);
   });
 }
 

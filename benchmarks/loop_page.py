@@ -1,0 +1,174 @@
+"""A labeller's hand on the page of `searchdet serve`, in Chromium; the server is in this process."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page, ViewportSize, sync_playwright
+
+from searchdet.live.pointing import pointed
+from searchdet.report.contents import Contents
+from searchdet.serve.desk import Desk
+
+SIZE = ViewportSize(width=1400, height=900)
+PATIENCE = 60.0
+"""Seconds that a click may take until what it does is there."""
+
+
+class PageHand:
+    """Clicks on the page. What it clicks on is looked up in the session, as a person would see it."""
+
+    def __init__(self, page: Page, desk: Desk) -> None:
+        self.page, self.desk = page, desk
+        self.spent: list[float] = []
+
+    def found(self) -> list[tuple[int, int, str]]:
+        from bench_loop import detections
+
+        with self.desk.lock:
+            return detections(self.desk.session)
+
+    def next(self) -> tuple[int, int, str] | None:
+        with self.desk.lock:
+            offers = self.desk.session.review(count=1)
+        return None if not offers else (offers[0].i, offers[0].row, offers[0].label)
+
+    def under(self, item: Any) -> list[int]:
+        with self.desk.lock:
+            return pointed(self.desk.board, item.image, *item.at)
+
+    def take(self, item: Any, row: int, turns: int | None) -> None:
+        self._open(item.image)
+        self.page.locator("#current").select_option(label=item.label)
+        if turns is None:
+            self._act(lambda: self._click(item.image, *item.at, "Shift"))
+            return
+        self._click(item.image, *item.at)
+        offer = self.page.locator("#offer")
+        self._until(offer.is_visible, lambda: self._click(item.image, *item.at))
+        for _ in range(turns):
+            self.page.keyboard.press("Tab")
+        self._act(self.page.locator("#take").click)
+
+    def undo(self) -> None:
+        self._act(lambda: self.page.keyboard.press("u"))
+
+    def judge(self, image: int, row: int, verdict: str, label: str | None) -> None:
+        if self.next() is not None and self.next()[:2] == (image, row):  # type: ignore[index]
+            self._open_asked(image, row)
+        else:
+            self._open(image)
+            self.page.locator(f"#row{self._place(image, row)}").click()
+        button = f'#as [data-class="{label}"]' if verdict == "other" else f"#{verdict}"
+        self._act(self.page.locator(button).click)
+
+    def name_classes(self, labels: Sequence[str]) -> None:
+        """Add the classes, which the page asks for by name."""
+        for label in labels:
+            self.page.locator("#add-class").click()
+            self.page.locator("#class-name").fill(label)
+            self._act(lambda: self.page.keyboard.press("Enter"))
+
+    def _place(self, image: int, row: int) -> int:
+        """Which of the candidates on the page a region is."""
+        with self.desk.lock:
+            record = self.desk.session.record(image)
+        if record is None:
+            raise ValueError(f"image {image} has no record")
+        contents = Contents()
+        contents.add(record)
+        images: list[Any] = contents.head()["images"]  # type: ignore[assignment]
+        place: int = images[0]["id"].index(row)
+        return place
+
+    def _open_asked(self, image: int, row: int) -> None:
+        """Open what the page asks about from its list."""
+        self._close()
+        self.page.locator("#view label").nth(1).click()
+        card = self.page.locator("#queue .card", has=self.page.locator(f'[data-of="{image}#{row}"]'))
+        card.locator(".open").click()
+        self.page.locator(f'#row{self._place(image, row)}[aria-selected="true"]').wait_for()
+
+    def _close(self) -> None:
+        if self.page.locator("#viewer").is_visible():
+            self.page.locator("#close").click()
+
+    def _open(self, image: int) -> None:
+        name = self.desk.shelf.images[image].image.name
+        viewer = self.page.locator("#viewer-name")
+        if self.page.locator("#viewer").is_visible() and viewer.get_attribute("title") == name:
+            return
+        self._close()
+        self.page.locator("#view label").nth(0).click()
+        self.page.locator("#find").fill(name)
+        card = self.page.locator("#gallery .card", has=self.page.locator(f'[title="{name}"]'))
+        card.locator(".open").click()
+        self._until(lambda: viewer.get_attribute("title") == name)
+        self.page.locator("#shown svg g.sharp").wait_for()
+
+    def _click(self, image: int, x: float, y: float, *held: Any) -> None:
+        """Click on a pixel. held: keys that are held down."""
+        a, d, e, f = self.page.evaluate(
+            """() => { const m = document.querySelector("#shown svg").getScreenCTM();
+                return [m.a, m.d, m.e, m.f]; }"""
+        )
+        info = self.desk.shelf.images[image].image
+        unit = 1024 / max(info.width, info.height)
+        for key in held:
+            self.page.keyboard.down(key)
+        self.page.mouse.click(a * x * unit + e, d * y * unit + f)
+        for key in held:
+            self.page.keyboard.up(key)
+
+    def _act(self, do: Any) -> None:
+        """Do something that is an event, and wait until the page shows what came of it."""
+        before = self.desk.session.version
+        started = time.perf_counter()
+        do()
+        self._until(lambda: self.desk.session.version > before)
+        self.page.wait_for_load_state("networkidle")
+        self.spent.append(time.perf_counter() - started)
+
+    def _until(self, true: Any, again: Any = None) -> None:
+        started = time.perf_counter()
+        asked = started
+        while not true():
+            now = time.perf_counter()
+            if now - started > PATIENCE:
+                raise TimeoutError("the page does not answer")
+            if again is not None and now - asked > 8.0:
+                again()
+                asked = now
+            self.page.wait_for_timeout(20)
+
+
+@contextmanager
+def opened_page(images: Path, index: Path) -> Iterator[PageHand]:
+    """The page before a session of a folder, from an index, without an exemplar."""
+    from served import serving
+
+    from searchdet.config import Settings
+    from searchdet.images import discover
+    from searchdet.output import Output
+    from searchdet.serve.opening import Job
+
+    with tempfile.TemporaryDirectory() as out, sync_playwright() as playwright:
+        job = Job(
+            discover([str(images)]), None, Settings(), Output(Path(out), ()), index, (str(images),)
+        )
+        with serving(job) as running:
+            path = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))))
+            browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+            page = browser.new_page(viewport=SIZE)
+            page.set_default_timeout(PATIENCE * 1000)
+            page.goto(running.address.url)
+            page.wait_for_selector("html[data-ready]", state="attached")
+            page.locator("#indexing").wait_for(state="hidden")
+            yield PageHand(page, running.desk)
+            browser.close()

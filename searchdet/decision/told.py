@@ -1,0 +1,60 @@
+"""Regions that a person judged are what was said of them, in the image in which it was said.
+
+An exemplar speaks for what looks like it; as one of many it would not even decide its own region. So
+that region is found again, by its mask, and gets a score that no other has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ..bank.describe import mask_key
+from ..bank.said import Sayings
+from ..masks import rle
+from ..proposals.rendering import rendered
+from ..proposals.types import Proposals
+from ..regions import Regions
+from ..scoring import Told
+
+ALIKE = 0.999
+"""Cosine from which on two vectors may be of one region: they are kept in half precision."""
+TRIED = 4
+"""Regions whose masks are looked at for each that was judged."""
+Digest = Callable[[int], str]
+
+
+def told_of(said: Sayings | None, regions: Regions, classes: Sequence[str]) -> Told:
+    """Which regions of an image were judged, and as what. said: of its picture."""
+    if said is None:
+        return Told.nothing()
+    vectors = regions.described.embedded.vectors
+
+    def digest(row: int) -> str:
+        return digest_of(regions.proposals, row)
+
+    return told_at(said, [place(said, i, vectors, digest) for i in range(len(said.masks))], classes)
+
+
+def told_at(said: Sayings, rows: Sequence[int], classes: Sequence[str]) -> Told:
+    """The same where the row of each is known, -1 for one that is not there."""
+    labels = [-1 if label is None else classes.index(label) for label in said.labels]
+    at, numbers = np.asarray(rows, np.int64), np.asarray(labels, np.int64)
+    return Told(at[at >= 0], numbers[at >= 0])
+
+
+def place(said: Sayings, i: int, vectors: npt.NDArray[np.float32], digest: Digest) -> int:
+    """The row of a judged region among those of its image (N, D), unit length; -1 where no region has
+    that mask. digest: of the mask of a row."""
+    alike = vectors @ said.vectors[i]
+    first = np.argsort(-alike, kind="stable")[:TRIED].tolist()
+    near = (row for row in first if alike[row] >= ALIKE)
+    return next((row for row in near if digest(row) == said.masks[i]), -1)
+
+
+def digest_of(proposals: Proposals, row: int) -> str:
+    """What tells the mask of a region, as ``Origin.mask``."""
+    mask = rle.decode(rendered(proposals, np.asarray([row])).rles, proposals.size)[0]
+    return mask_key(np.asarray(mask, np.bool_))
