@@ -3,16 +3,14 @@ against as many exemplars drawn at random and given at once.
 
     python benchmarks/bench_loop.py [session] [browser] [picture]
 
-session: the labeller acts on the session itself; browser: on the page in Chromium. The labeller points
-at one object of each class; from then on it looks at the picture that the page asks about and clicks
-what is wrong there: a false detection is judged; a missed object is taken by a click with Shift, which
-takes the likeliest region; where that is not the object it is taken back, and of the regions that a
-click offers the first that is it is taken. Where nothing is wrong the question is answered. A click is
-each verdict, each taking, each taking back, each click that offers and each turn to a further region;
-moving from picture to picture and choosing the class is none. A region is an object where their boxes
-overlap by half. F1 is of all detections in all pictures of a set of ../shared/data, at the threshold
-that the exemplars give. Against it stand as many objects drawn at random, given at once as files would
-give them.
+session: the labeller acts on the session itself; browser: on the page in Chromium. The labeller drags
+a box around one object of each class; from then on it looks at the picture that the page asks about and
+mends what is wrong there: a box around an object that was missed, a verdict on a false detection. Where
+nothing is wrong the question is answered. A click is each verdict and each box, whose sides are off by
+4 % of its size (standard deviation); moving from picture to picture and choosing the class is none.
+A region is an object where their boxes overlap by half. F1 is of all detections in all pictures of a
+set of ../shared/data, at the threshold that the exemplars give. Against it stand as many objects drawn
+at random, given at once as files would give them, by the regions that fit them best.
 picture: draws docs/loop.svg from what session and browser wrote. SEEDS=3 repeats both sides with other
 objects; SETS=tools names sets.
 """
@@ -38,8 +36,9 @@ from searchdet.images import discover
 from searchdet.index import Indexer
 from searchdet.index.file import load
 from searchdet.live import Board, LiveSettings, Session, Shelf
-from searchdet.live.events import Judge, Pick, Undo
-from searchdet.live.pointing import pointed
+from searchdet.live.events import Box, Judge, Pick
+from searchdet.live.hands import ModelHands
+from searchdet.live.pointing import filled
 from searchdet.proposals.nms import iou
 from searchdet.regions import Space
 
@@ -47,21 +46,19 @@ SETS = tuple(os.environ.get("SETS", "tools,fruits_nuts").split(","))
 SEEDS = int(os.environ.get("SEEDS", "3"))
 CLICKS = (10, 20, 50, 100)
 SAME = 0.5
-AWAY = 0.1
-PATIENCE = 8
-"""Turns after which a labeller goes on to another object."""
+AWAY = 0.04
 CACHE = ROOT / "benchmarks" / ".cache" / "loop"
 
 
 @dataclass(frozen=True, eq=False)
 class Object:
-    """An annotated object: number of its image, box xyxy in pixels, and class; at: where a person
-    clicks on it, x and y."""
+    """An annotated object: number of its image, box xyxy in pixels, and class; drawn: the box that a
+    person drags around it."""
 
     image: int
     box: np.ndarray
     label: str
-    at: tuple[float, float]
+    drawn: Box
 
 
 @dataclass(frozen=True)
@@ -88,16 +85,9 @@ class Folder:
 class Hand(Protocol):
     """What does a click."""
 
-    def under(self, item: Object) -> list[int]:
-        """The regions that a click on an object would offer, in their order."""
+    def draw(self, item: Object) -> None:
+        """Drag a box around an object, which becomes an exemplar of its class."""
         ...
-
-    def take(self, item: Object, row: int, turns: int | None) -> None:
-        """Take a region under a click on an object as an exemplar of its class: the first one at once,
-        by a click with Shift (turns None), or by a click, so many turns, and one click more."""
-        ...
-
-    def undo(self) -> None: ...
 
     def next(self) -> tuple[int, int, str] | None:
         """What the page asks about: image, row, class."""
@@ -120,25 +110,24 @@ def folder(name: str) -> Folder:
     truth = read_truth(DATA / name / "annotations.json")
     numbers = {truth.image_id(item.image.name): i for i, item in enumerate(shelf.images)}
     labels = {truth.category(name): name for name in truth.labels}
-    objects, coco, rng = [], truth.coco(), np.random.default_rng(0)
+    objects, rng = [], np.random.default_rng(0)
     for item in truth.annotations():
         if item.get("iscrowd") or item["image_id"] not in numbers:
             continue
         x, y, width, height = item["bbox"]
         box = np.asarray([x, y, x + width, y + height], np.float32)
         label = labels[item["category_id"]]
-        at = clicked(coco.annToMask(item), box, rng)
-        objects.append(Object(numbers[item["image_id"]], box, label, at))
+        info = shelf.images[numbers[item["image_id"]]].image
+        drawn = hand_drawn(box, (info.height, info.width), rng)
+        objects.append(Object(numbers[item["image_id"]], box, label, drawn))
     return Folder(name, shelf, Board(shelf), tuple(objects))
 
 
-def clicked(mask: np.ndarray, box: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
-    """Where a person clicks on an object, x and y: near the middle of its box, a tenth of the sides
-    away, at the next pixel that is the object's."""
-    y, x = np.nonzero(mask)
-    aim = (box[:2] + box[2:]) / 2 + AWAY * (box[2:] - box[:2]) * rng.normal(size=2)
-    at = int(((x + 0.5 - aim[0]) ** 2 + (y + 0.5 - aim[1]) ** 2).argmin())
-    return float(x[at]) + 0.5, float(y[at]) + 0.5
+def hand_drawn(box: np.ndarray, size: tuple[int, int], rng: np.random.Generator) -> Box:
+    """The box that a person drags around an object in an image of a size (height, width)."""
+    sides = np.tile(box[2:] - box[:2], 2)
+    made = np.clip(box + AWAY * sides * rng.normal(size=4), 0, np.tile(size[::-1], 2))
+    return float(made[0]), float(made[1]), float(made[2]), float(made[3])
 
 
 class SessionHand:
@@ -147,14 +136,13 @@ class SessionHand:
     def __init__(self, given: Folder, session: Session) -> None:
         self.given, self.session = given, session
 
-    def under(self, item: Object) -> list[int]:
-        return pointed(self.given.board, item.image, *item.at)
-
-    def take(self, item: Object, row: int, turns: int | None) -> None:
-        self.session.apply(Pick(name_of(self.given, item.image), row, item.label))
-
-    def undo(self) -> None:
-        self.session.apply(Undo())
+    def draw(self, item: Object) -> None:
+        row = filled(self.given.board, item.image, item.drawn)
+        name = name_of(self.given, item.image)
+        if row is None:
+            self.session.draw(name, item.drawn, item.label)
+        else:
+            self.session.apply(Pick(name, row, item.label))
 
     def next(self) -> tuple[int, int, str] | None:
         offers = self.session.review(count=1)
@@ -206,7 +194,7 @@ class Labeller:
     def __init__(self, given: Folder, hand: Hand, seed: int) -> None:
         self._given, self._hand = given, hand
         self._order = np.random.default_rng(seed).permutation(len(given.objects)).tolist()
-        self._in_vain: set[int] = set()
+        self._drawn: set[int] = set()
         self.clicks = 0
         self._done: set[tuple[int, int]] = set()
 
@@ -215,7 +203,7 @@ class Labeller:
         the picture of what the page asks about is put right, or else that question answered."""
         for label in self._given.labels:
             mine = [i for i in self._order if self._given.objects[i].label == label]
-            if any(self._point(i) for i in mine):
+            if any(self._draw(i) for i in mine):
                 yield self.clicks
         while self._once():
             yield self.clicks
@@ -234,7 +222,7 @@ class Labeller:
                     self._judge(image, row, next(c for i, r, c in found if (i, r) == (of, row)))
                     return True
             for k in self._order:
-                if k in missed and self._given.objects[k].image == image and self._point(k):
+                if k in missed and self._given.objects[k].image == image and self._draw(k):
                     return True
             if asked and image == asked[0]:
                 self._judge(*asked)
@@ -246,29 +234,13 @@ class Labeller:
         self._done.add((image, row))
         self._hand.judge(image, row, *answer(self._given, image, row, label))
 
-    def _point(self, k: int) -> bool:
-        """Take the object at once by one click; where the likeliest region there is not it, take that
-        back and look for one that is. Whether there was one."""
-        if k in self._in_vain:
+    def _draw(self, k: int) -> bool:
+        """Drag a box around an object; not twice around one."""
+        if k in self._drawn:
             return False
-        self._in_vain.add(k)
-        item = self._given.objects[k]
-        rows = self._hand.under(item)
-        overlap = iou(item.box, self._given.boxes(item.image)[rows]) if rows else np.zeros(0)
-        good = np.flatnonzero(overlap >= SAME)
+        self._drawn.add(k)
         self.clicks += 1
-        if rows:
-            self._hand.take(item, rows[0], None)
-        if len(good) and good[0] == 0:
-            return True
-        if rows:
-            self.clicks += 1
-            self._hand.undo()
-        if not len(good) or good[0] > PATIENCE:
-            return False
-        turns = int(good[0])
-        self.clicks += 2 + turns
-        self._hand.take(item, rows[turns], turns)
+        self._hand.draw(self._given.objects[k])
         return True
 
 
@@ -289,9 +261,18 @@ def loop(given: Folder, seed: int) -> dict[int, float]:
     """F1 after so many clicks: of the last state that took no more."""
     with (
         tempfile.TemporaryDirectory() as out,
-        Session.open(Path(out), given.board, None, LiveSettings()) as session,
+        Session.open(Path(out), given.board, None, drawing(given)) as session,
     ):
         return curve(given, SessionHand(given, session), seed)
+
+
+def drawing(given: Folder) -> LiveSettings:
+    """Settings of a session with models for what is drawn."""
+    paths = {
+        item.image.name: DATA / given.name / "images" / item.image.name for item in given.shelf.images
+    }
+    settings = Settings(cache=CACHE / "regions")
+    return LiveSettings(settings, paths, hands=ModelHands(settings, given.shelf.space, paths))
 
 
 def curve(given: Folder, hand: Hand, seed: int) -> dict[int, float]:

@@ -12,7 +12,6 @@ from typing import Any
 
 from playwright.sync_api import Page, ViewportSize, sync_playwright
 
-from searchdet.live.pointing import pointed
 from searchdet.report.contents import Contents
 from searchdet.serve.desk import Desk
 
@@ -39,32 +38,23 @@ class PageHand:
             offers = self.desk.session.review(count=1)
         return None if not offers else (offers[0].i, offers[0].row, offers[0].label)
 
-    def under(self, item: Any) -> list[int]:
-        with self.desk.lock:
-            return pointed(self.desk.board, item.image, *item.at)
-
-    def take(self, item: Any, row: int, turns: int | None) -> None:
+    def draw(self, item: Any) -> None:
         self._open(item.image)
         self.page.locator("#current").select_option(label=item.label)
-        if turns is None:
-            self._act(lambda: self._click(item.image, *item.at, "Shift"))
-            return
-        self._click(item.image, *item.at)
-        offer = self.page.locator("#offer")
-        self._until(offer.is_visible, lambda: self._click(item.image, *item.at))
-        for _ in range(turns):
-            self.page.keyboard.press("Tab")
-        self._act(self.page.locator("#take").click)
-
-    def undo(self) -> None:
-        self._act(lambda: self.page.keyboard.press("u"))
+        x0, y0, x1, y1 = item.drawn
+        self.page.keyboard.down("b")
+        self.page.mouse.move(*self._place(item.image, x0, y0))
+        self.page.mouse.down()
+        self.page.mouse.move(*self._place(item.image, x1, y1), steps=5)
+        self.page.keyboard.up("b")
+        self._act(self.page.mouse.up)
 
     def judge(self, image: int, row: int, verdict: str, label: str | None) -> None:
         if self.next() is not None and self.next()[:2] == (image, row):  # type: ignore[index]
             self._open_asked(image, row)
         else:
             self._open(image)
-            self.page.locator(f"#row{self._place(image, row)}").click()
+            self.page.locator(f"#row{self._number(image, row)}").click()
         button = f'#as [data-class="{label}"]' if verdict == "other" else f"#{verdict}"
         self._act(self.page.locator(button).click)
 
@@ -75,7 +65,7 @@ class PageHand:
             self.page.locator("#class-name").fill(label)
             self._act(lambda: self.page.keyboard.press("Enter"))
 
-    def _place(self, image: int, row: int) -> int:
+    def _number(self, image: int, row: int) -> int:
         """Which of the candidates on the page a region is."""
         with self.desk.lock:
             record = self.desk.session.record(image)
@@ -93,7 +83,7 @@ class PageHand:
         self.page.locator("#view label").nth(1).click()
         card = self.page.locator("#queue .card", has=self.page.locator(f'[data-of="{image}#{row}"]'))
         card.locator(".open").click()
-        self.page.locator(f'#row{self._place(image, row)}[aria-selected="true"]').wait_for()
+        self.page.locator(f'#row{self._number(image, row)}[aria-selected="true"]').wait_for()
 
     def _close(self) -> None:
         if self.page.locator("#viewer").is_visible():
@@ -112,19 +102,15 @@ class PageHand:
         self._until(lambda: viewer.get_attribute("title") == name)
         self.page.locator("#shown svg g.sharp").wait_for()
 
-    def _click(self, image: int, x: float, y: float, *held: Any) -> None:
-        """Click on a pixel. held: keys that are held down."""
+    def _place(self, image: int, x: float, y: float) -> tuple[float, float]:
+        """Where a pixel of the open picture is in the window."""
         a, d, e, f = self.page.evaluate(
             """() => { const m = document.querySelector("#shown svg").getScreenCTM();
                 return [m.a, m.d, m.e, m.f]; }"""
         )
         info = self.desk.shelf.images[image].image
         unit = 1024 / max(info.width, info.height)
-        for key in held:
-            self.page.keyboard.down(key)
-        self.page.mouse.click(a * x * unit + e, d * y * unit + f)
-        for key in held:
-            self.page.keyboard.up(key)
+        return a * x * unit + e, d * y * unit + f
 
     def _act(self, do: Any) -> None:
         """Do something that is an event, and wait until the page shows what came of it."""

@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..proposals.nms import iou
 from .board import Board
 
 FloatArray = npt.NDArray[np.floating[Any]]
 SPREAD = 0.12
 """How far from the middle of an object people click, as a share of its sides (standard deviation). With
 0.05 to 0.22 the first region was the object about as often."""
+FITS = 0.75
+"""Overlap (IoU) of a drawn box and that of a region from which on the region is what was drawn."""
 LARGE = 0.5
 """Share of the image from which on a region is hardly ever meant."""
 
@@ -27,6 +30,18 @@ def pointed(board: Board, image: int, x: float, y: float) -> list[int]:
     )
     likely = meant(boxes, quality, (x, y), (item.image.height, item.image.width))
     return [int(row) for row in rows[np.argsort(-likely, kind="stable")]]
+
+
+def filled(board: Board, image: int, box: tuple[float, float, float, float]) -> int | None:
+    """The region of an image whose box is that which a person drew around an object, xyxy, as near as
+    hands are; None where none is."""
+    item = board.shelf.images[image]
+    own = slice(item.start, item.start + item.count)
+    valid = np.asarray(board.shelf.arrays["valid"][own])
+    overlap = iou(np.asarray(box, np.float32), np.asarray(board.shelf.arrays["boxes"][own]))
+    overlap[~valid] = 0
+    best = int(overlap.argmax()) if len(overlap) else 0
+    return best if len(overlap) and overlap[best] >= FITS else None
 
 
 def meant(

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from ..errors import UsageError
 from ..live import events
 from ..live.exemplars import Drawn, Hands
+from ..live.pointing import filled
 from ..storage.values import Fields, JsonObject
 from .answers import as_json
 from .body import PICTURE_BYTES, read, read_json
@@ -44,7 +45,8 @@ class Changes:
         return as_json(self._desk.apply(event))
 
     def _drawn(self, values: Fields) -> Fields:
-        """The event of a box, whose object has been found and described. Raises ValueError."""
+        """The event of a box: the region that fills it is chosen, as by a click; where none does, the
+        object in it is found and described. Raises ValueError."""
         x0, y0, x1, y1 = values.numbers("box", 4)
         name = values.text("image")
         with self._desk.lock:
@@ -55,6 +57,11 @@ class Changes:
         box = (max(0.0, x0), max(0.0, y0), min(x1, image.width), min(y1, image.height))
         if box[2] - box[0] < 1 or box[3] - box[1] < 1:
             raise ValueError("the box holds no pixel of the image")
+        with self._desk.lock:
+            row = filled(self._desk.board, i, box)
+        if row is not None:
+            label = values.optional_text("label")
+            return Fields({"kind": "pick", "image": name, "row": row, "label": label}, values.name)
         drawn = self._hands.draw(image, box)  # without the lock: models are slow
         return Fields({**values.values, "box": list(box), "drawn": self._held(drawn)}, values.name)
 
