@@ -18,6 +18,7 @@ from .changes import Changes
 from .desk import Desk
 from .guard import Guard
 from .page import Assets
+from .stream import EVENTS
 
 
 def make_app(desk: Desk, changes: Changes, address: Address, more: Sequence[BaseRoute] = ()) -> ASGIApp:
@@ -25,6 +26,8 @@ def make_app(desk: Desk, changes: Changes, address: Address, more: Sequence[Base
     reads, assets = Reads(desk), Assets()
 
     async def stream(request: Request) -> Response:
+        if request.method == "HEAD":  # whose answer ends with its headers: no stream is begun
+            return Response(media_type=EVENTS)
         return desk.broadcast.stream(desk.now)
 
     def asset(request: Request) -> Response:
