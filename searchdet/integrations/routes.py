@@ -21,6 +21,12 @@ from .sources import Sources
 log = logging.getLogger(__name__)
 MOST_BYTES = 256 << 20
 """Of a request: a picture as base64, or the brush strokes of an annotation."""
+PATHS = (
+    "/health",
+    *("/v1/models", "/v1/models/{model}/info", "/v1/predict"),
+    *("/setup", "/predict", "/webhook"),
+)
+"""Of both protocols, of X-AnyLabeling, of Label Studio."""
 Said = Callable[[Exception], tuple[int, JsonObject]]
 """An error in the form of a protocol, with its HTTP status."""
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -30,15 +36,15 @@ def routes(predictor: Predictor, sources: Sources | None = None) -> list[Route]:
     """The routes of both protocols. sources: where pictures of Label Studio may come from, None: from
     within a request alone. Whoever mounts them looks at the token of a request first."""
     bridges = Bridges(predictor, sources or Sources())
-    model = "/v1/models/{model}/info"
+    health, models, model, shapes, setup, predict, webhook = PATHS
     return [
-        Route("/health", _asked(lambda _: bridges.health(), _shapes_error)),
-        Route("/v1/models", _asked(lambda _: bridges.models(), _shapes_error)),
+        Route(health, _asked(lambda _: bridges.health(), _shapes_error)),
+        Route(models, _asked(lambda _: bridges.models(), _shapes_error)),
         Route(model, _asked(lambda seen: bridges.info(seen.path_params["model"]), _shapes_error)),
-        Route("/v1/predict", _sent(bridges.shapes, _shapes_error), methods=["POST"]),
-        Route("/setup", _sent(bridges.setup, _task_error), methods=["POST"]),
-        Route("/predict", _sent(bridges.predictions, _task_error), methods=["POST"]),
-        Route("/webhook", _sent(bridges.webhook, _task_error, 201), methods=["POST"]),
+        Route(shapes, _sent(bridges.shapes, _shapes_error), methods=["POST"]),
+        Route(setup, _sent(bridges.setup, _task_error), methods=["POST"]),
+        Route(predict, _sent(bridges.predictions, _task_error), methods=["POST"]),
+        Route(webhook, _sent(bridges.webhook, _task_error, 201), methods=["POST"]),
     ]
 
 

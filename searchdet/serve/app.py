@@ -12,13 +12,16 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from .address import Address
-from .answers import blocking, gone, guarded, http_error
+from .answers import blocking, gone, guarded, http_errors
 from .api import Reads
 from .changes import Changes
 from .desk import Desk
 from .guard import Guard
 from .page import Assets
 from .stream import EVENTS
+
+_IMPLIED = {"HEAD"}
+"""A method that comes with another one."""
 
 
 def make_app(desk: Desk, changes: Changes, address: Address, more: Sequence[BaseRoute] = ()) -> ASGIApp:
@@ -49,8 +52,14 @@ def make_app(desk: Desk, changes: Changes, address: Address, more: Sequence[Base
         Route("/api/pictures", guarded(changes.picture), methods=post),
         *more,
     ]
-    app = Starlette(
-        routes=routes, exception_handlers={HTTPException: http_error, ClientDisconnect: gone}
-    )
+    refusing = http_errors([words for route in more for words in _words(route)])
+    app = Starlette(routes=routes, exception_handlers={HTTPException: refusing, ClientDisconnect: gone})
     app.router.redirect_slashes = False
     return Guard(app, address)
+
+
+def _words(route: BaseRoute) -> list[str]:
+    """A route in words, as ``POST /predict``."""
+    if not isinstance(route, Route):
+        return []
+    return [f"{method} {route.path}" for method in sorted((route.methods or set()) - _IMPLIED)]

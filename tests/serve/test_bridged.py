@@ -142,4 +142,27 @@ def test_beside_an_index_the_models_are_loaded_for_other_pictures() -> None:
 
 def test_without_bridges_their_addresses_are_none(cold_world: Path) -> None:
     with serving.serving(serving.job(cold_world / "in/images", cold_world / "out")) as made:
-        assert made.asker.ask("/v1/models")[0] == 404
+        for path in ("/v1/models", "/v1/anything", "/predict"):
+            status, said = made.asker.error(path)
+            assert status == 404
+            assert "with --bridges" in said
+        assert "--bridges" not in made.asker.error("/elsewhere")[1]
+
+
+def test_who_asks_by_hand_is_told_which_paths_there_are(served: tuple[Asker, Any]) -> None:
+    asker, _ = served
+    for path in ("/v1", "/v1/", "/v1/other", "/v1/models/searchdet", "/health/", "/predict/1", "/ml"):
+        status, told, body = asker.ask(path)
+        assert (status, told["content-type"]) == (404, "application/json")
+        said = json.loads(body)
+        assert repr(path) in said["error"]
+        assert "GET /v1/models, GET /v1/models/{model}/info, POST /v1/predict" in said["error"]
+        assert len(said["paths"]) == 7
+        for known in said["paths"]:
+            method, _, place = known.partition(" ")
+            sent = b"{}" if method == "POST" else None
+            status, told, _ = asker.ask(place, sent, Content_Type="application/json")
+            assert status != 405
+            assert told["content-type"] == "application/json"
+    status, said = asker.error("/predict")
+    assert (status, said) == (405, "this address takes POST.")
