@@ -25,6 +25,7 @@ from ..live.history import PASTED
 from ..masks import rle
 from ..output import exemplar_picture
 from ..regions import Models, load_models
+from .body import read
 from .desk import Desk
 from .opening import Opened
 from .work import Work
@@ -37,7 +38,7 @@ def bridges(ready: Opened, sources: Sources) -> list[Route]:
     )  # as the page judges: regions are made without exemplars
     models = _models(ready.by, settings)
     learning = Learning(models, settings, SessionExemplars(ready.desk))
-    return routes(Queued(learning, ready.work), sources)
+    return routes(Queued(learning, ready.work), read, sources)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
+from typing import Any
 
 import pytest
 from bridged import CONFIG, Given, uri
@@ -12,10 +15,11 @@ from searchdet.errors import ImageError
 from searchdet.integrations import routes
 from searchdet.integrations.bridges import Bridges
 from searchdet.integrations.sources import Sources
+from searchdet.serve import body
 
 
 def client(predictor: Given | None = None) -> TestClient:
-    app = Starlette(routes=routes.routes(predictor or Given()))
+    app = Starlette(routes=routes.routes(predictor or Given(), body.read))
     return TestClient(app, raise_server_exceptions=False)
 
 
@@ -79,6 +83,35 @@ def test_a_request_that_is_too_large_is_not_read(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(routes, "MOST_BYTES", 10)
     answer = client().post("/v1/predict", json={"model": "searchdet", "image": uri()})
     assert answer.status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("path", "said"), [("/v1/predict", ("error", "message")), ("/webhook", ("error",))]
+)
+def test_a_body_that_does_not_come_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, path: str, said: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(body, "SECONDS", 0.01)
+    scope = {"type": "http", "method": "POST", "path": path, "headers": [], "query_string": b""}
+    told: list[dict[str, Any]] = []
+    sent = iter([{"type": "http.request", "body": b'{"model"', "more_body": True}])
+
+    async def receive() -> dict[str, Any]:
+        for part in sent:
+            return part
+        await asyncio.sleep(60)  # nothing more comes
+        raise AssertionError("it was waited for")
+
+    async def send(message: dict[str, Any]) -> None:
+        told.append(message)
+
+    asyncio.run(Starlette(routes=routes.routes(Given(), body.read))(scope, receive, send))
+    assert told[0]["status"] == 408
+    assert (b"connection", b"close") in told[0]["headers"]
+    answer = json.loads(told[1]["body"])
+    for name in said:
+        answer = answer[name]
+    assert "was not whole after 0.06 s" in answer
 
 
 def test_a_bug_is_told_without_its_inside(caplog: pytest.LogCaptureFixture) -> None:
