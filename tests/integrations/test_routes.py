@@ -154,6 +154,29 @@ def test_label_studio_is_told_why_not() -> None:
     assert "is not fetched" in answer.json()["error"]
 
 
+def test_a_picture_that_cannot_be_used_takes_no_other_task_with_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    web, away, broken = client(), "http://169.254.169.254/a.png", uri(b"no picture")
+
+    def asked(*addresses: str) -> Any:
+        tasks = [{"id": i, "data": {"photo": address}} for i, address in enumerate(addresses, 7)]
+        return web.post("/predict", json={**SENT, "tasks": tasks})
+
+    answer = asked(away, uri(), broken, uri())
+    assert answer.status_code == 200
+    # as many as there are tasks and in their order: they carry no number
+    assert [len(item["result"]) for item in answer.json()["results"]] == [0, 2, 0, 2]
+    assert {item["model_version"] for item in answer.json()["results"]} == {"searchdet-given-1"}
+    warned = [item.getMessage() for item in caplog.records if item.levelname == "WARNING"]
+    assert len(warned) == 2
+    assert "task 7" in warned[0]
+    assert "is not fetched" in warned[0]
+    assert "task 9" in warned[1]
+    answer = asked(away, away)  # where none can be used it is no answer that there is nothing
+    assert (answer.status_code, "is not fetched" in answer.json()["error"]) == (422, True)
+
+
 def test_annotations_become_exemplars_and_go_with_them() -> None:
     by = Given()
     web = client(by)
