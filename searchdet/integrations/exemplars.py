@@ -32,6 +32,11 @@ class Exemplars(Protocol):
         """All exemplars; None while there is no positive one."""
         ...
 
+    @property
+    def saved(self) -> Bank | None:
+        """Those that persons gave, beside which an object is looked for."""
+        ...
+
     def put(self, key: str, items: Sequence[Exemplar], rows: Rows) -> None:
         """Take exemplars, named by ``named``, with their rows, in the place of all with that key.
         Raises ExemplarError for one that cannot be kept."""
@@ -56,6 +61,10 @@ class Growing:
 
     @property
     def bank(self) -> Bank | None:
+        return self._bank
+
+    @property
+    def saved(self) -> Bank | None:
         return self._bank
 
     def put(self, key: str, items: Sequence[Exemplar], rows: Rows) -> None:

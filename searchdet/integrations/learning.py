@@ -102,7 +102,7 @@ class Learning:
             if not lessons:
                 self._exemplars.drop(key)
                 return 0
-            bank = self._exemplars.bank
+            bank = self._exemplars.saved
             by = Enrolment.of(self._models.backbone, self._settings, self._models.proposer)
             items = [_exemplar(key, image, lesson) for lesson in lessons]
             if by.options.exemplar_mask == "auto":

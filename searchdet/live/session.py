@@ -176,6 +176,12 @@ class Session:
         return self._shown.bank
 
     @property
+    def saved(self) -> Bank | None:
+        """All exemplars that persons gave, as ``save`` writes them."""
+        self._fresh()
+        return self._shown.saved
+
+    @property
     def judge(self) -> Judge | None:
         """The rule by which the page shows what it shows."""
         self._fresh()

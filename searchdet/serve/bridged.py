@@ -53,6 +53,11 @@ class SessionExemplars:
         with self.desk.lock:
             return self.desk.session.bank
 
+    @property
+    def saved(self) -> Bank | None:
+        with self.desk.lock:
+            return self.desk.session.saved
+
     def put(self, key: str, items: Sequence[Exemplar], rows: Rows) -> None:
         for item in items:
             if item.label is not None and not is_name(item.label):

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import served
+import slowboard
 
+from searchdet.bank import Bank
 from searchdet.config import BackboneOptions, ScanOptions, ScoringOptions, Settings
 from searchdet.errors import ImageError, ResourceError
+from searchdet.live import LiveSettings, Session
+from searchdet.live.events import SecondPass
+from searchdet.live.exemplars import Drawn, of_region
 from searchdet.proposals.regions import RegionProposer
 from searchdet.serve import desk
+from searchdet.serve.bridged import SessionExemplars
+from searchdet.serve.changes import Changes
 from searchdet.serve.pictures import Kept
 from searchdet.serve.stream import Broadcast
 from searchdet.serve.words import words_of
@@ -125,6 +133,36 @@ def test_the_command_that_finds_the_same_has_every_option_that_was_given() -> No
         *("in/images", "--recursive", "--backbone", "filterbank", "--feat-short-side", "128"),
         *("--class-min-score", "red=0.25", "--max-pixels", "150000001"),
     )
+
+
+class Noting:
+    """Hands that note beside which exemplars they are to look."""
+
+    def __init__(self, drawn: Drawn) -> None:
+        self.drawn = drawn
+        self.beside: list[Bank | None] = []
+
+    def draw(self, image: object, box: object) -> Drawn:
+        return self.drawn
+
+    def paste(self, name: str, data: bytes, label: str | None, bank: Bank | None) -> Drawn:
+        self.beside.append(bank)
+        return self.drawn
+
+
+def test_objects_are_looked_for_beside_what_persons_gave_alone(tmp_path: Path) -> None:
+    shelf = slowboard.SlowShelf(slowboard.made(tmp_path / "i", [8, 0, 14, 5, 9]))
+    board, start = slowboard.SlowBoard(shelf), slowboard.start_bank()
+    hands = Noting(of_region(shelf.regions(0, np.asarray([0])), 0, "0" * 64))
+    with Session.open(tmp_path / "out", board, start, LiveSettings()) as session:
+        session.apply(SecondPass(True))
+        assert any(name.startswith("pseudo/") for name in session.bank.positives.names)
+        apply = lambda event: session.apply(event).to_json()  # noqa: E731
+        desk: Any = SimpleNamespace(lock=threading.RLock(), session=session, apply=apply)
+        Changes(desk, hands)._pasted("a.png", b"", "a")
+        assert [bank.positives.names for bank in hands.beside] == [start.positives.names]
+        taught = SessionExemplars(desk).saved  # beside which what bridges are taught is looked for
+        assert taught.positives.names == (*start.positives.names, "pasted/a.png")
 
 
 @pytest.mark.model
