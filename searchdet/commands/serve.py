@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from ..config import CacheOptions, OutputOptions, ScanOptions, Settings, StartExamples
+from ..errors import counted
 from .console import Stopped, progress, say, stoppable
 from .options import Images, cache_of, output_of, scan_of, with_options
 
@@ -190,7 +191,8 @@ def _tell(desk: Desk) -> bool:
     failed = desk.failed
     if desk.done + failed < desk.total:
         return False
-    say(f"{desk.done} images are described" + (f", {failed} cannot be used." if failed else "."))
+    done = counted(desk.done, "image is", "images are")
+    say(f"{done} described" + (f", {failed} cannot be used." if failed else "."))
     return True
 
 
@@ -204,7 +206,7 @@ def _finish(desk: Desk, stopped: int, records: bool) -> None:
         return
     say(f"Stopped; the bank and the verdicts are in {folder}.")
     if records and stopped == signal.SIGINT:
-        say(f"Writing the records of {desk.done} images; Ctrl-C once more leaves them out.")
+        say(f"Writing the records of {counted(desk.done, 'image')}; Ctrl-C once more leaves them out.")
         with progress(desk.done) as advance:
             desk.session.write_records(advance(range(desk.done)))
         say(f"Records and datasets are in {folder}.")

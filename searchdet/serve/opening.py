@@ -12,7 +12,7 @@ from ..bank import Bank, Enrolment, read
 from ..bank.build import enrol
 from ..config import DEFAULT_BACKBONE, Examples, Settings
 from ..config.acting import Ignored, acting, warn
-from ..errors import EmbeddingError, ImageError, ResourceError, UsageError, memory_as_error
+from ..errors import EmbeddingError, ImageError, ResourceError, UsageError, counted, memory_as_error
 from ..images import Query
 from ..index import Indexer
 from ..index import file as indexes
@@ -183,10 +183,13 @@ def _describe(indexer: Indexer, query: Query, desk: Desk) -> None:
 def _warn_of_names(found: Sequence[Indexed], queries: Sequence[Query]) -> None:
     """Say which images are on one side alone: they are not judged, or have no picture."""
     inside, named = {item.image.name for item in found}, {query.name for query in queries}
-    for names, what in (
-        (named - inside, "are not in the index, and not judged. Make it again with them"),
-        (inside - named, "of the index were not named, and have no picture. Name their folder"),
+    absent = ("is not in the index, and not judged", "are not in the index, and not judged")
+    unnamed = ("was not named, and has no picture", "were not named, and have no picture")
+    for names, whose, (one, many), step in (
+        (named - inside, "", absent, "Make it again with all"),
+        (inside - named, " of the index", unnamed, "Name the folder too"),
     ):
         if names:
             few = ", ".join(sorted(names)[:3])
-            log.warning("%d images %s (%s).", len(names), what, few)
+            number = counted(len(names), f"image{whose} {one}", f"images{whose} {many}")
+            log.warning("%s. %s (%s).", number, step, few)

@@ -13,8 +13,10 @@ import served
 import slowboard
 
 from searchdet.bank import Bank
+from searchdet.commands.serve import _tell
 from searchdet.config import BackboneOptions, ScanOptions, ScoringOptions, Settings
 from searchdet.errors import ImageError, ResourceError
+from searchdet.images import Query
 from searchdet.live import LiveSettings, Session
 from searchdet.live.events import SecondPass
 from searchdet.live.exemplars import Drawn, of_region
@@ -22,6 +24,7 @@ from searchdet.proposals.regions import RegionProposer
 from searchdet.serve import desk
 from searchdet.serve.bridged import SessionExemplars
 from searchdet.serve.changes import Changes
+from searchdet.serve.opening import _warn_of_names
 from searchdet.serve.pictures import Kept
 from searchdet.serve.stream import Broadcast
 from searchdet.serve.words import words_of
@@ -133,6 +136,21 @@ def test_the_command_that_finds_the_same_has_every_option_that_was_given() -> No
         *("in/images", "--recursive", "--backbone", "filterbank", "--feat-short-side", "128"),
         *("--class-min-score", "red=0.25", "--max-pixels", "150000001"),
     )
+
+
+def test_one_image_is_said_as_one(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    for done, said in ((1, "1 image is described."), (2, "2 images are described.")):
+        assert _tell(SimpleNamespace(done=done, failed=0, total=done))
+        assert capsys.readouterr().err == f"{said}\n"
+    info = SimpleNamespace(image=SimpleNamespace(name="a.png"))
+    _warn_of_names([info], [])
+    _warn_of_names([], [Query(Path("b.png"), "b.png"), Query(Path("c.png"), "c.png")])
+    assert [item.getMessage() for item in caplog.records] == [
+        "1 image of the index was not named, and has no picture. Name the folder too (a.png).",
+        "2 images are not in the index, and not judged. Make it again with all (b.png, c.png).",
+    ]
 
 
 class Noting:
