@@ -251,15 +251,15 @@ class Session:
             bankfile.save(saved, path)
 
     def write_records(self, images: Iterable[int]) -> None:
-        """Write the records of images, by number, and what a run says of itself, as `detect` does.
-        Raises UsageError while there is no positive exemplar or where an image is no longer as it was
-        described, and OutputError."""
+        """Write the records of images, by number, those of all that could not be described, and what a
+        run says of itself, as `detect` does. Raises UsageError while there is no positive exemplar or
+        where an image is no longer as it was described, and OutputError."""
         judge = self.judge
         if judge is None:
             raise UsageError("there is nothing to search for yet.", "Give an example first.")
         shelf = self._board.shelf
         chosen = ((shelf.images[i].image, self._board.record(judge, i)) for i in images)
-        write(self._out, judge, chosen, self._settings)
+        write(self._out, judge, chosen, self.failed, self._settings)
 
     def _resolver(self) -> Resolver:
         return Resolver(self._places, self._drawer, self._shown, self.said, self._settings.hands)

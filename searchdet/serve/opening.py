@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..bank import Bank, Enrolment, read
 from ..bank.build import enrol
-from ..config import DEFAULT_BACKBONE, Examples, Settings
+from ..config import DEFAULT_BACKBONE, Examples, ScanOptions, Settings
 from ..config.acting import Ignored, acting, warn
 from ..errors import EmbeddingError, ImageError, ResourceError, UsageError, counted, memory_as_error
 from ..images import Query
@@ -25,6 +25,7 @@ from ..storage import files
 from .desk import Desk
 from .hands import QueuedHands
 from .pictures import Pictures, small_jpeg
+from .words import words_of
 from .work import Work
 
 log = logging.getLogger(__name__)
@@ -33,14 +34,15 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class Job:
     """What is to be served. examples: None begins with none. index: regions that were described
-    before. words: of the command `detect` that finds the same."""
+    before. images, scan: as the user named the images."""
 
     queries: Sequence[Query]
     examples: Examples | None
     settings: Settings
     output: Output
     index: Path | None
-    words: tuple[str, ...]
+    images: Sequence[str]
+    scan: ScanOptions = ScanOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def opened(job: Job) -> Iterator[Opened]:
                 settings=job.settings,
                 paths={query.name: query.path for query in job.queries},
                 coming=frozenset(query.name for query in job.queries) - known,
-                words=job.words,
+                words=words_of(job.images, job.scan, job.settings),
                 output=job.output,
                 shown=shown,
             )
