@@ -159,12 +159,16 @@ def _steps(job: Job, indexer: Indexer | None, desk: Desk) -> list[Callable[[], N
     """What describes the images, one by one."""
     if indexer is None:
         return []
-    by = indexer
-    return [lambda query=query: _describe(by, query, desk) for query in job.queries]  # type: ignore[misc]
+    by, strict = indexer, job.settings.exemplars.strict
+    return [
+        lambda query=query: _describe(by, query, desk, strict)  # type: ignore[misc]
+        for query in job.queries
+    ]
 
 
-def _describe(indexer: Indexer, query: Query, desk: Desk) -> None:
-    """One image; one that cannot be used is said, and the next one follows."""
+def _describe(indexer: Indexer, query: Query, desk: Desk, strict: bool) -> None:
+    """One image; one that cannot be used is said, and the next one follows. strict: its error is
+    raised, which ends the program."""
     try:
         with memory_as_error(query.path):
             image = indexer.read(query)
@@ -173,10 +177,15 @@ def _describe(indexer: Indexer, query: Query, desk: Desk) -> None:
     except (ImageError, EmbeddingError, ResourceError) as error:
         log.warning("%s: FAILED (%s) %s", query.name, error.code, error.one_line())
         desk.fail(query.name, error.code, error.one_line())
+        if strict:
+            error.hint = f"{error.hint} Or leave out the image, or --strict.".strip()
+            raise
         return
     except Exception as error:  # a bug of ours: the person at the page goes on with the other images
         log.exception("%s: FAILED (internal)", query.name)
         desk.fail(query.name, "internal", f"{type(error).__name__}; the terminal says more.")
+        if strict:
+            raise
         return
     desk.pictures.seen(query.name, small)
     desk.add(info, packed)
