@@ -6,16 +6,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from ..config import ScanOptions, Settings
-from ..config.option import Declared, declaration
+from ..config import Limits, ScanOptions, Settings
+from ..config.option import Declared, declaration, declared
 
 _OWN = frozenset({"prompting", "guided_share", "second_look"})
 """What the bank of a session says itself."""
+_OF_CLASSES = frozenset(item.key for item in declared(Limits) if item.repeats)
+"""Limits of single classes, which go with these."""
 
 
 def words_of(images: Sequence[str], scan: ScanOptions, settings: Settings) -> tuple[str, ...]:
-    """Images, and every option that is not as it comes."""
-    return (*images, *_words(scan), *_words(settings))
+    """Images, and every option that is not as it comes, but those of single classes."""
+    named = (f"./{name}" if name.startswith("-") and name != "-" else name for name in images)
+    return (*named, *_words(scan), *_words(settings))
 
 
 def _words(options: Any) -> Iterator[str]:
@@ -24,7 +27,7 @@ def _words(options: Any) -> Iterator[str]:
         if is_dataclass(value):
             yield from _words(value)
         found = declaration(item)
-        if found is not None and found.key not in _OWN and value != found.default:
+        if found is not None and found.key not in _OWN | _OF_CLASSES and value != found.default:
             yield from _said(found, value)
 
 
@@ -32,8 +35,5 @@ def _said(option: Declared, value: Any) -> Iterator[str]:
     flag = option.flags[0]
     if isinstance(value, bool):
         yield flag
-    elif isinstance(value, tuple):
-        for name, number in value:
-            yield from (flag, f"{name}={number}")
     elif value is not None:
         yield from (flag, str(value))

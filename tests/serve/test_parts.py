@@ -14,7 +14,7 @@ import slowboard
 
 from searchdet.bank import Bank
 from searchdet.commands.serve import _tell
-from searchdet.config import BackboneOptions, ScanOptions, ScoringOptions, Settings
+from searchdet.config import BackboneOptions, Limits, ScanOptions, ScoringOptions, Settings
 from searchdet.errors import ImageError, ResourceError
 from searchdet.images import Query
 from searchdet.live import LiveSettings, Session
@@ -134,8 +134,16 @@ def test_the_command_that_finds_the_same_has_every_option_that_was_given() -> No
     )
     assert words_of(["in/images"], ScanOptions(recursive=True), settings) == (
         *("in/images", "--recursive", "--backbone", "filterbank", "--feat-short-side", "128"),
-        *("--class-min-score", "red=0.25", "--max-pixels", "150000001"),
-    )
+        *("--max-pixels", "150000001"),
+    )  # limits of classes follow these, so a session says them
+    live = LiveSettings(words=("in",))
+    limits = Limits(class_min_score=(("a b", 0.25), ("c", 0.5)), class_min_margin=(("a b", -0.1),))
+    bank = slowboard.start_bank(("a b", "d"))
+    own = "--class-min-score 'a b=0.25' --class-min-margin 'a b=-0.1'"
+    command = live.command(Path("out"), limits, bank)
+    assert command == f"searchdet detect in {own} --bank out/bank.safetensors"
+    assert live.command(Path("out"), limits, None) == ""  # nothing that could be run yet
+    assert words_of(["-", "-a.png"], ScanOptions(), Settings()) == ("-", "./-a.png")
 
 
 def test_one_image_is_said_as_one(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import served
 from typer.testing import CliRunner, Result
 
 from searchdet.cli import app
+from searchdet.config import ScoringOptions
 
 pytestmark = pytest.mark.model
 
@@ -49,3 +51,25 @@ def test_images_that_cannot_be_used_have_records_as_detect_writes_them(
     both = [json.loads(Path(out, "run.json").read_text())["counts"] for out in ("out", "again")]
     assert both[0] == both[1]
     assert both[0]["failed"] == 2
+
+
+def test_a_renamed_class_keeps_its_limit_in_the_printed_command(
+    cold_world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(cold_world)
+    scoring = ScoringOptions(class_min_score=(("red", 0.42), ("other", 0.9)))
+    job = served.job(cold_world / "in/images", cold_world / "out")
+    job = replace(job, settings=replace(job.settings, scoring=scoring))
+    with served.serving(job) as made:
+        assert made.asker.get("/api/state")["command"] == ""
+        picked(made)
+        rename = {"kind": "rename_class", "label": "red", "to": "a name = of it"}
+        assert made.asker.send(rename)[0] == 200
+        (known,) = made.asker.get("/api/state")["classes"]
+        assert (known["name"], known["min_score"]) == ("a name = of it", 0.42)
+        made.desk.session.write_records(range(made.desk.done))
+        command = made.asker.get("/api/state")["command"]
+    repeated(command, "again")
+    for name in ("a.png", "deep/a.png", "none.png"):
+        one, two = (Path(out, "records", f"{name}.json").read_bytes() for out in ("out", "again"))
+        assert one == two, name
