@@ -10,8 +10,7 @@ from pathlib import Path
 
 from ..bank import Bank, Enrolment, read
 from ..bank.build import enrol
-from ..config import DEFAULT_BACKBONE, Examples, ScanOptions, Settings
-from ..config.acting import Ignored, acting, warn
+from ..config import Examples, ScanOptions, Settings
 from ..errors import EmbeddingError, ImageError, ResourceError, UsageError, counted, memory_as_error
 from ..images import Query
 from ..index import Indexer
@@ -24,6 +23,7 @@ from ..regions import Space, settings_in
 from ..storage import files
 from .desk import Desk
 from .hands import QueuedHands
+from .indexed import settings_of
 from .pictures import Pictures, small_jpeg
 from .words import words_of
 from .work import Work
@@ -67,7 +67,7 @@ def opened(job: Job) -> Iterator[Opened]:
             f"--bank {start}: is what the session writes.", "Leave it out, or copy it elsewhere first."
         )
     with files.scratch_folder(out) as scratch:
-        indexer, shelf = _shelf(job, scratch)
+        indexer, shelf, job = _shelf(job, scratch)
         try:
             by = _enrolment(job, indexer, shelf.space)
             bank, shown = _start(job, by)
@@ -97,15 +97,16 @@ def opened(job: Job) -> Iterator[Opened]:
             shelf.close()
 
 
-def _shelf(job: Job, scratch: Path) -> tuple[Indexer | None, Shelf]:
-    """What describes images, where they are not described yet; and their regions."""
+def _shelf(job: Job, scratch: Path) -> tuple[Indexer | None, Shelf, Job]:
+    """What describes images, where they are not described yet; their regions; and the job, with the
+    options by which these were made."""
     if job.index is None:
         indexer = Indexer(job.settings)
-        return indexer, Shelf.empty(indexer.space, indexer.models_info, scratch)
+        return indexer, Shelf.empty(indexer.space, indexer.models_info, scratch), job
     found = indexes.load(job.index)
-    _warn_of_models(job.settings, found.space)
     _warn_of_names(found.images, job.queries)
-    return None, Shelf.of(found)
+    job = replace(job, settings=settings_of(job.index, found, job.settings))
+    return None, Shelf.of(found), job
 
 
 def _enrolment(job: Job, indexer: Indexer | None, space: Space) -> Enrolment | None:
@@ -121,22 +122,6 @@ def _enrolment(job: Job, indexer: Indexer | None, space: Space) -> Enrolment | N
     if differs:
         raise UsageError(f"the index was made with other models ({'; '.join(differs)}).")
     return by
-
-
-def _warn_of_models(settings: Settings, space: Space) -> None:
-    """Say which options of the models are those of the index, whatever was given."""
-    why = "--index"
-    _, proposals = acting(settings.proposals, frozenset(), why)
-    _, embedding = acting(settings.embedding, frozenset(), why)
-    _, scoring = acting(settings.scoring)
-    _, suppression = acting(settings.suppression)
-    given, own = settings.backbone.name, space.backbone
-    backbone = (
-        [Ignored("--backbone", given, f"the index has {own}")]
-        if given not in (own, DEFAULT_BACKBONE)
-        else []
-    )
-    warn([*backbone, *proposals, *embedding, *scoring, *suppression])
 
 
 def _plain(settings: Settings) -> Settings:

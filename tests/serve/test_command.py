@@ -153,7 +153,7 @@ def test_an_index_is_served_without_describing_anything(made: Path) -> None:
         code, said = ended(process, signal.SIGTERM)
     assert code == -signal.SIGTERM
     assert "Traceback" not in said
-    assert "Not used, as they cannot act here: --tile 128" in said
+    assert "idx: was made with other options, which hold here: --tile 128 (the index has 0)" in said
     assert "1 image is not in the index" in said
     assert "(deep/a.png)" in said
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import logging
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +14,12 @@ import served
 from typer.testing import CliRunner, Result
 
 from searchdet.cli import app
-from searchdet.config import ScoringOptions
+from searchdet.config import ScoringOptions, Settings
+from searchdet.config.settings import settings_from
+from searchdet.index.file import load
+from searchdet.integrations.sources import Sources
+from searchdet.records import read_record
+from searchdet.serve.indexed import settings_of
 
 pytestmark = pytest.mark.model
 
@@ -73,3 +80,93 @@ def test_a_renamed_class_keeps_its_limit_in_the_printed_command(
     for name in ("a.png", "deep/a.png", "none.png"):
         one, two = (Path(out, "records", f"{name}.json").read_bytes() for out in ("out", "again"))
         assert one == two, name
+
+
+def found(out: str, name: str) -> list[tuple[object, ...]]:
+    """The detections of a record."""
+    record = read_record(Path(out, "records", f"{name}.json"))
+    return [(d.id, d.label, d.score, d.bbox, d.segmentation) for d in record.detections]
+
+
+def indexed(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
+    made = ("--backbone", "filterbank", "--proposals", "regions", *words)
+    done = CliRunner().invoke(app, ["index", "in/images", "-r", "-o", "idx", *made])
+    assert done.exit_code == 0, done.stderr
+    log = logging.getLogger("searchdet")  # as before the command took it to its own stderr
+    monkeypatch.setattr(log, "propagate", True)
+    monkeypatch.setattr(log, "handlers", [])
+
+
+OTHERS = (
+    *("--keep", "60", "--max-area", "60", "--drop-border", "--feat-short-side", "160"),
+    *("--pooling", "topk", "--scored-masks", "400", "--value-range", "0,255"),
+)
+
+
+@pytest.mark.parametrize("made", [("--keep", "60"), ("--keep", "0", *OTHERS[2:])])
+def test_over_an_index_command_bridges_and_page_find_the_same(
+    cold_world: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    made: tuple[str, ...],
+) -> None:
+    monkeypatch.chdir(cold_world)
+    indexed(monkeypatch, *made)
+    caplog.clear()
+    job = served.job(Path("in/images"), cold_world / "out", index=Path("idx"))
+    job = replace(job, settings=Settings())  # as given by who types no option
+    with served.serving(job, sources=Sources()) as made_of:
+        assert not caplog.records
+        picked(made_of)
+        made_of.desk.session.write_records(range(made_of.desk.done))
+        command = made_of.asker.get("/api/state")["command"]
+        image = base64.b64encode(Path("in/images/a.png").read_bytes()).decode()
+        sent = json.dumps({"model": "searchdet", "image": image}).encode()
+        _, _, body = made_of.asker.ask("/v1/predict", sent, Content_Type="application/json")
+    repeated(command, "again")
+    names = ("a.png", "deep/a.png", "none.png")
+    assert found("out", "a.png")
+    assert [found("again", name) for name in names] == [found("out", name) for name in names]
+    record = read_record(Path("out/records/a.png.json"))
+    shapes = json.loads(body)["data"]["shapes"]
+    assert {item["score"] for item in shapes} == {item.probability for item in record.detections}
+
+
+def test_other_options_than_those_of_the_index_are_said(
+    cold_world: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(cold_world)
+    indexed(monkeypatch, *OTHERS)
+    index = load(Path("idx"))
+    caplog.clear()
+    given = {"tile": 128, "max_area": 60, "drop_border": True, "pooling": "topk", "topk_share": 0.25}
+    given |= {"value_range": "0,255.0", "backbone": "filterbank", "feat_short_side": 128}
+    own = settings_of(Path("idx"), index, settings_from(given))
+    (other, cut) = caplog.messages
+    assert other.startswith(
+        "idx: was made with other options, which hold here: --feat-short-side 128 (the index has 160), "
+        "--tile 128 (the index has 0), --topk-share 0.25 (the index has 0.5)."
+    )
+    assert "`searchdet index`" in other
+    assert "--drop-border" in cut  # the best of all are not those that would be scored
+    assert "--keep 0" in cut
+    proposals = own.proposals
+    assert (proposals.tile, proposals.max_area, proposals.scored_masks) == (0, 60, 400)
+    assert (own.embedding.pooling, own.backbone.feat_short_side) == ("topk", 160)
+
+
+def test_files_that_an_index_was_made_of_are_asked_for(
+    cold_world: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(cold_world)
+    indexed(monkeypatch, "--keep", "0")
+    index = load(Path("idx"))
+    proposer = index.models.proposer
+    for name, says in (("sam", "needs weights"), ("masks", "--masks-from")):
+        caplog.clear()
+        options = replace(proposer.options, name=name)
+        index.models = replace(index.models, proposer=replace(proposer, name=name, options=options))
+        assert settings_of(Path("idx"), index, Settings()).proposals.name == name
+        (warned,) = caplog.messages
+        assert warned.startswith("The printed command, boxes and pictures cannot be used here")
+        assert says in warned
