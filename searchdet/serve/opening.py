@@ -66,6 +66,7 @@ def opened(job: Job) -> Iterator[Opened]:
         raise UsageError(
             f"--bank {start}: is what the session writes.", "Leave it out, or copy it elsewhere first."
         )
+    given = job.settings
     with files.scratch_folder(out) as scratch:
         indexer, shelf, job = _shelf(job, scratch)
         try:
@@ -76,7 +77,7 @@ def opened(job: Job) -> Iterator[Opened]:
                 settings=job.settings,
                 paths={query.name: query.path for query in job.queries},
                 coming=frozenset(query.name for query in job.queries) - known,
-                words=words_of(job.images, job.scan, job.settings),
+                words=words_of(job.images, job.scan, job.settings, given),
                 output=job.output,
                 shown=shown,
             )

@@ -5,16 +5,18 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import os
 import shlex
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import served
+from places import QUICK
 from typer.testing import CliRunner, Result
 
 from searchdet.cli import app
-from searchdet.config import ScoringOptions, Settings
+from searchdet.config import BackboneOptions, ScoringOptions, Settings
 from searchdet.config.settings import settings_from
 from searchdet.index.file import load
 from searchdet.integrations.sources import Sources
@@ -89,7 +91,7 @@ def found(out: str, name: str) -> list[tuple[object, ...]]:
 
 
 def indexed(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
-    made = ("--backbone", "filterbank", "--proposals", "regions", *words)
+    made = ("--proposals", "regions", *words)
     done = CliRunner().invoke(app, ["index", "in/images", "-r", "-o", "idx", *made])
     assert done.exit_code == 0, done.stderr
     log = logging.getLogger("searchdet")  # as before the command took it to its own stderr
@@ -103,20 +105,28 @@ OTHERS = (
 )
 
 
-@pytest.mark.parametrize("made", [("--keep", "60"), ("--keep", "0", *OTHERS[2:])])
+@pytest.mark.parametrize(
+    ("backbone", "made"),
+    [
+        (QUICK, ("--keep", "60")),
+        (QUICK, ("--keep", "0", *OTHERS[2:])),
+        ("embedded", ("--keep", "60")),  # where a variable of the shell names another one
+    ],
+)
 def test_over_an_index_command_bridges_and_page_find_the_same(
     cold_world: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
+    backbone: str,
     made: tuple[str, ...],
 ) -> None:
     monkeypatch.chdir(cold_world)
-    indexed(monkeypatch, *made)
+    indexed(monkeypatch, *made, "--backbone", backbone)
     caplog.clear()
     job = served.job(Path("in/images"), cold_world / "out", index=Path("idx"))
-    job = replace(job, settings=Settings())  # as given by who types no option
+    job = replace(job, settings=Settings(BackboneOptions(os.environ["SEARCHDET_BACKBONE"])))
     with served.serving(job, sources=Sources()) as made_of:
-        assert not caplog.records
+        assert len(caplog.records) == (backbone != QUICK)
         picked(made_of)
         made_of.desk.session.write_records(range(made_of.desk.done))
         command = made_of.asker.get("/api/state")["command"]
