@@ -10,6 +10,7 @@ import numpy as np
 
 from ..bank import Bank, Rows
 from ..bank.types import indexed, join
+from ..config import ScoringOptions
 from ..exemplars import Exemplar
 from ..regions import Space
 
@@ -35,6 +36,10 @@ class Exemplars(Protocol):
     @property
     def saved(self) -> Bank | None:
         """Those that persons gave, beside which an object is looked for."""
+        ...
+
+    def scoring(self, options: ScoringOptions, bank: Bank) -> ScoringOptions:
+        """The options with the limits that the classes of a bank have now."""
         ...
 
     def put(self, key: str, items: Sequence[Exemplar], rows: Rows) -> None:
@@ -66,6 +71,9 @@ class Growing:
     @property
     def saved(self) -> Bank | None:
         return self._bank
+
+    def scoring(self, options: ScoringOptions, bank: Bank) -> ScoringOptions:
+        return options
 
     def put(self, key: str, items: Sequence[Exemplar], rows: Rows) -> None:
         self._without(key)

@@ -123,9 +123,10 @@ class Learning:
         if bank is None:
             return None
         if self._made is None or self._made[0] is not bank:
-            settings = self._settings
+            scoring = self._exemplars.scoring(self._settings.scoring, bank)
             if not bank.looks_closer:
-                settings = replace(settings, scoring=replace(settings.scoring, second_look=0))
+                scoring = replace(scoring, second_look=0)
+            settings = replace(self._settings, scoring=scoring)
             gathered = settle(bank, settings.exemplars)
             self._made = bank, Detector(self._models, gathered, settings)
         return self._made[1]

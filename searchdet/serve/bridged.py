@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from ..bank import Bank, Enrolment, Rows
 from ..bank.verdicts import is_name
-from ..config import Settings
+from ..config import ScoringOptions, Settings
 from ..errors import ExemplarError
 from ..exemplars import Exemplar
 from ..images import LoadedImage
@@ -19,6 +19,7 @@ from ..integrations.learning import Learning
 from ..integrations.predictor import Found, Lesson, Marks
 from ..integrations.routes import routes
 from ..integrations.sources import Sources
+from ..live import limits
 from ..live.events import Paste, Remove
 from ..live.exemplars import Drawn
 from ..live.history import PASTED
@@ -57,6 +58,11 @@ class SessionExemplars:
     def saved(self) -> Bank | None:
         with self.desk.lock:
             return self.desk.session.saved
+
+    def scoring(self, options: ScoringOptions, bank: Bank) -> ScoringOptions:
+        with self.desk.lock:
+            own = self.desk.session.said.limits
+        return limits.of_classes(options, own, bank.classes)
 
     def put(self, key: str, items: Sequence[Exemplar], rows: Rows) -> None:
         for item in items:

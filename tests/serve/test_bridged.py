@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from asking import Asker
 
 from searchdet.bank import Enrolment
 from searchdet.commands.serve import _sources
+from searchdet.config import ScoringOptions
 from searchdet.errors import UsageError
 from searchdet.integrations.sources import Sources
 from searchdet.serve.bridged import _models
@@ -89,6 +91,31 @@ def test_what_is_drawn_in_label_studio_is_found_on_the_page_and_in_x_anylabeling
     gone = {"action": "ANNOTATIONS_DELETED", "annotations": [{"id": 5}]}
     assert post(asker, "/webhook", gone)[1]["forgotten"] == 1
     assert asker.get("/api/state")["exemplars"] == []
+
+
+def test_limits_of_classes_are_those_of_the_page(cold_world: Path) -> None:
+    images = cold_world / "in/images"
+    scoring = ScoringOptions(class_min_score=(("red", 0.999), ("green", 0.5)))
+    job = serving.job(images, cold_world / "out")
+    job = replace(job, settings=replace(job.settings, scoring=scoring))
+    image = base64.b64encode((images / "a.png").read_bytes()).decode("ascii")
+    asked = {"model": "searchdet", "image": image, "params": {}}
+
+    def shapes() -> int:
+        status, said = post(made.asker, "/v1/predict", asked)
+        assert status == 200, said
+        assert len(made.desk.session.record(0).detections) == len(said["data"]["shapes"])
+        return len(said["data"]["shapes"])
+
+    with serving.serving(job, sources=Sources(folders=(images,))) as made:
+        assert post(made.asker, "/webhook", drawn("blue", BOX, 5))[0] == 201
+        assert shapes() > 0  # limits of classes without an exemplar wait
+        assert made.asker.send({"kind": "rename_class", "label": "blue", "to": "red"})[0] == 200
+        assert shapes() == 0
+        assert made.asker.send({"kind": "rename_class", "label": "red", "to": "other"})[0] == 200
+        assert shapes() == 0
+        assert made.asker.send({"kind": "undo"})[0] == 200
+        assert shapes() == 0
 
 
 def test_bridges_ask_for_the_token_as_the_programs_show_it(served: tuple[Asker, Any]) -> None:
