@@ -83,6 +83,12 @@ def meant(name: str, known: Iterable[str]) -> str:
     return f"Did you mean {near[0]!r}?" if near else ""
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """A number with what it counts: ``1 image``, ``2 images``. many: the plural, where an s is not
+    enough."""
+    return f"{count} {one if count == 1 else many or f'{one}s'}"
+
+
 def no_memory(path: object) -> ResourceError:
     """The error for an image that memory is too small for."""
     return ResourceError(f"{path}: out of memory.", "Scale the image down, or run where there is more.")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from asking import Asker
 
-from searchdet.config import BackboneOptions, Examples, ProposalOptions, Settings
+from searchdet.config import BackboneOptions, Examples, ProposalOptions, ScanOptions, Settings
 from searchdet.images import Scan, discover
 from searchdet.integrations.sources import Sources
 from searchdet.output import Output
@@ -49,7 +49,8 @@ class Served:
 def job(folder: Path, out: Path, examples: Examples | None = None, index: Path | None = None) -> Job:
     """The images of a folder, with the quick models and nothing remembered."""
     queries = discover([str(folder)], Scan(recursive=True))
-    return Job(queries, examples, QUICK, Output(out, ()), index, (str(folder), "-r"))
+    scan = ScanOptions(recursive=True)
+    return Job(queries, examples, QUICK, Output(out, ()), index, [str(folder)], scan)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from searchdet.errors import ImageError, ResourceError, memory_as_error
+from searchdet.errors import ImageError, ResourceError, counted, memory_as_error
 
 
 class OutOfMemoryError(RuntimeError):
@@ -39,3 +39,11 @@ def test_what_needs_no_more_memory_goes_on() -> None:
     with memory_as_error("a.png"):
         value = 1
     assert value == 1
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(0, "0 images are"), (1, "1 image is"), (2, "2 images are")]
+)
+def test_one_is_said_as_one(count: int, said: str) -> None:
+    assert counted(count, "image is", "images are") == said
+    assert counted(count, "region") == f"{count} region" + "s" * (count != 1)

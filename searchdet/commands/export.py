@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from ..config import Limits
+from ..errors import counted
 from ..exports import FORMATS
 from .console import progress, say
 from .options import AsJson, with_options
@@ -105,8 +106,10 @@ def _some(records: Iterator[ImageRecord], folder: Path) -> Iterator[ImageRecord]
 
 
 def _tell(summary: Summary, target: Path) -> None:
-    left_out = f"; {summary.failed} failed images are left out" if summary.failed else ""
+    failed = counted(summary.failed, "failed image is", "failed images are")
+    left_out = f"; {failed} left out" if summary.failed else ""
     say(
-        f"{', '.join(summary.written)} in {target}: {summary.images} images, "
-        f"{summary.detections} detections of {', '.join(summary.classes) or 'no class'}{left_out}."
+        f"{', '.join(summary.written)} in {target}: {counted(summary.images, 'image')}, "
+        f"{counted(summary.detections, 'detection')} of "
+        f"{', '.join(summary.classes) or 'no class'}{left_out}."
     )

@@ -22,6 +22,7 @@ from ..config import (
     Settings,
     SuppressionOptions,
 )
+from ..errors import counted
 from ..storage import kinds
 from .console import EXIT_NOTHING_FOUND, EXIT_SOME_FAILED, progress, say, stoppable
 from .options import Images, cache_of, output_of, scan_of, with_options
@@ -61,7 +62,8 @@ def index(
             regions = indexer.write(output, advance(queries))
     for name, error in indexer.failed:
         say(f"{name}: FAILED ({error.code}) {error.one_line()}")
-    say(f"{output}: {len(queries) - len(indexer.failed)} images, {regions} regions.")
+    images_said = counted(len(queries) - len(indexer.failed), "image")
+    say(f"{output}: {images_said}, {counted(regions, 'region')}.")
     if indexer.failed:
         raise typer.Exit(EXIT_SOME_FAILED)
 

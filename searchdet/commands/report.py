@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from ..errors import counted
 from .console import progress, say
 from .options import with_options
 
@@ -63,7 +64,7 @@ def report(
 
 
 def _parts(made: Written) -> list[str]:
-    parts = [f"{made.images} images", f"{made.size / 1e6:.1f} MB"]
+    parts = [counted(made.images, "image"), f"{made.size / 1e6:.1f} MB"]
     if made.left_out:
         parts.append(f"{made.left_out} left out")
     if made.without_picture:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from ..config import CacheOptions, OutputOptions, ScanOptions, Settings, StartExamples
+from ..errors import counted
 from .console import Stopped, progress, say, stoppable
 from .options import Images, cache_of, output_of, scan_of, with_options
 
@@ -83,7 +84,6 @@ def serve(
     from ..images import discover
     from ..serve.address import listen, token_for
     from ..serve.opening import Job, opened
-    from ..serve.words import words_of
 
     secret = token_for(host, token)
     settings = replace(settings, cache=cache_of(cache))
@@ -93,9 +93,8 @@ def serve(
     if target is None:  # which only --no-save gives
         raise typer.Exit(1)
     target.check(queries)
-    words = words_of(images, scan, settings)
     sources = _sources(images) if bridges else None
-    job = Job(queries, examples if examples.given else None, settings, target, index, words)
+    job = Job(queries, examples if examples.given else None, settings, target, index, images, scan)
     listening, address = listen(host, port, secret)
     with listening, stoppable(), opened(job) as ready:
         more = _routes(ready, sources)
@@ -190,7 +189,8 @@ def _tell(desk: Desk) -> bool:
     failed = desk.failed
     if desk.done + failed < desk.total:
         return False
-    say(f"{desk.done} images are described" + (f", {failed} cannot be used." if failed else "."))
+    done = counted(desk.done, "image is", "images are")
+    say(f"{done} described" + (f", {failed} cannot be used." if failed else "."))
     return True
 
 
@@ -204,7 +204,8 @@ def _finish(desk: Desk, stopped: int, records: bool) -> None:
         return
     say(f"Stopped; the bank and the verdicts are in {folder}.")
     if records and stopped == signal.SIGINT:
-        say(f"Writing the records of {desk.done} images; Ctrl-C once more leaves them out.")
+        every = counted(desk.done + desk.failed, "image")
+        say(f"Writing the records of {every}; Ctrl-C once more leaves them out.")
         with progress(desk.done) as advance:
             desk.session.write_records(advance(range(desk.done)))
         say(f"Records and datasets are in {folder}.")

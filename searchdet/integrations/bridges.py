@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
+from ..errors import EmbeddingError, ImageError, ResourceError
 from ..storage.values import JsonObject
 from . import anylabeling, labelstudio
 from .predictor import Predictor
 from .sources import Sources
 
+log = logging.getLogger(__name__)
 NAME = "image"
 """What a picture is called that comes without a name."""
 
@@ -51,10 +54,21 @@ class Bridges:
         return {"model_version": self.predictor.version}
 
     def predictions(self, body: object) -> JsonObject:
-        """``/predict``."""
+        """``/predict``: a result for each task, in their order, which is how they are told apart. Of
+        many a picture that cannot be used is said in a WARNING and has an empty one; raises its error
+        where there is no other."""
         request = labelstudio.asked(body)
         version = self.predictor.version
-        made = [self._prediction(request, task, version) for task in request.tasks]
+        made, failed = [], 0
+        for task in request.tasks:
+            try:
+                made.append(self._prediction(request, task, version))
+            except (ImageError, EmbeddingError, ResourceError) as error:
+                failed += 1
+                if failed == len(request.tasks):
+                    raise
+                log.warning("task %s is answered with nothing: %s", task.number, error.one_line())
+                made.append(labelstudio.nothing_json(version))
         return {"results": made, "model_version": version}
 
     def webhook(self, body: object) -> JsonObject:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..bank import Bank, Rows
 from ..bank.types import indexed, join
+from ..config import ScoringOptions
 from ..exemplars import Exemplar
 from ..regions import Space
 
@@ -30,6 +31,15 @@ class Exemplars(Protocol):
     @property
     def bank(self) -> Bank | None:
         """All exemplars; None while there is no positive one."""
+        ...
+
+    @property
+    def saved(self) -> Bank | None:
+        """Those that persons gave, beside which an object is looked for."""
+        ...
+
+    def scoring(self, options: ScoringOptions, bank: Bank) -> ScoringOptions:
+        """The options with the limits that the classes of a bank have now."""
         ...
 
     def put(self, key: str, items: Sequence[Exemplar], rows: Rows) -> None:
@@ -57,6 +67,13 @@ class Growing:
     @property
     def bank(self) -> Bank | None:
         return self._bank
+
+    @property
+    def saved(self) -> Bank | None:
+        return self._bank
+
+    def scoring(self, options: ScoringOptions, bank: Bank) -> ScoringOptions:
+        return options
 
     def put(self, key: str, items: Sequence[Exemplar], rows: Rows) -> None:
         self._without(key)

@@ -116,6 +116,11 @@ def prediction_json(
     return {"model_version": version, "score": best, "result": regions}
 
 
+def nothing_json(version: str) -> JsonObject:
+    """The prediction of a task whose picture cannot be used."""
+    return {"model_version": version, "score": 0.0, "result": []}
+
+
 def change_of(body: object) -> Change:
     """What a webhook's body changes; nothing for an action that is about something else, or without
     the annotations (``send_payload``). Raises ValueError for another form."""

@@ -102,7 +102,7 @@ class Learning:
             if not lessons:
                 self._exemplars.drop(key)
                 return 0
-            bank = self._exemplars.bank
+            bank = self._exemplars.saved
             by = Enrolment.of(self._models.backbone, self._settings, self._models.proposer)
             items = [_exemplar(key, image, lesson) for lesson in lessons]
             if by.options.exemplar_mask == "auto":
@@ -123,9 +123,10 @@ class Learning:
         if bank is None:
             return None
         if self._made is None or self._made[0] is not bank:
-            settings = self._settings
+            scoring = self._exemplars.scoring(self._settings.scoring, bank)
             if not bank.looks_closer:
-                settings = replace(settings, scoring=replace(settings.scoring, second_look=0))
+                scoring = replace(scoring, second_look=0)
+            settings = replace(self._settings, scoring=scoring)
             gathered = settle(bank, settings.exemplars)
             self._made = bank, Detector(self._models, gathered, settings)
         return self._made[1]

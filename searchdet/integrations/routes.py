@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -21,24 +22,36 @@ from .sources import Sources
 log = logging.getLogger(__name__)
 MOST_BYTES = 256 << 20
 """Of a request: a picture as base64, or the brush strokes of an annotation."""
+LONGER = 6
+"""Times as long as other bodies one may take."""
+PATHS = (
+    "/health",
+    *("/v1/models", "/v1/models/{model}/info", "/v1/predict"),
+    *("/setup", "/predict", "/webhook"),
+)
+"""Of both protocols, of X-AnyLabeling, of Label Studio."""
 Said = Callable[[Exception], tuple[int, JsonObject]]
 """An error in the form of a protocol, with its HTTP status."""
 Endpoint = Callable[[Request], Awaitable[Response]]
+Reader = Callable[[Request, int, int], Awaitable[bytes]]
+"""Reads a body: how many bytes it may have, and times as long as others it may take. Raises
+HTTPException."""
 
 
-def routes(predictor: Predictor, sources: Sources | None = None) -> list[Route]:
-    """The routes of both protocols. sources: where pictures of Label Studio may come from, None: from
-    within a request alone. Whoever mounts them looks at the token of a request first."""
+def routes(predictor: Predictor, read: Reader, sources: Sources | None = None) -> list[Route]:
+    """The routes of both protocols. read: as the server reads all bodies. sources: where pictures of
+    Label Studio may come from, None: from within a request alone. Whoever mounts them looks at the
+    token of a request first."""
     bridges = Bridges(predictor, sources or Sources())
-    model = "/v1/models/{model}/info"
+    health, models, model, shapes, setup, predict, webhook = PATHS
     return [
-        Route("/health", _asked(lambda _: bridges.health(), _shapes_error)),
-        Route("/v1/models", _asked(lambda _: bridges.models(), _shapes_error)),
+        Route(health, _asked(lambda _: bridges.health(), _shapes_error)),
+        Route(models, _asked(lambda _: bridges.models(), _shapes_error)),
         Route(model, _asked(lambda seen: bridges.info(seen.path_params["model"]), _shapes_error)),
-        Route("/v1/predict", _sent(bridges.shapes, _shapes_error), methods=["POST"]),
-        Route("/setup", _sent(bridges.setup, _task_error), methods=["POST"]),
-        Route("/predict", _sent(bridges.predictions, _task_error), methods=["POST"]),
-        Route("/webhook", _sent(bridges.webhook, _task_error, 201), methods=["POST"]),
+        Route(shapes, _sent(bridges.shapes, _shapes_error, read), methods=["POST"]),
+        Route(setup, _sent(bridges.setup, _task_error, read), methods=["POST"]),
+        Route(predict, _sent(bridges.predictions, _task_error, read), methods=["POST"]),
+        Route(webhook, _sent(bridges.webhook, _task_error, read, 201), methods=["POST"]),
     ]
 
 
@@ -51,22 +64,23 @@ def _asked(answer: Callable[[Request], JsonObject], said: Said) -> Endpoint:
     return endpoint
 
 
-def _sent(answer: Callable[[object], JsonObject], said: Said, status: int = 200) -> Endpoint:
+def _sent(
+    answer: Callable[[object], JsonObject], said: Said, read: Reader, status: int = 200
+) -> Endpoint:
     """An endpoint with a body of JSON."""
 
     async def endpoint(request: Request) -> Response:
-        body = bytearray()
-        async for part in request.stream():
-            body += part
-            if len(body) > MOST_BYTES:
-                error = ValueError(f"the request has more than {MOST_BYTES} bytes")
-                return JSONResponse(said(error)[1], 413)
+        try:
+            body = await read(request, MOST_BYTES, LONGER)
+        except HTTPException as error:
+            _, told = said(ValueError(error.detail))
+            return JSONResponse(told, error.status_code, {"Connection": "close"})
         return await run_in_threadpool(_answered, lambda: answer(_value(body)), said, status)
 
     return endpoint
 
 
-def _value(body: bytearray) -> object:
+def _value(body: bytes) -> object:
     """The JSON of a body. Raises ValueError."""
     try:
         value: object = json.loads(body)

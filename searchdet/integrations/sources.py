@@ -10,7 +10,7 @@ from http.client import HTTPException, HTTPMessage
 from pathlib import Path
 from typing import IO
 from urllib.error import URLError
-from urllib.parse import SplitResult, parse_qs, quote, urljoin, urlsplit
+from urllib.parse import SplitResult, parse_qs, quote, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from ..errors import ImageError, UsageError
@@ -37,7 +37,7 @@ class Sources:
         if self.url and (urlsplit(self.url).scheme not in PORTS or not urlsplit(self.url).hostname):
             raise UsageError(
                 f"{self.url!r:.80} is no address of a Label Studio.",
-                "Set LABEL_STUDIO_URL to http://HOST:PORT.",
+                "Set LABEL_STUDIO_URL to http://HOST:PORT, with its path where it has one.",
             )
 
     def fetch(self, address: str) -> bytes:
@@ -46,13 +46,29 @@ class Sources:
             return decoded(address, "the task's image")
         parts = _split(address)
         if not parts.scheme and not parts.netloc and parts.path.startswith("/"):
-            if parts.path == LOCAL_FILES and (path := self._local(parts)) is not None:
+            if self._inner(parts.path) == LOCAL_FILES and (path := self._local(parts)) is not None:
                 return read_bytes(path)
             if not self.url:
                 raise _refused(address, "name its Label Studio in LABEL_STUDIO_URL")
+            address = self._at(address)
         elif not self._ours(parts):
             raise _refused(address, f"only {self.url or 'LABEL_STUDIO_URL'} is asked for pictures")
-        return self._get(_quoted(urljoin(self.url, address)), self._headers())
+        return self._get(_quoted(address), self._headers())
+
+    @property
+    def _prefix(self) -> str:
+        """The path below which Label Studio answers, without a slash at its end."""
+        return urlsplit(self.url).path.rstrip("/")
+
+    def _inner(self, path: str) -> str:
+        """A path as Label Studio itself calls it."""
+        prefix = self._prefix
+        return path.removeprefix(prefix) if path.startswith(f"{prefix}/") else path
+
+    def _at(self, path: str) -> str:
+        """The address of a path of Label Studio, which may say below which path that answers."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}{self._prefix}{self._inner(path)}"
 
     def _ours(self, parts: SplitResult) -> bool:
         """Whether an address is of the one server that we ask."""
@@ -81,7 +97,7 @@ class Sources:
         if self.key.count(".") != 2:
             return {"Authorization": f"Token {self.key}"}
         asked = json.dumps({"refresh": self.key}).encode("ascii")
-        said = self._get(urljoin(self.url, "/api/token/refresh"), _JSON, asked)
+        said = self._get(self._at("/api/token/refresh"), _JSON, asked)
         try:
             return {"Authorization": f"Bearer {json.loads(said)['access']}"}
         except (ValueError, KeyError, TypeError) as error:

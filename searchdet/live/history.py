@@ -9,7 +9,9 @@ from typing import TypeVar
 
 from ..bank import Bank
 from ..bank.verdicts import WRONG
+from ..config import Limits
 from ..errors import UsageError, meant
+from . import limits
 from .events import (
     Action,
     AddClass,
@@ -77,12 +79,14 @@ class Verdict:
 @dataclass(frozen=True, slots=True)
 class Said:
     """All that holds. exemplars by key, verdicts by image and row, in the order in which they were
-    given; named: classes that were added, whether they have exemplars or not."""
+    given; named: classes that were added, whether they have exemplars or not. limits: of single
+    classes, whether they are there or not."""
 
     exemplars: Mapping[str, Held] = field(default_factory=dict)
     verdicts: Mapping[tuple[str, int], Verdict] = field(default_factory=dict)
     named: tuple[str, ...] = ()
     second_pass: bool = False
+    limits: Limits = Limits()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -103,11 +107,11 @@ class Said:
         return found
 
 
-def of_start(bank: Bank | None) -> Said:
-    """What holds before any event: the exemplars of a bank. Of equal names all but the first get a
-    number, in their keys alone."""
+def of_start(bank: Bank | None, limits: Limits) -> Said:
+    """What holds before any event: the exemplars of a bank, and limits. Of equal names all but the
+    first get a number, in their keys alone."""
     if bank is None:
-        return Said()
+        return Said(limits=limits)
     labels: list[str | None] = [bank.classes[c] for c in bank.labels]
     labels += [None] * len(bank.negatives)
     made: dict[str, Held] = {}
@@ -117,7 +121,7 @@ def of_start(bank: Bank | None) -> Said:
             number += 1
             key = f"{origin.name} ({number})"
         made[key] = Held(key, labels[i], FILE, origin.sha256, start=i)
-    return Said(made)
+    return Said(made, limits=limits)
 
 
 def step(said: Said, entry: Entry) -> Said:
@@ -196,6 +200,7 @@ def _rename(said: Said, event: RenameClass, _: Entry) -> Said:
         exemplars={key: replace(e, label=new(e.label)) for key, e in said.exemplars.items()},
         verdicts={key: replace(v, label=new(v.label)) for key, v in said.verdicts.items()},
         named=tuple(dict.fromkeys(event.to if n == event.label else n for n in said.named)),
+        limits=limits.renamed(said.limits, event.label, event.to),
     )
 
 

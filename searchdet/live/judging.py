@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from ..bank import Bank, JudgedBy, settled
-from ..config import ScoringOptions, Settings
+from ..config import Limits, Settings
 from ..config.acting import acting
 from ..decision import Judge, judge_of
+from . import limits
 from .board import Board
 from .changes import Accepted
 from .exemplars import Drawer, bank_of
@@ -52,7 +52,7 @@ class Court:
         if saved is None:
             return Shown()
         saved = replace(saved, judged=JUDGED)
-        return self._seen(saved, self._judge(saved), said)
+        return self._seen(saved, self._judge(saved, said.limits), said)
 
     def again(self, shown: Shown, said: Said) -> Shown:
         """The same with the images that were added."""
@@ -68,27 +68,18 @@ class Court:
         bank, pseudo = with_pseudo(saved, judge, view, self._board.shelf, regions_of(said))
         if not pseudo:
             return replace(plain, second=Pass(True))
-        second = self._judge(bank)
+        second = self._judge(bank, said.limits)
         after = self._board.view(second)
         effect = Pass.between(pseudo, plain.accepted, Accepted.of(after, second.bank.classes))
         return Shown(saved, bank, second, after, judge, view, effect)
 
-    def _judge(self, bank: Bank) -> Judge:
+    def _judge(self, bank: Bank, own: Limits) -> Judge:
         options = self._settings
         scoring, _ = acting(replace(options.scoring, second_look=0))
         suppression, _ = acting(options.suppression)
         gathered = settled(bank, options.exemplars)
         models = self._board.shelf.models
-        return judge_of(gathered, _of_classes(scoring, bank.classes), suppression, models)
-
-
-def _of_classes(scoring: ScoringOptions, classes: Collection[str]) -> ScoringOptions:
-    """Without limits of classes that have no exemplar yet."""
-    return replace(
-        scoring,
-        class_min_score=tuple(pair for pair in scoring.class_min_score if pair[0] in classes),
-        class_min_margin=tuple(pair for pair in scoring.class_min_margin if pair[0] in classes),
-    )
+        return judge_of(gathered, limits.of_classes(scoring, own, bank.classes), suppression, models)
 
 
 def regions_of(said: Said) -> set[tuple[str, int]]:

@@ -14,6 +14,7 @@ from ..errors import UsageError
 from ..records import ImageRecord
 from ..storage import files
 from ..storage.journal import Lock
+from . import limits
 from .board import Board
 from .changes import Change, change, difference
 from .events import Box, Draw, Event, Paste, Redo, RenameClass, Undo, said
@@ -21,11 +22,11 @@ from .events import Judge as Verdict
 from .exemplars import Drawer, Drawn
 from .history import Held, Said, of_start
 from .judging import Court, Shown, regions_of
-from .log import NAME, Basis, Log
+from .log import Basis, Log
 from .regions import Places
 from .resolve import Resolver, image_of, replayed
 from .review import Asking, Offer
-from .settings import BANK, LiveSettings
+from .settings import BANK, LiveSettings, require_own
 from .state import (
     Failure,
     ImageState,
@@ -62,9 +63,11 @@ class Session:
         with ExitStack() as opened:
             self._log = Log(out, Basis(shelf.space, shelf.models))
             opened.callback(self._log.close)
-            self._history = replayed(self._log, of_start(start), self._places, self._drawer)
+            begun = of_start(start, limits.given(settings.settings.scoring))
+            self._history = replayed(self._log, begun, self._places, self._drawer)
             self._shown = self._court.show(self._history.said)
             opened.pop_all()
+        limits.tell_lost(begun.limits, self.said.limits)
         self.version += self._log.count
         self._touched = dict.fromkeys(range(self._images), self.version)
         self._stale = False
@@ -83,7 +86,7 @@ class Session:
         with ExitStack() as opened:
             lock = Lock(out / LOCK, held, "End that one, or name another folder with -o.")
             opened.callback(lock.release)
-            _require_own(out)
+            require_own(out)
             made = cls(out, board, start, settings, lock)
             opened.pop_all()
         return made
@@ -117,6 +120,7 @@ class Session:
             others = differs.beside(self._places.at(entry.event.image), entry.event.row)
             entry, history = replace(entry, others=others), history.noted(others)
         self._log.append(entry)
+        limits.tell_lost(self.said.limits, history.said.limits)
         self._history, self._shown = history, shown
         self.version += 1
         if (old.view is None) is not (shown.view is None):
@@ -176,6 +180,12 @@ class Session:
         return self._shown.bank
 
     @property
+    def saved(self) -> Bank | None:
+        """All exemplars that persons gave, as ``save`` writes them."""
+        self._fresh()
+        return self._shown.saved
+
+    @property
     def judge(self) -> Judge | None:
         """The rule by which the page shows what it shows."""
         self._fresh()
@@ -227,7 +237,7 @@ class Session:
             None if redo is None else said(redo),
             review_of(holds, self._history.done, len(self._asked())),
             replace(shown.second, on=holds.second_pass),
-            self._settings.command(self._out),
+            self._settings.command(self._out, holds.limits, shown.saved),
         )
 
     def review(self, label: str | None = None, count: int | None = None) -> list[Offer]:
@@ -245,15 +255,15 @@ class Session:
             bankfile.save(saved, path)
 
     def write_records(self, images: Iterable[int]) -> None:
-        """Write the records of images, by number, and what a run says of itself, as `detect` does.
-        Raises UsageError while there is no positive exemplar or where an image is no longer as it was
-        described, and OutputError."""
+        """Write the records of images, by number, those of all that could not be described, and what a
+        run says of itself, as `detect` does. Raises UsageError while there is no positive exemplar or
+        where an image is no longer as it was described, and OutputError."""
         judge = self.judge
         if judge is None:
             raise UsageError("there is nothing to search for yet.", "Give an example first.")
         shelf = self._board.shelf
         chosen = ((shelf.images[i].image, self._board.record(judge, i)) for i in images)
-        write(self._out, judge, chosen, self._settings)
+        write(self._out, judge, chosen, self.failed, self._settings)
 
     def _resolver(self) -> Resolver:
         return Resolver(self._places, self._drawer, self._shown, self.said, self._settings.hands)
@@ -262,6 +272,7 @@ class Session:
         """What is shown, which stays where neither exemplars nor the second pass change."""
         old = self.said
         same = list(holds.exemplars.items()) == list(old.exemplars.items())
+        same = same and holds.limits == old.limits
         if same and not (holds.second_pass or old.second_pass):
             return self._shown
         return self._court.show(holds)
@@ -305,12 +316,3 @@ class Session:
                 Asking(shown.judge, shown.view, self._board.shelf, told).offers(),
             )
         return self._offers[1]
-
-
-def _require_own(out: Path) -> None:
-    """Raise UsageError for a folder whose bank no session made: ours would take its place."""
-    if (out / BANK).exists() and not (out / NAME).exists():
-        raise UsageError(
-            f"{out / BANK}: is of no session, which would write over it.",
-            "Name another folder with -o; --bank gives a bank to begin with.",
-        )

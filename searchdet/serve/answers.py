@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -21,6 +21,7 @@ from ..errors import (
     SearchdetError,
     lacks_memory,
 )
+from ..integrations.routes import PATHS as BRIDGES
 from ..storage.values import JsonValue
 
 log = logging.getLogger(__name__)
@@ -33,11 +34,8 @@ _STATUS: dict[type[SearchdetError], int] = {
     OutputError: 507,
 }
 """Of errors; 400 for others."""
-_PLAIN = {
-    "Not Found": "there is nothing at this address. Open the page again.",
-    "Method Not Allowed": "this address takes another method.",
-}
-"""For what the router says."""
+_NOT_FOUND, _OTHER_METHOD = "Not Found", "Method Not Allowed"
+"""What the router says."""
 BUG = "internal error; the terminal of `searchdet serve` says more. Please report it."
 
 
@@ -90,14 +88,37 @@ def blocking(body: Callable[[Request], Response]) -> Endpoint:
     return guarded(endpoint)
 
 
-async def http_error(request: Request, error: Exception) -> Response:
-    """What the router refuses, as JSON too."""
-    if not isinstance(error, HTTPException):
-        raise error
-    response = refused(error.status_code, _PLAIN.get(error.detail, error.detail))
-    for name, value in (error.headers or {}).items():
-        response.headers[name] = value
-    return response
+def http_errors(paths: Sequence[str]) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """What is refused, as JSON too. paths: of the bridges, with their methods; none where these are
+    off."""
+
+    async def http_error(request: Request, error: Exception) -> Response:
+        if not isinstance(error, HTTPException):
+            raise error
+        if error.detail == _NOT_FOUND:
+            return _nowhere(request.url.path, paths)
+        said = error.detail
+        if said == _OTHER_METHOD:
+            allowed = (error.headers or {}).get("Allow", "another method").split(", ")
+            said = f"this address takes {' and '.join(sorted(allowed))}."
+        response = refused(error.status_code, said)
+        for name, value in (error.headers or {}).items():
+            response.headers[name] = value
+        return response
+
+    return http_error
+
+
+def _nowhere(path: str, paths: Sequence[str]) -> Response:
+    """For a path that is none: where the bridges are, for who asks them by hand."""
+    said = f"there is nothing at {path!r:.80}."
+    if paths:
+        said += f" The page is at /; the bridges have {', '.join(paths)}."
+        return as_json({"error": said, "paths": list(paths)}, 404)
+    if path in BRIDGES or path.startswith("/v1/"):
+        said += " It is of the bridges, which are off: start `searchdet serve` with --bridges."
+        return refused(404, said)
+    return refused(404, f"{said} Open the page again.")
 
 
 async def gone(request: Request, error: Exception) -> Response:

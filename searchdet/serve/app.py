@@ -12,12 +12,16 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from .address import Address
-from .answers import blocking, gone, guarded, http_error
+from .answers import blocking, gone, guarded, http_errors
 from .api import Reads
 from .changes import Changes
 from .desk import Desk
 from .guard import Guard
 from .page import Assets
+from .stream import EVENTS
+
+_IMPLIED = {"HEAD"}
+"""A method that comes with another one."""
 
 
 def make_app(desk: Desk, changes: Changes, address: Address, more: Sequence[BaseRoute] = ()) -> ASGIApp:
@@ -25,6 +29,8 @@ def make_app(desk: Desk, changes: Changes, address: Address, more: Sequence[Base
     reads, assets = Reads(desk), Assets()
 
     async def stream(request: Request) -> Response:
+        if request.method == "HEAD":  # whose answer ends with its headers: no stream is begun
+            return Response(media_type=EVENTS)
         return desk.broadcast.stream(desk.now)
 
     def asset(request: Request) -> Response:
@@ -46,8 +52,14 @@ def make_app(desk: Desk, changes: Changes, address: Address, more: Sequence[Base
         Route("/api/pictures", guarded(changes.picture), methods=post),
         *more,
     ]
-    app = Starlette(
-        routes=routes, exception_handlers={HTTPException: http_error, ClientDisconnect: gone}
-    )
+    refusing = http_errors([words for route in more for words in _words(route)])
+    app = Starlette(routes=routes, exception_handlers={HTTPException: refusing, ClientDisconnect: gone})
     app.router.redirect_slashes = False
     return Guard(app, address)
+
+
+def _words(route: BaseRoute) -> list[str]:
+    """A route in words, as ``POST /predict``."""
+    if not isinstance(route, Route):
+        return []
+    return [f"{method} {route.path}" for method in sorted((route.methods or set()) - _IMPLIED)]

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from ..bank import Bank, Enrolment, Rows
 from ..bank.verdicts import is_name
-from ..config import Settings
+from ..config import ScoringOptions, Settings
 from ..errors import ExemplarError
 from ..exemplars import Exemplar
 from ..images import LoadedImage
@@ -19,12 +19,14 @@ from ..integrations.learning import Learning
 from ..integrations.predictor import Found, Lesson, Marks
 from ..integrations.routes import routes
 from ..integrations.sources import Sources
+from ..live import limits
 from ..live.events import Paste, Remove
 from ..live.exemplars import Drawn
 from ..live.history import PASTED
 from ..masks import rle
 from ..output import exemplar_picture
 from ..regions import Models, load_models
+from .body import read
 from .desk import Desk
 from .opening import Opened
 from .work import Work
@@ -37,7 +39,7 @@ def bridges(ready: Opened, sources: Sources) -> list[Route]:
     )  # as the page judges: regions are made without exemplars
     models = _models(ready.by, settings)
     learning = Learning(models, settings, SessionExemplars(ready.desk))
-    return routes(Queued(learning, ready.work), sources)
+    return routes(Queued(learning, ready.work), read, sources)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,16 @@ class SessionExemplars:
     def bank(self) -> Bank | None:
         with self.desk.lock:
             return self.desk.session.bank
+
+    @property
+    def saved(self) -> Bank | None:
+        with self.desk.lock:
+            return self.desk.session.saved
+
+    def scoring(self, options: ScoringOptions, bank: Bank) -> ScoringOptions:
+        with self.desk.lock:
+            own = self.desk.session.said.limits
+        return limits.of_classes(options, own, bank.classes)
 
     def put(self, key: str, items: Sequence[Exemplar], rows: Rows) -> None:
         for item in items:

@@ -76,7 +76,7 @@ class Changes:
 
     def _pasted(self, name: str, data: bytes, wanted: str | None) -> Response:
         with self._desk.lock:
-            bank = self._desk.session.bank
+            bank = self._desk.session.saved  # a second pass is for the page alone
         said: JsonObject = {"kind": "paste", "name": name, "label": wanted}
         try:
             events.from_json(Fields({**said, "drawn": ""}, "event"))  # before models are asked

@@ -10,9 +10,8 @@ from pathlib import Path
 
 from ..bank import Bank, Enrolment, read
 from ..bank.build import enrol
-from ..config import DEFAULT_BACKBONE, Examples, Settings
-from ..config.acting import Ignored, acting, warn
-from ..errors import EmbeddingError, ImageError, ResourceError, UsageError, memory_as_error
+from ..config import Examples, ScanOptions, Settings
+from ..errors import EmbeddingError, ImageError, ResourceError, UsageError, counted, memory_as_error
 from ..images import Query
 from ..index import Indexer
 from ..index import file as indexes
@@ -24,7 +23,9 @@ from ..regions import Space, settings_in
 from ..storage import files
 from .desk import Desk
 from .hands import QueuedHands
+from .indexed import settings_of
 from .pictures import Pictures, small_jpeg
+from .words import words_of
 from .work import Work
 
 log = logging.getLogger(__name__)
@@ -33,14 +34,15 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class Job:
     """What is to be served. examples: None begins with none. index: regions that were described
-    before. words: of the command `detect` that finds the same."""
+    before. images, scan: as the user named the images."""
 
     queries: Sequence[Query]
     examples: Examples | None
     settings: Settings
     output: Output
     index: Path | None
-    words: tuple[str, ...]
+    images: Sequence[str]
+    scan: ScanOptions = ScanOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,9 @@ def opened(job: Job) -> Iterator[Opened]:
         raise UsageError(
             f"--bank {start}: is what the session writes.", "Leave it out, or copy it elsewhere first."
         )
+    given = job.settings
     with files.scratch_folder(out) as scratch:
-        indexer, shelf = _shelf(job, scratch)
+        indexer, shelf, job = _shelf(job, scratch)
         try:
             by = _enrolment(job, indexer, shelf.space)
             bank, shown = _start(job, by)
@@ -74,7 +77,7 @@ def opened(job: Job) -> Iterator[Opened]:
                 settings=job.settings,
                 paths={query.name: query.path for query in job.queries},
                 coming=frozenset(query.name for query in job.queries) - known,
-                words=job.words,
+                words=words_of(job.images, job.scan, job.settings, given),
                 output=job.output,
                 shown=shown,
             )
@@ -95,15 +98,16 @@ def opened(job: Job) -> Iterator[Opened]:
             shelf.close()
 
 
-def _shelf(job: Job, scratch: Path) -> tuple[Indexer | None, Shelf]:
-    """What describes images, where they are not described yet; and their regions."""
+def _shelf(job: Job, scratch: Path) -> tuple[Indexer | None, Shelf, Job]:
+    """What describes images, where they are not described yet; their regions; and the job, with the
+    options by which these were made."""
     if job.index is None:
         indexer = Indexer(job.settings)
-        return indexer, Shelf.empty(indexer.space, indexer.models_info, scratch)
+        return indexer, Shelf.empty(indexer.space, indexer.models_info, scratch), job
     found = indexes.load(job.index)
-    _warn_of_models(job.settings, found.space)
     _warn_of_names(found.images, job.queries)
-    return None, Shelf.of(found)
+    job = replace(job, settings=settings_of(job.index, found, job.settings))
+    return None, Shelf.of(found), job
 
 
 def _enrolment(job: Job, indexer: Indexer | None, space: Space) -> Enrolment | None:
@@ -119,22 +123,6 @@ def _enrolment(job: Job, indexer: Indexer | None, space: Space) -> Enrolment | N
     if differs:
         raise UsageError(f"the index was made with other models ({'; '.join(differs)}).")
     return by
-
-
-def _warn_of_models(settings: Settings, space: Space) -> None:
-    """Say which options of the models are those of the index, whatever was given."""
-    why = "--index"
-    _, proposals = acting(settings.proposals, frozenset(), why)
-    _, embedding = acting(settings.embedding, frozenset(), why)
-    _, scoring = acting(settings.scoring)
-    _, suppression = acting(settings.suppression)
-    given, own = settings.backbone.name, space.backbone
-    backbone = (
-        [Ignored("--backbone", given, f"the index has {own}")]
-        if given not in (own, DEFAULT_BACKBONE)
-        else []
-    )
-    warn([*backbone, *proposals, *embedding, *scoring, *suppression])
 
 
 def _plain(settings: Settings) -> Settings:
@@ -157,12 +145,16 @@ def _steps(job: Job, indexer: Indexer | None, desk: Desk) -> list[Callable[[], N
     """What describes the images, one by one."""
     if indexer is None:
         return []
-    by = indexer
-    return [lambda query=query: _describe(by, query, desk) for query in job.queries]  # type: ignore[misc]
+    by, strict = indexer, job.settings.exemplars.strict
+    return [
+        lambda query=query: _describe(by, query, desk, strict)  # type: ignore[misc]
+        for query in job.queries
+    ]
 
 
-def _describe(indexer: Indexer, query: Query, desk: Desk) -> None:
-    """One image; one that cannot be used is said, and the next one follows."""
+def _describe(indexer: Indexer, query: Query, desk: Desk, strict: bool) -> None:
+    """One image; one that cannot be used is said, and the next one follows. strict: its error is
+    raised, which ends the program."""
     try:
         with memory_as_error(query.path):
             image = indexer.read(query)
@@ -171,10 +163,15 @@ def _describe(indexer: Indexer, query: Query, desk: Desk) -> None:
     except (ImageError, EmbeddingError, ResourceError) as error:
         log.warning("%s: FAILED (%s) %s", query.name, error.code, error.one_line())
         desk.fail(query.name, error.code, error.one_line())
+        if strict:
+            error.hint = f"{error.hint} Or leave out the image, or --strict.".strip()
+            raise
         return
     except Exception as error:  # a bug of ours: the person at the page goes on with the other images
         log.exception("%s: FAILED (internal)", query.name)
         desk.fail(query.name, "internal", f"{type(error).__name__}; the terminal says more.")
+        if strict:
+            raise
         return
     desk.pictures.seen(query.name, small)
     desk.add(info, packed)
@@ -183,10 +180,13 @@ def _describe(indexer: Indexer, query: Query, desk: Desk) -> None:
 def _warn_of_names(found: Sequence[Indexed], queries: Sequence[Query]) -> None:
     """Say which images are on one side alone: they are not judged, or have no picture."""
     inside, named = {item.image.name for item in found}, {query.name for query in queries}
-    for names, what in (
-        (named - inside, "are not in the index, and not judged. Make it again with them"),
-        (inside - named, "of the index were not named, and have no picture. Name their folder"),
+    absent = ("is not in the index, and not judged", "are not in the index, and not judged")
+    unnamed = ("was not named, and has no picture", "were not named, and have no picture")
+    for names, whose, (one, many), step in (
+        (named - inside, "", absent, "Make it again with all"),
+        (inside - named, " of the index", unnamed, "Name the folder too"),
     ):
         if names:
             few = ", ".join(sorted(names)[:3])
-            log.warning("%d images %s (%s).", len(names), what, few)
+            number = counted(len(names), f"image{whose} {one}", f"images{whose} {many}")
+            log.warning("%s. %s (%s).", number, step, few)

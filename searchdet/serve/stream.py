@@ -16,6 +16,7 @@ HEARTBEAT = 15.0
 """Seconds after which a silent stream says that it is there."""
 MOST = 32
 """Streams at once."""
+EVENTS = "text/event-stream"
 
 
 Now = Callable[[], dict[str, JsonObject]]
@@ -85,7 +86,7 @@ class Broadcast:
         with self._lock:
             if self._closed or len(self._listeners) >= MOST:
                 raise HTTPException(429, f"{MOST} pages are open already; close one of them.")
-        return StreamingResponse(self._lines(now, heartbeat), media_type="text/event-stream")
+        return StreamingResponse(self._lines(now, heartbeat), media_type=EVENTS)
 
     async def _lines(self, now: Now, heartbeat: float) -> AsyncIterator[bytes]:
         listener = Listener()

@@ -3,13 +3,56 @@
 from __future__ import annotations
 
 import contextlib
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from ..errors import UsageError
 
 if TYPE_CHECKING:
     import torch
+
+Context: TypeAlias = contextlib.AbstractContextManager[object]
+
+
+class Shared:
+    """A context of the whole process, which several threads may be in at once: the first enters it and
+    the last one leaves it, in whatever order they go. By itself one that leaves would put back what it
+    found, under those that are still in, or for good what another had set."""
+
+    def __init__(self, make: Callable[[], Context]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._held: Context = contextlib.nullcontext()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                held = self._make()
+                held.__enter__()
+                self._held = held
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._held.__exit__(None, None, None)
+
+
+def _full_floats() -> Context:
+    import torch
+
+    cudnn = torch.backends.cudnn
+    return cudnn.flags(
+        cudnn.enabled, cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False
+    )
+
+
+_EXACT = Shared(_full_floats)
+"""One for the process, as is the flag that it sets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +69,7 @@ class Compute:
 
         return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.precision]
 
-    def autocast(self) -> contextlib.AbstractContextManager[object]:
+    def autocast(self) -> Context:
         """Context in which a network's forward runs in this precision. Weights stay float32."""
         import torch
 
@@ -34,17 +77,12 @@ class Compute:
             return self.exact()
         return torch.autocast(torch.device(self.device).type, dtype=self.dtype)
 
-    def exact(self) -> contextlib.AbstractContextManager[object]:
+    def exact(self) -> Context:
         """Context in which float32 is float32: by PyTorch's default a card rounds what it convolves to
-        the ten bits of TF32."""
+        the ten bits of TF32. Several threads may be in it; on the CPU it does nothing."""
         import torch
 
-        if torch.device(self.device).type == "cpu":
-            return contextlib.nullcontext()
-        cudnn = torch.backends.cudnn
-        return cudnn.flags(
-            cudnn.enabled, cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False
-        )
+        return contextlib.nullcontext() if torch.device(self.device).type == "cpu" else _EXACT
 
 
 def resolve(device: str, precision: str) -> Compute:

@@ -54,8 +54,9 @@ def served(predictor: Any) -> Iterator[tuple[str, list[str | None]]]:
     from starlette.applications import Starlette
 
     from searchdet.integrations.routes import routes
+    from searchdet.serve.body import read
 
-    app, tokens = Starlette(routes=routes(predictor)), []
+    app, tokens = Starlette(routes=routes(predictor, read)), []
 
     async def noting(scope: Any, receive: Any, send: Any) -> None:
         tokens.append(dict(scope["headers"]).get(b"token", b"").decode() or None)

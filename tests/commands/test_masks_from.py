@@ -119,7 +119,7 @@ def test_an_index_holds_the_masks_that_were_given(masks: Path) -> None:
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 3
     assert "none.png: FAILED (masks)" in done.stderr
-    assert "1 images, 2 regions" in done.stderr
+    assert "1 image, 2 regions" in done.stderr
     examples = ["--positive", "in/positive", "--negative", "in/negative", "--cache-dir", "cache"]
     found = CliRunner().invoke(app, ["search", "idx", *examples])
     assert found.exit_code == 0, found.stderr

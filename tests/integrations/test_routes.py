@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
+from typing import Any
 
 import pytest
 from bridged import CONFIG, Given, uri
@@ -12,10 +15,11 @@ from searchdet.errors import ImageError
 from searchdet.integrations import routes
 from searchdet.integrations.bridges import Bridges
 from searchdet.integrations.sources import Sources
+from searchdet.serve import body
 
 
 def client(predictor: Given | None = None) -> TestClient:
-    app = Starlette(routes=routes.routes(predictor or Given()))
+    app = Starlette(routes=routes.routes(predictor or Given(), body.read))
     return TestClient(app, raise_server_exceptions=False)
 
 
@@ -81,6 +85,35 @@ def test_a_request_that_is_too_large_is_not_read(monkeypatch: pytest.MonkeyPatch
     assert answer.status_code == 413
 
 
+@pytest.mark.parametrize(
+    ("path", "said"), [("/v1/predict", ("error", "message")), ("/webhook", ("error",))]
+)
+def test_a_body_that_does_not_come_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, path: str, said: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(body, "SECONDS", 0.01)
+    scope = {"type": "http", "method": "POST", "path": path, "headers": [], "query_string": b""}
+    told: list[dict[str, Any]] = []
+    sent = iter([{"type": "http.request", "body": b'{"model"', "more_body": True}])
+
+    async def receive() -> dict[str, Any]:
+        for part in sent:
+            return part
+        await asyncio.sleep(60)  # nothing more comes
+        raise AssertionError("it was waited for")
+
+    async def send(message: dict[str, Any]) -> None:
+        told.append(message)
+
+    asyncio.run(Starlette(routes=routes.routes(Given(), body.read))(scope, receive, send))
+    assert told[0]["status"] == 408
+    assert (b"connection", b"close") in told[0]["headers"]
+    answer = json.loads(told[1]["body"])
+    for name in said:
+        answer = answer[name]
+    assert "was not whole after 0.06 s" in answer
+
+
 def test_a_bug_is_told_without_its_inside(caplog: pytest.LogCaptureFixture) -> None:
     broken = Given(fails=RuntimeError("secret path"))
     answer = client(broken).post("/v1/predict", json={"model": "searchdet", "image": uri()})
@@ -119,6 +152,29 @@ def test_label_studio_is_told_why_not() -> None:
     answer = web.post("/predict", json=sent("http://169.254.169.254/a.png"))
     assert answer.status_code == 422
     assert "is not fetched" in answer.json()["error"]
+
+
+def test_a_picture_that_cannot_be_used_takes_no_other_task_with_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    web, away, broken = client(), "http://169.254.169.254/a.png", uri(b"no picture")
+
+    def asked(*addresses: str) -> Any:
+        tasks = [{"id": i, "data": {"photo": address}} for i, address in enumerate(addresses, 7)]
+        return web.post("/predict", json={**SENT, "tasks": tasks})
+
+    answer = asked(away, uri(), broken, uri())
+    assert answer.status_code == 200
+    # as many as there are tasks and in their order: they carry no number
+    assert [len(item["result"]) for item in answer.json()["results"]] == [0, 2, 0, 2]
+    assert {item["model_version"] for item in answer.json()["results"]} == {"searchdet-given-1"}
+    warned = [item.getMessage() for item in caplog.records if item.levelname == "WARNING"]
+    assert len(warned) == 2
+    assert "task 7" in warned[0]
+    assert "is not fetched" in warned[0]
+    assert "task 9" in warned[1]
+    answer = asked(away, away)  # where none can be used it is no answer that there is nothing
+    assert (answer.status_code, "is not fetched" in answer.json()["error"]) == (422, True)
 
 
 def test_annotations_become_exemplars_and_go_with_them() -> None:

@@ -98,6 +98,30 @@ def test_a_personal_token_is_exchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     refused(Sources(STUDIO, "a.b.c"), "/data/upload/1/a.png", "gave no access token")
 
 
+@pytest.mark.parametrize("url", [f"{STUDIO}/ls/", f"{STUDIO}/ls"])
+def test_a_label_studio_below_a_path_is_asked_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str
+) -> None:
+    server = Server(monkeypatch, *[b"x"] * 4, json.dumps({"access": "now"}).encode(), b"x")
+    at = Sources(url, "key")
+    for address in ("/data/upload/1/a.png", "/ls/data/upload/1/a.png", "/lsx/a.png?d=1"):
+        at.fetch(address)
+    at.fetch(f"{STUDIO}/ls/data/upload/1/a.png")
+    Sources(url, "a.b.c").fetch("/data/upload/1/a.png")
+    assert [request.full_url.removeprefix(STUDIO) for request in server.asked] == [
+        "/ls/data/upload/1/a.png",
+        "/ls/data/upload/1/a.png",
+        "/ls/lsx/a.png?d=1",
+        "/ls/data/upload/1/a.png",
+        "/ls/api/token/refresh",
+        "/ls/data/upload/1/a.png",
+    ]
+    (tmp_path / "a.png").write_bytes(b"here")
+    for folder in ("", "/ls"):
+        local = Sources(url, "key", (tmp_path,))
+        assert local.fetch(f"{folder}/data/local-files/?d=a.png") == b"here"
+
+
 def test_files_below_the_folders_and_none_beside_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

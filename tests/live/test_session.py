@@ -491,6 +491,51 @@ def test_limits_of_classes_that_are_not_there_yet_wait(tmp_path: Path, shelved: 
         assert state["a"] < 0.9
 
 
+def test_limits_of_classes_go_with_them(
+    tmp_path: Path, shelved: Index, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = {"class_min_score": (("a", 0.9), ("b", 0.8)), "class_min_margin": (("a", 0.3),)}
+    live = LiveSettings(Settings(scoring=ScoringOptions(shape_weight=0, context_weight=0, **own)))
+    start = slowboard.start_bank()
+
+    def acting(session: Session) -> tuple[dict[str, float], dict[str, float]]:
+        scoring = session.judge.rule.scoring
+        return dict(scoring.class_min_score), dict(scoring.class_min_margin)
+
+    with opened(tmp_path, shelved, start, live) as session:
+        session.apply(RenameClass("a", "c"))
+        assert acting(session) == ({"c": 0.9, "b": 0.8}, {"c": 0.3})
+        assert {item.name: item.min_score for item in session.state().classes}["c"] == 0.9
+        words = "--class-min-score c=0.9 --class-min-score b=0.8 --class-min-margin c=0.3"
+        assert f" {words} " in session.state().command
+        assert not caplog.records
+        session.apply(RenameClass("c", "b"))  # has a score of its own, and no margin
+        after = ({"b": 0.8}, {"b": 0.3})
+        assert acting(session) == after
+        (warned,) = caplog.messages
+        assert warned.startswith("--class-min-score c=0.9 acts no more")
+        session.apply(Undo())
+        assert acting(session) == ({"c": 0.9, "b": 0.8}, {"c": 0.3})
+        session.apply(Redo())
+        assert acting(session) == after
+        assert len(caplog.records) == 2
+    caplog.clear()
+    with opened(tmp_path, shelved, start, live) as session:  # given again, it acts as little
+        assert acting(session) == after
+        assert len(caplog.records) == 1
+
+
+def test_a_limit_comes_with_a_class_that_has_no_exemplar(tmp_path: Path, shelved: Index) -> None:
+    scoring = ScoringOptions(shape_weight=0, context_weight=0, class_min_score=(("c", 0.9),))
+    with opened(
+        tmp_path, shelved, slowboard.start_bank(), LiveSettings(Settings(scoring=scoring))
+    ) as session:
+        session.apply(AddClass("c"))
+        assert "--class-min-score" not in session.state().command  # which detect would refuse
+        session.apply(RenameClass("c", "a"))
+        assert {item.name: item.min_score for item in session.state().classes}["a"] == 0.9
+
+
 def test_a_start_that_is_another_is_named_with_the_line(tmp_path: Path, shelved: Index) -> None:
     with opened(tmp_path, shelved, slowboard.start_bank()) as session:
         session.apply(Remove("n0"))

@@ -212,6 +212,22 @@ def test_every_open_page_hears_of_a_change(served: tuple[Asker, Any]) -> None:
         assert found[-1] == {"event": "state", "version": until}
 
 
+def test_the_headers_of_a_stream_are_answered_at_once(served: tuple[Asker, Any]) -> None:
+    asker, _ = served
+    for _ in range(40):  # more than there may be streams: none is begun
+        status, told, body = asker.ask("/api/stream", method="HEAD")
+        assert (status, body) == (200, b"")
+        assert told["content-type"].startswith("text/event-stream")
+    # the connection is free for the next request, which it is not after an answer without an end
+    connection = http.client.HTTPConnection("127.0.0.1", asker.port, timeout=60)
+    for method, path in (("HEAD", "/api/stream"), ("GET", "/api/state")):
+        connection.request(method, path, headers={"X-Searchdet-Token": str(asker.token)})
+        answer = connection.getresponse()
+        assert answer.status == 200
+        answer.read()
+    connection.close()
+
+
 def test_streams_end_with_the_server(cold_world: Path) -> None:
     ended, started = threading.Event(), threading.Event()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from asking import Asker
 
 from searchdet.bank import Enrolment
 from searchdet.commands.serve import _sources
+from searchdet.config import ScoringOptions
 from searchdet.errors import UsageError
 from searchdet.integrations.sources import Sources
 from searchdet.serve.bridged import _models
@@ -91,6 +93,31 @@ def test_what_is_drawn_in_label_studio_is_found_on_the_page_and_in_x_anylabeling
     assert asker.get("/api/state")["exemplars"] == []
 
 
+def test_limits_of_classes_are_those_of_the_page(cold_world: Path) -> None:
+    images = cold_world / "in/images"
+    scoring = ScoringOptions(class_min_score=(("red", 0.999), ("green", 0.5)))
+    job = serving.job(images, cold_world / "out")
+    job = replace(job, settings=replace(job.settings, scoring=scoring))
+    image = base64.b64encode((images / "a.png").read_bytes()).decode("ascii")
+    asked = {"model": "searchdet", "image": image, "params": {}}
+
+    def shapes() -> int:
+        status, said = post(made.asker, "/v1/predict", asked)
+        assert status == 200, said
+        assert len(made.desk.session.record(0).detections) == len(said["data"]["shapes"])
+        return len(said["data"]["shapes"])
+
+    with serving.serving(job, sources=Sources(folders=(images,))) as made:
+        assert post(made.asker, "/webhook", drawn("blue", BOX, 5))[0] == 201
+        assert shapes() > 0  # limits of classes without an exemplar wait
+        assert made.asker.send({"kind": "rename_class", "label": "blue", "to": "red"})[0] == 200
+        assert shapes() == 0
+        assert made.asker.send({"kind": "rename_class", "label": "red", "to": "other"})[0] == 200
+        assert shapes() == 0
+        assert made.asker.send({"kind": "undo"})[0] == 200
+        assert shapes() == 0
+
+
 def test_bridges_ask_for_the_token_as_the_programs_show_it(served: tuple[Asker, Any]) -> None:
     asker, _ = served
     for path in ("/health", "/v1/models"):
@@ -142,4 +169,27 @@ def test_beside_an_index_the_models_are_loaded_for_other_pictures() -> None:
 
 def test_without_bridges_their_addresses_are_none(cold_world: Path) -> None:
     with serving.serving(serving.job(cold_world / "in/images", cold_world / "out")) as made:
-        assert made.asker.ask("/v1/models")[0] == 404
+        for path in ("/v1/models", "/v1/anything", "/predict"):
+            status, said = made.asker.error(path)
+            assert status == 404
+            assert "with --bridges" in said
+        assert "--bridges" not in made.asker.error("/elsewhere")[1]
+
+
+def test_who_asks_by_hand_is_told_which_paths_there_are(served: tuple[Asker, Any]) -> None:
+    asker, _ = served
+    for path in ("/v1", "/v1/", "/v1/other", "/v1/models/searchdet", "/health/", "/predict/1", "/ml"):
+        status, told, body = asker.ask(path)
+        assert (status, told["content-type"]) == (404, "application/json")
+        said = json.loads(body)
+        assert repr(path) in said["error"]
+        assert "GET /v1/models, GET /v1/models/{model}/info, POST /v1/predict" in said["error"]
+        assert len(said["paths"]) == 7
+        for known in said["paths"]:
+            method, _, place = known.partition(" ")
+            sent = b"{}" if method == "POST" else None
+            status, told, _ = asker.ask(place, sent, Content_Type="application/json")
+            assert status != 405
+            assert told["content-type"] == "application/json"
+    status, said = asker.error("/predict")
+    assert (status, said) == (405, "this address takes POST.")

@@ -153,9 +153,23 @@ def test_an_index_is_served_without_describing_anything(made: Path) -> None:
         code, said = ended(process, signal.SIGTERM)
     assert code == -signal.SIGTERM
     assert "Traceback" not in said
-    assert "Not used, as they cannot act here: --tile 128" in said
-    assert "1 images are not in the index" in said
+    assert "idx: was made with other options, which hold here: --tile 128 (the index has 0)" in said
+    assert "1 image is not in the index" in said
     assert "(deep/a.png)" in said
+
+
+@pytest.mark.process
+def test_strict_ends_it_at_an_image_that_cannot_be_used(world: Path) -> None:
+    (world / "in/images/broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno more")
+    words = [*PROGRAM, *EXAMPLES, "--strict"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 3  # as that of `detect --strict`
+    assert "Traceback" not in done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("error: in/images/broken.png: ")
+    assert last.endswith("Or leave out the image, or --strict.")
+    assert (world / "searchdet-serve/bank.safetensors").is_file()
+    assert call("in/images", "-r", "--strict", "-o", "again").exit_code == 3
 
 
 def refused(*words: str) -> str:

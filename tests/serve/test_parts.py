@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import served
+import slowboard
 
-from searchdet.config import BackboneOptions, ScanOptions, ScoringOptions, Settings
+from searchdet.bank import Bank
+from searchdet.commands.serve import _tell
+from searchdet.config import BackboneOptions, Limits, ScanOptions, ScoringOptions, Settings
 from searchdet.errors import ImageError, ResourceError
+from searchdet.images import Query
+from searchdet.live import LiveSettings, Session
+from searchdet.live.events import SecondPass
+from searchdet.live.exemplars import Drawn, of_region
 from searchdet.proposals.regions import RegionProposer
 from searchdet.serve import desk
+from searchdet.serve.bridged import SessionExemplars
+from searchdet.serve.changes import Changes
+from searchdet.serve.opening import _warn_of_names
 from searchdet.serve.pictures import Kept
 from searchdet.serve.stream import Broadcast
 from searchdet.serve.words import words_of
@@ -123,8 +134,61 @@ def test_the_command_that_finds_the_same_has_every_option_that_was_given() -> No
     )
     assert words_of(["in/images"], ScanOptions(recursive=True), settings) == (
         *("in/images", "--recursive", "--backbone", "filterbank", "--feat-short-side", "128"),
-        *("--class-min-score", "red=0.25", "--max-pixels", "150000001"),
-    )
+        *("--max-pixels", "150000001"),
+    )  # limits of classes follow these, so a session says them
+    live = LiveSettings(words=("in",))
+    limits = Limits(class_min_score=(("a b", 0.25), ("c", 0.5)), class_min_margin=(("a b", -0.1),))
+    bank = slowboard.start_bank(("a b", "d"))
+    own = "--class-min-score 'a b=0.25' --class-min-margin 'a b=-0.1'"
+    command = live.command(Path("out"), limits, bank)
+    assert command == f"searchdet detect in {own} --bank out/bank.safetensors"
+    assert live.command(Path("out"), limits, None) == ""  # nothing that could be run yet
+    assert words_of(["-", "-a.png"], ScanOptions(), Settings()) == ("-", "./-a.png")
+
+
+def test_one_image_is_said_as_one(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    for done, said in ((1, "1 image is described."), (2, "2 images are described.")):
+        assert _tell(SimpleNamespace(done=done, failed=0, total=done))
+        assert capsys.readouterr().err == f"{said}\n"
+    info = SimpleNamespace(image=SimpleNamespace(name="a.png"))
+    _warn_of_names([info], [])
+    _warn_of_names([], [Query(Path("b.png"), "b.png"), Query(Path("c.png"), "c.png")])
+    assert [item.getMessage() for item in caplog.records] == [
+        "1 image of the index was not named, and has no picture. Name the folder too (a.png).",
+        "2 images are not in the index, and not judged. Make it again with all (b.png, c.png).",
+    ]
+
+
+class Noting:
+    """Hands that note beside which exemplars they are to look."""
+
+    def __init__(self, drawn: Drawn) -> None:
+        self.drawn = drawn
+        self.beside: list[Bank | None] = []
+
+    def draw(self, image: object, box: object) -> Drawn:
+        return self.drawn
+
+    def paste(self, name: str, data: bytes, label: str | None, bank: Bank | None) -> Drawn:
+        self.beside.append(bank)
+        return self.drawn
+
+
+def test_objects_are_looked_for_beside_what_persons_gave_alone(tmp_path: Path) -> None:
+    shelf = slowboard.SlowShelf(slowboard.made(tmp_path / "i", [8, 0, 14, 5, 9]))
+    board, start = slowboard.SlowBoard(shelf), slowboard.start_bank()
+    hands = Noting(of_region(shelf.regions(0, np.asarray([0])), 0, "0" * 64))
+    with Session.open(tmp_path / "out", board, start, LiveSettings()) as session:
+        session.apply(SecondPass(True))
+        assert any(name.startswith("pseudo/") for name in session.bank.positives.names)
+        apply = lambda event: session.apply(event).to_json()  # noqa: E731
+        desk: Any = SimpleNamespace(lock=threading.RLock(), session=session, apply=apply)
+        Changes(desk, hands)._pasted("a.png", b"", "a")
+        assert [bank.positives.names for bank in hands.beside] == [start.positives.names]
+        taught = SessionExemplars(desk).saved  # beside which what bridges are taught is looked for
+        assert taught.positives.names == (*start.positives.names, "pasted/a.png")
 
 
 @pytest.mark.model

@@ -1,6 +1,6 @@
 // Why a candidate has its score and its fate.
 
-import { dot, exact, make, minus, percent, short } from "./base.js";
+import { counted, dot, exact, make, minus, percent, short } from "./base.js";
 import { limitsFor, MILLION, standingOf } from "./image.js";
 import { around, detail, pathOf, picture, strokes } from "./picture.js";
 import { ACCEPTED, reasonOf, SUPPRESSED } from "./rule.js";
@@ -152,7 +152,7 @@ function facts(image, j) {
     ["Margin to the nearest negative", exact(image.margin[j])],
     ["Class margin", exact(image.classMargin[j])],
     ["Mask quality", exact(known.quality[j] / MILLION)],
-    ["Area", `${known.area[j].toLocaleString("en")} pixels`],
+    ["Area", counted(known.area[j], "pixel", "pixels")],
     ["Box (x, y, x, y)", box.join(", ")],
     ["Reason in the record", known.reason[j]],
   ];

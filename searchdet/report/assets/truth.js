@@ -1,6 +1,6 @@
 // Detections against the ground truth, where the page was made with one: right, false alarm, missed.
 
-import { $, draw, make, short } from "./base.js";
+import { $, counted, draw, make, short } from "./base.js";
 import { MILLION } from "./image.js";
 import { detail, objectPath, unit } from "./picture.js";
 import { head, images, onChange } from "./state.js";
@@ -94,7 +94,7 @@ function refresh() {
   age++;
   const { images: count, right, wrong, missed } = sums();
   const share = (part, all) => (all ? short(part / all) : "\u2013");
-  $("truth-line").textContent = `${right} true, ${wrong} false alarms, ${missed} missed in ${count} of ${images.length} images; `
+  $("truth-line").textContent = `${right} true, ${counted(wrong, "false alarm", "false alarms")}, ${missed} missed in ${count} of ${counted(images.length, "image", "images")}; `
     + `precision ${share(right, right + wrong)}, recall ${share(right, right + missed)} (IoU ${head.iou})`;
 }
 

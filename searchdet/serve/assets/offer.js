@@ -45,7 +45,7 @@ const kind = () => (live.current === undefined ? "a new class\u2026" : live.curr
 
 function words(region) {
   const known = region.label === null || region.score === null ? "" : `, now ${region.label} ${short(region.score)}`;
-  return `${offer.at + 1} of ${counted(offer.regions.length, "region", "regions")} here: ${region.area.toLocaleString("en")} pixels${known}`;
+  return `${offer.at + 1} of ${counted(offer.regions.length, "region", "regions")} here: ${counted(region.area, "pixel", "pixels")}${known}`;
 }
 
 function redraw() {

@@ -182,7 +182,10 @@ export function toggleSide(out) {
 export function startSide(open) {
   side.open = open;
   onLive(() => [top, classes, exemplars, secondPass, failed, review, currentSelect].forEach((call) => call()));
-  onLive(() => ($("command").textContent = live.state.command));
+  onLive(() => {
+    $("command").textContent = live.state.command;
+    $("command-part").hidden = !live.state.command; // as long as there is nothing to search for
+  });
   $("add-class").addEventListener("click", () => askClass(null));
   $("second").addEventListener("change", () => act({ kind: "second_pass", on: $("second").checked }));
   $("copy").addEventListener("click", () => copy($("copy")));
