@@ -16,6 +16,7 @@ from searchdet.report.contents import Contents
 from searchdet.serve.desk import Desk
 
 SIZE = ViewportSize(width=1400, height=900)
+SHOWN = "() => import('/assets/look.js').then((window) => window.look.shown)"
 PATIENCE = 60.0
 """Seconds that a click may take until what it does is there."""
 
@@ -42,12 +43,19 @@ class PageHand:
         self._open(item.image)
         self.page.locator("#current").select_option(label=item.label)
         x0, y0, x1, y1 = item.drawn
-        self.page.keyboard.down("b")
+        self._until(lambda: self._held_b())
         self.page.mouse.move(*self._place(item.image, x0, y0))
         self.page.mouse.down()
         self.page.mouse.move(*self._place(item.image, x1, y1), steps=5)
-        self.page.keyboard.up("b")
         self._act(self.page.mouse.up)
+        self.page.keyboard.up("b")
+
+    def _held_b(self) -> bool:
+        """Hold B; whether a box can be drawn now, which it cannot while a picture is loaded."""
+        self.page.keyboard.up("b")
+        self.page.locator("#list").focus()
+        self.page.keyboard.down("b")
+        return self.page.locator("#box").get_attribute("aria-pressed") == "true"
 
     def judge(self, image: int, row: int, verdict: str, label: str | None) -> None:
         if self.next() is not None and self.next()[:2] == (image, row):  # type: ignore[index]
@@ -100,7 +108,7 @@ class PageHand:
         card = self.page.locator("#gallery .card", has=self.page.locator(f'[title="{name}"]'))
         card.locator(".open").click()
         self._until(lambda: viewer.get_attribute("title") == name)
-        self.page.locator("#shown svg g.sharp").wait_for()
+        self.page.wait_for_function(SHOWN)
 
     def _place(self, image: int, x: float, y: float) -> tuple[float, float]:
         """Where a pixel of the open picture is in the window."""
