@@ -6,17 +6,19 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Page, ViewportSize, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from searchdet.report.contents import Contents
 from searchdet.serve.desk import Desk
 
 SIZE = ViewportSize(width=1400, height=900)
 SHOWN = "() => import('/assets/look.js').then((window) => window.look.shown)"
+TRIES = 6
 PATIENCE = 60.0
 """Seconds that a click may take until what it does is there."""
 
@@ -86,12 +88,21 @@ class PageHand:
         return place
 
     def _open_asked(self, image: int, row: int) -> None:
-        """Open what the page asks about from its list."""
-        self._close()
-        self.page.locator("#view label").nth(1).click()
-        card = self.page.locator("#queue .card", has=self.page.locator(f'[data-of="{image}#{row}"]'))
-        card.locator(".open").click()
-        self.page.locator(f'#row{self._number(image, row)}[aria-selected="true"]').wait_for()
+        """Open what the page asks about from its list, again where that moved under the hand."""
+        chosen = self.page.locator(f'#row{self._number(image, row)}[aria-selected="true"]')
+        name = self.desk.shelf.images[image].image.name
+        for _ in range(TRIES):
+            self._close()
+            self.page.locator("#view label").nth(1).click()
+            card = self.page.locator(
+                "#queue .card", has=self.page.locator(f'[data-of="{image}#{row}"]')
+            )
+            card.locator(".open").click()
+            with suppress(PlaywrightTimeout):
+                chosen.wait_for(timeout=5000)
+                if self.page.locator("#viewer-name").get_attribute("title") == name:
+                    return
+        raise RuntimeError("what is asked about cannot be opened")
 
     def _close(self) -> None:
         if self.page.locator("#viewer").is_visible():

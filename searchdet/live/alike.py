@@ -23,7 +23,7 @@ from .shelf import Shelf
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.int64]
-UNUSED_BYTES = 1 << 26
+UNUSED_BYTES = 1 << 24
 """Of columns of each kind that are kept though no exemplar of the bank has them."""
 SUMMED = 48
 """Exemplars of a class from which on its prototype is compared itself: so many columns of one class

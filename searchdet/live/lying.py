@@ -18,6 +18,8 @@ BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
 MOST_PAIRS = 3_000_000
 """That are remembered; each takes 40 bytes."""
+TOGETHER = 64
+"""Images whose mapped rows are in memory together."""
 Near = Callable[[int], IntArray]
 """Number of an image -> rows of it that may be asked for soon."""
 
@@ -75,7 +77,9 @@ class Neighbours:
         if new and len(self._whole.alike) > self._most:
             self._forget()
             return self.of(rows, image, near)
-        for number in new:
+        for done, number in enumerate(new):
+            if done % TOGETHER == TOGETHER - 1:
+                self._let_go()
             first, count = self._shelf.images[number].start, self._shelf.images[number].count
             before = np.flatnonzero(self._known[first : first + count])
             asked = rows[np.searchsorted(image, number) : np.searchsorted(image, number, "right")]
@@ -83,7 +87,7 @@ class Neighbours:
             self._parts[number] = self._measured(number, wanted)
             self._known[first + wanted] = True
         if new:
-            let_go(self._shelf.arrays["contexts"])  # unpacked with the masks, and not looked at
+            self._let_go()
             self._whole = joined([self._parts[number] for number in sorted(self._parts)], every)
         return self._whole.among(rows, every)
 
@@ -100,6 +104,11 @@ class Neighbours:
         place = self._shelf.images[image].start + rows
         moved = Pairs(len(rows), place[pairs.one], place[pairs.other], pairs.inside, pairs.iou)
         return Lying(moved, alike)
+
+    def _let_go(self) -> None:
+        """Of mapped files what is not looked at again: masks, and what is unpacked with them."""
+        for name in ("contexts", "counts"):
+            let_go(self._shelf.arrays[name])
 
     def _forget(self) -> None:
         self._known = np.zeros(0, bool)
