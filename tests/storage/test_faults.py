@@ -14,7 +14,7 @@ from worlds import tree_hash
 from searchdet.cli import app
 
 WORDS = ["detect", "in/images", "-r", "--positive", "in/positive", "--negative", "in/negative"]
-WORDS += ["--save", "overlay,masks"]
+WORDS += ["--save", "overlay,masks", "--scored-masks", "20"]
 
 
 def run(*words: str) -> tuple[int, str]:
