@@ -32,8 +32,8 @@ settings.load_profile("fast")
 
 
 def pytest_collection_finish() -> None:
-    """What is there before the first test, which is most of all objects, is no matter of the collector; it
-    runs less often too, as networks and records make many objects that last."""
+    """What is there before the first test, which is most of all objects, is no matter of the collector;
+    it runs less often too, as networks and records make many objects that last."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
@@ -80,8 +80,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def _places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Places for caches and models, one for each test. Not folders of the factory each: it numbers a new
-    one by listing all that it made, which takes longer than most tests once there are thousands."""
+    """Places for caches and models, one for each test. They are no folders of the factory: to number a
+    new one it lists all that it made, and with thousands that takes longer than most tests."""
     root = tmp_path_factory.mktemp("places")
     return (root / str(number) for number in itertools.count())
 
