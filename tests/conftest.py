@@ -10,6 +10,7 @@ import os
 import shutil
 import socket
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -29,6 +30,20 @@ settings.register_profile("fast", max_examples=20)
 settings.register_profile("ci", max_examples=100)
 settings.register_profile("nightly", max_examples=500)
 settings.load_profile("fast")
+
+
+WEIGHTS = {"slow": 10, "browser": 4, "process": 4, "model": 1}
+"""About how long a test with this mark takes, in seconds."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where files go to several processes, the longest ones come first: so none waits for the other."""
+    if not hasattr(config, "workerinput"):
+        return
+    long: Counter[Path] = Counter()
+    for item in items:
+        long[item.path] += max((WEIGHTS.get(mark.name, 0) for mark in item.iter_markers()), default=0)
+    items.sort(key=lambda item: -long[item.path])
 
 
 def pytest_collection_finish() -> None:
