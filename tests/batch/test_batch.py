@@ -290,17 +290,12 @@ def test_errors_pass_between_processes(kind: type[SearchdetError]) -> None:
 @pytest.mark.process
 def test_a_worker_gives_the_same_records(world: Path) -> None:
     detect("in/images", "-r", "-o", "plain", "--no-cache")
-    words = [sys.executable, "-m", "searchdet", "detect", "in/images", "-r", *EXAMPLES]
-    words += ["-o", "apart", "--timeout", "100", "--no-cache"]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=240, check=False)
-    assert done.returncode == 0, done.stderr
+    apart = ["in/images", "-r", "-o", "apart", "--no-cache", "--timeout", "100"]
+    detect(*apart)
     assert tree_hash(world / "plain/records") == tree_hash(world / "apart/records")
-    done = subprocess.run([*words, "--min-score", "7"], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
+    detect(*apart, "--min-score", "7", code=2)
     (world / "in/positive/red/1.png").write_bytes(b"broken")
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == 4
-    assert done.stderr.count("error:") == 1
+    assert detect(*apart, code=4).stderr.count("error:") == 1
 
 
 def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
