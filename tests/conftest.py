@@ -102,7 +102,10 @@ def _places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
-def _closed_world(monkeypatch: pytest.MonkeyPatch, _places: Iterator[Path]) -> Iterator[None]:
+def _closed_world(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, _places: Iterator[Path]
+) -> Iterator[None]:
+    """What a test patches is itself again when its folder, which is made first, is removed."""
     real = socket.socket.connect
 
     def refuse(self: socket.socket, address: object) -> None:
