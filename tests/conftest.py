@@ -51,7 +51,7 @@ def pytest_collection_finish() -> None:
     it runs less often too, as networks and records make many objects that last."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    gc.set_threshold(20_000, 10, 10)
 
 
 def pytest_unconfigure() -> None:
