@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
 
-.PHONY: demo test test-fast test-all test-clients lint lint-js check docs site fuzz clean
+.PHONY: demo test test-fast test-all test-nightly test-clients lint lint-js check docs site fuzz clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -30,6 +30,11 @@ test-fast: $(VENV)/installed-dev
 # The slow ones too, and more examples of each property.
 test-all: $(VENV)/installed-dev
 	$(PYTEST) -m "not (sample or client)" --hypothesis-profile=ci $(ARGS)
+
+# What chance tries, for an hour or more: five times the examples, and many more kills and requests.
+test-nightly: $(VENV)/installed-dev
+	SERVE_KILLS=40 SERVE_REQUESTS=5000 $(PYTEST) -m "not (sample or client)" \
+		--hypothesis-profile=nightly $(ARGS)
 
 # Exports as the readers of other tools take them: these go into .venv-clients, which needs the network.
 # Writes the table in docs/import.md.

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import importlib.util
+import itertools
 import os
 import shutil
 import socket
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,15 +19,53 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
+import typer.testing
 from hypothesis import settings
-from places import QUICK, TINY_SAM, Figure
+from places import FEW, QUICK, TINY_SAM, Figure
 from worlds import make_template
 
 REQUIRE_BROWSER = os.environ.pop("SEARCHDET_REQUIRE_BROWSER", "") == "1"
 """Whether to fail without a browser. Taken away, for searchdet warns of what it does not know."""
 settings.register_profile("fast", max_examples=20)
 settings.register_profile("ci", max_examples=100)
+settings.register_profile("nightly", max_examples=500)
 settings.load_profile("fast")
+
+
+WEIGHTS = {"slow": 10, "browser": 4, "process": 4, "model": 1}
+"""About how long a test with this mark takes, in seconds."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where files go to several processes, the longest ones come first: so none waits for the other."""
+    if not hasattr(config, "workerinput"):
+        return
+    long: Counter[Path] = Counter()
+    for item in items:
+        long[item.path] += max((WEIGHTS.get(mark.name, 0) for mark in item.iter_markers()), default=0)
+    items.sort(key=lambda item: -long[item.path])
+
+
+def pytest_collection_finish() -> None:
+    """What is there before the first test, which is most of all objects, is no matter of the collector;
+    it runs less often too, as networks and records make many objects that last."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 10, 10)
+
+
+def pytest_unconfigure() -> None:
+    """At the end all is collected, or extensions say that it leaks."""
+    gc.unfreeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _made_once() -> Iterator[None]:
+    """The parser of the command line is made once for each app, and not at each call of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        made = functools.cache(typer.testing._get_command)
+        patch.setattr(typer.testing, "_get_command", made)
+        yield
 
 
 @pytest.fixture
@@ -51,8 +93,19 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(f"{name}: {value:.3g}")
 
 
+@pytest.fixture(scope="session")
+def _places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Places for caches and models, one for each test. They are no folders of the factory: to number a
+    new one it lists all that it made, and with thousands that takes longer than most tests."""
+    root = tmp_path_factory.mktemp("places")
+    return (root / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def _closed_world(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+def _closed_world(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, _places: Iterator[Path]
+) -> Iterator[None]:
+    """What a test patches is itself again when its folder, which is made first, is removed."""
     real = socket.socket.connect
 
     def refuse(self: socket.socket, address: object) -> None:
@@ -61,17 +114,23 @@ def _closed_world(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Temp
         raise RuntimeError("a test tried to reach the network")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setenv("SEARCHDET_CACHE", str(tmp_path_factory.mktemp("cache")))
-    monkeypatch.setenv("SEARCHDET_MODELS", str(tmp_path_factory.mktemp("models")))
+    place = next(_places)
+    for name in ("cache", "models"):
+        (place / name).mkdir(parents=True)
+        monkeypatch.setenv(f"SEARCHDET_{name.upper()}", str(place / name))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("SEARCHDET_CONFIG", "")
     monkeypatch.setenv("SEARCHDET_BACKBONE", QUICK)
+    monkeypatch.setenv("SEARCHDET_SCORED_MASKS", FEW)
+    yield
+    shutil.rmtree(place, ignore_errors=True)
 
 
 @pytest.fixture
 def default_backbone(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command line as it comes, with the backbone that users have."""
     monkeypatch.delenv("SEARCHDET_BACKBONE")
+    monkeypatch.delenv("SEARCHDET_SCORED_MASKS")
 
 
 @pytest.fixture
@@ -123,6 +182,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("SEARCHDET_MODELS", str(root / "models"))
         patch.setenv("SEARCHDET_CONFIG", "")
         patch.setenv("SEARCHDET_BACKBONE", QUICK)
+        patch.setenv("SEARCHDET_SCORED_MASKS", FEW)
         patch.chdir(root)
         make_template()
     return root

@@ -16,3 +16,6 @@ Figure = Callable[[str, float], float]
 
 QUICK = "filterbank"
 """The backbone of tests that are about something else: no network, and a feature map at once."""
+FEW = "60"
+"""Masks of an image that tests of the command line score, unless they say how many: the drawn worlds
+have two or three objects, and what is done for each mask is most of the work."""

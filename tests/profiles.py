@@ -1,4 +1,5 @@
-"""How many examples a property is tried with: all of them where the profile is ``ci``, else fewer."""
+"""How many examples a property is tried with: all of them where the profile is ``ci``, else fewer; in
+``nightly`` five times as many."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from searchdet.serve.server import Server
 
 TOKEN = "a-token-for-the-tests"
 QUICK = Settings(
-    backbone=BackboneOptions("filterbank"), proposals=ProposalOptions("regions", scored_masks=300)
+    backbone=BackboneOptions("filterbank"), proposals=ProposalOptions("regions", scored_masks=60)
 )
 
 

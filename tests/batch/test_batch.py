@@ -22,6 +22,7 @@ from searchdet.cli import app
 from searchdet.detector import Detector
 from searchdet.errors import ExemplarError, ImageError, OutputError, ResourceError, SearchdetError
 from searchdet.images.inputs import Scan, discover, shard_of
+from searchdet.proposals.regions import RegionProposer
 from searchdet.storage import files
 
 pytestmark = pytest.mark.model
@@ -264,14 +265,20 @@ def test_an_image_over_time_or_that_kills_is_recorded_and_the_rest_goes_on(
 
 
 @pytest.mark.process
-def test_what_the_system_refuses_a_worker_is_said_as_without_one(cold_world: Path) -> None:
+def test_what_the_system_refuses_a_worker_is_said_as_without_one(
+    cold_world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     words = hang(cold_world, "raise OSError(28, 'No space left on device', 'x')")
-    plain, apart = (
-        subprocess.run([*words, *more], capture_output=True, text=True, timeout=240, check=False)
-        for more in ([], ["--timeout", "100"])
-    )
+    words += ["--timeout", "100"]
+    apart = subprocess.run(words, capture_output=True, text=True, timeout=240, check=False)
     assert "No space left on device" in apart.stderr
-    assert apart.returncode == plain.returncode
+
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device", "x")
+
+    monkeypatch.setattr(RegionProposer, "propose", refuse)
+    plain = CliRunner().invoke(app, words[2:-2])
+    assert apart.returncode == plain.exit_code
     assert apart.stderr.splitlines()[-1] == plain.stderr.splitlines()[-1]
     assert not list((cold_world / "out/records").rglob("a.png.json")), "no crash is recorded"
 
@@ -290,17 +297,12 @@ def test_errors_pass_between_processes(kind: type[SearchdetError]) -> None:
 @pytest.mark.process
 def test_a_worker_gives_the_same_records(world: Path) -> None:
     detect("in/images", "-r", "-o", "plain", "--no-cache")
-    words = [sys.executable, "-m", "searchdet", "detect", "in/images", "-r", *EXAMPLES]
-    words += ["-o", "apart", "--timeout", "100", "--no-cache"]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=240, check=False)
-    assert done.returncode == 0, done.stderr
+    apart = ["in/images", "-r", "-o", "apart", "--no-cache", "--timeout", "100"]
+    detect(*apart)
     assert tree_hash(world / "plain/records") == tree_hash(world / "apart/records")
-    done = subprocess.run([*words, "--min-score", "7"], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
+    detect(*apart, "--min-score", "7", code=2)
     (world / "in/positive/red/1.png").write_bytes(b"broken")
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == 4
-    assert done.stderr.count("error:") == 1
+    assert detect(*apart, code=4).stderr.count("error:") == 1
 
 
 def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:

@@ -110,10 +110,12 @@ FILTERS = {
     + [("sam", name) for name in ("border", "rectangle", "area", "limit")],
 )
 def test_each_filter_says_what_it_removed(
-    world: Path, tiny_sam: Path, proposals: str, name: str
+    world: Path, tiny_sam: Path, monkeypatch: pytest.MonkeyPatch, proposals: str, name: str
 ) -> None:
+    monkeypatch.delenv("SEARCHDET_SCORED_MASKS")  # no other comes for one that is removed
     words = ["b.png", "--proposals", proposals]
-    words += ["--sam-checkpoint", str(tiny_sam), *SAM] if proposals == "sam" else []
+    sam = ["--sam-checkpoint", str(tiny_sam), *SAM, "--points-per-side", "6"]
+    words += sam if proposals == "sam" else []
     plain, found = (record_of(*words, *more)["proposals"] for more in ([], FILTERS[name]))
     assert found["removed"][name] > plain["removed"].get(name, 0)
     assert found["count"] < plain["count"]
@@ -149,16 +151,16 @@ def test_guided_asks_fewer_points_and_finds_the_same(world: Path, tiny_sam: Path
 
 
 def test_crops_and_tiles_are_asked_too_and_counted(world: Path, tiny_sam: Path) -> None:
-    words = ["a.png", "--sam-checkpoint", str(tiny_sam), *SAM, "--points-per-side", "6"]
+    words = ["a.png", "--sam-checkpoint", str(tiny_sam), *SAM, "--points-per-side", "4"]
     crops = record_of(*words, "--crop-layers", "1")
-    assert crops["proposals"]["points_asked"] == 5 * 36
+    assert crops["proposals"]["points_asked"] == 5 * 16
     assert crops["proposer"]["options"]["crop_layers"] == 1
     fewer = record_of(*words, "--crop-layers", "2", "--crop-points-downscale", "2")
-    assert fewer["proposals"]["points_asked"] == 36 + 4 * 9 + 16 * 1
+    assert fewer["proposals"]["points_asked"] == 16 + 4 * 4 + 16 * 1
     assert fewer["proposer"]["options"]["crop_points_downscale"] == 2
     tiles = record_of(*words, "--tile", "120")
     assert tiles["proposals"]["views"] == 5
-    assert tiles["proposals"]["points_asked"] == 5 * 36
+    assert tiles["proposals"]["points_asked"] == 5 * 16
     assert tiles["proposals"]["memory_retries"] == 0
     assert "tile_edge" in tiles["proposals"]["removed"]
     for record in (crops, tiles):

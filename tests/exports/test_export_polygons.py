@@ -55,7 +55,7 @@ def test_exact_outlines_draw_the_mask_and_have_one_part_for_each_of_it(mask: np.
 @pytest.mark.parametrize("grain", [0.0, 0.7, 2.0, 5.0])
 @pytest.mark.parametrize("share", [0.04, 0.3, 0.8])
 def test_polygons_draw_back_to_the_mask(grain: float, share: float, figure: Figure) -> None:
-    for seed in range(12):
+    for seed in range(6):
         mask = blob(seed, (61, 83), grain, share)
         found = parts(mask)
         apart = drawn([part.ring.ravel() for part in found], mask.shape)

@@ -11,6 +11,7 @@ import pytest
 import slowboard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from profiles import examples
 from slowboard import SlowBoard, SlowShelf
 
 from searchdet.bank import file as bankfile
@@ -222,7 +223,11 @@ _any_event = st.one_of(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(40),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(st.lists(_any_event, max_size=10), st.booleans())
 def test_opened_again_it_is_the_same_and_all_undone_the_start(
     tmp_path_factory: pytest.TempPathFactory, small: Index, given: list[Event], begins: bool

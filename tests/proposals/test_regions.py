@@ -255,7 +255,7 @@ def test_the_limit_keeps_the_best_and_filters_leave_room() -> None:
     off = [code for code, box in zip(every.rles, every.boxes, strict=True) if inside(box)]
     assert list(inner.rles) == off[: len(inner)]
     assert len(inner) > 25, "twice as many are filtered as will be kept"
-    smoothed = RegionProposer(ProposalOptions("regions", smooth=2)).propose(image)
+    smoothed = RegionProposer(ProposalOptions("regions", scored_masks=50, smooth=2)).propose(image)
     assert smoothed.rles != every.rles[: len(smoothed)]
 
 

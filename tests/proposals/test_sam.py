@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,13 +41,13 @@ def iou(one: np.ndarray, two: np.ndarray) -> float:
     return float((one & two).sum() / (one | two).sum())
 
 
-def point_iou(path: Path) -> float:
+def point_iou(path: Path, seeds: Sequence[int] = HELD_OUT) -> float:
     """Mean IoU of the best-rated mask for a point inside each held-out shape."""
     from segment_anything import SamPredictor
 
     network = sam.load_sam(path, FP32).get()
     predictor, got = SamPredictor(network), []
-    for seed in HELD_OUT:
+    for seed in seeds:
         scene = make_scene(seed)
         predictor.set_image(scene.image)
         for mask in scene.masks:
@@ -63,7 +64,7 @@ def test_points_on_held_out_shapes(tiny_sam: Path, figure: Figure) -> None:
 
 
 def test_random_weights_fail_the_same_test(tmp_path: Path, figure: Figure) -> None:
-    assert figure("the same with random weights", point_iou(random_sam(tmp_path))) < 0.5
+    assert figure("the same with random weights", point_iou(random_sam(tmp_path), HELD_OUT[:4])) < 0.5
 
 
 def test_the_file_is_small_and_complete(tiny_sam: Path) -> None:
@@ -229,11 +230,12 @@ def hits(detector: Detector, seeds: range) -> tuple[int, int, int]:
     return there, found, false
 
 
-def detector_with(checkpoint: Path, folder: Path) -> Detector:
+def detector_with(checkpoint: Path, folder: Path, prompting: str = "everything") -> Detector:
     options = ProposalOptions(
         "sam",
         str(checkpoint),
         points_per_side=16,
+        prompting=prompting,
         pred_iou_thresh=0.7,
         stability_score_thresh=0.8,
     )
@@ -242,13 +244,15 @@ def detector_with(checkpoint: Path, folder: Path) -> Detector:
 
 
 @pytest.mark.parametrize(
-    "scenes", [pytest.param(5, marks=pytest.mark.sample), pytest.param(20, marks=pytest.mark.slow)]
+    ("prompting", "scenes"),
+    [("everything", 2), pytest.param("guided", 20, marks=pytest.mark.slow)],
 )
 def test_the_whole_path_finds_every_red_shape_and_nothing_else(
-    tiny_sam: Path, tmp_path: Path, figure: Figure, scenes: int
+    tiny_sam: Path, tmp_path: Path, figure: Figure, prompting: str, scenes: int
 ) -> None:
     write_exemplars(tmp_path)
-    there, found, false = hits(detector_with(tiny_sam, tmp_path), range(900, 900 + scenes))
+    detector = detector_with(tiny_sam, tmp_path, prompting)
+    there, found, false = hits(detector, range(900, 900 + scenes))
     figure(f"red shapes on {scenes} scenes", there)
     figure(f"red shapes found on {scenes}", found)
     figure(f"false detections on {scenes} scenes", false)
@@ -258,5 +262,5 @@ def test_the_whole_path_finds_every_red_shape_and_nothing_else(
 
 def test_random_sam_weights_find_nothing_of_it(tmp_path: Path) -> None:
     write_exemplars(tmp_path)
-    there, found, _ = hits(detector_with(random_sam(tmp_path), tmp_path), range(900, 904))
+    there, found, _ = hits(detector_with(random_sam(tmp_path), tmp_path), range(900, 902))
     assert found < there

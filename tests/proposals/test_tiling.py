@@ -12,7 +12,8 @@ from searchdet.config import EmbeddingOptions, ProposalOptions
 from searchdet.embeddings import embed_masks
 from searchdet.masks import rle
 from searchdet.masks.coverage import Masks, mask_coverage, runs_coverage
-from searchdet.proposals import Proposals, load_proposer
+from searchdet.proposals import Proposals
+from searchdet.proposals.regions import RegionProposer
 from searchdet.proposals.tiling import View, join, uncut, views
 from searchdet.proposals.types import from_masks
 from searchdet.regions.describe import Describer, Regions
@@ -199,9 +200,9 @@ def test_no_proposals_in_any_view_keep_the_shapes() -> None:
 def test_tiles_with_the_embedded_proposer_and_backbone() -> None:
     image = picture((100, 60, 122, 84), (240, 30, 400, 280), (20, 200, 44, 226))
     image = np.clip(image + np.random.default_rng(0).normal(0, 3, image.shape), 0, 255).astype(np.uint8)
-    options = replace(TILES, name="regions", tile=160)
+    options = replace(TILES, name="regions", tile=160, scored_masks=100)
     describer = Describer(
-        load_backbone("filterbank"), load_proposer("regions"), options, EmbeddingOptions()
+        load_backbone("filterbank"), RegionProposer(options), options, EmbeddingOptions()
     )
     regions = describer.regions(image)
     masks = regions.proposals.dense()

@@ -131,7 +131,7 @@ def test_a_setting_below_the_line_needs_no_model(world: Path, calls: Counter[str
     assert not calls
 
 
-@pytest.mark.parametrize("tiles", [[], pytest.param(["--tile", "80"], marks=pytest.mark.slow)])
+@pytest.mark.parametrize("tiles", [[], pytest.param(["--tile", "96"], marks=pytest.mark.slow)])
 def test_heat_maps_take_the_feature_map_that_is_there(
     world: Path, calls: Counter[str], tiles: list[str]
 ) -> None:
