@@ -123,7 +123,7 @@ def test_what_records_accept_is_accepted_whatever_changes(name: str, tmp_path: P
 
 
 @settings(
-    max_examples=examples(60),
+    max_examples=examples(25),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
