@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -60,8 +61,8 @@ class SlowBoard:
     def __init__(self, shelf: SlowShelf) -> None:
         self.shelf = shelf
 
-    def record(self, judge: Judge, image: int) -> ImageRecord:
-        return judge.record(self.shelf.images[image].image, self.shelf.regions(image))
+    def record(self, judge: Judge, image: int, also: Sequence[int] = ()) -> ImageRecord:
+        return judge.record(self.shelf.images[image].image, self.shelf.regions(image), also=also)
 
     def view(self, judge: Judge) -> View:
         options = judge.rule.scoring

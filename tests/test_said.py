@@ -106,6 +106,18 @@ def test_the_right_one_stays_of_several_on_one_object() -> None:
         assert (mine.score, mine.suppression_factor) == (1.0, 1.0), how
 
 
+def test_what_was_said_of_and_what_is_asked_for_stays_in_the_record() -> None:
+    many = regions(
+        [[1, 0.1, 0, 0], [0.15, 0, 0, 1], [1, 0, 0.2, 0], [0.9, 0.2, 0, 0]], [10, 60, 110, 160]
+    )
+    of = judged(wrong=[said(many, 1, "told")], max_masks=1)
+    kept = {item.id: item for item in of.record(IMAGE, many).candidates}
+    assert set(kept) == {0, 1}
+    assert kept[1].flags == (TOLD,)
+    more = of.record(IMAGE, many, also=[3])
+    assert {item.id for item in more.candidates} == {0, 1, 3}
+
+
 def test_another_class_is_what_was_said() -> None:
     of = judged([said(MANY, 0, "told")])
     b = replace(of.gathered.bank, labels=np.asarray([0, 1] + [0] * 8 + [1]))

@@ -110,16 +110,24 @@ class Settled:
 
 
 def judge_regions(
-    regions: Regions, bank: Bank, rule: Rule, look: Look | None = None, told: Told | None = None
+    regions: Regions,
+    bank: Bank,
+    rule: Rule,
+    look: Look | None = None,
+    told: Told | None = None,
+    also: Sequence[int] = (),
 ) -> Judged:
     """A candidate for each of the best regions: detections first, then by score. The id is the region's
     row. All are scored, ``max_masks`` times the views of the image stay, and with ``look`` the best of
-    these are seen once more. told: what a person said of regions, which holds whatever they score."""
+    these are seen once more. told: what a person said of regions, which holds whatever they score.
+    Those, and the rows of ``also``, are candidates beside the best.
+    """
     options = rule.scoring
     whole = compare(regions.described, bank, rule, told)
     found = regions.proposals
     room = room_of(found.details, rule.suppression)
-    rows = best(whole.marks(options).score, AHEAD * room, every=True)
+    asked = np.union1d(whole.told.rows, np.asarray(also, np.int64))
+    rows = np.union1d(best(whole.marks(options).score, AHEAD * room, every=True), asked)
     chosen = Regions(found.take(rows), whole.described.take(rows))
     lying = overlaps(Masks.of(chosen.proposals.rles, found.mask_size))
     said = whole.told.among(rows)
@@ -130,7 +138,7 @@ def judge_regions(
         seen = best(settled.left, options.second_look)
         contest = _seen_again(contest, seen, look, options)
         settled = settle(contest, rule)
-    kept = best(settled.left, room, every=True)
+    kept = np.union1d(best(settled.left, room, every=True), np.flatnonzero(np.isin(rows, asked)))
     return Judged(
         _candidates(contest, settled, kept, set(seen.tolist())), tuple(whole.levels.tolist()), len(seen)
     )

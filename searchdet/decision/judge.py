@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 
 from ..bank import Bank, Gathered
@@ -51,12 +52,18 @@ class Judge:
     def bank(self) -> Bank:
         return self.gathered.bank
 
-    def record(self, image: ImageInfo, regions: Regions, look: Look | None = None) -> ImageRecord:
+    def record(
+        self,
+        image: ImageInfo,
+        regions: Regions,
+        look: Look | None = None,
+        also: Sequence[int] = (),
+    ) -> ImageRecord:
         """The record of one image. look: what sees rows of the regions once more, where the rule wants
-        a second look."""
+        a second look; also: rows that are candidates though others are better."""
         said = self.gathered.said.get(image.content)
         told = told_of(said, regions, self.bank.classes)
-        judged = judge_regions(regions, self.bank, self.rule, look, told)
+        judged = judge_regions(regions, self.bank, self.rule, look, told, also)
         made = judged.candidates
         found = regions.proposals
         figures = spread(regions.described.embedded)

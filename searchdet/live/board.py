@@ -60,9 +60,9 @@ class Board:
             return self._viewed(judge, marks, parts)
         return self._quickly(judge, self.shelf.ends)
 
-    def record(self, judge: Judge, image: int) -> ImageRecord:
-        """The record of one image, with all candidates."""
-        return judge.record(self.shelf.images[image].image, self.shelf.regions(image))
+    def record(self, judge: Judge, image: int, also: Sequence[int] = ()) -> ImageRecord:
+        """The record of one image, with all candidates, and with the regions ``also`` among them."""
+        return judge.record(self.shelf.images[image].image, self.shelf.regions(image), also=also)
 
     def under(self, image: int, x: float, y: float) -> list[int]:
         """Regions of an image whose mask holds the pixel (x, y), smallest first."""

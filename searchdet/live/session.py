@@ -198,9 +198,11 @@ class Session:
         return self._shown.view
 
     def record(self, image: int) -> ImageRecord | None:
-        """The record of an image, by its number; None while there is no positive exemplar."""
+        """The record of an image, by its number, with what is asked about among its candidates; None
+        while there is no positive exemplar."""
         judge = self.judge
-        return None if judge is None else self._board.record(judge, image)
+        asked = [item.row for item in self._asked() if item.i == image]
+        return None if judge is None else self._board.record(judge, image, asked)
 
     def verdicts(self, image: int) -> list[tuple[int, str, str | None]]:
         """What was said of regions of an image: row, verdict and label of each, by row."""

@@ -16,7 +16,7 @@ from slowboard import SlowBoard, SlowShelf
 
 from searchdet.bank import file as bankfile
 from searchdet.bank.types import Bank
-from searchdet.config import ScoringOptions, Settings
+from searchdet.config import ScoringOptions, Settings, SuppressionOptions
 from searchdet.errors import OutputError, UsageError
 from searchdet.index.file import Index
 from searchdet.live import Board, LiveSettings, Session, Shelf, events
@@ -571,3 +571,17 @@ def test_a_bank_of_no_session_is_not_written_over(tmp_path: Path, small: Index) 
         opened(tmp_path, small)
     assert (tmp_path / "bank.safetensors").read_bytes() == before
     assert not (tmp_path / "verdicts.jsonl").exists()
+
+
+def test_what_is_asked_and_what_was_said_is_in_the_record(tmp_path: Path, shelved: Index) -> None:
+    """Also where others are better than all that fit in."""
+    few = Settings(scoring=SCORING, suppression=SuppressionOptions(max_masks=2))
+    with opened(tmp_path, shelved, slowboard.start_bank(), LiveSettings(settings=few)) as session:
+        asked = [(item.i, item.row) for item in session.review()]
+        assert len(asked) > 4
+        for image, row in asked:
+            assert row in {item.id for item in session.record(image).candidates}
+        image, row = asked[0]
+        session.apply(Judge(shelved.images[image].image.name, row, "wrong"))
+        assert row not in {item.row for item in session.review() if item.i == image}
+        assert row in {item.id for item in session.record(image).candidates}
