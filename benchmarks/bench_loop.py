@@ -137,7 +137,9 @@ class SessionHand:
         self.given, self.session = given, session
 
     def draw(self, item: Object) -> None:
-        row = filled(self.given.board, item.image, item.drawn)
+        said = self.session.verdicts(item.image)
+        wrong = [row for row, verdict, _ in said if verdict == "wrong"]
+        row = filled(self.given.board, item.image, item.drawn, wrong)
         name = name_of(self.given, item.image)
         if row is None:
             self.session.draw(name, item.drawn, item.label)
@@ -358,7 +360,8 @@ def browser() -> None:
                 loops.append(curve(given, hand, seed))
                 said = f"a click to the page {1000 * float(np.median(hand.spent)):.0f} ms (median)"
             print(f"{name}, seed {seed}: {told(loops[-1])}; {said}", flush=True)
-        (CACHE / f"{name}-browser.json").write_text(json.dumps({"set": name, "loop": loops}))
+            kept = CACHE / f"{name}-browser.json"
+            kept.write_text(json.dumps({"set": name, "loop": loops}))
 
 
 def picture() -> None:

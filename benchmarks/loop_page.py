@@ -13,7 +13,6 @@ from typing import Any
 from playwright.sync_api import Page, ViewportSize, sync_playwright
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
-from searchdet.report.contents import Contents
 from searchdet.serve.desk import Desk
 
 SIZE = ViewportSize(width=1400, height=900)
@@ -81,11 +80,8 @@ class PageHand:
             record = self.desk.session.record(image)
         if record is None:
             raise ValueError(f"image {image} has no record")
-        contents = Contents()
-        contents.add(record)
-        images: list[Any] = contents.head()["images"]  # type: ignore[assignment]
-        place: int = images[0]["id"].index(row)
-        return place
+        there = [item.id for item in record.candidates if item.accepted or item.suppression_factor > 0]
+        return there.index(row)
 
     def _open_asked(self, image: int, row: int) -> None:
         """Open what the page asks about from its list, again where that moved under the hand."""

@@ -24,9 +24,9 @@ each score: how alike all things look differs between images and between spaces.
 LEVEL_ROWS = 600
 """Proposals that make the level, so that more of them, which are ever smaller, do not move it."""
 USUAL_COUNT = 20
-SURE = 1.0
-"""Score and margin of a region that a person said is of a class; the negative of it for one that is
-not. No other region comes to as much."""
+SURE, CLEAR = 1.0, 2.0
+"""Score, and margin and lead, of a region that a person said is of a class; a score of -SURE is that of
+one that is of none. The margin and the lead reach every limit that there can be."""
 _TOGETHER = 1024
 """Images whose levels are found at once."""
 
@@ -114,10 +114,10 @@ class Told:
         made[self.rows[known], self.labels[known]] = SURE
         return made
 
-    def margins(self, margins: FloatArray) -> FloatArray:
-        """Margins (N,) with ``SURE`` for rows that are of a class; NaN stays."""
+    def clear(self, margins: FloatArray) -> FloatArray:
+        """Margins or leads (N,) with ``CLEAR`` for rows that are of a class; NaN stays."""
         made = np.array(margins)
-        made[self.right] = np.where(np.isnan(made[self.right]), np.nan, SURE)
+        made[self.right] = np.where(np.isnan(made[self.right]), np.nan, CLEAR)
         return made
 
 
@@ -177,13 +177,13 @@ def marks_of(alike: Likeness, totals: FloatArray, told: Told | None = None) -> M
     told = told or Told.nothing()
     totals = told.totals(totals)
     rows, valid, label = np.arange(len(totals)), alike.valid, argmax(totals)
-    margin = told.margins(rounded(alike.pos[rows, label]) - rounded(alike.against.cosine))
+    margin = told.clear(rounded(alike.pos[rows, label]) - rounded(alike.against.cosine))
     return Marks(
         valid=valid,
         label=np.where(valid, label, -1),
         score=_masked(rounded(totals[rows, label]), valid),
         margin=_masked(rounded(margin), valid),
-        gap=_masked(_gap(totals), valid),
+        gap=_masked(told.clear(_gap(totals)), valid),
     )
 
 

@@ -63,7 +63,7 @@ def test_a_right_one_is_found_whatever_it_scores() -> None:
     assert {item.id for item in record.detections} == {0, 1, 2}
     assert told(record) == {1: "a"}
     (mine,) = (item for item in record.detections if item.id == 1)
-    assert (mine.score, mine.margin, mine.label) == (1.0, 1.0, "a")
+    assert (mine.score, mine.margin, mine.class_margin, mine.label) == (1.0, 2.0, 2.0, "a")
     assert mine.positive_similarity < 0.9, "what it has in common stays what it is"
 
 
@@ -118,6 +118,54 @@ def test_what_was_said_of_and_what_is_asked_for_stays_in_the_record() -> None:
     assert {item.id for item in more.candidates} == {0, 1, 3}
 
 
+def test_nothing_lowers_a_right_one() -> None:
+    """Neither one of another class with a lower limit, nor another right one, nor a better quality."""
+    two = regions([[1, 0.1, 0, 0], [0.1, 1, 0, 0]], [10, 10], [0.5, 1.0])
+    limits = {"class_min_score": (("a", 0.75), ("b", 0.3))}
+    for how in ("merge", "nms", "diffusion"):
+        first = judged([said(two, 0, "told")], suppression=how)
+        scoring = replace(first.rule.scoring, **limits)
+        of = make_judge(first.gathered, scoring, first.rule.suppression, models())
+        assert found(of, two) == {0: 1.0}, how
+        same = regions([[1, 0.1, 0, 0], [1, 0, 0.1, 0]], [10, 11], [0.5, 1.0])
+        both = judged([said(same, 0, "one"), said(same, 1, "two")], suppression=how)
+        assert found(both, same) == {0: 1.0, 1: 1.0}, how
+
+
+def test_of_different_words_on_one_region_none_decides(caplog: pytest.LogCaptureFixture) -> None:
+    of = judged([said(MANY, 1, "right")], [said(MANY, 1, "wrong")])
+    assert told(of.record(IMAGE, MANY)) == {}
+    assert "right and wrong: are one region" in caplog.text
+
+
+def test_a_second_look_is_taken_at_what_is_open() -> None:
+    seen: list[int] = []
+
+    def look(rows: np.ndarray) -> np.ndarray:
+        seen.extend(rows.tolist())
+        return np.zeros((len(rows), 2), np.float32)
+
+    of = judged([said(MANY, 0, "told")])
+    bank = of.gathered.bank
+    sides = {
+        name: replace(getattr(bank, name), crops=np.zeros((len(getattr(bank, name)), 2), np.float32))
+        for name in ("positives", "negatives")
+    }
+    gathered = replace(of.gathered, bank=replace(bank, **sides))
+    once = replace(of.rule.scoring, second_look=1)
+    make_judge(gathered, once, of.rule.suppression, models()).record(IMAGE, MANY, look)
+    assert seen == [2]
+
+
+def test_the_mask_tells_a_region_though_its_vector_is_another() -> None:
+    """As of an image in tiles, where an exemplar was described on the whole image."""
+    mine = said(MANY, 1, "told")
+    turned = l2_normalize(mine.vectors + 0.25 * np.eye(6, dtype=np.float32)[[4]])
+    of = judged([replace(mine, vectors=turned)])
+    assert float(turned[0] @ mine.vectors[0]) < 0.99
+    assert told(of.record(IMAGE, MANY)) == {1: "a"}
+
+
 def test_another_class_is_what_was_said() -> None:
     of = judged([said(MANY, 0, "told")])
     b = replace(of.gathered.bank, labels=np.asarray([0, 1] + [0] * 8 + [1]))
@@ -129,7 +177,7 @@ def test_another_class_is_what_was_said() -> None:
 
 def test_limits_of_the_margin_and_of_the_lead_do_not_hold_it_back() -> None:
     of = judged([said(MANY, 1, "told")])
-    strict = replace(of.rule.scoring, min_margin=0.99, class_margin=0.1)
+    strict = replace(of.rule.scoring, min_margin=2.0, class_margin=2.0)
     made = make_judge(of.gathered, strict, of.rule.suppression, models())
     assert set(found(made)) == {1}
 

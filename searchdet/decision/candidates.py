@@ -21,7 +21,7 @@ from ..records import Candidate, ClassLimits, ClassThreshold, Evidence, limits_o
 from ..regions import Regions
 from ..scoring import Marks, Scores, Told, decide, level_of, marks_of, scores_of, totals_of
 from ..suppression import Overlaps, Suppressed, mutual, overlaps, total_order
-from .settling import Rivals, beside, first_ranked
+from .settling import Rivals, beside
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -93,8 +93,12 @@ class Contest:
     def rivals(self) -> Rivals:
         """The regions as suppression sees them."""
         found, vectors = self.regions.proposals, self.regions.described.embedded.vectors
-        pairs, quality = self.lying.pairs(), first_ranked(found.quality, self.told.right)
-        return Rivals(found.boxes, quality, pairs, lambda: mutual(vectors, pairs), self.lying)
+        pairs, sure = self.lying.pairs(), self.told.right
+
+        def alike() -> npt.NDArray[Any]:
+            return mutual(vectors, pairs)
+
+        return Rivals(found.boxes, found.quality, pairs, alike, self.lying, sure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +139,9 @@ def judge_regions(
     settled = settle(contest, rule)
     seen = np.zeros(0, np.int64)
     if look is not None and options.second_look:
-        seen = best(settled.left, options.second_look)
+        open_ones = np.array(settled.left, np.float64)
+        open_ones[contest.told.rows] = np.nan  # no look changes what was said
+        seen = best(open_ones, options.second_look)
         contest = _seen_again(contest, seen, look, options)
         settled = settle(contest, rule)
     kept = np.union1d(best(settled.left, room, every=True), np.flatnonzero(np.isin(rows, asked)))

@@ -7,7 +7,7 @@ may be settled together where those of different images do not lie on each other
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,13 +31,15 @@ BELOW = 0.99
 class Rivals:
     """N regions as suppression sees them. boxes (N, 4), quality (N,): of the proposals; pairs: those
     that lie on each other; alike: gives the cosines of these (M,), where they are needed; cells: the
-    same with what each covers, for ``nms``; None where that is not asked for."""
+    same with what each covers, for ``nms``; None where that is not asked for. sure: rows of which a
+    person said that they are of their class, which nothing comes before."""
 
     boxes: Float32Array
     quality: Float32Array
     pairs: Pairs
     alike: Callable[[], FloatArray]
     cells: Overlaps | None
+    sure: IntArray
 
 
 def beside(
@@ -48,13 +50,20 @@ def beside(
     A region is only ever lowered by one that passes the rules itself, so what does not pass may be
     left out: the others come out the same. For what passes stands before what does not (``ranking``);
     each of the three ways lowers a row by rows before it alone, and counts as kept, or iterates over,
-    rows before it alone; and ``across_classes`` is between detections, which have passed.
+    rows before it alone; and ``across_classes`` is between detections, which have passed. What a person
+    is sure of stands before all others, and is not lowered.
     """
     order = ranking(rivals, marks, accepted(marks, limits), options)
-    taken = suppress(rivals, marks, order, options)
+    taken = _spared(suppress(rivals, marks, order, options), rivals.sure)
     if options.class_overlap == "best":
-        taken = _one_class_each(marks, rivals, limits, taken)
+        taken = _spared(_one_class_each(marks, rivals, limits, taken), rivals.sure)
     return taken, final(marks, taken.factor)
+
+
+def _spared(taken: Suppressed, sure: IntArray) -> Suppressed:
+    factor, by = np.array(taken.factor), np.array(taken.by)
+    factor[sure], by[sure] = 1.0, -1
+    return replace(taken, factor=factor, by=by)
 
 
 def _one_class_each(
@@ -63,6 +72,7 @@ def _one_class_each(
     least = least_of(limits)[np.maximum(marks.label, 0)]
     left = final(marks, taken.factor)
     above = np.where(accepted(marks, limits, taken.factor), left - least, -np.inf)
+    above[rivals.sure] = np.inf
     # just below the threshold: no detection, and still before what is unlike the class
     rest = np.clip(BELOW * least / np.maximum(np.maximum(marks.score, least), 1e-9), 0, BELOW)
     return across_classes(rivals.pairs, taken, marks.label, above, rest)
@@ -74,18 +84,14 @@ def least_of(limits: Sequence[ClassLimits]) -> FloatArray:
 
 
 def ranking(rivals: Rivals, marks: Marks, passed: BoolArray, options: SuppressionOptions) -> IntArray:
-    """Valid rows, best first: what passes the rules before what does not, so that nothing falls to a
-    region that is not accepted itself; then by score and quality, for diffusion by quality alone."""
+    """Valid rows, best first: what a person is sure of, what passes the rules, then what does not, so
+    that nothing falls to a region that is not accepted itself; then by score and quality, for
+    diffusion by quality alone."""
     order = total_order(values_of(rivals, marks, options), marks.label, rivals.boxes)
     order = order[marks.valid[order]]
-    return order[np.argsort(~passed[order], kind="stable")]
-
-
-def first_ranked(quality: Float32Array, sure: IntArray) -> Float32Array:
-    """Qualities (N,) of which those of rows that are sure are the highest there is, 1."""
-    made = np.array(quality)
-    made[sure] = 1
-    return made
+    place = np.where(passed, 1, 2)
+    place[rivals.sure] = 0
+    return order[np.argsort(place[order], kind="stable")]
 
 
 def values_of(rivals: Rivals, marks: Marks, options: SuppressionOptions) -> FloatArray:

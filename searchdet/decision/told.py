@@ -19,10 +19,10 @@ from ..proposals.types import Proposals
 from ..regions import Regions
 from ..scoring import Told
 
-ALIKE = 0.999
-"""Cosine from which on two vectors may be of one region: they are kept in half precision."""
-TRIED = 4
-"""Regions whose masks are looked at for each that was judged."""
+NEAR, TRIED = 0.9, 64
+"""Cosine from which on, and so many regions of which at most, the masks are looked at for each that was
+judged. The mask says which it is; the vector may be of half precision, or of the image as a whole where
+regions are of its tiles."""
 Digest = Callable[[int], str]
 
 
@@ -50,7 +50,7 @@ def place(said: Sayings, i: int, vectors: npt.NDArray[np.float32], digest: Diges
     that mask. digest: of the mask of a row."""
     alike = vectors @ said.vectors[i]
     first = np.argsort(-alike, kind="stable")[:TRIED].tolist()
-    near = (row for row in first if alike[row] >= ALIKE)
+    near = (row for row in first if alike[row] >= NEAR)
     return next((row for row in near if digest(row) == said.masks[i]), -1)
 
 

@@ -118,9 +118,10 @@ def of_region(regions: Regions, row: int, content: str) -> Drawn:
 
 
 def bank_of(said: Said, start: Bank | None, drawer: Drawer, space: Space) -> Bank | None:
-    """The bank of all exemplars in effect, in their order; None without a positive one. Raises
-    UsageError where one cannot be read."""
-    held = list(said.exemplars.values())
+    """The bank of all exemplars in effect, in their order; None without a positive one. Of exemplars
+    that are one region, under other names or in copies of its image, the last one is. Raises UsageError
+    where one cannot be read."""
+    held = _last_words(list(said.exemplars.values()), start, drawer)
     labels = [item.label for item in held if item.label is not None]
     if not labels:
         return None
@@ -131,6 +132,14 @@ def bank_of(said: Said, start: Bank | None, drawer: Drawer, space: Space) -> Ban
     ]
     positives, negatives = (join(side) if side else rows[0].take([]) for side in sides)
     return Bank(classes, positives, numbers, negatives, space)
+
+
+def _last_words(held: list[Held], start: Bank | None, drawer: Drawer) -> list[Held]:
+    origins = [_row(item, start, drawer).origins[0] for item in held]
+    regions = [(of.sha256, of.mask) if of.mask_source == JUDGED else None for of in origins]
+    last = {region: i for i, region in enumerate(regions)}
+    kept = [of is None or last[of] == i for i, of in enumerate(regions)]
+    return [item for item, stays in zip(held, kept, strict=True) if stays]
 
 
 def _row(held: Held, start: Bank | None, drawer: Drawer) -> Rows:

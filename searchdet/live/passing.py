@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ..config import SuppressionOptions
 from ..decision.candidates import best, room_of
-from ..decision.settling import Rivals, beside, first_ranked, least_of, values_of
+from ..decision.settling import Rivals, beside, least_of, values_of
 from ..records import ClassLimits
 from ..scoring import Marks, accepted
 from ..suppression import SAME_OBJECT, Pairs
@@ -113,12 +113,12 @@ class Passing:
 
     def _rivals(self, rows: IntArray) -> Rivals:
         boxes, quality = (np.asarray(self.shelf.arrays[name][rows]) for name in ("boxes", "quality"))
-        quality = first_ranked(quality, np.flatnonzero(np.isin(rows, self.sure)))
+        sure = np.flatnonzero(np.isin(rows, self.sure))
         if self.options.suppression == "nms":
             number = int(self.image[rows[0]])
             cells = self.lying.cells(number, rows - self.shelf.images[number].start)
             pairs = cells.pairs()
-            return Rivals(boxes, quality, pairs, lambda: np.zeros(len(pairs.one)), cells)
+            return Rivals(boxes, quality, pairs, lambda: np.zeros(len(pairs.one)), cells, sure)
         count = np.bincount(self.image[rows], minlength=len(self.shelf.images))
 
         def near(image: int) -> IntArray:
@@ -127,7 +127,7 @@ class Passing:
             return best(scores, int(MORE * count[image]) + SPARE)
 
         known = self.lying.of(rows, self.image[rows], near)
-        return Rivals(boxes, quality, known.pairs, lambda: known.alike, None)
+        return Rivals(boxes, quality, known.pairs, lambda: known.alike, None, sure)
 
     def _unsure(self, marks: Marks, rivals: Rivals, left: FloatArray) -> BoolArray:
         """(N,): rows whose fate hangs on less than scores are sure to: they are as far as their least

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -29,19 +30,24 @@ def pointed(board: Board, image: int, x: float, y: float) -> list[int]:
         for name in ("boxes", "quality")
     )
     likely = meant(boxes, quality, (x, y), (item.image.height, item.image.width))
+    likely[~np.asarray(board.shelf.arrays["valid"][item.start + rows])] = -1  # no exemplar can be made
     return [int(row) for row in rows[np.argsort(-likely, kind="stable")]]
 
 
-def filled(board: Board, image: int, box: tuple[float, float, float, float]) -> int | None:
+def filled(
+    board: Board, image: int, box: tuple[float, float, float, float], wrong: Collection[int] = ()
+) -> int | None:
     """The region of an image whose box is that which a person drew around an object, xyxy, as near as
-    hands are; None where none is."""
+    hands are, of several the best by box and quality; None where none is. wrong: regions that were said
+    to be wrong, which a box over them is to mend."""
     item = board.shelf.images[image]
     own = slice(item.start, item.start + item.count)
-    valid = np.asarray(board.shelf.arrays["valid"][own])
+    valid = np.array(board.shelf.arrays["valid"][own])
+    valid[list(wrong)] = False
     overlap = iou(np.asarray(box, np.float32), np.asarray(board.shelf.arrays["boxes"][own]))
-    overlap[~valid] = 0
-    best = int(overlap.argmax()) if len(overlap) else 0
-    return best if len(overlap) and overlap[best] >= FITS else None
+    fits = np.flatnonzero(valid & (overlap >= FITS))
+    quality = np.asarray(board.shelf.arrays["quality"][own])[fits]
+    return int(fits[(overlap[fits] * quality).argmax()]) if len(fits) else None
 
 
 def meant(

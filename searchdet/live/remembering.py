@@ -20,7 +20,7 @@ class Remembering:
         self._shelf = shelf
         self._images: dict[str, list[int]] = {}
         self._seen = 0
-        self._places: dict[tuple[int, str], int] = {}
+        self._places: dict[tuple[int, str, bytes], int] = {}
 
     def told(self, said: Mapping[str, Sayings], classes: Sequence[str]) -> Told:
         """What was said of the rows of the shelf. said: by the content of the pictures."""
@@ -52,7 +52,7 @@ class Remembering:
         return Told(found.rows + start, found.labels)
 
     def _place(self, image: int, of: Sayings, i: int) -> int:
-        key = (image, of.masks[i])
+        key = (image, of.masks[i], of.vectors[i].tobytes())
         if key not in self._places:
             item = self._shelf.images[image]
             kept = self._shelf.arrays["vectors"][item.start : item.start + item.count]

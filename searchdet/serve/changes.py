@@ -7,6 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ..bank.verdicts import WRONG
 from ..errors import UsageError
 from ..live import events
 from ..live.exemplars import Drawn, Hands
@@ -58,7 +59,9 @@ class Changes:
         if box[2] - box[0] < 1 or box[3] - box[1] < 1:
             raise ValueError("the box holds no pixel of the image")
         with self._desk.lock:
-            row = filled(self._desk.board, i, box)
+            verdicts = self._desk.session.verdicts(i)
+            wrong = [row for row, verdict, _ in verdicts if verdict == WRONG]
+            row = filled(self._desk.board, i, box, wrong)
         if row is not None:
             label = values.optional_text("label")
             return Fields({"kind": "pick", "image": name, "row": row, "label": label}, values.name)

@@ -48,6 +48,9 @@ def test_all_regions_under_the_pixel_are_told(tmp_path: Path) -> None:
     for x, y in rng.random((20, 2)) * [width, height]:
         rows = pointed(board, 0, x, y)
         assert sorted(rows) == sorted(board.under(0, x, y))
+        usable = shelf.arrays["valid"][rows]
+        assert (np.diff(usable.astype(int)) <= 0).all(), "those without a descriptor come last"
+        rows = [row for row, good in zip(rows, usable, strict=True) if good]
         boxes = shelf.arrays["boxes"][rows].astype(float)
         worth = meant(boxes, shelf.arrays["quality"][rows].astype(float), (x, y), (height, width))
         assert (np.diff(worth) <= 0).all()

@@ -585,3 +585,30 @@ def test_what_is_asked_and_what_was_said_is_in_the_record(tmp_path: Path, shelve
         session.apply(Judge(shelved.images[image].image.name, row, "wrong"))
         assert row not in {item.row for item in session.review() if item.i == image}
         assert row in {item.id for item in session.record(image).candidates}
+
+
+def test_the_last_word_on_a_region_counts(tmp_path: Path, shelved: Index) -> None:
+    """Also where the bank to begin with has the region under another name."""
+    from dataclasses import replace
+
+    from searchdet.bank.types import extended
+    from searchdet.live.exemplars import of_region
+
+    known = of_region(
+        SlowShelf(shelved).regions(0, np.asarray([1])), 0, shelved.images[0].image.content
+    )
+    rows = replace(known.rows, origins=(replace(known.origin, name="old/0.png#1"),))
+    start = extended(slowboard.start_bank(), rows, ["b"])
+
+    def found(session: Session) -> dict[tuple[int, int], int]:
+        view = session.view.found
+        return dict(
+            zip(zip(view.image.tolist(), view.row.tolist(), strict=True), view.label, strict=True)
+        )
+
+    with opened(tmp_path, shelved, start) as session:
+        assert found(session)[0, 1] == 1
+        session.apply(Judge("0.png", 1, "other", "a"))
+        assert found(session)[0, 1] == 0
+        session.apply(Judge("0.png", 1, "wrong"))
+        assert (0, 1) not in found(session)

@@ -15,6 +15,8 @@ import served as serving
 from asking import Asker
 from PIL import Image
 
+from searchdet.live.pointing import pointed
+
 pytestmark = pytest.mark.model
 
 
@@ -60,9 +62,7 @@ def test_a_folder_is_judged_from_nothing_by_two_clicks(served: tuple[Asker, Any]
 def test_regions_under_a_pixel_are_at_image_size_and_likeliest_first(served: tuple[Asker, Any]) -> None:
     asker, desk = served
     regions = asker.get("/api/images/0/at?x=40&y=60")["regions"]
-    quality = desk.shelf.arrays["quality"][desk.shelf.images[0].start :]
-    best = [float(quality[item["row"]]) for item in regions]
-    assert best == sorted(best, reverse=True), "no class is known yet"
+    assert [item["row"] for item in regions] == pointed(desk.board, 0, 40, 60)
     for item in regions:
         x0, y0, x1, y1 = item["box"]
         assert x0 <= 40 < x1
@@ -72,10 +72,23 @@ def test_regions_under_a_pixel_are_at_image_size_and_likeliest_first(served: tup
         assert item["score"] is None
     assert asker.get("/api/images/0/at?x=4000&y=60")["regions"] == []
     asker.send({"kind": "pick", "image": "a.png", "row": regions[0]["row"], "label": "red"})
-    again = asker.get("/api/images/0/at?x=40&y=60")["regions"]
-    assert (again[0]["row"], again[0]["label"], again[0]["score"]) == (regions[0]["row"], "red", 1.0)
-    worth = [item["score"] * float(quality[item["row"]]) for item in again if item["score"] > 0]
-    assert worth == sorted(worth, reverse=True)
+    known = asker.get("/api/images/0/at?x=40&y=60")["regions"][0]
+    assert (known["row"], known["label"], known["score"]) == (regions[0]["row"], "red", 1.0)
+
+
+def test_a_box_takes_the_region_that_fills_it_unless_that_is_wrong(served: tuple[Asker, Any]) -> None:
+    asker, _ = served
+    first = asker.get("/api/images/0/at?x=40&y=60")["regions"][0]
+    event = {"kind": "draw", "image": "a.png", "box": first["box"], "label": "red"}
+    assert asker.send(event)[0] == 200
+    assert [item["name"] for item in asker.get("/api/state")["exemplars"]] == [f"a.png#{first['row']}"]
+    asker.send(
+        {"kind": "judge", "image": "a.png", "row": first["row"], "verdict": "wrong", "label": None}
+    )
+    assert asker.send(event)[0] == 200
+    names = [item["name"] for item in asker.get("/api/state")["exemplars"]]
+    assert f"a.png#{first['row']}" in names, "it stays a negative"
+    assert len(names) == 2
 
 
 def test_only_images_that_changed_since_a_version_come_again(served: tuple[Asker, Any]) -> None:

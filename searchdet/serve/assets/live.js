@@ -60,6 +60,14 @@ export function imageAt(i, urgent) {
 
 export const forget = (i) => kept.delete(i);
 
+// The same with a candidate that is asked about: what was kept may be of before that was asked
+export async function imageWith(i, row, urgent) {
+  const image = await imageAt(i, urgent);
+  if (row === null || row === undefined || image.id.includes(row)) return image;
+  forget(i);
+  return imageAt(i, urgent);
+}
+
 const differs = (a, b) => Object.keys({ ...a, ...b }).some((name) => (a[name] || 0) !== (b[name] || 0));
 
 // Rows that are new or differ; what changed without this page's doing is seen by its counts

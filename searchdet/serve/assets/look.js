@@ -4,7 +4,7 @@ import { $, colourOf, draw, make } from "./base.js";
 import { pictureOf } from "./api.js";
 import { evidence } from "./evidence.js";
 import { numberOf } from "./classes.js";
-import { classNames, forget, imageAt, isTrouble, live, onLive } from "./live.js";
+import { classNames, forget, imageAt, imageWith, isTrouble, live, onLive } from "./live.js";
 import { boxOf, extent, visible } from "./picture.js";
 import { placeStatus, sayError } from "./say.js";
 import { choose, failure, showAgain, showImage, stage, startStage } from "./stage.js";
@@ -33,10 +33,10 @@ function head(i) {
   $("after").disabled = look.at === look.items.length - 1;
 }
 
-async function load(i, then) {
+async function load(i, then, row) {
   const turn = ++look.turn;
   try {
-    const image = await imageAt(i, true);
+    const image = await imageWith(i, row, true);
     if (turn === look.turn && isOpen()) then(image);
   } catch (error) {
     if (!isTrouble(error)) throw error;
@@ -66,7 +66,7 @@ export function show(at, row) {
     const j = placeOf(image, row);
     showImage(image, j >= 0 || open === undefined ? j : open);
     fetchNext(at);
-  });
+  }, row);
 }
 
 // After a change: what was chosen stays so, unless it is no detection any more and has no verdict

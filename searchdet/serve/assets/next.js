@@ -5,7 +5,7 @@ import { get } from "./api.js";
 import { act } from "./deeds.js";
 import { Grid } from "./grid.js";
 import { numberOf } from "./classes.js";
-import { classNames, imageAt, isTrouble, live, onLive } from "./live.js";
+import { classNames, imageWith, isTrouble, live, onLive } from "./live.js";
 import { around, pathOf, picture, strokes } from "./picture.js";
 
 const MOST = 120;
@@ -71,7 +71,7 @@ async function fill(card, item) {
   frame.dataset.of = keyOf(item);
   card.classList.remove("done");
   try {
-    const image = await imageAt(item.i);
+    const image = await imageWith(item.i, item.row);
     const j = image.id.indexOf(item.row);
     if (!card.isConnected || frame.dataset.of !== keyOf(item) || j < 0) return;
     frame.replaceChildren(cropOf(image, j));

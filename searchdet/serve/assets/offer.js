@@ -86,10 +86,13 @@ async function ask(x, y, atOnce) {
     sayError(error);
     return;
   }
+  if (atOnce && found.length) { // also where another click came since
+    withCurrent((label) => act({ kind: "pick", image: image.name, row: found[0].row, label }));
+    return;
+  }
   if (turn !== offer.turn || stage.image.index !== image.index) return;
   Object.assign(offer, { regions: found, at: 0, i: image.index });
   if (!found.length) say("No region was proposed here. Draw a box around the object: hold B and drag.");
-  else if (atOnce) takeCurrent();
   redraw();
 }
 
