@@ -11,11 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Page, ViewportSize, sync_playwright
-from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from searchdet.serve.desk import Desk
 
 SIZE = ViewportSize(width=1400, height=900)
+NUMBER = """(row) => import("/assets/stage.js").then(({ stage }) =>
+    (stage.image ? stage.image.id.indexOf(row) : -1))"""
+CHOSEN = """async () => {
+    const { look } = await import("/assets/look.js");
+    const { stage } = await import("/assets/stage.js");
+    return look.shown && stage.chosen >= 0 ? [stage.image.name, stage.image.id[stage.chosen]] : [];
+}"""
 SHOWN = "() => import('/assets/look.js').then((window) => window.look.shown)"
 TRIES = 6
 PATIENCE = 60.0
@@ -63,7 +69,8 @@ class PageHand:
             self._open_asked(image, row)
         else:
             self._open(image)
-            self.page.locator(f"#row{self._number(image, row)}").click()
+            self._until(lambda: self._number(row) >= 0)
+            self.page.locator(f"#row{self._number(row)}").click()
         button = f'#as [data-class="{label}"]' if verdict == "other" else f"#{verdict}"
         self._act(self.page.locator(button).click)
 
@@ -74,19 +81,19 @@ class PageHand:
             self.page.locator("#class-name").fill(label)
             self._act(lambda: self.page.keyboard.press("Enter"))
 
-    def _number(self, image: int, row: int) -> int:
-        """Which of the candidates on the page a region is."""
-        with self.desk.lock:
-            record = self.desk.session.record(image)
-        if record is None:
-            raise ValueError(f"image {image} has no record")
-        there = [item.id for item in record.candidates if item.accepted or item.suppression_factor > 0]
-        return there.index(row)
+    def _number(self, row: int) -> int:
+        """Which of the candidates of the open picture a region is, -1 for none."""
+        made: int = self.page.evaluate(NUMBER, row)
+        return made
 
     def _open_asked(self, image: int, row: int) -> None:
         """Open what the page asks about from its list, again where that moved under the hand."""
-        chosen = self.page.locator(f'#row{self._number(image, row)}[aria-selected="true"]')
         name = self.desk.shelf.images[image].image.name
+
+        def chosen() -> bool:
+            there: list[Any] = self.page.evaluate(CHOSEN)
+            return there == [name, row]
+
         for _ in range(TRIES):
             self._close()
             self.page.locator("#view label").nth(1).click()
@@ -94,10 +101,9 @@ class PageHand:
                 "#queue .card", has=self.page.locator(f'[data-of="{image}#{row}"]')
             )
             card.locator(".open").click()
-            with suppress(PlaywrightTimeout):
-                chosen.wait_for(timeout=5000)
-                if self.page.locator("#viewer-name").get_attribute("title") == name:
-                    return
+            with suppress(TimeoutError):
+                self._until(chosen, patience=10.0)
+                return
         raise RuntimeError("what is asked about cannot be opened")
 
     def _close(self) -> None:
@@ -136,16 +142,11 @@ class PageHand:
         self.page.wait_for_load_state("networkidle")
         self.spent.append(time.perf_counter() - started)
 
-    def _until(self, true: Any, again: Any = None) -> None:
+    def _until(self, true: Any, patience: float = PATIENCE) -> None:
         started = time.perf_counter()
-        asked = started
         while not true():
-            now = time.perf_counter()
-            if now - started > PATIENCE:
+            if time.perf_counter() - started > patience:
                 raise TimeoutError("the page does not answer")
-            if again is not None and now - asked > 8.0:
-                again()
-                asked = now
             self.page.wait_for_timeout(20)
 
 

@@ -100,6 +100,8 @@ function sum(image, j) {
   less(`${shape} \u00d7 (1 \u2212 shape similarity, ${short(at("shape"))})`, shape, 1 - at("shape"));
   less(`${context} \u00d7 context similarity, ${short(at("context"))}`, context, at("context"));
   const whole = at("suppressionFactor") === 1;
+  // which goes before all that it has in common with the exemplars
+  if ((known.flags[j] || []).includes("told")) rows.push(row("What was said of this very region decides", ""));
   rows.push(row(whole ? "Score" : "Score before suppression", exact(at("beforeSuppression")), "result"));
   if (!whole) {
     rows.push(row("\u00d7 suppression factor", exact(at("suppressionFactor"))), row("Score", exact(image.score[j]), "result"));
