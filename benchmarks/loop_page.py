@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Page, ViewportSize, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from searchdet.serve.desk import Desk
 
@@ -69,8 +70,7 @@ class PageHand:
             self._open_asked(image, row)
         else:
             self._open(image)
-            self._until(lambda: self._number(row) >= 0)
-            self.page.locator(f"#row{self._number(row)}").click()
+            self._until(lambda: self._choose(image, row))
         button = f'#as [data-class="{label}"]' if verdict == "other" else f"#{verdict}"
         self._act(self.page.locator(button).click)
 
@@ -86,14 +86,20 @@ class PageHand:
         made: int = self.page.evaluate(NUMBER, row)
         return made
 
+    def _is_chosen(self, image: int, row: int) -> bool:
+        there: list[Any] = self.page.evaluate(CHOSEN)
+        return there == [self.desk.shelf.images[image].image.name, row]
+
+    def _choose(self, image: int, row: int) -> bool:
+        """Click on a candidate in the list; whether it is chosen, as the list may change meanwhile."""
+        item = self.page.locator(f"#row{self._number(row)}")
+        if item.is_visible():
+            with suppress(PlaywrightTimeout):
+                item.click(timeout=2000)
+        return self._is_chosen(image, row)
+
     def _open_asked(self, image: int, row: int) -> None:
         """Open what the page asks about from its list, again where that moved under the hand."""
-        name = self.desk.shelf.images[image].image.name
-
-        def chosen() -> bool:
-            there: list[Any] = self.page.evaluate(CHOSEN)
-            return there == [name, row]
-
         for _ in range(TRIES):
             self._close()
             self.page.locator("#view label").nth(1).click()
@@ -102,7 +108,7 @@ class PageHand:
             )
             card.locator(".open").click()
             with suppress(TimeoutError):
-                self._until(chosen, patience=10.0)
+                self._until(lambda: self._is_chosen(image, row), patience=10.0)
                 return
         raise RuntimeError("what is asked about cannot be opened")
 

@@ -99,13 +99,15 @@ def _changed(rng: random.Random, text: str) -> str:
 
 
 def status_of(port: int, sent: bytes) -> int | None:
-    """Status of the answer; None where the server only closes."""
+    """Status of the answer, after those that only say to go on; None where the server only closes."""
     with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         try:
             connection.sendall(sent)
             answer = b""
             while len(answer) < 16 and (part := connection.recv(4096)):
                 answer += part
+                if answer.startswith(b"HTTP/1.1 100") and b"\r\n\r\n" in answer:
+                    answer = answer.partition(b"\r\n\r\n")[2]
         except ConnectionError:
             return None
     word = answer[9:12]

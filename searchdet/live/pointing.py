@@ -17,6 +17,8 @@ SPREAD = 0.12
 0.05 to 0.22 the first region was the object about as often."""
 FITS = 0.75
 """Overlap (IoU) of a drawn box and that of a region from which on the region is what was drawn."""
+ALIKE = 0.05
+"""Of regions that fit so nearly as well as the best the one of the best quality is taken."""
 LARGE = 0.5
 """Share of the image from which on a region is hardly ever meant."""
 
@@ -38,16 +40,18 @@ def filled(
     board: Board, image: int, box: tuple[float, float, float, float], wrong: Collection[int] = ()
 ) -> int | None:
     """The region of an image whose box is that which a person drew around an object, xyxy, as near as
-    hands are, of several the best by box and quality; None where none is. wrong: regions that were said
+    hands are; None where none is. wrong: regions that were said
     to be wrong, which a box over them is to mend."""
     item = board.shelf.images[image]
     own = slice(item.start, item.start + item.count)
     valid = np.array(board.shelf.arrays["valid"][own])
     valid[list(wrong)] = False
     overlap = iou(np.asarray(box, np.float32), np.asarray(board.shelf.arrays["boxes"][own]))
-    fits = np.flatnonzero(valid & (overlap >= FITS))
+    overlap = np.where(valid, overlap, 0.0)
+    least = max(FITS, overlap.max(initial=0) - ALIKE)
+    fits = np.flatnonzero(overlap >= least)
     quality = np.asarray(board.shelf.arrays["quality"][own])[fits]
-    return int(fits[(overlap[fits] * quality).argmax()]) if len(fits) else None
+    return int(fits[quality.argmax()]) if len(fits) else None
 
 
 def meant(
