@@ -12,6 +12,7 @@ from searchdet.bank.likeness import likeness
 from searchdet.bank.types import Bank, Origin, Rows
 from searchdet.config import EmbeddingOptions
 from searchdet.decision import Judge
+from searchdet.decision.told import told_of
 from searchdet.embeddings import Descriptors, MaskEmbeddings, l2_normalize
 from searchdet.index import file as index
 from searchdet.index.file import Index
@@ -71,7 +72,10 @@ class SlowBoard:
             described = self.shelf.regions(i).described
             alike = likeness(described, judge.bank, options)
             level = level_of(alike.plain(options), alike.valid, np.asarray(judge.rule.usual))
-            scores = scores_of(alike, judge.bank, options, level)
+            content = self.shelf.images[i].image.content
+            said = judge.gathered.said.get(content)
+            told = told_of(said, self.shelf.regions(i), judge.bank.classes)
+            scores = scores_of(alike, judge.bank, options, level, told)
             parts.append((scores.label, scores.score, scores.gap))
             classes = judge.bank.classes
             for item in self.record(judge, i).detections:

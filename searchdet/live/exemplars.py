@@ -23,7 +23,7 @@ from ..regions import Regions, Space
 from ..storage import files, tensors
 from ..storage.values import Fields, JsonObject
 from .events import Box
-from .history import Held, Said
+from .history import FILE, REGION, Held, Said
 
 FOLDER = "drawn"
 SCHEMA = "searchdet.drawn/1"
@@ -136,7 +136,10 @@ def bank_of(said: Said, start: Bank | None, drawer: Drawer, space: Space) -> Ban
 
 def _last_words(held: list[Held], start: Bank | None, drawer: Drawer) -> list[Held]:
     origins = [_row(item, start, drawer).origins[0] for item in held]
-    regions = [(of.sha256, of.mask) if of.mask_source == JUDGED else None for of in origins]
+    regions = [
+        (of.sha256, of.mask) if of.mask_source == JUDGED and item.source in (FILE, REGION) else None
+        for item, of in zip(held, origins, strict=True)
+    ]
     last = {region: i for i, region in enumerate(regions)}
     kept = [of is None or last[of] == i for i, of in enumerate(regions)]
     return [item for item, stays in zip(held, kept, strict=True) if stays]

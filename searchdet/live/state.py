@@ -152,7 +152,11 @@ def classes_of(said: Said, shown: Shown) -> tuple[ClassState, ...]:
 def exemplars_of(said: Said, saved: Bank | None, second: Pass) -> tuple[ExemplarState, ...]:
     """Each exemplar in effect, then the pseudo-exemplars."""
     positives = [key for key, item in said.exemplars.items() if item.label is not None]
-    helps = {} if saved is None else dict(zip(positives, effects(saved).tolist(), strict=True))
+    helps: dict[str, float] = {}
+    if saved is not None:  # without those whose region has another word since
+        names = saved.positives.names
+        known = positives if len(positives) == len(names) else names
+        helps = dict(zip(known, effects(saved).tolist(), strict=True))
     made = [
         ExemplarState(item.id, key, item.label, item.source, _help(helps.get(key)))
         for key, item in said.exemplars.items()
