@@ -11,7 +11,7 @@ nothing is wrong the question is answered. A click is each verdict and each box,
 A region is an object where their boxes overlap by half. F1 is of all detections in all pictures of a
 set of ../shared/data, at the threshold that the exemplars give. Against it stand as many objects drawn
 at random, given at once as files would give them, by the regions that fit them best.
-picture: draws docs/loop.svg from what session and browser wrote. SEEDS=3 repeats both sides with other
+picture: draws docs/loop.svg from what session wrote. SEEDS=3 repeats both sides with other
 objects; SETS=tools names sets.
 """
 

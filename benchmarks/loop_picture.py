@@ -21,9 +21,7 @@ def draw(target: Path, cache: Path, names: Sequence[str], clicks: Sequence[int])
     panels = []
     for number, name in enumerate(names):
         known = json.loads((cache / f"{name}-session.json").read_text())
-        browser = cache / f"{name}-browser.json"
-        loop: Curves = json.loads(browser.read_text())["loop"] if browser.is_file() else known["loop"]
-        panels.append(_panel(number, name, {OURS: loop, THEIRS: known["at once"]}, clicks))
+        panels.append(_panel(number, name, {OURS: known["loop"], THEIRS: known["at once"]}, clicks))
     width = LEFT + len(names) * (WIDE + GAP)
     legend = (
         f'<text x="{LEFT}" y="18" fill="{OURS}">the loop of searchdet serve</text>'
