@@ -93,12 +93,8 @@ class Contest:
     def rivals(self) -> Rivals:
         """The regions as suppression sees them."""
         found, vectors = self.regions.proposals, self.regions.described.embedded.vectors
-        pairs, sure = self.lying.pairs(), self.told.right
-
-        def alike() -> npt.NDArray[Any]:
-            return mutual(vectors, pairs)
-
-        return Rivals(found.boxes, found.quality, pairs, alike, self.lying, sure)
+        pairs, ranked = self.lying.pairs(), (found.boxes, found.quality)
+        return Rivals(*ranked, pairs, lambda: mutual(vectors, pairs), self.lying, self.told.right)
 
 
 @dataclass(frozen=True, slots=True)

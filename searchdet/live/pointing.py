@@ -40,8 +40,8 @@ def filled(
     board: Board, image: int, box: tuple[float, float, float, float], wrong: Collection[int] = ()
 ) -> int | None:
     """The region of an image whose box is that which a person drew around an object, xyxy, as near as
-    hands are; None where none is. wrong: regions that were said
-    to be wrong, which a box over them is to mend."""
+    hands are; None where none is. wrong: regions that were said to be wrong, which a box over them is
+    to mend."""
     item = board.shelf.images[image]
     own = slice(item.start, item.start + item.count)
     valid = np.array(board.shelf.arrays["valid"][own])

@@ -11,7 +11,7 @@ import numpy as np
 from ..config import Settings
 from ..errors import UsageError
 from ..images import LoadedImage, read_image, used_range
-from ..records import ImageInfo, content_digest
+from ..records import ImageInfo
 from .events import Draw, Judge, Pick
 from .exemplars import Drawer, Drawn, of_region
 from .history import Entry
@@ -63,7 +63,7 @@ class Places:
         """A region as an exemplar. Raises UsageError for one that is not there."""
         number = self.at(name)
         self.row(number, row)
-        content = content_of(self._shelf.images[number].image)
+        content = self._shelf.images[number].image.content
         return of_region(self._shelf.regions(number, np.asarray([row])), row, content)
 
     def require(self, entry: Entry, drawer: Drawer) -> None:
@@ -114,11 +114,6 @@ def read_as_described(path: Path, image: ImageInfo, settings: Settings) -> Loade
     if found.sha256 != image.sha256:
         raise UsageError(f"{path}: changed since it was described.", "Start again.")
     return found
-
-
-def content_of(image: ImageInfo) -> str:
-    """What memories know the pixels of an image by."""
-    return content_digest(image.sha256, image.source.values)
 
 
 def _changed(name: str) -> UsageError:

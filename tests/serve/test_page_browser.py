@@ -136,12 +136,18 @@ def test_verdicts_by_key_and_button(served: Start) -> None:
     assert seen.trouble == []
 
 
-def test_a_click_with_shift_takes_the_likeliest_region_at_once(served: Start) -> None:
+def missed(served: Start) -> tuple[Fake, Seen, Shot, int]:
+    """The second of three pictures, open, and a thing in it that was not found."""
     fake, look = served(Fake(shots(3)))
     seen = look()
     shot = fake.shots[1]
     row = next(i for i, item in enumerate(shot.things) if item.score < LEAST and not item.inner)
     seen.open(1)
+    return fake, seen, shot, row
+
+
+def test_a_click_with_shift_takes_the_likeliest_region_at_once(served: Start) -> None:
+    fake, seen, shot, row = missed(served)
     seen.page.keyboard.down("Shift")
     seen.page.mouse.click(*seen.point(shot.things[row], shot))
     seen.page.keyboard.up("Shift")
@@ -153,11 +159,7 @@ def test_a_click_with_shift_takes_the_likeliest_region_at_once(served: Start) ->
 
 
 def test_what_was_not_found_is_offered_and_taken(served: Start) -> None:
-    fake, look = served(Fake(shots(3)))
-    seen = look()
-    shot = fake.shots[1]
-    row = next(i for i, item in enumerate(shot.things) if item.score < LEAST and not item.inner)
-    seen.open(1)
+    fake, seen, shot, row = missed(served)
     seen.page.mouse.click(*seen.point(shot.things[row], shot))
     words = seen.page.locator("#offer-words")
     expect(words).to_contain_text("1 of 2 regions here")

@@ -73,6 +73,8 @@ export function endOffer() {
   redraw();
 }
 
+const pick = (image, row, label) => act({ kind: "pick", image, row, label });
+
 // x and y in units; atOnce: the likeliest is taken without a question
 async function ask(x, y, atOnce) {
   const turn = ++offer.turn;
@@ -87,7 +89,7 @@ async function ask(x, y, atOnce) {
     return;
   }
   if (atOnce && found.length) { // also where another click came since
-    withCurrent((label) => act({ kind: "pick", image: image.name, row: found[0].row, label }));
+    withCurrent((label) => pick(image.name, found[0].row, label));
     return;
   }
   if (turn !== offer.turn || stage.image.index !== image.index) return;
@@ -106,7 +108,7 @@ function take(label) {
   const image = stage.image.name;
   endOffer();
   $("list").focus({ preventScroll: true });
-  return act({ kind: "pick", image, row: region.row, label });
+  return pick(image, region.row, label);
 }
 
 export const takeCurrent = () => withCurrent(take);
