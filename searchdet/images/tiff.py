@@ -39,10 +39,18 @@ _ALPHA, _PREMULTIPLIED = 2, 1
 
 
 def require_readable(path: Path, tags: Tags) -> None:
-    """Raise ImageError (mode) for a TIFF that is no picture in colours, naming what it is."""
+    """Raise ImageError (mode) for a TIFF that is no picture in colours, naming what it is; (decode) for
+    one of which parts are missing."""
     cause = _cause(tags)
     if cause:
         raise ImageError("mode", f"{path}: {cause}.", PLAIN)
+    if tags.absent:
+        what = "tiles" if tags.tile else "strips"
+        raise ImageError(
+            "decode",
+            f"{path}: {tags.absent} of its {tags.parts} {what} are not in the file.",
+            "Save it anew with all parts written; what is missing would be read as black.",
+        )
 
 
 def for_pillow(tags: Tags) -> bool:

@@ -6,8 +6,8 @@ Decoders differ in which of these they heed; what is read with which one follows
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 MOST_ENTRIES = 1000
 """Entries of a directory that are looked at."""
@@ -16,8 +16,10 @@ MOST_VALUES = 64
 MOST_DIRECTORIES = 1000
 _TYPES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 11: "f", 12: "d", 16: "Q", 17: "q"}
 """Types of values as letters of ``struct``; fractions and texts are not looked at."""
+_OFFSETS = {False: 273, True: 324}
+"""Where the strips lie, or the tiles."""
 _KEPT = frozenset(
-    (254, 256, 257, 258, 259, 262, 266, 274, 277, 280, 281, 284, 317, 322, 323, 338, 339, 340, 341)
+    (254, 256, 257, 258, 259, 262, 266, 274, 277, 278, 280, 281, 284, 317, 322, 323, 338, 339, 340, 341)
 ) | {50706}
 BLACK_IS_ZERO, RGB, PALETTE, MASK, CMYK = 1, 2, 3, 4, 5
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3
@@ -34,7 +36,8 @@ class Tags:
     declared: the least and greatest value that the file says there is, None where it says nothing.
     pages: how many pictures there are, at most MOST_DIRECTORIES; full: without reduced copies and
     masks of the first. preview: a reduced copy, or the small
-    picture that goes before the data of a sensor. little: the order of bytes; fill: that of bits."""
+    picture that goes before the data of a sensor. little: the order of bytes; fill: that of bits.
+    parts: strips or tiles that the picture needs; absent: how many of them the file does not hold."""
 
     width: int
     height: int
@@ -53,6 +56,8 @@ class Tags:
     little: bool
     fill: int
     full: int = 1
+    parts: int = 1
+    absent: int = 0
 
     @property
     def depth(self) -> int:
@@ -75,7 +80,8 @@ def read_tags(data: bytes) -> Tags | None:
     try:
         order, big, first = _head(data)
         values, following = _directory(data, order, big, first)
-        return _tags(values, *_pages(data, order, big, first, following), order == "<")
+        tags = _tags(values, *_pages(data, order, big, first, following), order == "<")
+        return replace(tags, absent=_absent(data, order, big, first, tags))
     except (struct.error, ValueError, OverflowError, IndexError):
         return None
 
@@ -95,18 +101,38 @@ def _head(data: bytes) -> tuple[str, bool, int]:
 
 def _directory(data: bytes, order: str, big: bool, at: int) -> tuple[Values, int]:
     """The values of a directory, and where the next one lies (0: nowhere)."""
-    (count,) = struct.unpack_from(order + ("Q" if big else "H"), data, at)
-    start, size = at + (8 if big else 2), 20 if big else 12
     values: dict[int, tuple[Number, ...]] = {}
-    for number in range(min(count, MOST_ENTRIES)):
-        place = start + number * size
-        (tag,) = struct.unpack_from(order + "H", data, place)
+    for tag, place in _entries(data, order, big, at):
         if tag in _KEPT and tag not in values and (found := _entry(data, order, big, place)):
             values[tag] = found
+    (count,) = struct.unpack_from(order + ("Q" if big else "H"), data, at)
     return values, _next(data, order, big, at, count)
 
 
-def _entry(data: bytes, order: str, big: bool, at: int) -> tuple[Number, ...]:
+def _entries(data: bytes, order: str, big: bool, at: int) -> Iterator[tuple[int, int]]:
+    """The tag of each entry of a directory, and where the entry lies."""
+    (count,) = struct.unpack_from(order + ("Q" if big else "H"), data, at)
+    start, size = at + (8 if big else 2), 20 if big else 12
+    for number in range(min(count, MOST_ENTRIES)):
+        place = start + number * size
+        yield struct.unpack_from(order + "H", data, place)[0], place
+
+
+def _absent(data: bytes, order: str, big: bool, at: int, tags: Tags) -> int:
+    """How many of the parts that a picture needs have no offset, or that of the header: they were left
+    out as empty, or the file is damaged, and decoders make them black."""
+    wanted = _OFFSETS[tags.tile is not None]
+    place = next((place for tag, place in _entries(data, order, big, at) if tag == wanted), None)
+    if place is None:  # JPEG of the old kind
+        return 0
+    try:
+        offsets = _entry(data, order, big, place, tags.parts)
+    except struct.error:
+        return tags.parts
+    return tags.parts - sum(1 for offset in offsets if offset)
+
+
+def _entry(data: bytes, order: str, big: bool, at: int, most: int = MOST_VALUES) -> tuple[Number, ...]:
     """The first values of an entry; nothing for a type that is not looked at."""
     (kind,) = struct.unpack_from(order + "H", data, at + 2)
     (count,) = struct.unpack_from(order + ("Q" if big else "I"), data, at + 4)
@@ -116,7 +142,7 @@ def _entry(data: bytes, order: str, big: bool, at: int) -> tuple[Number, ...]:
     place, room = at + (12 if big else 8), 8 if big else 4
     if count * struct.calcsize(letter) > room:
         (place,) = struct.unpack_from(order + ("Q" if big else "I"), data, place)
-    return struct.unpack_from(f"{order}{min(count, MOST_VALUES)}{letter}", data, place)
+    return struct.unpack_from(f"{order}{min(count, most)}{letter}", data, place)
 
 
 def _next(data: bytes, order: str, big: bool, at: int, count: int) -> int:
@@ -152,6 +178,8 @@ def _tags(values: Values, pages: int, full: int, little: bool) -> Tags:
         raise ValueError("no picture")
     bits = tuple(int(value) for value in values.get(258, (1,)))
     tile = (one(322), one(323)) if 322 in values and 323 in values else None
+    across, down = tile or (one(256), one(278, one(257)))
+    parts = -(-one(256) // max(1, across)) * -(-one(257) // max(1, down))
     return Tags(
         width=one(256),
         height=one(257),
@@ -170,6 +198,7 @@ def _tags(values: Values, pages: int, full: int, little: bool) -> Tags:
         little=little,
         fill=one(266, 1),
         full=full,
+        parts=parts * (samples if one(284, 1) == 2 else 1),
     )
 
 

@@ -146,9 +146,45 @@ def test_what_needs_too_much_memory_is_refused(tmp_path: Path) -> None:
     (at,) = struct.unpack_from("<I", data, 4)
     (count,) = struct.unpack_from("<H", data, at)
     for entry in range(at + 2, at + 2 + 12 * count, 12):
-        if struct.unpack_from("<H", data, entry)[0] in (256, 257):
+        if struct.unpack_from("<H", data, entry)[0] in (256, 257, 278):
             struct.pack_into("<HI", data, entry + 2, 4, 1)
             struct.pack_into("<I", data, entry + 8, 12000)
     with pytest.raises(ImageError, match=r"take 1\.2 GB") as caught:
         read_image(put(tmp_path, bytes(data)))
     assert caught.value.code == "too_large"
+
+
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("tile", [None, (16, 16)], ids=["strips", "tiles"])
+@pytest.mark.parametrize("how", ["short", "sparse"])
+def test_a_picture_with_parts_that_are_not_in_the_file_is_refused(
+    tmp_path: Path, depth: Any, compression: str | None, tile: tuple[int, int] | None, how: str
+) -> None:
+    """Pillow and tifffile make them black: half of the picture, in silence."""
+    options: dict[str, Any] = {"tile": tile} if tile else {"rowsperstrip": 8}
+    values = np.full((64, 64, 3), np.iinfo(depth).max, depth)
+    whole = tif(values, photometric="rgb", compression=compression, **options)
+    assert (read_image(put(tmp_path, whole)).pixels == 255).all()
+    parts, what = (16, "tiles") if tile else (8, "strips")
+    with pytest.raises(ImageError, match=f"{parts // 2} of its {parts} {what} are not") as caught:
+        read_image(put(tmp_path, _without_half(whole, how)))
+    assert caught.value.code == "decode"
+    assert caught.value.hint
+
+
+def _without_half(data: bytes, how: str) -> bytes:
+    """A TIFF whose table of parts ends at the half, or holds 0 from there on."""
+    made = bytearray(data)
+    (at,) = struct.unpack_from("<I", made, 4)
+    (count,) = struct.unpack_from("<H", made, at)
+    for entry in range(at + 2, at + 2 + 12 * count, 12):
+        tag, kind, length, place = struct.unpack_from("<HHII", made, entry)
+        if tag not in (273, 279, 324, 325):
+            continue
+        if how == "short":
+            struct.pack_into("<I", made, entry + 4, length // 2)
+        else:
+            size = {3: 2, 4: 4}[kind]
+            made[place + length // 2 * size : place + length * size] = bytes(length // 2 * size)
+    return bytes(made)
