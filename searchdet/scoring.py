@@ -24,9 +24,9 @@ each score: how alike all things look differs between images and between spaces.
 LEVEL_ROWS = 600
 """Proposals that make the level, so that more of them, which are ever smaller, do not move it."""
 USUAL_COUNT = 20
-SURE, CLEAR = 1.0, 2.0
-"""Score, and margin and lead, of a region that a person said is of a class; a score of -SURE is that of
-one that is of none. The margin and the lead reach every limit that there can be."""
+SURE, CLEAR, NEVER = 1.0, 2.0, -3.0
+"""Score, and margin and lead, of a region that a person said is of a class, which reach every limit that
+there can be; and the score of one that is of none, which reaches no limit."""
 _TOGETHER = 1024
 """Images whose levels are found at once."""
 
@@ -103,13 +103,13 @@ class Told:
         return Told(here[here >= 0], self.labels[here >= 0])
 
     def totals(self, totals: FloatArray) -> FloatArray:
-        """Scores (N, C) with ``SURE`` for the class that a row was said to be of, and with less than
-        nothing for one of none; which of the other classes is likelier stays as it was."""
+        """Scores (N, C) with ``SURE`` for the class that a row was said to be of, and with ``NEVER``
+        and less for one of none; which of the other classes is likelier stays as it was."""
         if not len(self.rows):
             return totals
         made = np.array(totals)
-        below = made[self.rows] - made[self.rows].max(axis=1, keepdims=True, initial=-np.inf) - SURE
-        made[self.rows] = np.maximum(below, -2.0)
+        best = made[self.rows].max(axis=1, keepdims=True, initial=-np.inf)
+        made[self.rows] = NEVER + np.maximum(made[self.rows] - best, -1.0)
         known = self.labels >= 0
         made[self.rows[known], self.labels[known]] = SURE
         return made

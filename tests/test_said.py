@@ -18,12 +18,12 @@ from searchdet.bank import Bank, settled
 from searchdet.bank.types import Rows, join
 from searchdet.config import ExemplarOptions, SuppressionOptions
 from searchdet.decision import Judge, make_judge
-from searchdet.decision.candidates import TOLD
 from searchdet.embeddings import l2_normalize
 from searchdet.live import Board, Shelf
 from searchdet.live.exemplars import of_region
-from searchdet.records import ImageInfo, ImageRecord
+from searchdet.records import TOLD, ImageInfo, ImageRecord
 from searchdet.regions import Regions
+from searchdet.scoring import NEVER
 
 MANY = regions([[1, 0.1, 0, 0], [0.15, 0, 0, 1], [1, 0, 0.2, 0]], [10, 60, 110])
 """A region of class a, one that hardly looks like it, and one of class a again."""
@@ -37,7 +37,12 @@ def said(of: Regions, row: int, name: str, content: str = IMAGE.sha256) -> Rows:
     return replace(made.rows, origins=(replace(made.origin, name=name),))
 
 
-def judged(right: Sequence[Rows] = (), wrong: Sequence[Rows] = (), **suppression: object) -> Judge:
+def judged(
+    right: Sequence[Rows] = (),
+    wrong: Sequence[Rows] = (),
+    least: float = 0.3,
+    **suppression: object,
+) -> Judge:
     """Two classes, the first with many exemplars, and a negative, each along an axis of its own, and
     what was said; of class a."""
     many = l2_normalize(AXES[0] + 0.05 * np.random.default_rng(0).normal(size=(8, 6)))
@@ -45,7 +50,7 @@ def judged(right: Sequence[Rows] = (), wrong: Sequence[Rows] = (), **suppression
     labels = np.asarray([0, 1] + [0] * (8 + len(right)))
     bank = Bank(("a", "b"), positives, labels, join([rows(AXES[2:3], "n"), *wrong]))
     gathered = settled(bank, ExemplarOptions())
-    chosen = options(second_look=0, min_score=0.3)
+    chosen = options(second_look=0, min_score=least)
     return make_judge(gathered, chosen, SuppressionOptions(**suppression), models())
 
 
@@ -83,8 +88,15 @@ def test_a_wrong_one_is_not_found_though_it_is_left_out_as_a_conflict() -> None:
     record = of.record(IMAGE, same)
     assert {item.id for item in record.detections} == {1, 2}
     (mine,) = (item for item in record.candidates if item.id == 0)
-    assert (mine.reason, mine.score) == ("score", -1.0)
+    assert (mine.reason, mine.score) == ("score", NEVER)
     assert told(record) == {0: "a"}
+
+
+def test_no_limit_reaches_what_was_said_to_be_wrong() -> None:
+    """Who asks for all regions still gets none that is known to be wrong."""
+    of = judged(wrong=[said(MANY, 0, "told")], least=-2.0)
+    assert set(found(of)) == {1, 2}
+    assert set(found(judged(least=-2.0))) == {0, 1, 2}
 
 
 def test_it_holds_for_that_image_and_that_mask_alone() -> None:

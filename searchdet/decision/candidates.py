@@ -17,7 +17,7 @@ from ..embeddings import Descriptors
 from ..masks import rle
 from ..masks.coverage import Masks
 from ..proposals.rendering import rendered
-from ..records import Candidate, ClassLimits, ClassThreshold, Evidence, limits_of
+from ..records import TOLD, Candidate, ClassLimits, ClassThreshold, Evidence, limits_of
 from ..regions import Regions
 from ..scoring import Marks, Scores, Told, decide, level_of, marks_of, scores_of, totals_of
 from ..suppression import Overlaps, Suppressed, mutual, overlaps, total_order
@@ -27,8 +27,6 @@ IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 Look = Callable[[IntArray], npt.NDArray[np.float32]]
 """Rows of the regions -> unit vectors (N, C) of a second look at them."""
-TOLD = "told"
-"""Flag of a candidate that is the very region of which a person said what it is."""
 AHEAD = 2
 """How many times as many regions as candidates are compared with each other."""
 

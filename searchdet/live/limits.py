@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
@@ -30,9 +31,11 @@ def tell_lost(before: Limits, after: Limits) -> None:
     """Say in a WARNING which options act no more, as two classes became one that has another limit."""
     for item in _each():
         old, new = (getattr(side, item.name) for side in (before, after))
-        gone = {name for name, _ in old} - {name for name, _ in new}
-        for pair in old if len(old) > len(new) else ():
-            if pair[0] in gone:
+        there = {name for name, _ in new}
+        lost = Counter(value for _, value in old) - Counter(value for _, value in new)
+        for pair in old:
+            if pair[0] not in there and lost[pair[1]] > 0:  # else it has another name now
+                lost[pair[1]] -= 1
                 log.warning(
                     "%s acts no more: its class is one with another that has a limit of its own. To "
                     "have this one, undo that, and merge the other into it.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..config import Limits
-from .candidate import Candidate, Evidence
+from .candidate import TOLD, Candidate, Evidence
 from .image import (
     ImageInfo,
     ProposalCounts,
@@ -40,6 +40,7 @@ __all__ = [
     "INVALID",
     "SCHEMA",
     "SUPPRESSED",
+    "TOLD",
     "BackboneInfo",
     "Candidate",
     "ClassLimits",

@@ -12,6 +12,8 @@ from .rule import ACCEPTED, INVALID, REASONS, Standing
 if TYPE_CHECKING:
     from ..masks.rle import Rle
 
+TOLD = "told"
+"""Flag of a candidate that is the very region of which a person said what it is."""
 _NUMBERS = (
     "score",
     "probability",

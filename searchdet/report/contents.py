@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from ..config import Limits
 from ..output import THUMBNAIL_SIDE
-from ..records import Candidate, Evidence, ImageRecord, RunInfo, limits_for
+from ..records import TOLD, Candidate, Evidence, ImageRecord, RunInfo, limits_for
 from ..storage.values import JsonObject, JsonValue
 from .outlines import UNITS, fineness, scale_of, text_of
 from .pyramid import TILE
@@ -189,8 +189,11 @@ def _objects(record: ImageRecord, annotated: Annotated) -> JsonObject:
 
 
 def _can_matter(item: Candidate) -> bool:
-    """Whether some least values would accept a candidate, or those of the run did."""
-    return item.accepted or (item.standing is not None and item.suppression_factor > 0)
+    """Whether some least values would accept a candidate, or those of the run did, or a person said
+    what it is."""
+    if item.accepted or TOLD in item.flags:
+        return True
+    return item.standing is not None and item.suppression_factor > 0
 
 
 def _facts(run: RunInfo) -> JsonObject:

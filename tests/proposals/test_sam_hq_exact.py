@@ -24,6 +24,9 @@ pytestmark = pytest.mark.model
 
 FP32 = Compute("cpu", "fp32")
 
+LOGITS = 3e-5
+"""The authors' own fp32 logits lie up to 8e-6 from their fp64 ones, ours up to 6e-6."""
+
 
 def relative(got: Tensor, wanted: Tensor) -> float:
     return float((got - wanted).abs().max() / wanted.abs().max())
@@ -95,7 +98,7 @@ def compare(sam: Any, ours: HqNetwork, image: np.ndarray, figure: Figure, what: 
     for prompt in range(len(points)):
         logits = ours.logits(state, answer, {prompt: [0]})
         gap = relative(logits, wanted[prompt])
-        assert figure(f"SAM-HQ, {what}: logits, relative difference", gap) < 1e-5
+        assert figure(f"SAM-HQ, {what}: logits, relative difference", gap) < LOGITS
     plain = ours._decoder._plain.logits(state.plain, answer.plain, 5, [int(answer.best[5])])
     assert relative(plain, wanted[5]) > 1e-2, "the further token changes nothing"
 

@@ -6,11 +6,13 @@ import { changed, classes, flags, head, images, ofRecords, quoted, set, totals }
 
 const panels = [];
 
+const LEAST = -2; // what `detect` and `export` take; what a person said is wrong lies below
+
 function columnOf(label, name) {
   const found = [];
   for (const image of images) {
     for (let j = 0; j < image.label.length; j++) {
-      if (image.label[j] === label && !Number.isNaN(image[name][j])) found.push(image[name][j]);
+      if (image.label[j] === label && image[name][j] >= LEAST) found.push(image[name][j]);
     }
   }
   return found;
@@ -20,7 +22,7 @@ function columnOf(label, name) {
 function limitOf(label, which, values, usual) {
   const own = ofRecords(label, which);
   const shared = which === "classMargin";
-  const bounds = { min: shared ? 0 : -2, max: which === "score" ? 1 : 2 }; // what `detect` and `export` take
+  const bounds = { min: shared ? 0 : LEAST, max: which === "score" ? 1 : 2 };
   const [least, most] = rangeOf(values, [usual, ...(which === "margin" ? [0] : [])]);
   const low = shared ? 0 : Math.max(least, bounds.min);
   const high = Math.min(most, bounds.max);
