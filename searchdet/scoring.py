@@ -25,8 +25,8 @@ LEVEL_ROWS = 600
 """Proposals that make the level, so that more of them, which are ever smaller, do not move it."""
 USUAL_COUNT = 20
 SURE, CLEAR, NEVER = 1.0, 2.0, -3.0
-"""Score, and margin and lead, of a region that a person said is of a class, which reach every limit that
-there can be; and the score of one that is of none, which reaches no limit."""
+"""Score, and margin and lead, of a region that a person said is of a class, which reach every limit
+that there can be; and the score of one that is of none, which reaches no limit."""
 _TOGETHER = 1024
 """Images whose levels are found at once."""
 
