@@ -19,9 +19,9 @@ import numpy.typing as npt
 from .bank import SAME, Bank, Rows
 from .bank.likeness import Likeness, as_regions, centred, likeness, nearest_others
 from .bank.types import JUDGED
-from .config import ScoringOptions
+from .config import LEVEL_WEIGHT, ScoringOptions
 from .records import ClassThreshold, Interval
-from .scoring import LEVEL_WEIGHT, scores_of
+from .scoring import scores_of
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

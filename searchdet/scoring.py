@@ -11,16 +11,13 @@ import numpy.typing as npt
 
 from .bank import Bank
 from .bank.likeness import Likeness, argmax, likeness, nans, rounded, weighted
-from .config import ScoringOptions
+from .config import LEVEL_WEIGHT, ScoringOptions
 from .embeddings import Descriptors
 from .records import ACCEPTED, INVALID, ClassLimits, Standing, failures
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
-LEVEL_WEIGHT = 0.2
-"""How much of an image's level, the median of what its regions score by their features, is taken off
-each score: how alike all things look differs between images and between spaces."""
 LEVEL_ROWS = 600
 """Proposals that make the level, so that more of them, which are ever smaller, do not move it."""
 USUAL_COUNT = 20

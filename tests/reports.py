@@ -95,7 +95,7 @@ def record(name: str, classes: tuple[str, ...], rule: RunInfo, seed: int) -> Ima
     made.append(Candidate(**{**plain, **nothing, **empty, "id": 40, "suppression_factor": 1.0}))
     made.sort(key=lambda item: (not item.accepted, -(item.score if item.score is not None else -9)))
     status = "ok" if made[0].accepted else "empty"
-    said = {"levels": {label: 0.1 * i for i, label in enumerate(classes)}, "looked_at": 3}
+    said = {"levels": {label: 0.1 * i - 0.05 for i, label in enumerate(classes)}, "looked_at": 3}
     return ImageRecord(name, status, SIZE[1], SIZE[0], "ab" * 32, tuple(made), classes, rule, **said)
 
 

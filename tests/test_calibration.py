@@ -13,10 +13,10 @@ from searchdet.bank.audit import SAME, audit, conflicts, effects, left_out, with
 from searchdet.bank.likeness import centred, likeness
 from searchdet.bank.types import Bank, Origin, Rows, extended
 from searchdet.calibration import probability, thresholds, wilson
-from searchdet.config import CENTRINGS, POSITIVE_AGGREGATIONS, ScoringOptions
+from searchdet.config import CENTRINGS, LEVEL_WEIGHT, POSITIVE_AGGREGATIONS, ScoringOptions
 from searchdet.embeddings import Descriptors, MaskEmbeddings, l2_normalize
 from searchdet.masks import shape as outline
-from searchdet.scoring import LEVEL_WEIGHT, score_regions
+from searchdet.scoring import score_regions
 
 
 def around(centre: np.ndarray, count: int, noise: float, seed: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from searchdet.bank import Bank
 from searchdet.bank.build import Gathered
 from searchdet.cli import app
-from searchdet.config import SuppressionOptions
+from searchdet.config import LEVEL_WEIGHT, SuppressionOptions
 from searchdet.decision import Judge, candidates, judge_regions, make_judge
 from searchdet.decision.settling import BELOW
 from searchdet.embeddings import Descriptors, MaskEmbeddings, l2_normalize
@@ -24,7 +24,6 @@ from searchdet.masks import shape as outline
 from searchdet.proposals.types import from_masks
 from searchdet.records import ImageInfo, ImageRecord, read_record
 from searchdet.regions import Regions
-from searchdet.scoring import LEVEL_WEIGHT
 
 SIZE = (40, 200)
 IMAGE = ImageInfo("a.png", "0" * 64, SIZE[1], SIZE[0], SOURCE)

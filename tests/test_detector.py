@@ -17,7 +17,13 @@ from pycocotools.cocoeval import COCOeval
 from searchdet.bank.build import Gathered
 from searchdet.bank.describe import build_bank
 from searchdet.bank.types import Bank
-from searchdet.config import EmbeddingOptions, ScoringOptions, Settings, SuppressionOptions
+from searchdet.config import (
+    LEVEL_WEIGHT,
+    EmbeddingOptions,
+    ScoringOptions,
+    Settings,
+    SuppressionOptions,
+)
 from searchdet.detector import Detector, settings_from
 from searchdet.embeddings import embed_masks
 from searchdet.errors import UsageError
@@ -26,7 +32,6 @@ from searchdet.exports import Options, write
 from searchdet.output.render import class_colour, overlay
 from searchdet.records.record import SCHEMA, ImageRecord
 from searchdet.regions import Models
-from searchdet.scoring import LEVEL_WEIGHT
 from searchdet.weights.devices import resolve
 
 RED, GREEN, BLUE = (220, 30, 30), (30, 200, 30), (30, 30, 220)

@@ -15,14 +15,14 @@ from runs import PREPROCESSING
 
 from searchdet.bank.likeness import likeness
 from searchdet.bank.types import Bank
-from searchdet.config import EmbeddingOptions, SuppressionOptions
+from searchdet.config import LEVEL_WEIGHT, EmbeddingOptions, SuppressionOptions
 from searchdet.decision import Rule, judge_regions
 from searchdet.embeddings import Descriptors, MaskEmbeddings, l2_normalize
 from searchdet.masks import shape as outline
 from searchdet.proposals.types import from_masks
 from searchdet.records import ClassThreshold
 from searchdet.regions import Regions, Space
-from searchdet.scoring import LEVEL_ROWS, LEVEL_WEIGHT, USUAL_COUNT, level_of, levels_of, scores_of
+from searchdet.scoring import LEVEL_ROWS, USUAL_COUNT, level_of, levels_of, scores_of
 
 WIDE, CROP = 12, 5
 SPACE = Space("looking", None, PREPROCESSING, EmbeddingOptions(), WIDE, (WIDE - CROP, CROP), 32, 0.5)

@@ -13,6 +13,7 @@ from test_calibration import around
 from searchdet import calibration
 from searchdet.bank.types import JUDGED, Bank, Rows
 from searchdet.calibration import AT_THRESHOLD, SLOPE, TOLD, TRAINING, thresholds
+from searchdet.config import LEVEL_WEIGHT
 
 PLAIN = options(shape_weight=0.0, context_weight=0.0)
 
@@ -46,7 +47,7 @@ def test_the_most_likely_threshold_is_taken(label: int) -> None:
         positives=judged(plain.positives, [0, 2, 4, 7, 8]),
         negatives=judged(plain.negatives, [1, 3]),
     )
-    level = calibration.LEVEL_WEIGHT * calibration.usual_levels(plain, PLAIN)[label]
+    level = LEVEL_WEIGHT * calibration.usual_levels(plain, PLAIN)[label]
     _, own = calibration.left_out_scores(plain, label, PLAIN)
     others = calibration.impostor_scores(plain, label, PLAIN)
     mine, theirs = ([0, 2, 4], [1, 2]) if label == 0 else ([1, 2], [0, 2, 4])

@@ -26,6 +26,7 @@ from .run import (
 )
 from .scoring import (
     CENTRINGS,
+    LEVEL_WEIGHT,
     POSITIVE_AGGREGATIONS,
     SUPPRESSIONS,
     Limits,
@@ -37,6 +38,7 @@ from .settings import MAX_PIXELS, MOST_PIXELS, Settings, names_of, settings_from
 __all__ = [
     "CENTRINGS",
     "DEFAULT_BACKBONE",
+    "LEVEL_WEIGHT",
     "MAX_PIXELS",
     "MOST_PIXELS",
     "POSITIVE_AGGREGATIONS",

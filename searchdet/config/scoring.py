@@ -12,6 +12,9 @@ THRESHOLDS = ("auto", "training", "default")
 SUPPRESSIONS = ("merge", "nms", "diffusion")
 CLASS_OVERLAPS = ("best", "allow")
 POSITIVE_AGGREGATIONS = ("prototype", "max", "mean_topk", "attention")
+LEVEL_WEIGHT = 0.2
+"""How much of an image's level, the median of what its regions score by their features, is taken off
+each score: how alike all things look differs between images and between spaces."""
 _WEIGHT, _SCORE, _MARGIN, _LEAD = between(0, 10), between(-2, 1), between(-2, 2), between(0, 2)
 _NMS = Need("--suppression nms", lambda given: given.suppression == "nms")
 
@@ -21,7 +24,7 @@ class ScoringOptions:
     """The score and the decision.
 
     score = pos - negative_weight * max(neg, 0) - shape_weight * (1 - shape)
-    - context_weight * max(context, 0) - a share of the image's level. ``threshold`` says where the
+    - context_weight * max(context, 0) - LEVEL_WEIGHT * the image's level. ``threshold`` says where the
     least score comes from if ``min_score`` is None; ``class_min_score`` and ``class_min_margin`` are
     (class, value) pairs that go before the general ones. ``second_look`` None is the backbone's own.
     """

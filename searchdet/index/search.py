@@ -14,11 +14,11 @@ import numpy.typing as npt
 
 from ..bank import Bank
 from ..bank.likeness import class_cosines
-from ..config import ScoringOptions
+from ..config import LEVEL_WEIGHT, ScoringOptions
 from ..decision import Judge
 from ..errors import UsageError
 from ..records import ImageRecord
-from ..scoring import LEVEL_WEIGHT, SURE, levels_of
+from ..scoring import SURE, levels_of
 from .blocks import blocks
 from .file import Index
 

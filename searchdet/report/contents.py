@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..config import Limits
+from ..config import LEVEL_WEIGHT, Limits
 from ..output import THUMBNAIL_SIDE
 from ..records import TOLD, Candidate, Evidence, ImageRecord, RunInfo, limits_for
 from ..storage.values import JsonObject, JsonValue
@@ -131,7 +131,12 @@ class Contents:
         return {
             "classes": classes,
             "classMargin": scoring.class_margin,
-            "weights": [scoring.negative_weight, scoring.shape_weight, scoring.context_weight],
+            "weights": {
+                "negative": scoring.negative_weight,
+                "shape": scoring.shape_weight,
+                "context": scoring.context_weight,
+                "level": LEVEL_WEIGHT,
+            },
             "facts": _facts(run),
         }
 
@@ -153,6 +158,9 @@ class Contents:
             "far": [self._exemplar(found) for found in far],
             "farCosine": [None if found is None else _whole(found.cosine) for found in far],
             "outline": self._outlines(record, items),
+            "levels": {
+                str(self._classes[name]): _whole(level) for name, level in record.levels.items()
+            },
         }
 
     def _exemplar(self, found: Evidence | None) -> int | None:

@@ -18,10 +18,11 @@ from torch import Tensor
 
 from searchdet.config import ProposalOptions
 from searchdet.errors import CheckpointError
+from searchdet.proposals import load_proposer
 from searchdet.proposals.mobile_sam import MobileSamProposer, encoder, weights
 from searchdet.proposals.mobile_sam.encoder import TinyEncoder
 from searchdet.records import WeightsInfo
-from searchdet.weights import Compute, Lazy
+from searchdet.weights import Compute, Lazy, devices
 
 pytestmark = pytest.mark.model
 
@@ -273,3 +274,14 @@ def test_crops_and_smoothing_act() -> None:
     plain = proposer(sam, **few).propose(image)
     assert proposer(sam, crop_layers=1, **few).propose(image).details["points_asked"] == 5 * 4
     assert proposer(sam, smooth=2, **few).propose(image).rles != plain.rles
+
+
+def test_auto_is_fp32_on_a_cpu_that_has_bf16(
+    tiny_mobile_sam: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There it takes a whole picture 9 s in fp32 and 16 s in bf16 (benchmarks/README.md)."""
+    monkeypatch.setattr(devices, "_native_bf16", lambda device: True)
+    for asked, used in (("auto", "fp32"), ("bf16", "bf16"), ("fp32", "fp32")):
+        made = load_proposer("mobile_sam", tiny_mobile_sam, "cpu", asked, allow_unverified=True)
+        assert made.compute is not None
+        assert made.compute.precision == used

@@ -294,6 +294,8 @@ def test_the_sum_and_the_suppression_are_told(opened: object, tmp_path: Path) ->
     for name in TOLD:
         assert f"{getattr(weak, name):.6f}" in text, name
     assert f"{-0.3 * max(weak.negative_similarity, 0):.6f}" in text
+    assert record.levels[weak.label] != 0
+    assert f"{-0.2 * record.levels[weak.label]:.6f}" in text
     assert f"Loses {round(100 * (1 - weak.suppression_factor))}\u202f%" in text
     assert "candidate 0" in text
     before = view.counts()[0]

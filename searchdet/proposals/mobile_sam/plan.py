@@ -24,6 +24,8 @@ def _make(
     if options.checkpoint is None:
         raise CheckpointError(f"--proposals {NAME} needs weights.", "Pass --sam-checkpoint FILE.")
     compute = resolve(device, precision)
+    if precision == "auto" and compute.device == "cpu":
+        compute = Compute("cpu", "fp32")  # TinyViT's convolutions take longer in bf16 there
     path = Path(options.checkpoint)
     sam = weights.load_mobile_sam(path, compute, options.allow_unverified, before)
     return MobileSamProposer(sam, options, compute)

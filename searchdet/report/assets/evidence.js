@@ -87,11 +87,12 @@ function row(words, value, kind) {
   return make("tr", { class: kind || "" }, make("th", { scope: "row", text: words }), make("td", { text: value }));
 }
 
-// positive - negative weight * max(negative, 0) - shape weight * (1 - shape) - context weight * max(context, 0)
+// positive - negative weight * max(negative, 0) - shape weight * (1 - shape)
+// - context weight * max(context, 0) - level weight * level of the image
 function sum(image, j) {
   const known = detail(image);
   const at = (name) => (known[name][j] === null ? NaN : known[name][j] / MILLION);
-  const [negative, shape, context] = image.rule.weights;
+  const { negative, shape, context, level } = image.rule.weights;
   const rows = [row("Similarity to the class", exact(at("positive")))];
   const less = (words, weight, value) => {
     if (weight && !Number.isNaN(value)) rows.push(row(words, `\u2212${exact(weight * Math.max(value, 0))}`));
@@ -99,6 +100,8 @@ function sum(image, j) {
   less(`${negative} \u00d7 similarity to the nearest negative`, negative, at("negative"));
   less(`${shape} \u00d7 (1 \u2212 shape similarity, ${short(at("shape"))})`, shape, 1 - at("shape"));
   less(`${context} \u00d7 context similarity, ${short(at("context"))}`, context, at("context"));
+  const own = known.levels[image.label[j]] / MILLION;
+  if (own) rows.push(row(`${level} \u00d7 what any region of this image scores, ${short(own)}`, exact(-level * own)));
   const whole = at("suppressionFactor") === 1;
   // which goes before all that it has in common with the exemplars
   if ((known.flags[j] || []).includes("told")) rows.push(row("What was said of this very region decides", ""));
