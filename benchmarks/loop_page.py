@@ -13,6 +13,7 @@ from typing import Any
 from playwright.sync_api import Page, ViewportSize, sync_playwright
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
+from searchdet.config import Examples
 from searchdet.serve.desk import Desk
 
 SIZE = ViewportSize(width=1400, height=900)
@@ -157,8 +158,8 @@ class PageHand:
 
 
 @contextmanager
-def opened_page(images: Path, index: Path) -> Iterator[PageHand]:
-    """The page before a session of a folder, from an index, without an exemplar."""
+def opened_page(images: Path, index: Path, examples: Examples | None = None) -> Iterator[PageHand]:
+    """The page before a session of a folder, from an index."""
     from served import serving
 
     from searchdet.config import Settings
@@ -168,7 +169,7 @@ def opened_page(images: Path, index: Path) -> Iterator[PageHand]:
 
     with tempfile.TemporaryDirectory() as out, sync_playwright() as playwright:
         job = Job(
-            discover([str(images)]), None, Settings(), Output(Path(out), ()), index, (str(images),)
+            discover([str(images)]), examples, Settings(), Output(Path(out), ()), index, (str(images),)
         )
         with serving(job) as running:
             path = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))))
