@@ -24,7 +24,7 @@ from sets import SPACES, Photo, Set, every, gathered, load, regions_of
 
 from searchdet.backbones.embedded import SHARE
 from searchdet.bank import Bank, Rows
-from searchdet.calibration import left_out_scores, thresholds, usual_levels
+from searchdet.calibration import cost_of_negatives, thresholds, usual_levels
 from searchdet.config import EmbeddingOptions, ScoringOptions, SuppressionOptions
 from searchdet.config.models import DEFAULT_BACKBONE
 from searchdet.decision import Judged, Rule, judge_regions
@@ -40,6 +40,8 @@ from searchdet.regions import Regions
 SEEDS = (0, 1)
 LOWER = (0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.15)
 GRID = np.round(np.arange(-0.1, 0.9, 0.02), 2)
+COUNTS = (None, 1, 0)
+"""Negatives: all, one, none."""
 
 
 @dataclass(frozen=True)
@@ -123,10 +125,15 @@ def best_single(one: Set, outcome: Outcome) -> float:
     return max(mean(at_least(one, outcome, float(t)), "f1") or 0.0 for t in GRID)
 
 
+def chosen_spaces() -> list[str]:
+    """All four, or the one that the environment names."""
+    return [name for name in SPACES if os.environ.get("SPACE", name) == name]
+
+
 def spaces() -> None:
-    """The four spaces with the same code: K = 5 with negatives."""
+    """The four spaces with the same code: K = 5 with negatives. SPACE=embedded looks at one."""
     header(SETS)
-    for space in SPACES:
+    for space in chosen_spaces():
         made: dict[str, dict[str, float]] = {}
         for name in SETS:
             if (one := load(name, space)) is None:
@@ -156,61 +163,59 @@ def spaces() -> None:
 
 
 def fit() -> None:
-    """FLOOR and FOLLOWED of the thresholds, with each set left out in turn, in all four spaces."""
-    share: dict[tuple[str, str], np.ndarray] = {}
-    floors, slopes = np.round(np.arange(0.0, 0.5, 0.02), 2), np.round(np.arange(0, 0.9, 0.1), 1)
-    for space in SPACES:
+    """FLOOR and FOLLOWED of the thresholds, with each set left out in turn, in all four spaces, with
+    all negatives, one and none. SPACE=embedded looks at one space."""
+    share: dict[tuple[str, str, int | None], np.ndarray] = {}
+    floors, slopes = np.round(np.arange(0.2, 0.8, 0.02), 2), np.round(np.arange(0, 1.3, 0.1), 1)
+    for space in chosen_spaces():
         for name in SETS:
-            if (one := load(name, space)) is None:
-                continue
-            each = case(one, gathered(one, 5, 0).bank)
-            outcome = measure(one, {"": each})[""]
-            plain = [
-                float(np.median(left_out_scores(each.bank, c, each.rule.scoring)[0]))
-                for c in range(len(each.bank.classes))
-            ]
-            usual = dict(zip(each.bank.classes, plain, strict=True))
-            curve = {float(t): at_least(one, outcome, float(t)) for t in GRID}
-            by_class = {
-                label: np.asarray(
-                    [next(f.f1 or 0.0 for f in rows if f.label == label) for rows in curve.values()]
-                )
-                for label in usual
-                if any(f.label == label and f.f1 is not None for f in curve[float(GRID[0])])
-            }
-            best = max(np.mean(list(by_class.values()), axis=0).max(), 1e-9)
-            table = np.zeros((len(floors), len(slopes)))
-            for i, floor in enumerate(floors):
-                for j, slope in enumerate(slopes):
-                    reached = [
-                        np.interp(floor + slope * usual[label], GRID, values)
-                        for label, values in by_class.items()
-                    ]
-                    table[i, j] = np.mean(reached) / best
-            share[space, name] = table
-    names = sorted({name for _, name in share})
-    kept: dict[str, list[float]] = {space: [] for space in SPACES}
+            if (one := load(name, space)) is not None:
+                for count in COUNTS:
+                    share[space, name, count] = _reached(one, count, floors, slopes)
+    kept: dict[tuple[str, int | None], list[float]] = {}
+    names = sorted({name for _, name, _ in share})
     for left in names:
-        mean_of = np.mean([t for (_, name), t in share.items() if name != left], axis=0)
+        mean_of = _mean([table for (_, name, _), table in share.items() if name != left])
         i, j = np.unravel_index(mean_of.argmax(), mean_of.shape)
-        got = {space: round(float(share[space, left][i, j]), 3) for space in SPACES}
-        for space, value in got.items():
-            kept[space].append(value)
-        print(f"without {left:12} {floors[i]} + {slopes[j]} E", got)
-    whole = np.mean(list(share.values()), axis=0)
+        print(f"without {left:12} {floors[i]} - {slopes[j]} of the cost of negatives")
+        for (space, name, count), table in share.items():
+            if name == left:
+                kept.setdefault((space, count), []).append(float(table[i, j]))
+    whole = _mean(list(share.values()))
     i, j = np.unravel_index(whole.argmax(), whole.shape)
-    print(f"all sets: {floors[i]} + {slopes[j]} E reaches {whole[i, j]:.3f}")
-    print(
-        "left out, of the best one threshold:",
-        {k: round(float(np.mean(v)), 3) for k, v in kept.items()},
-    )
+    print(f"all sets: {floors[i]} - {slopes[j]} of the cost reaches {whole[i, j]:.3f}")
+    for (space, count), values in kept.items():
+        many = "all" if count is None else count
+        print(f"left out, of the best one threshold: {space}, {many} negatives: {np.mean(values):.3f}")
+
+
+def _mean(tables: Sequence[np.ndarray]) -> np.ndarray:
+    return np.asarray(np.mean(tables, axis=0))
+
+
+def _reached(one: Set, negatives: int | None, floors: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+    """(floors, slopes): F1 as a share of that with the best one threshold."""
+    each = case(one, gathered(one, 5, 0, negatives).bank)
+    outcome, classes = measure(one, {"": each})[""], each.bank.classes
+    curve = [{item.label: item.f1 for item in at_least(one, outcome, float(t))} for t in GRID]
+    known = [label for label in classes if curve[0].get(label) is not None]
+    by_class = {label: np.asarray([at[label] or 0.0 for at in curve]) for label in known}
+    best = max(np.mean(list(by_class.values()), axis=0).max(), 1e-9)
+    options = each.rule.scoring
+    cost = {c: cost_of_negatives(each.bank, i, options) for i, c in enumerate(classes)}
+    table = np.zeros((len(floors), len(slopes)))
+    for i, floor in enumerate(floors):
+        for j, slope in enumerate(slopes):
+            reached = [np.interp(floor - slope * cost[c], GRID, f1) for c, f1 in by_class.items()]
+            table[i, j] = np.mean(reached) / best
+    return table
 
 
 def training() -> None:
     """How far below the calibrated thresholds F2 is best, where an object that is missed counts more:
     TRAINING, with each set left out in turn. SPACE=embedded looks at one space."""
     tables: dict[tuple[str, str], np.ndarray] = {}
-    for space in [name for name in SPACES if os.environ.get("SPACE", name) == name]:
+    for space in chosen_spaces():
         for name in SETS:
             if (one := load(name, space)) is not None:
                 tables[space, name] = table = _lowered(one)

@@ -1,10 +1,14 @@
 """Thresholds from the exemplars themselves, without a labelled image.
 
-Every positive is scored against its class without it (leave one out), everything that is not the class
-(negatives, other classes, what surrounds the exemplars) is scored as an impostor. What the left-out
-exemplars have in common with their class moves the threshold a little, what any region of an image has
-in common with it is taken off each score (``scoring.level_of``): so one pair of constants holds in
-spaces where all things look alike and in spaces where nothing does (benchmarks/README.md).
+A negative takes something off every score, off that of an object too: as much as exemplars have in
+common with it. So the threshold lies lower by a share of that. What any region of an image has in
+common with a class is taken off each score (``scoring.level_of``). So one pair of constants holds with
+many negatives and with none, in spaces where all things look alike and in spaces where nothing does
+(benchmarks/README.md).
+
+How well a threshold separates is told by scores of the exemplars: each positive against its class
+without it (leave one out), and everything that is not the class (negatives, other classes, what
+surrounds the exemplars) as an impostor.
 """
 
 from __future__ import annotations
@@ -17,7 +21,15 @@ import numpy as np
 import numpy.typing as npt
 
 from .bank import SAME, Bank, Rows
-from .bank.likeness import Likeness, as_regions, centred, likeness, nearest_others
+from .bank.likeness import (
+    Likeness,
+    as_regions,
+    centred,
+    likeness,
+    nearest_others,
+    rounded,
+    weighted,
+)
 from .bank.types import JUDGED
 from .config import LEVEL_WEIGHT, ScoringOptions
 from .records import ClassThreshold, Interval
@@ -25,14 +37,12 @@ from .scoring import scores_of
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-LEAST_EXEMPLARS = 2
-"""A class with fewer distinct exemplars has nothing to leave out."""
 ENOUGH = 3
 """Scores on each side from which on folders are said to separate or not."""
-FLOOR, FOLLOWED, USUAL = 0.26, 0.2, 0.68
-"""The threshold is FLOOR + FOLLOWED * (median of what left-out exemplars score by features alone);
-USUAL stands for that where there is none. Fitted with one of seven kinds of photographs left out in
-turn, in four spaces at once."""
+FLOOR, FOLLOWED, USUAL = 0.54, 0.6, 0.15
+"""The threshold is FLOOR - FOLLOWED * ``cost_of_negatives``; for ``--threshold default`` USUAL stands
+for that cost. Fitted with one of seven kinds of photographs left out in turn, in four spaces at once,
+with many negatives, one and none."""
 TRAINING = 0.04
 """How much below lies the threshold for those who train a detector on the result, who lose more by an
 object that is missed than by one that is none: one candidate in ten is right there, where F2 is largest
@@ -47,7 +57,7 @@ which weigh as that curve says (benchmarks/README.md, bench_loop.py)."""
 REACH = np.linspace(-0.2, 0.2, 401)
 """Where, around the threshold of the exemplars, that of the verdicts is looked for."""
 MOST_LEFT_OUT = 30
-"""Exemplars of a class that are left out in turn, evenly spread, so that a large bank stays quick."""
+"""Exemplars of a class that are looked at, evenly spread, so that a large bank stays quick."""
 BLOCK = 256
 """Rows that are scored at once, so that memory does not grow with the square of the exemplars."""
 SEPARATES = 0.75
@@ -112,9 +122,9 @@ def wilson(hits: int, count: int) -> Interval | None:
 
 def _of_class(bank: Bank, label: int, options: ScoringOptions) -> ClassThreshold:
     level = LEVEL_WEIGHT * _usual_level(bank.without_crops(), label, options)
-    rows, plain, own = _left_out(bank, label, options)
+    rows, own = _left_out(bank, label, options)
     own, others = own - level, impostor_scores(bank, label, options) - level
-    source, least = _least(plain, options)
+    source, least = _least(bank, label, options)
     if options.threshold != "default":
         source, least = _moved(source, least, np.concatenate([own, others]), _told(bank, label, rows))
     given = dict(options.class_min_score).get(bank.classes[label], options.min_score)
@@ -136,14 +146,26 @@ def _of_class(bank: Bank, label: int, options: ScoringOptions) -> ClassThreshold
     )
 
 
-def _least(plain: FloatArray, options: ScoringOptions) -> tuple[str, float]:
-    """Where the least score of a class comes from, and what it is. plain: scores of its left-out
-    exemplars by features alone."""
-    known = options.threshold != "default" and len(plain) >= LEAST_EXEMPLARS
-    least = FLOOR + FOLLOWED * (float(np.median(plain)) if known else USUAL)
+def _least(bank: Bank, label: int, options: ScoringOptions) -> tuple[str, float]:
+    """Where the least score of a class comes from, and what it is."""
+    if options.threshold == "default":
+        cost = USUAL if len(bank.negatives) else 0.0
+    else:
+        cost = cost_of_negatives(bank, label, options)
+    least = FLOOR - FOLLOWED * cost
     if options.threshold == "training":
         return "training", round(least - TRAINING, 6)
-    return "auto" if known else "default", round(least, 6)
+    return options.threshold, round(least, 6)
+
+
+def cost_of_negatives(bank: Bank, label: int, options: ScoringOptions) -> float:
+    """What the nearest negative takes off the score of an exemplar of a class, the median; 0 without
+    negatives."""
+    mine = _mine(bank, label)
+    some = mine.take(_spread(len(mine)))
+    found = _compared(some, _alone(bank, label, mine, bank.negatives), options)
+    costs = [weighted(options.negative_weight, rounded(like.against.cosine)) for like in found]
+    return float(np.median(np.concatenate(costs)))
 
 
 def _moved(source: str, least: float, scores: FloatArray, told: IntArray) -> tuple[str, float]:
@@ -176,30 +198,32 @@ def _judged(rows: Rows) -> IntArray:
     return np.asarray([item.mask_source == JUDGED for item in rows.origins], np.int64)
 
 
-def left_out_scores(bank: Bank, label: int, options: ScoringOptions) -> tuple[FloatArray, FloatArray]:
-    """Each exemplar of a class against the class without it and its copies: what it scores by features
-    alone, and in all; none for a class with one distinct exemplar."""
-    _, plain, scores = _left_out(bank, label, options)
-    return plain, scores
+def left_out_scores(bank: Bank, label: int, options: ScoringOptions) -> FloatArray:
+    """(N,): what each exemplar of a class scores against the class without it and its copies; none for
+    a class with one distinct exemplar."""
+    return _left_out(bank, label, options)[1]
 
 
-def _left_out(
-    bank: Bank, label: int, options: ScoringOptions
-) -> tuple[IntArray, FloatArray, FloatArray]:
-    """``left_out_scores`` and the rows (N,) of the positives that they are of."""
+def _left_out(bank: Bank, label: int, options: ScoringOptions) -> tuple[IntArray, FloatArray]:
+    """``left_out_scores`` and the rows (N,) of the positives that they are of, before them."""
     rows = np.flatnonzero(bank.labels == label)
-    chosen = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MOST_LEFT_OUT)).round().astype(int))
+    chosen = _spread(len(rows))
     alike = bank.positives.vectors[rows[chosen]] @ bank.positives.vectors[rows].T
-    used, plain, scores = [], [], []
+    used, scores = [], []
     for i, close in zip(rows[chosen], alike, strict=True):
         fellows = rows[close < SAME]
         if len(fellows):
             rest = _alone(bank, label, bank.positives.take(fellows), bank.negatives)
             for like in _compared(bank.positives.take([int(i)]), rest, options):
-                plain.append(like.plain(options)[0, 0])
                 scores.append(scores_of(like, rest, options).score[0])
                 used.append(i)
-    return np.asarray(used, np.int64), np.asarray(plain, np.float64), np.asarray(scores, np.float64)
+    return np.asarray(used, np.int64), np.asarray(scores, np.float64)
+
+
+def _spread(count: int) -> IntArray:
+    """At most MOST_LEFT_OUT of so many rows, evenly spread."""
+    places = np.linspace(0, count - 1, min(count, MOST_LEFT_OUT)).round()
+    return np.unique(places).astype(np.int64)
 
 
 def impostor_scores(bank: Bank, label: int, options: ScoringOptions) -> FloatArray:

@@ -40,24 +40,23 @@ def test_left_out_scores_are_those_against_the_rest_of_the_class(weights: tuple[
     how = options(shape_weight=weights[0], context_weight=weights[1])
     mine, shapes = known.positives.vectors.astype(float), known.positives.outlines
     for label in range(2):
-        plain, scores = calibration.left_out_scores(known, label, how)
+        scores = calibration.left_out_scores(known, label, how)
         members = np.flatnonzero(known.labels == label)
-        wanted, lowered = [], []
+        lowered = []
         for i in members:
             rest = [m for m in members if mine[m] @ mine[i] < SAME]
             prototype = mine[rest].mean(0) / np.linalg.norm(mine[rest].mean(0))
             against = max(0.0, (known.negatives.vectors @ mine[i]).max())
-            wanted.append(mine[i] @ prototype - 0.3 * against)
+            plain = mine[i] @ prototype - 0.3 * against
             shape = outline.similarity(shapes[i : i + 1], shapes[rest]).max()
             around = max(0.0, float(known.positives.contexts[i] @ prototype))
-            lowered.append(wanted[-1] - weights[0] * (1 - shape) - weights[1] * around)
-        assert np.abs(plain - wanted).max() < 3e-6
+            lowered.append(plain - weights[0] * (1 - shape) - weights[1] * around)
         assert np.abs(scores - lowered).max() < 3e-6
 
 
 def test_a_class_of_one_picture_leaves_nothing_out() -> None:
     known = bank(2, 3)
-    assert [len(part) for part in calibration.left_out_scores(known, 0, options())] == [0, 0]
+    assert len(calibration.left_out_scores(known, 0, options())) == 0
 
 
 def test_impostors_are_other_classes_surroundings_and_negatives_without_themselves() -> None:
@@ -172,14 +171,17 @@ def test_the_usual_level_is_the_median_of_what_is_not_the_class() -> None:
     assert calibration.usual_levels(alone, options()).tolist() == [0.0]
 
 
-def test_the_threshold_follows_what_left_out_exemplars_score_by_their_features() -> None:
-    known = folders(0.1)
-    how = options(context_weight=0.2)
+def test_the_threshold_lies_lower_by_a_share_of_what_negatives_cost() -> None:
+    known = folders(0.1, 0.6)
+    how = options(context_weight=0.2, negative_weight=0.5)
     found = thresholds(known, how)
     assert [item.label for item in found] == list(known.classes)
     for label, item in enumerate(found):
-        plain, own = calibration.left_out_scores(known, label, how)
-        least = calibration.FLOOR + calibration.FOLLOWED * np.median(plain)
+        own = calibration.left_out_scores(known, label, how)
+        alike = known.positives.vectors[known.labels == label] @ known.negatives.vectors.T
+        cost = 0.5 * np.median(np.clip(alike.max(1), 0, None))
+        assert cost > 0.05
+        least = calibration.FLOOR - calibration.FOLLOWED * cost
         assert item.min_score == pytest.approx(least, abs=2e-6)
         assert item.source == "auto"
         assert item.separates is True
@@ -192,11 +194,22 @@ def test_the_threshold_follows_what_left_out_exemplars_score_by_their_features()
         assert item.false_alarms.share == (others - level >= item.min_score).mean()
 
 
-def test_few_exemplars_given_scores_and_the_default_keep_their_word() -> None:
+def test_one_exemplar_tells_what_negatives_cost_and_without_these_they_cost_nothing() -> None:
     few = bank(2, 2)
-    usual = round(calibration.FLOOR + calibration.FOLLOWED * calibration.USUAL, 6)
-    assert [item.source for item in thresholds(few, options())] == ["default"] * 2
-    assert {item.min_score for item in thresholds(few, options())} == {usual}
+    found = thresholds(few, options())
+    assert [item.source for item in found] == ["auto"] * 2
+    for vector, item in zip(few.positives.vectors, found, strict=True):
+        cost = 0.3 * max(0.0, float((few.negatives.vectors @ vector).max()))
+        assert item.min_score == pytest.approx(
+            calibration.FLOOR - calibration.FOLLOWED * cost, abs=2e-6
+        )
+    none = replace(few, negatives=few.negatives.take([]))
+    for how in ("auto", "default"):
+        assert {t.min_score for t in thresholds(none, options(threshold=how))} == {calibration.FLOOR}
+
+
+def test_given_scores_and_the_default_keep_their_word() -> None:
+    usual = round(calibration.FLOOR - calibration.FOLLOWED * calibration.USUAL, 6)
     known = folders(0.1)
     given = thresholds(known, options(min_score=0.123))
     assert {(item.source, item.min_score) for item in given} == {("given", 0.123)}
@@ -205,9 +218,9 @@ def test_few_exemplars_given_scores_and_the_default_keep_their_word() -> None:
 
 
 def test_a_threshold_for_training_lies_below_that_of_the_examples() -> None:
-    for known, usual in ((folders(0.1), "auto"), (bank(2, 2), "default")):
+    for known in (folders(0.1), bank(2, 2)):
         plain, lower = thresholds(known, options()), thresholds(known, options(threshold="training"))
-        assert {item.source for item in plain} == {usual}
+        assert {item.source for item in plain} == {"auto"}
         assert {item.source for item in lower} == {"training"}
         for one, other in zip(plain, lower, strict=True):
             assert other.min_score == pytest.approx(one.min_score - calibration.TRAINING, abs=2e-6)
@@ -248,7 +261,7 @@ def test_a_copy_does_not_vouch_for_an_exemplar() -> None:
     twice = extended(known, copy, ["class0"])
     assert left_out(twice)[0] == pytest.approx(left_out(known)[0], abs=1e-6)
     one, two = (calibration.left_out_scores(each, 0, options()) for each in (known, twice))
-    assert (two[0][0], two[1][0]) == pytest.approx((one[0][0], one[1][0]), abs=2e-6)
+    assert two[0] == pytest.approx(one[0], abs=2e-6)
 
 
 def test_probability_rises_with_the_score_from_that_at_the_threshold() -> None:

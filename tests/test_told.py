@@ -48,7 +48,7 @@ def test_the_most_likely_threshold_is_taken(label: int) -> None:
         negatives=judged(plain.negatives, [1, 3]),
     )
     level = LEVEL_WEIGHT * calibration.usual_levels(plain, PLAIN)[label]
-    _, own = calibration.left_out_scores(plain, label, PLAIN)
+    own = calibration.left_out_scores(plain, label, PLAIN)
     others = calibration.impostor_scores(plain, label, PLAIN)
     mine, theirs = ([0, 2, 4], [1, 2]) if label == 0 else ([1, 2], [0, 2, 4])
     # the other class stands first among what is not the class, the negatives last

@@ -55,7 +55,7 @@ class ScoringOptions:
     )
     threshold: str = option(
         "auto",
-        "auto: with a word of the examples; training: lower, to train a detector on the result; "
+        "auto: by what negatives take off the examples; training: lower, to train a detector; "
         "default: the same for all.",
         SCORES,
         check=one_of(*THRESHOLDS),
