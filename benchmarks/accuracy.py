@@ -478,8 +478,9 @@ def rules() -> None:
 
 
 def chances() -> None:
-    """How often candidates of each probability are right (IoU 0.5), K = 5, each space."""
-    for space in SPACES:
+    """How often candidates of each probability are right (IoU 0.5), K = 5, each space. SPACE=embedded
+    looks at one."""
+    for space in chosen_spaces():
         rows = [row for one in every(space) for row in _chances(one)]
         values, hits = (np.asarray(column, float) for column in zip(*rows, strict=True))
         for low in np.arange(0, 1, 0.1):

@@ -231,7 +231,9 @@ def test_images_in_which_little_decides_are_scored_as_records_are(
     for name in ("default", "margins", "diffusion"):
         scoring, suppression = RULES[name]
         assert same(board, judge(bank(rng, centres, 3, 3), scoring, **suppression)) > 5
-    assert bool(marked) == (near > 0)
+    assert (len(set(marked)) > len(COUNTS) // 2) == (near > 0), (
+        "else where equal ones lie on each other"
+    )
 
 
 def test_equal_regions_at_the_very_threshold_are_judged_as_in_records(tmp_path: Path) -> None:
