@@ -219,12 +219,12 @@ class Labeller:
             *here,
             *sorted({*(i for i, _ in wrong), *(self._given.objects[k].image for k in missed)}),
         ]:
+            for k in self._order:
+                if k in missed and self._given.objects[k].image == image and self._draw(k):
+                    return True
             for of, row in wrong:
                 if of == image and (image, row) not in self._done:
                     self._judge(image, row, next(c for i, r, c in found if (i, r) == (of, row)))
-                    return True
-            for k in self._order:
-                if k in missed and self._given.objects[k].image == image and self._draw(k):
                     return True
             if asked and image == asked[0]:
                 self._judge(*asked)

@@ -39,7 +39,7 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 ENOUGH = 3
 """Scores on each side from which on folders are said to separate or not."""
-FLOOR, FOLLOWED, USUAL = 0.52, 0.5, 0.15
+FLOOR, FOLLOWED, USUAL = 0.51, 0.5, 0.15
 """The threshold is FLOOR - FOLLOWED * ``cost_of_negatives``; for ``--threshold default`` USUAL stands
 for that cost. Fitted with one of seven kinds of photographs left out in turn, in four spaces at once,
 with many negatives, one and none."""
@@ -186,7 +186,8 @@ def _moved(source: str, least: float, scores: FloatArray, told: IntArray) -> tup
 def _told(bank: Bank, label: int, rows: IntArray) -> IntArray:
     """What was said of the exemplars ``rows`` (N,) of a class, which are left out, and of all that is
     not the class, in the order of ``impostor_scores``; as for ``_moved``. What lies on the line is what
-    people are asked, so it tells where the line is; files that they bring do not."""
+    people are asked, so it tells where the line is. Files that they bring do not, nor what they point
+    at because it was not found, which alone would draw the line down."""
     others = np.flatnonzero(bank.labels != label)
     around = int((np.abs(bank.positives.contexts).max(axis=1, initial=0) > 0).sum())
     parts = (_judged(bank.positives.take(rows)), -_judged(bank.positives.take(others)))
@@ -194,7 +195,7 @@ def _told(bank: Bank, label: int, rows: IntArray) -> IntArray:
 
 
 def _judged(rows: Rows) -> IntArray:
-    """(N,): 1 for a region of an image that a person judged or chose."""
+    """(N,): 1 for a region that a person was shown and judged."""
     return np.asarray([item.mask_source == JUDGED for item in rows.origins], np.int64)
 
 

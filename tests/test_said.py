@@ -15,7 +15,7 @@ from runs import models
 from test_candidates import AXES, IMAGE, judge, regions
 
 from searchdet.bank import Bank, settled
-from searchdet.bank.types import Rows, join
+from searchdet.bank.types import JUDGED, POINTED, Rows, join
 from searchdet.config import ExemplarOptions, SuppressionOptions
 from searchdet.decision import Judge, make_judge
 from searchdet.embeddings import l2_normalize
@@ -29,11 +29,10 @@ MANY = regions([[1, 0.1, 0, 0], [0.15, 0, 0, 1], [1, 0, 0.2, 0]], [10, 60, 110])
 """A region of class a, one that hardly looks like it, and one of class a again."""
 
 
-def said(of: Regions, row: int, name: str, content: str = IMAGE.sha256) -> Rows:
+def said(of: Regions, row: int, name: str, content: str = IMAGE.sha256, source: str = JUDGED) -> Rows:
     """A region as the exemplar that a verdict makes of it."""
-    made = of_region(
-        Regions(of.proposals.take([row]), of.described.take(np.asarray([row]))), 0, content
-    )
+    own = Regions(of.proposals.take([row]), of.described.take(np.asarray([row])))
+    made = of_region(own, 0, content, source)
     return replace(made.rows, origins=(replace(made.origin, name=name),))
 
 
@@ -70,6 +69,21 @@ def test_a_right_one_is_found_whatever_it_scores() -> None:
     (mine,) = (item for item in record.detections if item.id == 1)
     assert (mine.score, mine.margin, mine.class_margin, mine.label) == (1.0, 2.0, 2.0, "a")
     assert mine.positive_similarity < 0.9, "what it has in common stays what it is"
+
+
+def test_what_was_pointed_at_is_found_and_moves_no_threshold() -> None:
+    """It was not found, or nobody had pointed at it: a threshold by such alone falls and falls."""
+
+    def chief(how: str) -> Judge:
+        both = join([rows(AXES[:1], "p"), said(MANY, 1, "x", source=how)])
+        bank = Bank(("a",), both, np.zeros(2, int), rows(AXES[2:3], "n"))
+        how_read, scoring = ExemplarOptions(), options(second_look=0)
+        return make_judge(settled(bank, how_read), scoring, SuppressionOptions(), models())
+
+    moved, stays = chief(JUDGED), chief(POINTED)
+    assert [of.rule.thresholds[0].source for of in (moved, stays)] == ["verdicts", "auto"]
+    assert told(stays.record(IMAGE, MANY)) == {1: "a"}
+    assert 1 in found(stays)
 
 
 def test_an_exemplar_that_was_brought_decides_nothing_by_itself() -> None:

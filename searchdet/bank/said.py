@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .types import JUDGED, Bank, Rows
+from .types import REGIONS, Bank, Rows
 
 log = logging.getLogger(__name__)
 Said = tuple[Rows, int, str | None]
@@ -34,7 +34,7 @@ def sayings(bank: Bank) -> Mapping[str, Sayings]:
     none: list[str | None] = [None] * len(bank.negatives)
     for rows, labels in ((bank.positives, names), (bank.negatives, none)):
         for i, origin in enumerate(rows.origins):
-            if origin.mask_source == JUDGED and origin.sha256 and origin.mask:
+            if origin.mask_source in REGIONS and origin.sha256 and origin.mask:
                 of = made.setdefault(origin.sha256, {})
                 of.setdefault(origin.mask, []).append((rows, i, labels[i]))
     agreed = {content: _agreed(of) for content, of in made.items()}

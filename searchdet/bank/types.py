@@ -19,8 +19,10 @@ from ..storage.values import Fields, JsonObject
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
-JUDGED = "record"
-"""Where the mask of an exemplar comes from that is a region which a person judged or chose."""
+JUDGED, POINTED = "record", "pointed"
+"""Where the mask of an exemplar comes from that is a region: one that a person was shown and judged, or
+one that a person pointed at, as nothing was found there."""
+REGIONS = (JUDGED, POINTED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ..bank import Bank, Rows, join
 from ..bank.describe import mask_key
-from ..bank.types import JUDGED, Origin, indexed, rows_of
+from ..bank.types import REGIONS, Origin, indexed, rows_of
 from ..errors import DAMAGE, UsageError
 from ..masks import rle
 from ..masks.rle import Rle
@@ -105,15 +105,15 @@ class Drawer:
         return self._folder / f"{digest}.safetensors"
 
 
-def of_region(regions: Regions, row: int, content: str) -> Drawn:
+def of_region(regions: Regions, row: int, content: str, source: str) -> Drawn:
     """A region, alone, as an exemplar: its vectors as they are. row: its number in the image, content:
-    of that. Raises UsageError for a region that has no descriptor."""
+    of that; source: as of an ``Origin``. Raises UsageError for a region that has no descriptor."""
     described = regions.described
     if not described.embedded.valid[0]:
         raise UsageError(f"region {row} has no descriptor.", "Choose another one, or draw a box.")
     mask = rendered(regions.proposals).rles[0]
     dense = np.asarray(rle.decode([mask], regions.proposals.size)[0], np.bool_)
-    origin = Origin("", content, JUDGED, mask_key(dense))
+    origin = Origin("", content, source, mask_key(dense))
     return Drawn(rows_of(described, [origin]), mask)
 
 
@@ -137,7 +137,7 @@ def bank_of(said: Said, start: Bank | None, drawer: Drawer, space: Space) -> Ban
 def _last_words(held: list[Held], start: Bank | None, drawer: Drawer) -> list[Held]:
     origins = [_row(item, start, drawer).origins[0] for item in held]
     regions = [
-        (of.sha256, of.mask) if of.mask_source == JUDGED and item.source in (FILE, REGION) else None
+        (of.sha256, of.mask) if of.mask_source in REGIONS and item.source in (FILE, REGION) else None
         for item, of in zip(held, origins, strict=True)
     ]
     last = {region: i for i, region in enumerate(regions)}

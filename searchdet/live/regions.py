@@ -59,12 +59,13 @@ class Places:
             )
         return item.start + row
 
-    def region(self, name: str, row: int) -> Drawn:
-        """A region as an exemplar. Raises UsageError for one that is not there."""
+    def region(self, name: str, row: int, source: str) -> Drawn:
+        """A region as an exemplar. source: as of an ``Origin``. Raises UsageError for one that is not
+        there."""
         number = self.at(name)
         self.row(number, row)
         content = self._shelf.images[number].image.content
-        return of_region(self._shelf.regions(number, np.asarray([row])), row, content)
+        return of_region(self._shelf.regions(number, np.asarray([row])), row, content, source)
 
     def require(self, entry: Entry, drawer: Drawer) -> None:
         """Raise UsageError unless the image of an event is there, or is to come, as it was; and its

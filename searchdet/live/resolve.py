@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
+from ..bank.types import JUDGED, POINTED
 from ..bank.verdicts import RIGHT
 from ..errors import UsageError
 from .events import Draw, Event, Judge, Paste, Pick, Remove
@@ -73,7 +74,8 @@ class Resolver:
         return shown.judge.bank.classes[label]
 
     def _region(self, event: Judge | Pick) -> Entry:
-        drawn = self.places.region(event.image, event.row)
+        source = JUDGED if isinstance(event, Judge) else POINTED
+        drawn = self.places.region(event.image, event.row, source)
         info = self.places.info(event.image)
         return Entry(event, info.sha256, self.drawer.keep(drawn), drawn.origin.sha256)
 

@@ -15,7 +15,7 @@ from profiles import examples
 from slowboard import SlowBoard, SlowShelf
 
 from searchdet.bank import file as bankfile
-from searchdet.bank.types import Bank
+from searchdet.bank.types import JUDGED, Bank
 from searchdet.config import ScoringOptions, Settings, SuppressionOptions
 from searchdet.errors import OutputError, UsageError
 from searchdet.index.file import Index
@@ -303,7 +303,7 @@ class Models:
         from searchdet.live.exemplars import of_region
 
         self.count += 1
-        return of_region(SlowShelf(self.shelved).regions(0, np.asarray([0])), 0, "0" * 64)
+        return of_region(SlowShelf(self.shelved).regions(0, np.asarray([0])), 0, "0" * 64, JUDGED)
 
     def paste(self, name: str, data: bytes, label: str | None, bank: Bank | None) -> Drawn:
         from dataclasses import replace
@@ -595,7 +595,7 @@ def test_the_last_word_on_a_region_counts(tmp_path: Path, shelved: Index) -> Non
     from searchdet.live.exemplars import of_region
 
     known = of_region(
-        SlowShelf(shelved).regions(0, np.asarray([1])), 0, shelved.images[0].image.content
+        SlowShelf(shelved).regions(0, np.asarray([1])), 0, shelved.images[0].image.content, JUDGED
     )
     rows = replace(known.rows, origins=(replace(known.origin, name="old/0.png#1"),))
     start = extended(slowboard.start_bank(), rows, ["b"])

@@ -13,6 +13,7 @@ import served
 import slowboard
 
 from searchdet.bank import Bank
+from searchdet.bank.types import JUDGED
 from searchdet.commands.serve import _tell
 from searchdet.config import BackboneOptions, Limits, ScanOptions, ScoringOptions, Settings
 from searchdet.errors import ImageError, ResourceError
@@ -179,7 +180,7 @@ class Noting:
 def test_objects_are_looked_for_beside_what_persons_gave_alone(tmp_path: Path) -> None:
     shelf = slowboard.SlowShelf(slowboard.made(tmp_path / "i", [8, 0, 14, 5, 9]))
     board, start = slowboard.SlowBoard(shelf), slowboard.start_bank()
-    hands = Noting(of_region(shelf.regions(0, np.asarray([0])), 0, "0" * 64))
+    hands = Noting(of_region(shelf.regions(0, np.asarray([0])), 0, "0" * 64, JUDGED))
     with Session.open(tmp_path / "out", board, start, LiveSettings()) as session:
         session.apply(SecondPass(True))
         assert any(name.startswith("pseudo/") for name in session.bank.positives.names)
