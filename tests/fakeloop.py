@@ -135,6 +135,8 @@ class Fake:
         made = []
         for row in range(len(shot.things)):
             label, score = self.score(shot, row)
+            if label not in limits:  # of no class that there is
+                continue
             standing = Standing(score, score, 1.0, 0.2, 0.1)
             code = shot.code(row)
             x, y, w, h = box_of(shot.mask(row))
@@ -148,7 +150,7 @@ class Fake:
                 )
             )  # fmt: skip
         made.sort(key=lambda item: (not item.accepted, -item.score))
-        status = "ok" if made[0].accepted else "empty"
+        status = "ok" if made and made[0].accepted else "empty"
         return ImageRecord(shot.name, status, *shot.size, "ab" * 32, tuple(made), classes, rule)
 
     def counts(self) -> dict[int, dict[str, int]]:
