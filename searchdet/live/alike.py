@@ -23,8 +23,9 @@ from .shelf import Shelf
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.int64]
-UNUSED_BYTES = 1 << 24
-"""Of columns of each kind that are kept though no exemplar of the bank has them."""
+UNUSED_BYTES, UNUSED_VECTORS = 1 << 24, 1 << 26
+"""Of columns of each kind that are kept though they were not asked for last: more of vectors, whose
+negatives and classes are asked for in turn."""
 SUMMED = 48
 """Exemplars of a class from which on its prototype is compared itself: so many columns of one class
 take more memory than they save time."""
@@ -40,7 +41,7 @@ class Side:
         """stays: mapped rows stay in memory, as they are looked at for each exemplar."""
         self._shelf, self._name, self._stays = shelf, name, stays
         self._lengths = Grown(np.float64)
-        self._columns = Columns(self._measure, UNUSED_BYTES)
+        self._columns = Columns(self._measure, UNUSED_VECTORS if stays else UNUSED_BYTES)
 
     def lengths(self, rows: int) -> npt.NDArray[np.float64]:
         """(R,): of the vectors as they are kept, which are of half precision."""
@@ -100,6 +101,12 @@ class Alike:
         def side(of: Side, name: str) -> FloatArray:
             return self._by_class(of, name, bank, before)
 
+        def outlined(known: FloatArray) -> FloatArray:
+            key = ("outlines", key_of(known, np.asarray(rows)))
+            found = before.get(key)
+            self._classes[key] = largest(self._outlines.of(known, rows)) if found is None else found
+            return self._classes[key]
+
         around = self._contexts.lengths(rows) > 0
         against = self._vectors.cosines(bank.negatives.vectors, rows)
         near = Nearest(largest(against) if against else nans(rows), np.zeros(rows, np.int64))
@@ -108,7 +115,7 @@ class Alike:
             np.zeros((rows, 0), np.float32),
             side(self._vectors, "vectors"),
             near,
-            shapes(lambda known: largest(self._outlines.of(known, rows)), rows, bank, options),
+            shapes(outlined, rows, bank, options),
             contexts(lambda: side(self._contexts, "contexts"), around, bank, options),
         )
 

@@ -198,6 +198,7 @@ def test_what_is_kept_of_exemplars_and_of_overlaps_is_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(alike, "UNUSED_BYTES", 0)
+    monkeypatch.setattr(alike, "UNUSED_VECTORS", 0)
     monkeypatch.setattr(alike, "SUMMED", 3)
     rng = np.random.default_rng(7)
     centres = kinds(rng)
