@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="a process is killed that was forked"),
 ]
 KILLS = 20
+PATIENCE = 180.0
+"""Seconds after which all processes are ended, so that the test fails and does not wait for ever."""
 NURSERY = """
 import os, sys
 import torch  # once, and not in every child
@@ -86,9 +89,14 @@ class Nursery:
 def nursery(folder: Path) -> Iterator[Nursery]:
     words = [sys.executable, "-c", NURSERY, str(folder), str(TESTS)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(words, text=True, **pipes) as process:
-        yield Nursery(process)
-        process.stdin.close()
+    with subprocess.Popen(words, text=True, start_new_session=True, **pipes) as process:
+        limit = threading.Timer(PATIENCE, os.killpg, (process.pid, signal.SIGKILL))
+        limit.start()
+        try:
+            yield Nursery(process)
+            process.stdin.close()
+        finally:
+            limit.cancel()
 
 
 def test_a_killed_process_loses_nothing_that_it_confirmed(tmp_path: Path) -> None:
