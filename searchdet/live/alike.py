@@ -7,6 +7,8 @@ costs a product with its own vector, and one that goes costs none.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,8 @@ from .shelf import Shelf
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.int64]
+Kept = dict[tuple[str, bytes], FloatArray]
+"""Of classes: by what it is, and a digest of exemplars and rows."""
 UNUSED_BYTES, UNUSED_VECTORS = 1 << 24, 1 << 26
 """Of columns of each kind that are kept though they were not asked for last: more of vectors, whose
 negatives and classes are asked for in turn."""
@@ -88,7 +92,7 @@ class Alike:
         self._shelf = shelf
         self._vectors, self._contexts = Side(shelf, "vectors"), Side(shelf, "contexts", stays=False)
         self._outlines = Columns(self._measure, UNUSED_BYTES)
-        self._classes: dict[tuple[str, bytes], FloatArray] = {}
+        self._classes: Kept = {}
         self._sound = 0
 
     def with_bank(self, bank: Bank, options: ScoringOptions) -> Likeness:
@@ -101,11 +105,10 @@ class Alike:
         def side(of: Side, name: str) -> FloatArray:
             return self._by_class(of, name, bank, before)
 
-        def outlined(known: FloatArray) -> FloatArray:
-            key = ("outlines", key_of(known, np.asarray(rows)))
-            found = before.get(key)
-            self._classes[key] = largest(self._outlines.of(known, rows)) if found is None else found
-            return self._classes[key]
+        def outlined(members: FloatArray) -> FloatArray:
+            return self._kept(
+                "outlines", members, before, lambda: largest(self._outlines.of(members, rows))
+            )
 
         around = self._contexts.lengths(rows) > 0
         against = self._vectors.cosines(bank.negatives.vectors, rows)
@@ -119,17 +122,23 @@ class Alike:
             contexts(lambda: side(self._contexts, "contexts"), around, bank, options),
         )
 
-    def _by_class(
-        self, side: Side, name: str, bank: Bank, before: dict[tuple[str, bytes], FloatArray]
-    ) -> FloatArray:
+    def _by_class(self, side: Side, name: str, bank: Bank, before: Kept) -> FloatArray:
         """(R, C): cosines to the prototypes; those of a class that stays as it was are kept."""
-        rows, made = self._shelf.rows, []
-        for prototype, members in zip(bank.prototypes(), bank.by_class().values(), strict=True):
-            key = (name, key_of(members, np.asarray(rows)))
-            known = before.get(key)
-            self._classes[key] = side.means(members, prototype, rows) if known is None else known
-            made.append(self._classes[key])
+        rows = self._shelf.rows
+        made = [
+            self._kept(name, members, before, partial(side.means, members, prototype, rows))
+            for prototype, members in zip(bank.prototypes(), bank.by_class().values(), strict=True)
+        ]
         return np.stack(made, axis=1)
+
+    def _kept(
+        self, name: str, members: FloatArray, before: Kept, make: Callable[[], FloatArray]
+    ) -> FloatArray:
+        """(R,) of a class by its exemplars, as it was ``before`` where these are the same."""
+        key = (name, key_of(members, np.asarray(self._shelf.rows)))
+        known = before.get(key)
+        self._classes[key] = make() if known is None else known
+        return self._classes[key]
 
     def _measure(self, start: int, stop: int, wanted: npt.NDArray[np.float32]) -> FloatArray:
         made = np.empty((stop - start, len(wanted)), np.float32)
