@@ -21,6 +21,7 @@ from ..storage.cache import Store
 from ..version import __version__
 from ..weights import LoadedBefore
 from . import file as bankfile
+from . import miscut
 from .audit import conflicts, without
 from .describe import build_bank, compute_of
 from .said import Sayings, sayings
@@ -33,12 +34,14 @@ log = logging.getLogger(__name__)
 class Gathered:
     """A bank and what the record should say about how it came about. shown: a small picture of every
     exemplar that was read; ignored: names of negatives that would have backfired; skipped: names of
-    exemplars that cannot be read. said: of single regions, by the content of their picture."""
+    exemplars that cannot be read; miscut: names of negatives that decide their own region alone. said:
+    of single regions, by the content of their picture."""
 
     bank: Bank
     shown: tuple[Picture, ...] = ()
     ignored: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
+    miscut: tuple[str, ...] = ()
     said: Mapping[str, Sayings] = field(default_factory=dict)
 
 
@@ -157,11 +160,12 @@ def settle(bank: Bank, options: ExemplarOptions, shown: tuple[Picture, ...] = ()
 
 
 def settled(bank: Bank, options: ExemplarOptions, shown: tuple[Picture, ...] = ()) -> Gathered:
-    """The bank as it is scored with: copies count once, and negatives that conflict are left out unless
-    they are to be kept; what was said of their own regions holds all the same."""
-    distinct, said = bank.distinct(), sayings(bank)
+    """The bank as it is scored with: copies count once, negatives that are wrong by their outline are
+    left out, and those that conflict unless they are to be kept; what was said of their own regions
+    holds all the same."""
+    distinct, said, cut = miscut.plain(bank).distinct(), sayings(bank), miscut.names_of(bank)
     if options.keep_conflicts:
-        return Gathered(distinct, shown, said=said)
+        return Gathered(distinct, shown, miscut=cut, said=said)
     clash = conflicts(distinct)
     names = tuple(distinct.negatives.names[i] for i in clash)
-    return Gathered(without(distinct, clash), shown, names, said=said)
+    return Gathered(without(distinct, clash), shown, names, miscut=cut, said=said)

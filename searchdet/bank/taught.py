@@ -18,10 +18,11 @@ from ..regions import Known, Space, known_regions, settings_in
 from ..regions.known import space_of_record
 from ..storage import kinds
 from ..storage.cache import Store
+from . import miscut
 from .build import Enrolment
 from .describe import describe, mask_key
 from .file import require_space
-from .types import JUDGED, Bank, Origin, Rows, extended, join, rows_of
+from .types import Bank, Origin, Rows, extended, join, rows_of
 from .verdicts import Judged, Verdict, judged_records, read_verdicts, records_folder
 
 
@@ -66,7 +67,9 @@ def teach(bank: Bank, given: Taught, settings: Settings) -> Learned:
         rows = _from_cache(bank, bank.space, wanted, settings.cache)
     else:
         rows = _from_images(bank, bank.space, wanted, given.images, settings)
-    return Learned(extended(bank, join(rows), labels), len(labels), len(verdicts) - len(labels))
+    said = {v.name: s for item in judged for v, s in zip(item.verdicts, item.sources, strict=True)}
+    made = extended(miscut.said_anew(bank, said), join(rows), labels)
+    return Learned(made, len(labels), len(verdicts) - len(labels))
 
 
 def _require_classes(bank: Bank, verdicts: Sequence[Verdict], path: Path) -> None:
@@ -99,8 +102,12 @@ def _without_known(bank: Bank, item: Judged) -> Judged:
                 f"the bank has an exemplar {verdict.name!r} already, {what}, and the verdict differs.",
                 f"Take it out first: `searchdet bank remove BANK {verdict.name!r}`.",
             )
-    verdicts, candidates = item.verdicts, item.candidates
-    return Judged(item.record, tuple(verdicts[i] for i in kept), tuple(candidates[i] for i in kept))
+    return Judged(
+        item.record,
+        tuple(item.verdicts[i] for i in kept),
+        tuple(item.candidates[i] for i in kept),
+        tuple(item.sources[i] for i in kept),
+    )
 
 
 def _from_cache(bank: Bank, space: Space, judged: Sequence[Judged], cache: Path | None) -> list[Rows]:
@@ -158,7 +165,7 @@ def _rows(known: Known, item: Judged, closer: bool) -> Rows:
 
 
 def _origin(item: Judged, i: int) -> Origin:
-    return Origin(item.verdicts[i].name, item.record.content, JUDGED, mask_key(_mask(item, i)))
+    return Origin(item.verdicts[i].name, item.record.content, item.sources[i], mask_key(_mask(item, i)))
 
 
 def _mask(item: Judged, i: int) -> rle.BoolArray:
@@ -191,6 +198,8 @@ def _exemplars(item: Judged, path: Path) -> list[Exemplar]:
     if loaded.content != item.record.content:
         raise UsageError(f"{path} is not the image that was judged.", "Name that: --images DIR.")
     return [
-        Exemplar(verdict.name, verdict.label, loaded.pixels, _mask(item, i), JUDGED, loaded.content)
+        Exemplar(
+            verdict.name, verdict.label, loaded.pixels, _mask(item, i), item.sources[i], loaded.content
+        )
         for i, verdict in enumerate(item.verdicts)
     ]

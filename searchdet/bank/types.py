@@ -19,10 +19,11 @@ from ..storage.values import Fields, JsonObject
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
-JUDGED, POINTED = "record", "pointed"
-"""Where the mask of an exemplar comes from that is a region: one that a person was shown and judged, or
-one that a person pointed at, as nothing was found there."""
-REGIONS = (JUDGED, POINTED)
+JUDGED, POINTED, MISCUT = "record", "pointed", "miscut"
+"""Where the mask of an exemplar comes from that is a region: one that a person was shown and judged;
+one that a person pointed at, as nothing was found there; one that is wrong, on an object that is right.
+"""
+REGIONS = (JUDGED, POINTED, MISCUT)
 
 
 @dataclass(frozen=True, slots=True)

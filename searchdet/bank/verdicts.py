@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ..errors import UsageError
+from ..errors import DAMAGE, UsageError
+from ..masks import rle
 from ..output import Output
-from ..records import Candidate, ImageRecord, RecordError, read_record, unusable
+from ..records import Candidate, ImageRecord, RecordError, damaged, read_record, unusable
 from ..storage.values import Fields
+from . import miscut
 
 SCHEMA = "searchdet.verdicts/1"
 RIGHT, WRONG, OTHER = "right", "wrong", "other"
@@ -86,11 +88,13 @@ def read_verdicts(path: Path) -> list[Verdict]:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A record with what was said of its candidates, in the order of their verdicts."""
+    """A record with what was said of its candidates, in the order of their verdicts. sources: where the
+    masks of their exemplars come from, as of an ``Origin``."""
 
     record: ImageRecord
     verdicts: tuple[Verdict, ...]
     candidates: tuple[Candidate, ...]
+    sources: tuple[str, ...]
 
 
 def judged_records(verdicts: Iterable[Verdict], folder: Path) -> list[Judged]:
@@ -132,7 +136,19 @@ def _judged(name: str, verdicts: list[Verdict], folder: Path) -> Judged:
                 f"{name}: its record has no candidate {item.candidate} of {item.predicted!r}.", again
             )
         chosen.append(candidate)
-    return Judged(record, tuple(verdicts), tuple(chosen))
+    return Judged(record, tuple(verdicts), tuple(chosen), _sources(record, verdicts, chosen))
+
+
+def _sources(
+    record: ImageRecord, verdicts: Sequence[Verdict], chosen: Sequence[Candidate]
+) -> tuple[str, ...]:
+    masks, size = [item.segmentation for item in chosen], (record.height, record.width)
+    try:
+        for mask in masks:
+            rle.require(mask, size)
+    except DAMAGE as error:
+        raise damaged(record.image, error) from error
+    return tuple(miscut.sources(masks, [item.label for item in verdicts]))
 
 
 def _record(name: str, folder: Path) -> ImageRecord:

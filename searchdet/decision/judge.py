@@ -109,6 +109,7 @@ class Judge:
                 ignored_negatives=self.gathered.ignored,
                 skipped=self.gathered.skipped,
                 auto_masks=tuple(o.name for o in bank.positives.origins if o.mask_source in FOUND),
+                miscut_negatives=self.gathered.miscut,
                 shapes_known=bank.knows_shapes,
             ),
         )

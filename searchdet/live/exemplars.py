@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from ..bank import Bank, Rows, join
 from ..bank.describe import mask_key
-from ..bank.types import REGIONS, Origin, indexed, rows_of
+from ..bank.miscut import lies_on
+from ..bank.types import MISCUT, REGIONS, Origin, indexed, rows_of
 from ..errors import DAMAGE, UsageError
 from ..masks import rle
 from ..masks.rle import Rle
@@ -127,11 +128,30 @@ def bank_of(said: Said, start: Bank | None, drawer: Drawer, space: Space) -> Ban
         return None
     classes, numbers = indexed(labels)
     rows = [_row(item, start, drawer) for item in held]
+    rows = _by_outline(held, rows, drawer)
     sides = [
         [r for r, h in zip(rows, held, strict=True) if (h.label is None) is no] for no in (False, True)
     ]
     positives, negatives = (join(side) if side else rows[0].take([]) for side in sides)
     return Bank(classes, positives, numbers, negatives, space)
+
+
+def _by_outline(held: list[Held], rows: list[Rows], drawer: Drawer) -> list[Rows]:
+    """With ``mask_source`` miscut for regions that are of no class and lie on an object that was shown
+    in their picture."""
+    objects: dict[str, list[Rle]] = {}
+    for item in held:
+        if item.label is not None and item.drawn:
+            found = drawer.read(item.drawn)
+            if found.origin.mask_source != "whole":
+                objects.setdefault(item.content, []).append(found.mask)
+    made = []
+    for item, row in zip(held, rows, strict=True):
+        near = objects.get(item.content, ()) if item.label is None and item.source == REGION else ()
+        if near and lies_on(drawer.read(item.drawn).mask, near):
+            row = replace(row, origins=(replace(row.origins[0], mask_source=MISCUT),))
+        made.append(row)
+    return made
 
 
 def _last_words(held: list[Held], start: Bank | None, drawer: Drawer) -> list[Held]:

@@ -179,8 +179,10 @@ class ModelInfo:
 class ExemplarInfo:
     """How many exemplars there are, and the names of those that were treated in a special way.
 
-    ignored_negatives: they conflict with positives. skipped: they cannot be read. auto_masks: the
-    object was looked for. shapes_known: outlines are compared.
+    negative: those that count. ignored_negatives: they conflict with positives. skipped: they cannot
+    be read. auto_masks: the object was looked for. miscut_negatives: they lie on an object that was
+    said to be right, so they decide their own regions and no others. shapes_known: outlines are
+    compared.
     """
 
     positive: int
@@ -188,6 +190,7 @@ class ExemplarInfo:
     ignored_negatives: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     auto_masks: tuple[str, ...] = ()
+    miscut_negatives: tuple[str, ...] = ()
     shapes_known: bool = False
 
     @classmethod
@@ -199,6 +202,7 @@ class ExemplarInfo:
             values.texts("ignored_negatives"),
             values.texts("skipped"),
             values.texts("auto_masks"),
+            values.texts("miscut_negatives"),
             values.flag("shapes_known"),
         )
 

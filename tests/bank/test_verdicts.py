@@ -15,7 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 from worlds import call
 
-from searchdet.bank import edit
+from searchdet.bank import edit, miscut
 from searchdet.bank import file as bankfile
 from searchdet.bank import verdicts as reader
 from searchdet.bank.taught import Taught, teach
@@ -23,7 +23,9 @@ from searchdet.bank.types import Bank
 from searchdet.cli import app
 from searchdet.config import Settings
 from searchdet.errors import UsageError
+from searchdet.masks import rle
 from searchdet.output.folder import read_records
+from searchdet.records import Candidate
 from searchdet.records.record import read_record
 
 pytestmark = pytest.mark.model
@@ -119,6 +121,43 @@ def test_the_cache_gives_what_the_model_would(made: Path) -> None:
         assert float(np.sum(one.vectors * two.vectors, axis=1).min()) > 0.99
     found = call("in/images/a.png", "-o", "found")
     assert found.exit_code in (0, 6)
+
+
+@pytest.mark.parametrize("last", ["right", "wrong"])
+def test_a_wrong_one_on_a_right_one_decides_itself_alone(made: Path, last: str) -> None:
+    """In whatever order a file grew."""
+
+    def said(item: Candidate, verdict: str, label: str | None) -> dict[str, Any]:
+        return rows()[0] | {
+            "candidate": item.id,
+            "predicted": item.label,
+            "verdict": verdict,
+            "label": label,
+        }
+
+    record = next(iter(read_records(Path("out"))))
+    known = [item for item in record.candidates if item.label is not None]
+
+    def on(one: Candidate, two: Candidate) -> bool:
+        return one is not two and rle.shared(one.segmentation, two.segmentation) >= miscut.SHARED
+
+    right = next(one for one in known if any(on(one, two) for two in known))
+    wrong = next(two for two in known if on(right, two))
+    far = next(two for two in known if rle.shared(right.segmentation, two.segmentation) == 0)
+    said_of = [
+        said(right, "right", right.label),
+        said(far, "wrong", None),
+        said(wrong, "wrong", None),
+    ]
+    if last == "right":
+        said_of.reverse()
+    for count in (2, 3):
+        write(said_of[:count])
+        assert add().exit_code == 0
+    bank = bankfile.load(Path("bank.safetensors"))
+    sources = {o.name: o.mask_source for o in bank.negatives.origins}
+    assert sources[f"{record.image}#{wrong.id}"] == "miscut"
+    assert sources[f"{record.image}#{far.id}"] == "record"
 
 
 @pytest.mark.parametrize("words", [(), ("--value-range", "0,4095")])
