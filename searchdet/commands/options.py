@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import is_dataclass
 from pathlib import Path
@@ -162,5 +163,5 @@ def scan_of(
         never=tuple(files.real(path) for path in never if path is not None),
         examples=tuple(path for path in apart if path is not None),
         null=options.null,
-        shard=parse_shard(options.shard),
+        shard=parse_shard(options.shard, os.environ),
     )

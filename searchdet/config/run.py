@@ -11,6 +11,10 @@ from .option import Check, between, check_options, one_of, option
 EXAMPLES, OUTPUT = "Examples", "Output"
 EXEMPLAR_MASKS = ("auto", "whole")
 CROWDS = ("auto", "objects", "ignored")
+_SHARD = (
+    "Only part i of n, by name: i/n, from 1; auto: as the scheduler of a cluster says, auto/n where "
+    "that does not say of how many."
+)
 MOST_VALUE = 1e15
 """No picture holds values beyond it."""
 
@@ -159,7 +163,7 @@ class ScanOptions:
     recursive: bool = option(False, "Look into sub-folders.", OUTPUT, flags=("--recursive", "-r"))
     follow_symlinks: bool = option(False, "Look into linked folders, each once.", OUTPUT)
     null: bool = option(False, "Lists of paths are separated by NUL.", OUTPUT, flags=("--null", "-0"))
-    shard: str = option("1/1", "Only part i of n, by name: i/n, from 1.", OUTPUT)
+    shard: str = option("1/1", _SHARD, OUTPUT)
 
 
 @dataclass(frozen=True, slots=True)

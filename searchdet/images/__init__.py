@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from .inputs import Query, Scan, discover, natural, parse_shard
+from .inputs import Query, Scan, discover, natural
 from .leftout import kind_at
 from .levels import Bounds
 from .loaded import LoadedImage, digest, used_range
 from .read import decode, from_array, from_pil, read_bytes, read_image
+from .shards import parse_shard
 from .sniff import READ, SUFFIXES
 from .told import Told
 from .walk import broken, leads_back, walk

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import sys
@@ -16,9 +15,10 @@ from .globs import matches
 from .leftout import LeftOut
 from .lists import paths_of
 from .scan import Look, Scan
+from .shards import shard_of
 from .walk import broken
 
-__all__ = ["Query", "Scan", "discover", "natural", "natural_text", "parse_shard", "shard_of"]
+__all__ = ["Query", "Scan", "discover", "natural", "natural_text"]
 STDIN = "-"
 
 
@@ -28,14 +28,6 @@ class Query:
 
     path: Path
     name: str
-
-
-def parse_shard(text: str) -> tuple[int, int]:
-    """``2/8`` as (2, 8). Raises UsageError for another form."""
-    match = re.fullmatch(r"(\d+)/(\d+)", text)
-    if match is None:
-        raise UsageError(f"--shard {text!r} is not PART/PARTS.", "For example --shard 2/8.")
-    return int(match[1]), int(match[2])
 
 
 def discover(inputs: list[str], scan: Scan | None = None) -> list[Query]:
@@ -70,12 +62,6 @@ def _queries(inputs: list[str], scan: Scan) -> list[Query]:
         return [query for text in inputs for query in _expand(text, look)]
     finally:
         look.say()
-
-
-def shard_of(name: str, parts: int) -> int:
-    """Which of ``parts``, from 1, a name belongs to; depends on the name alone."""
-    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
-    return int.from_bytes(digest[:8], "big") % parts + 1
 
 
 def _expand(text: str, look: Look) -> list[Query]:

@@ -1,5 +1,4 @@
-"""A region that is wrong, on an object that is right, is wrong by its outline: it decides itself alone.
-"""
+"""A wrong region on an object that is right is wrong by its outline: it decides itself alone."""
 
 from __future__ import annotations
 

@@ -21,7 +21,8 @@ from searchdet.batch.worker import Overdue
 from searchdet.cli import app
 from searchdet.detector import Detector
 from searchdet.errors import ExemplarError, ImageError, OutputError, ResourceError, SearchdetError
-from searchdet.images.inputs import Scan, discover, shard_of
+from searchdet.images import Scan, discover
+from searchdet.images.shards import shard_of
 from searchdet.proposals.regions import RegionProposer
 from searchdet.storage import files
 
