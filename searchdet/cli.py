@@ -19,6 +19,7 @@ from .commands.doctor import doctor
 from .commands.export import export
 from .commands.index import index, search
 from .commands.masks import masks
+from .commands.merge import merge
 from .commands.models import models_app
 from .commands.options import AsJson, with_options
 from .commands.report import report
@@ -38,6 +39,7 @@ app.add_typer(models_app, name="models")
 app.add_typer(bank_app, name="bank")
 app.add_typer(cache_app, name="cache")
 app.command("detect")(detect)
+app.command("merge")(merge)
 app.command("index")(index)
 app.command("search")(search)
 app.command("serve")(serve)
