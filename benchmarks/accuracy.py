@@ -24,7 +24,7 @@ from sets import SPACES, Photo, Set, every, gathered, load, regions_of
 
 from searchdet.backbones.embedded import SHARE
 from searchdet.bank import Bank, Rows
-from searchdet.calibration import cost_of_negatives, thresholds, usual_levels
+from searchdet.calibration import calibrated, cost_of_negatives
 from searchdet.config import EmbeddingOptions, ScoringOptions, SuppressionOptions
 from searchdet.config.models import DEFAULT_BACKBONE
 from searchdet.decision import Judged, Rule, judge_regions
@@ -66,7 +66,7 @@ def case(one: Set, bank: Bank, suppression: str = "merge", **changes: Any) -> Ca
     looks = one.backbone.second_look if changes.get("centring", "none") == "none" else 0
     options = ScoringOptions(**({"second_look": looks} | changes))
     bank = bank if options.second_look else bank.without_crops()
-    limits, usual = thresholds(bank, options), usual_levels(bank, options)
+    limits, usual = calibrated(bank, options)
     return Case(bank, Rule(options, SuppressionOptions(suppression), limits, tuple(usual.tolist())))
 
 

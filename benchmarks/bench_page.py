@@ -106,9 +106,13 @@ def main() -> None:
         for number, (i, row) in zip(range(chosen.clicks), detections(hand), strict=False):
             hand.judge(i, row, ("wrong", "right")[number % 2], None)
         spent = np.asarray(hand.page.evaluate("() => window.spent"))
+        own, mapped = memory("RssAnon") / 1e6, memory("RssFile") / 1e6
     print(f"{len(spent)} clicks: median {np.median(spent):.0f} ms, worst {spent.max():.0f} ms")
     print(f"{len(spent)} clicks, sorted: {np.sort(spent).round().astype(int).tolist()}")
-    print(f"peak memory of the server {memory('VmHWM') / 1e6:.2f} GB, {os.cpu_count()} cores")
+    print(
+        f"peak memory of the server {memory('VmHWM') / 1e6:.2f} GB, {os.cpu_count()} cores; at the end "
+        f"{own:.2f} GB of its own and {mapped:.2f} GB of mapped files, which the system may take back"
+    )
 
 
 if __name__ == "__main__":

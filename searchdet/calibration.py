@@ -64,9 +64,22 @@ SEPARATES = 0.75
 """Least probability that a positive outscores an impostor for the folders to count as separable."""
 
 
+def calibrated(
+    bank: Bank, options: ScoringOptions
+) -> tuple[tuple[ClassThreshold, ...], npt.NDArray[np.float64]]:
+    """The ``thresholds`` of a bank and its ``usual_levels``."""
+    found, levels = [], []
+    for label in range(len(bank.classes)):
+        on_map = _impostors(bank.without_crops(), label, options)
+        others = _impostors(bank, label, options) if bank.looks_closer else on_map
+        levels.append(_median([alike.plain(options)[:, 0] for alike in on_map]))
+        found.append(_of_class(bank, label, options, LEVEL_WEIGHT * levels[-1], others))
+    return tuple(found), np.asarray(levels, np.float64)
+
+
 def thresholds(bank: Bank, options: ScoringOptions) -> tuple[ClassThreshold, ...]:
     """The least score of each class. A bank with crops is judged by a second look."""
-    return tuple(_of_class(bank, label, options) for label in range(len(bank.classes)))
+    return calibrated(bank, options)[0]
 
 
 def thresholds_of(bank: Bank) -> tuple[ClassThreshold, ...]:
@@ -77,13 +90,11 @@ def thresholds_of(bank: Bank) -> tuple[ClassThreshold, ...]:
 def usual_levels(bank: Bank, options: ScoringOptions) -> FloatArray:
     """(C,): what things that are not the class score for it by their features alone, the median; 0
     where the bank holds none. What stands for the regions of an image that has few."""
-    on_map = bank.without_crops()
-    return np.asarray([_usual_level(on_map, c, options) for c in range(len(bank.classes))], np.float64)
+    return calibrated(bank, options)[1]
 
 
-def _usual_level(bank: Bank, label: int, options: ScoringOptions) -> float:
-    plain = [alike.plain(options)[:, 0] for alike in _impostors(bank, label, options)]
-    every = np.concatenate(plain)
+def _median(parts: list[npt.NDArray[Any]]) -> float:
+    every = np.concatenate(parts)
     return float(np.median(every)) if len(every) else 0.0
 
 
@@ -120,10 +131,11 @@ def wilson(hits: int, count: int) -> Interval | None:
     return Interval(share, max(0.0, middle - spread), min(1.0, middle + spread), count)
 
 
-def _of_class(bank: Bank, label: int, options: ScoringOptions) -> ClassThreshold:
-    level = LEVEL_WEIGHT * _usual_level(bank.without_crops(), label, options)
+def _of_class(
+    bank: Bank, label: int, options: ScoringOptions, level: float, impostors: list[Likeness]
+) -> ClassThreshold:
     rows, own = _left_out(bank, label, options)
-    own, others = own - level, impostor_scores(bank, label, options) - level
+    own, others = own - level, _scores(bank, label, options, impostors) - level
     source, least = _least(bank, label, options)
     if options.threshold != "default":
         source, least = _moved(source, least, np.concatenate([own, others]), _told(bank, label, rows))
@@ -229,9 +241,15 @@ def _spread(count: int) -> IntArray:
 
 def impostor_scores(bank: Bank, label: int, options: ScoringOptions) -> FloatArray:
     """Score for a class of everything in the bank that is not it."""
+    return _scores(bank, label, options, _impostors(bank, label, options))
+
+
+def _scores(
+    bank: Bank, label: int, options: ScoringOptions, found: list[Likeness]
+) -> npt.NDArray[np.float64]:
     against = _alone(bank, label, _mine(bank, label), bank.negatives)
-    found = [scores_of(like, against, options).score for like in _impostors(bank, label, options)]
-    return np.concatenate(found).astype(np.float64)
+    scores = [scores_of(like, against, options).score for like in found]
+    return np.concatenate(scores).astype(np.float64)
 
 
 def _impostors(bank: Bank, label: int, options: ScoringOptions) -> list[Likeness]:

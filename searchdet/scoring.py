@@ -99,6 +99,11 @@ class Told:
         here = np.asarray([place.get(row, -1) for row in self.rows.tolist()], np.int64)
         return Told(here[here >= 0], self.labels[here >= 0])
 
+    def within(self, rows: slice) -> Told:
+        """The same of some rows, one after another."""
+        here = (self.rows >= rows.start) & (self.rows < rows.stop)
+        return Told(self.rows[here] - rows.start, self.labels[here])
+
     def totals(self, totals: FloatArray) -> FloatArray:
         """Scores (N, C) with ``SURE`` for the class that a row was said to be of, and with ``NEVER``
         and less for one of none; which of the other classes is likelier stays as it was."""

@@ -10,12 +10,15 @@ graph diffusion (FSOD-VFM, arXiv 2602.03137). All give each row a factor 0..1 an
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .masks.coverage import Masks, runs_coverage
+from .masks.coverage import Masks, sparse_coverage
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 FloatArray = npt.NDArray[np.floating[Any]]
 Float32Array = npt.NDArray[np.float32]
@@ -28,10 +31,10 @@ GRID = 128
 
 @dataclass(frozen=True, slots=True)
 class Overlaps:
-    """How N masks lie on each other. coverage (N, cells): share of each cell that lies under each mask;
-    inside (N, N): share of mask i that lies in mask j; iou (N, N)."""
+    """How N masks lie on each other. coverage (N, cells), sparse: share of each cell that lies under
+    each mask; inside (N, N): share of mask i that lies in mask j; iou (N, N)."""
 
-    coverage: Float32Array
+    coverage: csr_array
     inside: FloatArray
     iou: FloatArray
 
@@ -79,12 +82,9 @@ def overlaps(masks: Masks) -> Overlaps:
     itself."""
     scale = min(1.0, GRID / max(masks.size))
     grid = (max(1, round(masks.size[0] * scale)), max(1, round(masks.size[1] * scale)))
-    from scipy.sparse import csr_matrix
-
-    cover = runs_coverage(masks, grid).flatten(1).numpy()
     # most shares are 0; and a sparse product adds up in one order, whatever the number of threads
-    some = csr_matrix(cover, dtype=np.float64)
-    shared = (some @ some.T).toarray()
+    cover = sparse_coverage(masks, grid)
+    shared = (cover @ cover.T).toarray()
     area = np.maximum(shared.diagonal(), 1e-12)
     union = area[:, None] + area[None] - shared
     inside = np.minimum(shared / area[:, None], 1.0)
@@ -113,11 +113,12 @@ def nms(
     is to blame.
     """
     factor, by = _untouched(len(found))
+    every = found.coverage.toarray()
     for label in np.unique(labels[order]):
         kept: list[int] = []
-        union = np.zeros(found.coverage.shape[1], np.float32)
+        union = np.zeros(every.shape[1])
         for row in order[labels[order] == label]:
-            cover = found.coverage[row]
+            cover = every[row]
             overlap = found.iou[row, kept]
             covered = float(np.minimum(cover, union) @ cover) / max(float(cover @ cover), 1e-12)
             if kept and (overlap.max() > max_iou or covered > max_covered):

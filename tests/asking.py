@@ -40,10 +40,10 @@ class Asker:
         assert status == 200, body
         return json.loads(body)
 
-    def send(self, event: dict[str, Any]) -> tuple[int, Any]:
+    def send(self, event: dict[str, Any], path: str = "/api/events") -> tuple[int, Any]:
         """Status and JSON of the answer to an event."""
         body = json.dumps({"event": event}).encode()
-        status, _, answer = self.ask("/api/events", body, Content_Type="application/json")
+        status, _, answer = self.ask(path, body, Content_Type="application/json")
         return status, json.loads(answer)
 
     def error(self, path: str, **more: Any) -> tuple[int, str]:

@@ -265,6 +265,10 @@ class Fake:
                 )
         return {"items": sorted(items, key=lambda item: abs(item["score"] - LEAST))[:count]}
 
+    def done(self, event: dict[str, object], since: int) -> dict[str, object]:
+        with self.lock:
+            return {**self.apply(event), "now": {"state": self.state(), **self.images(since)}}
+
     def apply(self, event: dict[str, object]) -> dict[str, object]:
         with self.lock:
             self.posted.append(event)

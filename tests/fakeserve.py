@@ -76,9 +76,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        query = parse_qs(urlsplit(self.path).query)
+        since = int(query["since"][0])
         if self.path.startswith("/api/pictures"):
-            label = parse_qs(urlsplit(self.path).query).get("label", [None])[0]
-            self.json(self.fake.apply({"kind": "paste", "label": label, "bytes": len(body)}))
+            label = query.get("label", [None])[0]
+            self.json(self.fake.done({"kind": "paste", "label": label, "bytes": len(body)}, since))
             return
         event = json.loads(body)["event"]
         if event["kind"] == "add_class" and event["label"] == "bad":
@@ -88,7 +90,7 @@ class Handler(BaseHTTPRequestHandler):
             if event["kind"] == kind and not held:
                 self.json({"error": f"there is nothing to {kind}."}, 400)
                 return
-        self.json(self.fake.apply(event))
+        self.json(self.fake.done(event, since))
 
     def stream(self) -> None:
         self.close_connection = True

@@ -197,12 +197,17 @@ def shapes(
     """Likeness of each of ``count`` outlines to the nearest of each class, (N, C); NaN where not used.
     nearest: gives it (N,) for the outlines (K, S) of a class."""
     alike = np.full((count, len(bank.classes)), np.nan, np.float32)
-    if not options.shape_weight or not bank.knows_shapes:
-        return alike
-    known = ~np.isnan(bank.positives.outlines[:, 0])
-    for c in range(len(bank.classes)):
-        alike[:, c] = nearest(bank.positives.outlines[known & (bank.labels == c)])
+    for c, known in enumerate(known_outlines(bank, options)):
+        alike[:, c] = nearest(known)
     return alike
+
+
+def known_outlines(bank: Bank, options: ScoringOptions) -> list[FloatArray]:
+    """The outlines (K, S) of each class that are known; none of any where shapes are not compared."""
+    if not options.shape_weight or not bank.knows_shapes:
+        return []
+    known = ~np.isnan(bank.positives.outlines[:, 0])
+    return [bank.positives.outlines[known & (bank.labels == c)] for c in range(len(bank.classes))]
 
 
 def contexts(

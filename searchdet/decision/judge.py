@@ -8,7 +8,7 @@ from dataclasses import asdict, astuple, dataclass, replace
 
 from ..bank import Bank, Gathered
 from ..bank.describe import FOUND
-from ..calibration import thresholds, usual_levels
+from ..calibration import calibrated
 from ..config import ScoringOptions, SuppressionOptions
 from ..embeddings import spread
 from ..errors import UsageError
@@ -152,9 +152,8 @@ def judge_of(
             "the bank holds no second look at its exemplars.",
             "Build it again with --second-look, or pass --second-look 0.",
         )
-    chosen = thresholds(bank, scoring)
-    usual = tuple(usual_levels(bank, scoring).tolist())
-    rule = Rule(scoring, suppression, chosen, usual)
+    chosen, usual = calibrated(bank, scoring)
+    rule = Rule(scoring, suppression, chosen, tuple(usual.tolist()))
     judge = Judge(replace(gathered, bank=bank), rule, models)
     return replace(judge, fingerprint=_fingerprint(judge))
 

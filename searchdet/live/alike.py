@@ -7,35 +7,70 @@ costs a product with its own vector, and one that goes costs none.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..bank import Bank
-from ..bank.likeness import Likeness, Nearest, contexts, nans, shapes
+from ..bank.likeness import Likeness, Nearest, known_outlines, nans
 from ..config import ScoringOptions
 from ..errors import UsageError
 from ..index.blocks import blocks
 from ..masks.shape import similarity
-from .columns import Columns, Grown, key_of, largest
+from .columns import Columns, Grown, Sums, key_of, largest
 from .shelf import Shelf
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.int64]
-Kept = dict[tuple[str, bytes], FloatArray]
-"""Of classes: by what it is, and a digest of exemplars and rows."""
-UNUSED_BYTES, UNUSED_VECTORS = 1 << 24, 1 << 26
-"""Of columns of each kind that are kept though they were not asked for last: more of vectors, whose
-negatives and classes are asked for in turn."""
+Kept = dict[bytes, FloatArray]
+"""Of classes, by a digest of exemplars and rows."""
+UNUSED_BYTES = 1 << 24
+"""Of columns of each kind that are kept though they were not asked for last."""
+STEPS = 4
+"""Changes whose sums are kept beside those of the classes as they are."""
 SUMMED = 48
-"""Exemplars of a class from which on its prototype is compared itself: so many columns of one class
-take more memory than they save time."""
+"""Exemplars of a class from which on its prototype is compared itself: so many columns at once take
+more memory than they save time."""
+FEW = 6
+"""Columns up to which one product with a vector each takes less time than one with a matrix."""
 SHORT = 0.3
 """Length of a mean of unit vectors below which the same is done: little is left of exemplars that point
 all ways, and that the sum of rounded cosines would not tell to six digits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What R rows have in common with a bank of C classes, in columns (R,), not to be written to: of
+    each class its cosines, its shapes and its contexts; the last two are empty where they are not
+    compared. against: cosine to the nearest negative, NaN without one. around: whether there are
+    surroundings."""
+
+    valid: npt.NDArray[np.bool_]
+    pos: list[FloatArray]
+    against: FloatArray
+    shape: list[FloatArray]
+    context: list[FloatArray]
+    around: npt.NDArray[np.bool_]
+
+    def part(self, rows: slice) -> Likeness:
+        """The likeness of some rows; no single exemplar is named."""
+        near = Nearest(self.against[rows], np.zeros(len(self.against[rows]), np.int64))
+        unknown = np.full((len(near.row), len(self.pos)), np.nan, np.float32)
+        context = unknown if not self.context else _side_by_side(self.context, rows)
+        return Likeness(
+            self.valid[rows],
+            unknown[:, :0],
+            _side_by_side(self.pos, rows),
+            near,
+            unknown if not self.shape else _side_by_side(self.shape, rows),
+            np.where(self.around[rows, None], context, np.nan),
+        )
+
+
+def _side_by_side(columns: list[FloatArray], rows: slice) -> FloatArray:
+    return np.stack([column[rows] for column in columns], axis=1)
 
 
 class Side:
@@ -45,7 +80,8 @@ class Side:
         """stays: mapped rows stay in memory, as they are looked at for each exemplar."""
         self._shelf, self._name, self._stays = shelf, name, stays
         self._lengths = Grown(np.float64)
-        self._columns = Columns(self._measure, UNUSED_VECTORS if stays else UNUSED_BYTES)
+        self._columns = Columns(self._measure, UNUSED_BYTES)
+        self._sums = Sums(self._measure)
 
     def lengths(self, rows: int) -> npt.NDArray[np.float64]:
         """(R,): of the vectors as they are kept, which are of half precision."""
@@ -68,21 +104,27 @@ class Side:
         if len(members) >= SUMMED or length < SHORT * len(members):
             (column,) = self.cosines(np.asarray(prototype, np.float32)[None], rows)
             return column
-        total = np.zeros(rows)
-        for column in self.cosines(members, rows):
-            total += column
-        return np.asarray(total / length, np.float32)
+        return self._sums.of(members, length, rows)
+
+    def forget(self, classes: int) -> None:
+        """Forget sums, but those of so many classes and of what a few steps take back."""
+        self._sums.keep(classes + STEPS)
 
     def _measure(self, start: int, stop: int, wanted: npt.NDArray[np.float32]) -> FloatArray:
         import torch
 
-        made = np.empty((stop - start, len(wanted)), np.float32)
-        columns = torch.from_numpy(np.ascontiguousarray(wanted.T))
+        made = torch.empty(len(wanted), stop - start)
+        rows = torch.from_numpy(np.ascontiguousarray(wanted))
         with torch.inference_mode():
             for where, wide in blocks(self._shelf.arrays[self._name][start:stop], self._stays):
-                made[where] = (wide @ columns).numpy()
-        length = self.lengths(stop)[start:stop, None]
-        return np.divide(made, length, out=made, where=length > 0, casting="same_kind")
+                if len(rows) > FEW:
+                    torch.mm(rows, wide.T, out=made[:, where])
+                    continue
+                for column, row in enumerate(rows):
+                    torch.mv(wide, row, out=made[column, where])
+        columns, length = made.numpy(), self.lengths(stop)[start:stop]
+        np.divide(columns, length, out=columns, where=length > 0, casting="same_kind")
+        return np.asarray(columns.T)
 
 
 class Alike:
@@ -92,53 +134,40 @@ class Alike:
         self._shelf = shelf
         self._vectors, self._contexts = Side(shelf, "vectors"), Side(shelf, "contexts", stays=False)
         self._outlines = Columns(self._measure, UNUSED_BYTES)
-        self._classes: Kept = {}
+        self._outlined: Kept = {}
         self._sound = 0
 
-    def with_bank(self, bank: Bank, options: ScoringOptions) -> Likeness:
-        """The likeness of all rows, whose classes are prototypes; no single exemplar is named. Raises
-        UsageError for rows that are damaged."""
+    def with_bank(self, bank: Bank, options: ScoringOptions) -> Common:
+        """What all rows have in common with a bank whose classes are prototypes. Raises UsageError for
+        rows that are damaged."""
         rows = self._shelf.rows
         self._require_sound(rows)
-        before, self._classes = self._classes, {}
-
-        def side(of: Side, name: str) -> FloatArray:
-            return self._by_class(of, name, bank, before)
-
-        def outlined(members: FloatArray) -> FloatArray:
-            return self._kept(
-                "outlines", members, before, lambda: largest(self._outlines.of(members, rows))
-            )
-
-        around = self._contexts.lengths(rows) > 0
+        before, self._outlined = self._outlined, {}
         against = self._vectors.cosines(bank.negatives.vectors, rows)
-        near = Nearest(largest(against) if against else nans(rows), np.zeros(rows, np.int64))
-        return Likeness(
+        made = Common(
             np.array(self._shelf.arrays["valid"][:rows]),
-            np.zeros((rows, 0), np.float32),
-            side(self._vectors, "vectors"),
-            near,
-            shapes(outlined, rows, bank, options),
-            contexts(lambda: side(self._contexts, "contexts"), around, bank, options),
+            self._by_class(self._vectors, bank),
+            largest(against) if against else nans(rows),
+            [self._of_outlines(known, rows, before) for known in known_outlines(bank, options)],
+            self._by_class(self._contexts, bank) if options.context_weight else [],
+            self._contexts.lengths(rows) > 0,
         )
+        for side in (self._vectors, self._contexts):
+            side.forget(len(bank.classes))
+        return made
 
-    def _by_class(self, side: Side, name: str, bank: Bank, before: Kept) -> FloatArray:
-        """(R, C): cosines to the prototypes; those of a class that stays as it was are kept."""
-        rows = self._shelf.rows
-        made = [
-            self._kept(name, members, before, partial(side.means, members, prototype, rows))
-            for prototype, members in zip(bank.prototypes(), bank.by_class().values(), strict=True)
-        ]
-        return np.stack(made, axis=1)
+    def _by_class(self, side: Side, bank: Bank) -> list[FloatArray]:
+        """Columns (R,) of cosines to each prototype."""
+        each = zip(bank.by_class().values(), bank.prototypes(), strict=True)
+        return [side.means(members, prototype, self._shelf.rows) for members, prototype in each]
 
-    def _kept(
-        self, name: str, members: FloatArray, before: Kept, make: Callable[[], FloatArray]
-    ) -> FloatArray:
-        """(R,) of a class by its exemplars, as it was ``before`` where these are the same."""
-        key = (name, key_of(members, np.asarray(self._shelf.rows)))
-        known = before.get(key)
-        self._classes[key] = make() if known is None else known
-        return self._classes[key]
+    def _of_outlines(self, known: FloatArray, rows: int, before: Kept) -> FloatArray:
+        """(R,): likeness to the nearest of some outlines; as it was ``before`` where these are the
+        same."""
+        key = key_of(known, np.asarray(rows))
+        found = before.get(key)
+        self._outlined[key] = largest(self._outlines.of(known, rows)) if found is None else found
+        return self._outlined[key]
 
     def _measure(self, start: int, stop: int, wanted: npt.NDArray[np.float32]) -> FloatArray:
         made = np.empty((stop - start, len(wanted)), np.float32)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,8 @@ from .shelf import Shelf
 from .view import Found, View
 
 IntArray = npt.NDArray[np.int64]
+PART = 1 << 14
+"""Rows that are marked at once."""
 Accepted = tuple[IntArray, IntArray, npt.NDArray[Any]]
 """Rows of the shelf, labels, final scores."""
 
@@ -102,11 +106,24 @@ class Board:
         return self._viewed(judge, marks, [*parts, *(self._slowly(judge, i) for i in crowded.tolist())])
 
     def _marks(self, judge: Judge, ends: IntArray, image: IntArray, told: Told) -> Marks:
-        rule = judge.rule
-        alike = self._alike.with_bank(judge.bank, rule.scoring)
-        plain = alike.plain(rule.scoring)
-        levels = levels_of(plain, alike.valid, np.asarray(rule.usual), ends)
-        return marks_of(alike, totals_of(alike, rule.scoring, levels[image]), told)
+        """Of all rows, part by part on the cores that there are: a part stays in their caches."""
+        import torch
+
+        common = self._alike.with_bank(judge.bank, judge.rule.scoring)
+
+        def marked(images: slice) -> Marks:
+            rows = slice(int(ends[images.start]), int(ends[images.stop]))
+            alike, rule = common.part(rows), judge.rule
+            plain, own = alike.plain(rule.scoring), ends[images.start : images.stop + 1] - rows.start
+            levels = levels_of(plain, alike.valid, np.asarray(rule.usual), own)
+            level = levels[image[rows] - images.start]
+            return marks_of(alike, totals_of(alike, rule.scoring, level), told.within(rows))
+
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            parts = [made.parts() for made in pool.map(marked, _together(ends))]
+        if not parts:
+            return _nothing(0)
+        return Marks(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     def _mark_exactly(self, judge: Judge, images: IntArray, marks: Marks) -> None:
         """Put in the marks of some images as ``record`` makes them."""
@@ -137,6 +154,15 @@ class Board:
         found = Found(image[order], (rows - ends[image])[order], label[order], score[order])
         limits = tuple(judge.rule.limits(judge.bank.classes))
         return View(marks.label, marks.score, marks.gap, limits, found)
+
+
+def _together(ends: IntArray) -> list[slice]:
+    """Images whose rows are worked on at once."""
+    cuts, last = [0], len(ends) - 1
+    while cuts[-1] < last:
+        stop = int(np.searchsorted(ends, ends[cuts[-1]] + PART, side="right")) - 1
+        cuts.append(min(max(stop, cuts[-1] + 1), last))
+    return [slice(first, stop) for first, stop in pairwise(cuts)]
 
 
 def _nothing(rows: int) -> Marks:

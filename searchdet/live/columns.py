@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,78 @@ class Columns:
             room -= self._known[key].nbytes
             if room < 0:
                 del self._known[key]
+
+
+@dataclass(slots=True)
+class _Sum:
+    """members: the exemplars by key, with how often each is there; numbers: the sum of their columns;
+    shown: that by ``length``, as it was given out last."""
+
+    members: dict[bytes, FloatArray]
+    often: Counter[bytes]
+    numbers: Grown
+    shown: FloatArray | None = None
+
+
+class Sums:
+    """Sums of the columns of sets of exemplars. A set that differs by few from one that is known costs
+    a column for each of these, whatever its size."""
+
+    def __init__(self, measure: Measure) -> None:
+        self._measure = measure
+        self._known: OrderedDict[frozenset[tuple[bytes, int]], _Sum] = OrderedDict()
+
+    def of(self, wanted: FloatArray, length: float, rows: int) -> FloatArray:
+        """(R,) of ``rows`` rows for exemplars (M, D): the sum by a length, which is theirs alone; not
+        to be written to."""
+        members = {key_of(row): row for row in wanted}
+        often = Counter(map(key_of, wanted))
+        key = frozenset(often.items())
+        found = self._known.get(key)
+        if found is None:
+            found = _Sum(members, often, Grown(np.float64))
+            near = min(self._known.values(), key=lambda one: _apart(one.often, often), default=None)
+            if near is not None and _apart(near.often, often) < len(wanted):
+                self._grow(near, rows)
+                found.numbers.extend(self._moved(near, found, rows))
+            self._known[key] = found
+        self._known.move_to_end(key)
+        if found.shown is None or len(found.shown) < rows:
+            self._grow(found, rows)
+            found.shown = np.asarray(found.numbers.values / length, np.float32)
+        return found.shown[:rows]
+
+    def keep(self, count: int) -> None:
+        """Forget all but so many sets that were asked for last."""
+        while len(self._known) > count:
+            self._known.popitem(last=False)
+
+    def _grow(self, one: _Sum, rows: int) -> None:
+        start = len(one.numbers)
+        if start < rows:
+            one.numbers.extend(self._total(one.members, one.often, start, rows))
+
+    def _moved(self, near: _Sum, wanted: _Sum, rows: int) -> npt.NDArray[np.float64]:
+        more, less = wanted.often - near.often, near.often - wanted.often
+        made = np.array(near.numbers.values[:rows])
+        if more:
+            made += self._total(wanted.members, more, 0, rows)
+        if less:
+            made -= self._total(near.members, less, 0, rows)
+        return made
+
+    def _total(
+        self, members: Mapping[bytes, FloatArray], often: Counter[bytes], start: int, rows: int
+    ) -> npt.NDArray[np.float64]:
+        each = self._measure(start, rows, np.stack([members[key] for key in often]))
+        total = np.zeros(rows - start)
+        for column, count in zip(each.T, often.values(), strict=True):
+            total += column if count == 1 else count * column.astype(np.float64)
+        return total
+
+
+def _apart(one: Counter[bytes], other: Counter[bytes]) -> int:
+    return (one - other).total() + (other - one).total()
 
 
 def key_of(*rows: npt.NDArray[Any]) -> bytes:

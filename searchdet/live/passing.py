@@ -24,7 +24,7 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 NEAR = 3e-6
 """Scores of one region that were added up in another order, and rounded, lie nearer than this."""
-MORE, SPARE = 1.5, 4
+MORE, SPARE = 2.0, 10
 """How many times as many regions of an image as pass, and how many more, overlaps are found of, as the
 next ones may pass soon."""
 

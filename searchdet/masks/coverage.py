@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from .rle import AllRuns, Rle, all_runs
 
 if TYPE_CHECKING:
+    from scipy.sparse import csr_array
     from torch import Tensor
 
 BoolArray = npt.NDArray[np.bool_]
@@ -76,6 +77,29 @@ def runs_coverage(masks: Masks, grid: tuple[int, int]) -> Tensor:
     """
     import torch
 
+    out = torch.zeros(masks.count * grid[0] * grid[1])
+    for where, value in _shares_of_cells(masks, grid):
+        out.index_add_(0, torch.from_numpy(where), torch.from_numpy(value))
+    return out.reshape(masks.count, *grid)
+
+
+def sparse_coverage(masks: Masks, grid: tuple[int, int]) -> csr_array:
+    """The same as a sparse table (N, rows * columns) float64, for masks of which most cells see
+    nothing; summed up in one order."""
+    from scipy.sparse import coo_array
+
+    cells = grid[0] * grid[1]
+    parts = list(_shares_of_cells(masks, grid))
+    where = np.concatenate([np.zeros(0, np.int64), *(at for at, _ in parts)])
+    value = np.concatenate([np.zeros(0), *(share for _, share in parts)])
+    owner, cell = np.divmod(where, cells)
+    return coo_array((value, (owner, cell)), shape=(masks.count, cells)).tocsr()
+
+
+def _shares_of_cells(
+    masks: Masks, grid: tuple[int, int]
+) -> Iterator[tuple[IntArray, npt.NDArray[np.float32]]]:
+    """Flat places in (N, rows, columns), and what to add there; a place may come several times."""
     rows, columns = grid
     runs = masks.runs
     top, bottom = runs.top * (rows / masks.size[0]), runs.bottom * (rows / masks.size[0])
@@ -87,13 +111,10 @@ def runs_coverage(masks: Masks, grid: tuple[int, int]) -> Tensor:
     many = np.bincount(pixel, minlength=len(table))
     first = np.cumsum(many) - many
     column = runs.column[which]
-    out = torch.zeros(masks.count * rows * columns)
     for k in range(int(many.max())):
         part = np.flatnonzero(many[column] > k)
         where = cell[first[column[part]] + k]
-        value = (length[part] * table[column[part], where]).astype(np.float32)
-        out.index_add_(0, torch.from_numpy(at[part] + where), torch.from_numpy(value))
-    return out.reshape(masks.count, rows, columns)
+        yield at[part] + where, (length[part] * table[column[part], where]).astype(np.float32)
 
 
 def _cells(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -18,16 +18,14 @@ from ..proposals.rendering import rendered
 from ..records import ImageInfo
 from ..report.contents import Contents
 from ..report.outlines import fineness, scale_of, text_of
-from ..storage.values import JsonObject, JsonValue
+from ..storage.values import JsonObject
 from .answers import as_json, not_there
-from .crops import region_of
 from .desk import Desk
+from .now import place_of, state_of
 from .pictures import SIDES
 from .reading import label, number, path_number, whole
 
 MOST_OFFERED, MOST_UNDER = 500, 60
-_WITH_PICTURE = ("box", "paste")
-"""Sources of exemplars that keep a picture of their own, or a mask in their image."""
 _EXEMPLAR = re.compile(r"([0-9a-f]{6,64})\.jpg")
 
 
@@ -36,16 +34,9 @@ class Reads:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._names: dict[str, str] = {}
 
     def state(self, request: Request) -> Response:
-        desk = self._desk
-        with desk.lock:
-            said = desk.session.state().to_json()
-            known = _objects(said["exemplars"])
-            self._names = {str(item["id"]): str(item["name"]) for item in known}
-            exemplars = [{**item, "picture": self._picture_of(item)} for item in known]
-        return as_json({**said, **desk.progress(), "exemplars": exemplars})
+        return as_json(state_of(self._desk))
 
     def images(self, request: Request) -> Response:
         return as_json(self._desk.images(whole(request, "since")))
@@ -124,8 +115,8 @@ class Reads:
     def _maker(self, number: str) -> Callable[[], bytes] | None:
         """What makes the picture of an exemplar, which takes long and needs no lock."""
         desk = self._desk
-        name = self._names.get(number) or self._key(number)
-        data, place = desk.crops.given(name), self._place(name)
+        name = self._key(number)
+        data, place = desk.crops.given(name), place_of(desk, name)
         if data is not None:
             return lambda: data
         if place is not None:
@@ -156,20 +147,6 @@ class Reads:
             raise not_there("there is no such image")
         return self._desk.shelf.images[i].image
 
-    def _picture_of(self, item: JsonObject) -> str | None:
-        """Where the picture of an exemplar is; None where there is none."""
-        name, kept = str(item["name"]), item["source"] in _WITH_PICTURE
-        if not kept and self._desk.crops.given(name) is None and self._place(name) is None:
-            return None
-        return f"/api/exemplars/{item['id']}.jpg"
-
-    def _place(self, name: str) -> tuple[int, int] | None:
-        """Image and row of an exemplar that is a region of an image that is here."""
-        found = region_of(name)
-        if found is None or (i := self._desk.number(found[0])) is None:
-            return None
-        return (i, found[1]) if found[1] < self._desk.shelf.images[i].count else None
-
 
 def _jpeg(data: bytes | None) -> Response:
     if data is None:
@@ -180,8 +157,3 @@ def _jpeg(data: bytes | None) -> Response:
 def _digits(value: float) -> float:
     """As records have it."""
     return round(float(value), 6)
-
-
-def _objects(value: JsonValue) -> list[JsonObject]:
-    items = value if isinstance(value, list | tuple) else ()
-    return [item for item in items if isinstance(item, Mapping)]

@@ -16,7 +16,8 @@ from ..storage.values import Fields, JsonObject
 from .answers import as_json
 from .body import PICTURE_BYTES, read, read_json
 from .desk import Desk
-from .reading import label
+from .now import since
+from .reading import label, whole
 
 _IMAGES = "image/"
 AGAIN = "Load the page again."
@@ -32,9 +33,9 @@ class Changes:
     async def event(self, request: Request) -> Response:
         """A verdict, a click, a box, or an undo."""
         body = await read_json(request)
-        return await run_in_threadpool(self._apply, body)
+        return await run_in_threadpool(self._apply, body, whole(request, "since"))
 
-    def _apply(self, body: Fields) -> Response:
+    def _apply(self, body: Fields, version: int | None) -> Response:
         try:
             values = body.child("event")
             kind = values.text("kind")
@@ -43,7 +44,15 @@ class Changes:
             event = events.from_json(self._drawn(values) if kind == "draw" else values)
         except ValueError as error:
             raise UsageError(f"the event cannot be used: {error!s:.200}.", AGAIN) from error
-        return as_json(self._desk.apply(event))
+        return self._done(event, version)
+
+    def _done(self, event: events.Event, version: int | None) -> Response:
+        """What the event changed; and, for a page that says which version it knows, all that differs
+        from that, so that it need not ask."""
+        with self._desk.lock:
+            change = self._desk.apply(event)
+            now = {} if version is None else {"now": since(self._desk, version)}
+        return as_json({**change, **now})
 
     def _drawn(self, values: Fields) -> Fields:
         """The event of a box: the region that fills it is chosen, as by a click; where none does, the
@@ -75,9 +84,9 @@ class Changes:
             raise HTTPException(415, "send the picture itself, as Content-Type: image/png or the like.")
         wanted, name = label(request), label(request, "name") or "picture"
         data = await read(request, PICTURE_BYTES, 3)
-        return await run_in_threadpool(self._pasted, name, data, wanted)
+        return await run_in_threadpool(self._pasted, name, data, wanted, whole(request, "since"))
 
-    def _pasted(self, name: str, data: bytes, wanted: str | None) -> Response:
+    def _pasted(self, name: str, data: bytes, wanted: str | None, version: int | None) -> Response:
         with self._desk.lock:
             bank = self._desk.session.saved  # a second pass is for the page alone
         said: JsonObject = {"kind": "paste", "name": name, "label": wanted}
@@ -87,7 +96,7 @@ class Changes:
             event = events.from_json(Fields({**said, "drawn": drawn}, "event"))
         except ValueError as error:
             raise UsageError(f"the picture cannot be used: {error!s:.200}.", AGAIN) from error
-        return as_json(self._desk.apply(event))
+        return self._done(event, version)
 
     def _held(self, drawn: Drawn) -> str:
         with self._desk.lock:

@@ -186,9 +186,15 @@ def test_only_what_is_new_is_compared(tmp_path: Path, monkeypatch: pytest.Monkey
     board.view(judge(more))
     assert sorted(compared) == [("contexts", 40, 1), ("vectors", 40, 1)]
     compared.clear()
-    for each in (first, more, less, first):
+    for each in (first, more, first):
         board.view(judge(each))
-    assert not compared, "what goes costs nothing, nor what comes back"
+    assert not compared, "what comes back costs nothing"
+    board.view(judge(less))
+    assert sorted(compared) == [("contexts", 40, 1), ("vectors", 40, 1)], "nor is a class read anew"
+    compared.clear()
+    for each in (more, less, first):
+        board.view(judge(each))
+    assert not compared
     board.shelf.add(*image(rng, "more.png", 7, centres))
     board.view(judge(first))
     assert {item[1] for item in compared} == {7}
@@ -198,7 +204,7 @@ def test_what_is_kept_of_exemplars_and_of_overlaps_is_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(alike, "UNUSED_BYTES", 0)
-    monkeypatch.setattr(alike, "UNUSED_VECTORS", 0)
+    monkeypatch.setattr(alike, "STEPS", 1)
     monkeypatch.setattr(alike, "SUMMED", 3)
     rng = np.random.default_rng(7)
     centres = kinds(rng)
@@ -209,6 +215,7 @@ def test_what_is_kept_of_exemplars_and_of_overlaps_is_bounded(
         same(board, judge(each))
         kept = board._alike._vectors._columns._known
         assert len(kept) <= len(each.positives) + 3
+        assert len(board._alike._vectors._sums._known) <= len(each.classes) + 1
     assert len(board._lying._parts) <= len(COUNTS)
 
 

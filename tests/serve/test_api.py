@@ -59,6 +59,23 @@ def test_a_folder_is_judged_from_nothing_by_two_clicks(served: tuple[Asker, Any]
     assert desk.session.record(1).detections
 
 
+def test_an_event_brings_all_that_differs_from_what_the_page_knew(served: tuple[Asker, Any]) -> None:
+    asker, _ = served
+    before = asker.get("/api/state")["version"]
+    row = first_row(asker, 0, 40, 60)
+    event = {"kind": "pick", "image": "a.png", "row": row, "label": "red"}
+    status, said = asker.send(event, f"/api/events?since={before}")
+    assert status == 200
+    now = said.pop("now")
+    assert now.pop("state") == asker.get("/api/state")
+    assert now == asker.get(f"/api/images?since={before}")
+    assert now["version"] == said["version"] > before
+    status, said = asker.send({"kind": "undo"}, "/api/events?since=0")
+    assert len(said["now"]["images"]) == 3, "of a version that is none of ours, all"
+    assert "now" not in asker.send({"kind": "redo"})[1]
+    assert asker.send({"kind": "undo"}, "/api/events?since=x")[0] == 400
+
+
 def test_regions_under_a_pixel_are_at_image_size_and_likeliest_first(served: tuple[Asker, Any]) -> None:
     asker, desk = served
     regions = asker.get("/api/images/0/at?x=40&y=60")["regions"]

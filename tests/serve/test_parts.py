@@ -186,7 +186,7 @@ def test_objects_are_looked_for_beside_what_persons_gave_alone(tmp_path: Path) -
         assert any(name.startswith("pseudo/") for name in session.bank.positives.names)
         apply = lambda event: session.apply(event).to_json()  # noqa: E731
         desk: Any = SimpleNamespace(lock=threading.RLock(), session=session, apply=apply)
-        Changes(desk, hands)._pasted("a.png", b"", "a")
+        Changes(desk, hands)._pasted("a.png", b"", "a", None)
         assert [bank.positives.names for bank in hands.beside] == [start.positives.names]
         taught = SessionExemplars(desk).saved  # beside which what bridges are taught is looked for
         assert taught.positives.names == (*start.positives.names, "pasted/a.png")

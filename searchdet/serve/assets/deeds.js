@@ -1,7 +1,7 @@
 // What a person does, one step after the other: sent, told, and followed by what changed.
 
 import { send, sendFile } from "./api.js";
-import { isTrouble, live, refresh } from "./live.js";
+import { isTrouble, live, take } from "./live.js";
 import { sayChange, sayError } from "./say.js";
 
 let chain = Promise.resolve();
@@ -17,10 +17,7 @@ async function perform(event, sending) {
   }
   live.changes = new Map(change.changed.map(({ i, before, after }) => [i, { before, after }]));
   sayChange(event, change);
-  refresh(true).catch((error) => {
-    if (!isTrouble(error)) throw error;
-    sayError(error);
-  });
+  take(change.now);
   return change;
 }
 
@@ -30,8 +27,10 @@ function inTurn(event, sending) {
   return done;
 }
 
+const known = () => Math.max(0, live.version);
+
 // The change, or null where it was refused, which is told then
-export const act = (event) => inTurn(event, () => send("/api/events", { event }));
+export const act = (event) => inTurn(event, () => send(`/api/events?since=${known()}`, { event }));
 
 // Sent even where the page knows of nothing to undo: what was done a moment ago is not in its state yet
 export const undo = () => act({ kind: "undo" });
@@ -56,5 +55,5 @@ export function judgeAs(at, name) {
 export function paste(file, label) {
   const name = encodeURIComponent(file.name || "pasted");
   const of = label === null ? "" : `&label=${encodeURIComponent(label)}`;
-  return inTurn({ kind: "paste", label }, () => sendFile(`/api/pictures?name=${name}${of}`, file));
+  return inTurn({ kind: "paste", label }, () => sendFile(`/api/pictures?since=${known()}&name=${name}${of}`, file));
 }

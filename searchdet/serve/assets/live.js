@@ -90,34 +90,40 @@ function takeState(state) {
   if (typeof live.current === "string" && !known.includes(live.current)) [live.current] = known;
 }
 
+function know(state, { version, images }, own) {
+  takeState(state);
+  takeRows(images, own);
+  live.version = Math.min(state.version, version);
+  tell();
+}
+
+// What came with the answer to an event of this page: all that differs from what it knew. What it learned meanwhile
+// may be newer
+export function take(now) {
+  if (now.state.run === live.state.run && now.version > live.version) know(now.state, now, true);
+}
+
 let asking = null;
 let again = false;
-let mine = false;
 
 async function ask() {
   do {
     again = false;
-    const own = mine;
-    mine = false;
     const since = live.version < 0 ? "" : `?since=${live.version}`;
     const [state, rows] = await Promise.all([get("/api/state"), get(`/api/images${since}`)]);
-    const other = state.run !== live.state.run || state.version < live.version; // a program that was started anew
+    const other = state.run !== live.state.run; // a program that was started anew
     const anew = other || live.version < 0;
     const answer = other && since ? await get("/api/images") : rows;
     if (anew) {
       live.images = [];
       kept.clear();
     }
-    takeState(state);
-    takeRows(answer.images, own || anew);
-    live.version = answer.version;
-    tell();
+    if (anew || Math.min(state.version, answer.version) > live.version) know(state, answer, anew);
   } while (again);
 }
 
-// Everything that differs; what is asked for meanwhile is asked once more. own: this page changed something
-export function refresh(own) {
-  mine ||= own === true;
+// Everything that differs; what is asked for meanwhile is asked once more
+export function refresh() {
   again = true;
   asking ||= ask().finally(() => (asking = null));
   return asking;

@@ -5,7 +5,7 @@ import { isTrouble, live, refresh, tell } from "./live.js";
 import { connected } from "./say.js";
 
 const AGAIN = 2000; // milliseconds until a connection that the browser gave up is tried again
-const stream = { source: null };
+const stream = { source: null, told: -1 };
 
 // While images come in one by one, not for each of them
 const refreshSoon = after(120, () => {
@@ -14,6 +14,9 @@ const refreshSoon = after(120, () => {
     connected(false);
   });
 });
+
+// What this page did itself comes with the answer to that
+const follow = after(120, () => stream.told !== live.version && refreshSoon());
 
 function progressed(event) {
   const { done, total, run } = JSON.parse(event.data);
@@ -35,7 +38,8 @@ function open() {
     refreshSoon();
   });
   stream.source.addEventListener("state", (event) => {
-    if (JSON.parse(event.data).version !== live.version) refreshSoon();
+    stream.told = JSON.parse(event.data).version;
+    if (stream.told !== live.version) follow();
   });
   stream.source.addEventListener("progress", progressed);
   stream.source.addEventListener("error", lost);
