@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ..masks import rle
 from ..masks.rle import Rle
+from ..masks.shared import share_of_smaller
 from .types import JUDGED, MISCUT, Bank
 
 SHARED = 0.5
@@ -30,7 +30,7 @@ def sources(masks: Sequence[Rle], labels: Sequence[str | None]) -> list[str]:
 
 def lies_on(mask: Rle, objects: Sequence[Rle]) -> bool:
     """Whether a mask shares half of itself, or of an object, with that."""
-    return any(rle.shared(mask, item) >= SHARED for item in objects)
+    return any(share_of_smaller(mask, item) >= SHARED for item in objects)
 
 
 def said_anew(bank: Bank, sources: Mapping[str, str]) -> Bank:

@@ -302,17 +302,6 @@ def area(rle: Rle) -> int:
     return int(coco.area(rle))
 
 
-def shared(one: Rle, two: Rle) -> float:
-    """Pixels that both masks cover, as a share of the smaller one; 0 for an empty one. Raises
-    ValueError for masks of different sizes."""
-    from pycocotools import mask as coco
-
-    if one["size"] != two["size"]:
-        raise ValueError(f"masks of sizes {one['size']} and {two['size']}")
-    smaller = min(area(one), area(two))
-    return area(coco.merge([one, two], intersect=True)) / smaller if smaller else 0.0
-
-
 def boxes(rles: Sequence[Rle]) -> npt.NDArray[np.float32]:
     """(N, 4) float32 xyxy, exclusive maximum."""
     from pycocotools import mask as coco

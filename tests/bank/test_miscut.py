@@ -19,6 +19,7 @@ from searchdet.config import ExemplarOptions, ScoringOptions, Settings
 from searchdet.live import LiveSettings, Session
 from searchdet.live.events import Judge, Pick, Undo
 from searchdet.masks import rle
+from searchdet.masks.shared import share_of_smaller
 
 MASKS = arrays.arrays(bool, (5, 7))
 SIZE = (20, 30)
@@ -34,12 +35,12 @@ def box(x0: int, x1: int, size: tuple[int, int] = SIZE) -> rle.Rle:
 def test_what_two_masks_share_is_counted_in_pixels(one: np.ndarray, two: np.ndarray) -> None:
     smaller = min(one.sum(), two.sum())
     expected = (one & two).sum() / smaller if smaller else 0.0
-    assert rle.shared(rle.encode(one), rle.encode(two)) == expected
+    assert share_of_smaller(rle.encode(one), rle.encode(two)) == expected
 
 
 def test_masks_of_different_sizes_share_nothing_that_could_be_said() -> None:
     with pytest.raises(ValueError, match="sizes"):
-        rle.shared(box(0, 5), box(0, 5, (20, 31)))
+        share_of_smaller(box(0, 5), box(0, 5, (20, 31)))
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from searchdet.bank.types import Bank
 from searchdet.cli import app
 from searchdet.config import Settings
 from searchdet.errors import UsageError
-from searchdet.masks import rle
+from searchdet.masks.shared import share_of_smaller
 from searchdet.output.folder import read_records
 from searchdet.records import Candidate
 from searchdet.records.record import read_record
@@ -139,11 +139,11 @@ def test_a_wrong_one_on_a_right_one_decides_itself_alone(made: Path, last: str) 
     known = [item for item in record.candidates if item.label is not None]
 
     def on(one: Candidate, two: Candidate) -> bool:
-        return one is not two and rle.shared(one.segmentation, two.segmentation) >= miscut.SHARED
+        return one is not two and share_of_smaller(one.segmentation, two.segmentation) >= miscut.SHARED
 
     right = next(one for one in known if any(on(one, two) for two in known))
     wrong = next(two for two in known if on(right, two))
-    far = next(two for two in known if rle.shared(right.segmentation, two.segmentation) == 0)
+    far = next(two for two in known if share_of_smaller(right.segmentation, two.segmentation) == 0)
     said_of = [
         said(right, "right", right.label),
         said(far, "wrong", None),

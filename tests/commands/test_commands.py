@@ -32,6 +32,7 @@ BAD: dict[str, list[str]] = {
     "export": ["absent"],
     "masks": ["file", "--images", "absent", "-o", "out.json"],
     "index": ["absent.png", "-o", "out"],
+    "merge": ["absent"],
     "models list": [],
     "models pull": ["nonsense"],
     "models verify": ["absent.pth"],
