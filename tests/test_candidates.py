@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import boards
 import numpy as np
 import pytest
 import reports
@@ -85,6 +86,28 @@ def test_the_class_further_over_its_own_threshold_is_the_best() -> None:
 
 def by_reason(record: ImageRecord) -> dict[int, str]:
     return {item.id: item.reason for item in record.rejected}
+
+
+@pytest.mark.parametrize("how", ["merge", "nms", "diffusion"])
+def test_what_is_found_is_found_too_where_more_are_wanted(how: str) -> None:
+    """A region that passes only then takes nothing from one that passes anyway, though its quality is
+    higher."""
+    more = 0
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        centres = boards.kinds(rng)
+        seen = boards.regions(rng, 40, centres, (48, 64), False)
+        of = boards.bank(rng, centres, 3, 2)
+        image = replace(IMAGE, width=64, height=48)
+        found = [
+            {item.id: item.score for item in chief.record(image, seen).detections}
+            for chief in (
+                boards.judge(of, {"threshold": name}, suppression=how) for name in ("auto", "training")
+            )
+        ]
+        assert found[0].items() <= found[1].items(), seed
+        more += len(found[1]) - len(found[0])
+    assert more > 10
 
 
 def test_what_is_kept_is_cut_by_score_and_not_by_quality() -> None:

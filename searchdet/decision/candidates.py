@@ -46,6 +46,11 @@ class Rule:
         found = limits_of(classes, self.scoring, {item.label: item for item in self.thresholds})
         return [found[name] for name in classes]
 
+    @property
+    def usual_least(self) -> FloatArray:
+        """(C,): the least scores where no more than usual are wanted."""
+        return np.asarray([usual_least(item) for item in self.thresholds])
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:
@@ -175,9 +180,9 @@ def settle(contest: Contest, rule: Rule) -> Settled:
     """Score, suppress and decide."""
     limits = rule.limits(contest.bank.classes)
     scores = scores_of(contest.alike, contest.bank, rule.scoring, contest.levels, contest.told)
-    taken, left = beside(scores, contest.rivals, limits, rule.suppression)
+    taken, left = beside(scores, contest.rivals, limits, rule.usual_least, rule.suppression)
     reasons = decide(scores, limits, taken.factor)
-    usual = np.asarray([usual_least(item) for item in rule.thresholds])[np.maximum(scores.label, 0)]
+    usual = rule.usual_least[np.maximum(scores.label, 0)]
     return Settled(scores, taken, left, reasons, probability(left, usual))
 
 

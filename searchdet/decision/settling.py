@@ -43,9 +43,14 @@ class Rivals:
 
 
 def beside(
-    marks: Marks, rivals: Rivals, limits: Sequence[ClassLimits], options: SuppressionOptions
+    marks: Marks,
+    rivals: Rivals,
+    limits: Sequence[ClassLimits],
+    usual: FloatArray,
+    options: SuppressionOptions,
 ) -> tuple[Suppressed, FloatArray]:
-    """What is left of N regions beside each other: what was taken, final scores (N,).
+    """What is left of N regions beside each other: what was taken, final scores (N,). usual (C,): the
+    least scores by which fewer would pass, where more are wanted: what is found by these is found.
 
     A region is only ever lowered by one that passes the rules itself, so what does not pass may be
     left out: the others come out the same. For what passes stands before what does not (``ranking``);
@@ -53,7 +58,9 @@ def beside(
     rows before it alone; and ``across_classes`` is between detections, which have passed. What a person
     is sure of stands before all others, and is not lowered.
     """
-    order = ranking(rivals, marks, accepted(marks, limits), options)
+    passed = accepted(marks, limits)
+    clear = passed & (marks.score >= usual[marks.label])
+    order = ranking(rivals, marks, (passed, clear), options)
     taken = _spared(suppress(rivals, marks, order, options), rivals.sure)
     if options.class_overlap == "best":
         taken = _spared(_one_class_each(marks, rivals, limits, taken), rivals.sure)
@@ -83,13 +90,16 @@ def least_of(limits: Sequence[ClassLimits]) -> FloatArray:
     return np.asarray([item.min_score for item in limits], np.float64)
 
 
-def ranking(rivals: Rivals, marks: Marks, passed: BoolArray, options: SuppressionOptions) -> IntArray:
-    """Valid rows, best first: what a person is sure of, what passes the rules, then what does not, so
-    that nothing falls to a region that is not accepted itself; then by score and quality, for
-    diffusion by quality alone."""
+def ranking(
+    rivals: Rivals, marks: Marks, passed: tuple[BoolArray, BoolArray], options: SuppressionOptions
+) -> IntArray:
+    """Valid rows, best first: what a person is sure of, what clearly passes the rules (the second of
+    ``passed``), what passes (the first), then what does not, so that nothing falls to a region that is
+    not accepted itself, or only because more are wanted; then by score and quality, for diffusion by
+    quality alone."""
     order = total_order(values_of(rivals, marks, options), marks.label, rivals.boxes)
     order = order[marks.valid[order]]
-    place = np.where(passed, 1, 2)
+    place = 3 - passed[0].astype(np.int64) - passed[1]
     place[rivals.sure] = 0
     return order[np.argsort(place[order], kind="stable")]
 

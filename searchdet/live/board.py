@@ -89,9 +89,18 @@ class Board:
         told = self._known.told(judge.gathered.said, judge.bank.classes)
         marks = self._marks(judge, ends, image, told)
         limits = rule.limits(judge.bank.classes)
-        exact = np.unique(image[unsure_rows(marks, limits)])
+        exact = np.unique(image[unsure_rows(marks, limits, rule.usual_least)])
         self._mark_exactly(judge, exact, marks)
-        passing = Passing(self.shelf, self._lying, marks, image, limits, rule.suppression, told.right)
+        passing = Passing(
+            self.shelf,
+            self._lying,
+            marks,
+            image,
+            limits,
+            rule.usual_least,
+            rule.suppression,
+            told.right,
+        )
         done = passing.settled(passing.rows())
         again = np.setdiff1d(done.unsure, exact)
         if len(again):

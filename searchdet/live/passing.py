@@ -56,8 +56,8 @@ def joined(one: Settled, two: Settled) -> Settled:
 
 @dataclass(frozen=True, slots=True)
 class Passing:
-    """All rows with their marks, and what decides. image (R,): of which image each row is; sure: rows
-    that a person said are of a class.
+    """All rows with their marks, and what decides. image (R,): of which image each row is; usual (C,):
+    as for ``beside``; sure: rows that a person said are of a class.
 
     Only rows that pass before suppression are settled (``settling.beside`` says why that is enough),
     many images at once: rows of different images do not lie on each other, so none lowers another, and
@@ -69,6 +69,7 @@ class Passing:
     marks: Marks
     image: IntArray
     limits: Sequence[ClassLimits]
+    usual: FloatArray
     options: SuppressionOptions
     sure: IntArray
 
@@ -83,7 +84,7 @@ class Passing:
         unsure = np.zeros(len(rows), bool)
         for part in self._parts(self.image[rows]):
             marks, rivals = self.marks.take(rows[part]), self._rivals(rows[part])
-            taken, left[part] = beside(marks, rivals, self.limits, self.options)
+            taken, left[part] = beside(marks, rivals, self.limits, self.usual, self.options)
             accepts[part] = accepted(marks, self.limits, taken.factor)
             unsure[part] = self._unsure(marks, rivals, left[part])
         return Settled(rows, left, accepts, np.unique(self.image[rows[unsure]]))
@@ -144,7 +145,7 @@ class Passing:
         return made
 
 
-def unsure_rows(marks: Marks, limits: Sequence[ClassLimits]) -> IntArray:
+def unsure_rows(marks: Marks, limits: Sequence[ClassLimits], usual: FloatArray) -> IntArray:
     """Rows that pass or fail before suppression by less than scores are sure to."""
     least = least_of(limits)
     rows = np.flatnonzero(marks.score >= least.min() - NEAR)
@@ -152,7 +153,8 @@ def unsure_rows(marks: Marks, limits: Sequence[ClassLimits]) -> IntArray:
     margin = np.asarray([item.min_margin for item in limits])[label]
     lead = np.asarray([item.class_margin for item in limits])[label]
     gap = marks.gap[rows]
-    near = (np.abs(score - least[label]) <= NEAR) | (np.abs(marks.margin[rows] - margin) <= NEAR)
+    near = np.abs(score - usual[label]) <= NEAR
+    near |= (np.abs(score - least[label]) <= NEAR) | (np.abs(marks.margin[rows] - margin) <= NEAR)
     near |= (gap <= NEAR) | ((lead > 0) & (np.abs(gap - lead) <= NEAR))
     return np.asarray(rows[near], np.int64)
 

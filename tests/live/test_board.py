@@ -30,6 +30,7 @@ RULES: dict[str, Rule] = {
     "nms": ({}, {"suppression": "nms"}),
     "diffusion": ({}, {"suppression": "diffusion"}),
     "given": ({"min_score": 0.3}, {}),
+    "training": ({"threshold": "training"}, {}),
     "low": ({"min_score": -2.0, "min_margin": -2.0}, {}),
     "margins": ({"min_margin": 0.1, "class_margin": 0.05}, {}),
     "of classes": ({"class_min_score": (("a", 0.2),), "class_min_margin": (("a", 0.2),)}, {}),
