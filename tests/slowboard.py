@@ -117,7 +117,7 @@ def made(path: Path, counts: list[int], seed: int = 0) -> Index:
         outlines = rng.random((count, outline.DIM)).astype(np.float32)
         info = ImageInfo(f"{number}.png", f"{number:064x}", SIZE[1], SIZE[0], SOURCE)
         images.append((info, pack(Regions(found, Descriptors(embedded, contexts, outlines)))))
-    index.write(path, images, SPACE, models())
+    index.write(path, images, index.Made(SPACE, models()))
     return index.load(path)
 
 

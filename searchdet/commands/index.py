@@ -25,7 +25,7 @@ from ..config import (
 from ..errors import counted
 from ..storage import kinds
 from .console import EXIT_NOTHING_FOUND, EXIT_SOME_FAILED, progress, say, stoppable
-from .options import Images, cache_of, output_of, scan_of, with_options
+from .options import IMAGES, cache_of, output_of, scan_of, with_options
 
 if TYPE_CHECKING:
     from ..records import Candidate
@@ -37,35 +37,90 @@ _Keep = Annotated[
 ]
 
 
+_Add = Annotated[
+    bool,
+    typer.Option(
+        "--add", help="Into an index that is there: only what is new or changed is described."
+    ),
+]
+_Remove = Annotated[
+    Optional[list[str]],
+    typer.Option("--remove", help="Take images out, by name or pattern; may be repeated."),
+]
+_Merge = Annotated[
+    Optional[list[Path]],
+    typer.Option("--merge", help="Make it of another index, as of a shard; may be repeated."),
+]
+
+
 @with_options(
     without=(ScoringOptions, SuppressionOptions, ExemplarOptions, "prompting", "guided_share"),
     verbose=True,
 )
 def index(
-    images: Images,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the index.")],
     settings: Settings,
     scan: ScanOptions,
     cache: CacheOptions,
+    images: Annotated[Optional[list[str]], typer.Argument(help=IMAGES)] = None,
     keep: _Keep = 600,
+    add: _Add = False,
+    remove: _Remove = None,
+    merge: _Merge = None,
 ) -> None:
     """Describe the regions of IMAGES once, to search them with any examples afterwards."""
     from ..images import discover
     from ..index import Indexer, check
 
+    if _edited(output, images, (add, remove, merge)):
+        return
     masks = settings.proposals.masks_from
-    queries = discover(images, scan_of(scan, output, cache, masks=masks))
+    queries = discover(images or [], scan_of(scan, output, cache, masks=masks))
     check(output, queries)
     with stoppable():
         indexer = Indexer(replace(settings, cache=cache_of(cache)), keep)
-        with progress(len(queries)) as advance:
-            regions = indexer.write(output, advance(queries))
+        if add:
+            planned = indexer.plan(output, queries)
+            with progress(len(planned.todo)) as advance:
+                regions = indexer.add(output, planned, advance(planned.todo))
+        else:
+            with progress(len(queries)) as advance:
+                regions = indexer.write(output, advance(queries))
     for name, error in indexer.failed:
         say(f"{name}: FAILED ({error.code}) {error.one_line()}")
-    images_said = counted(len(queries) - len(indexer.failed), "image")
-    say(f"{output}: {images_said}, {counted(regions, 'region')}.")
+    done = counted(len(queries) - len(indexer.failed), "image")
+    if add:
+        done = f"{counted(planned.new, 'new image')}, {len(planned.changed)} changed"
+    say(f"{output}: {done}, {counted(regions, 'region')}.")
     if indexer.failed:
         raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _edited(
+    output: Path,
+    images: list[str] | None,
+    how: tuple[bool, list[str] | None, list[Path] | None],
+) -> bool:
+    """Take images out, or join indexes, if that is asked for. Raises UsageError for what does not go
+    together."""
+    from ..errors import UsageError
+    from ..index import check, edit
+
+    _, remove, merge = how
+    if images and (remove or merge):
+        raise UsageError("--remove and --merge describe no images.", "Leave the images out.")
+    if sum(map(bool, how)) > 1:
+        raise UsageError("--add, --remove and --merge go one at a time.")
+    if remove:
+        gone = edit.remove(output, remove)
+        say(f"{output}: {counted(gone, 'image')} taken out.")
+    elif merge:
+        check(output, [])
+        regions = edit.merge(merge, output)
+        say(f"{output}: {counted(regions, 'region')} of {counted(len(merge), 'index', 'indexes')}.")
+    elif not images:
+        raise UsageError("no image is named.", "Name images, a folder or a quoted glob.")
+    return bool(remove or merge)
 
 
 _Top = Annotated[int, typer.Option("--top", help="Best detections wanted; 0: all.", min=0)]

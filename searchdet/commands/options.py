@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from ..images import Scan
     from ..output import Output
 
-Images = Annotated[list[str], typer.Argument(help="Images, folders, quoted globs, @list, - (stdin).")]
+IMAGES = "Images, folders, quoted globs, @list, - (stdin)."
+Images = Annotated[list[str], typer.Argument(help=IMAGES)]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 Command = Callable[..., None]
 Without = Collection[str | type[Any]]

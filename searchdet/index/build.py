@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,8 +26,10 @@ from ..records import ImageInfo
 from ..regions import Packed, Remembered, first, load_models, settings_in, space_of
 from ..storage import kinds
 from ..storage.cache import Store
+from ..storage.hashes import FileHashes
 from . import file as index
-from .file import Index
+from .edit import Plan, plan, refreshed
+from .file import Index, Made
 
 
 class Indexer:
@@ -51,12 +53,34 @@ class Indexer:
         self._max_pixels, self._bounds = settings.max_pixels, settings.reading.bounds
         self._told = Told()
         self._keep = keep
+        self._made = Made(self.space, self.models_info, keep)
 
     def write(self, path: Path, queries: Iterable[Query]) -> int:
         """Index images into a folder and return how many regions there are. An image that cannot be
         used is left out and stands in ``failed``. Raises OutputError."""
         made = (self._describe(query) for query in queries)
-        return index.write(path, (m for m in made if m is not None), self.space, self.models_info)
+        return index.write(path, (m for m in made if m is not None), self._made)
+
+    def plan(self, path: Path, queries: Sequence[Query]) -> Plan:
+        """What is to be described so that an index holds all the images. Raises UsageError where it is
+        none, or was made with other models or settings."""
+        found = index.load(path)
+        index.require_same(path, found, self._made)
+        return plan(found, queries, FileHashes(self.settings.cache, self.settings.cache is not None))
+
+    def add(self, path: Path, planned: Plan, todo: Iterable[Query]) -> int:
+        """Bring an index up to date and return how many regions there are. todo: the queries of the
+        plan, in their order. Images are added at its end; where some have changed it is written anew,
+        and they stand where they stood. One that cannot be used stands in ``failed``, and what the
+        index held of it stays. Raises UsageError and OutputError."""
+        if not planned.todo:
+            return len(planned.found)
+        described = (self._describe(query) for query in todo)
+        if not planned.changed:
+            new = (made for made in described if made is not None)
+            return index.append(path, new, self._made)
+        rows = refreshed(planned, described)
+        return index.write(path, rows, self._made)
 
     def _describe(self, query: Query) -> tuple[ImageInfo, Packed] | None:
         try:

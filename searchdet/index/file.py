@@ -1,16 +1,20 @@
 """An index: the regions of many images in one folder, to be searched with any exemplars.
 
-``index.json`` says what was computed by which models, and in which folder beside it the rows are, which
-is called by their content: a new index lies there whole before ``index.json`` is replaced, so a reader
-finds the old one or the new one. ``rows`` says what lies in that folder; it is mapped into memory.
+``index.json`` says what was computed by which models, in which folder beside it the rows are, and how
+much of their files counts. The folder is called by what it held first: a new index lies there whole
+before ``index.json`` is replaced, so a reader finds the old one or the new one. More images go to the
+end of the files, and count once ``index.json`` says so. ``rows`` says what lies in that folder; it is
+mapped into memory.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DAMAGE, UsageError
@@ -19,50 +23,138 @@ from ..records import ImageInfo, ModelInfo
 from ..regions import Packed, Regions, Space
 from ..storage import files
 from ..storage.hashes import fresh_sha256
+from ..storage.journal import Lock, cut
 from ..storage.tensors import Arrays
-from ..storage.values import Fields, JsonObject
-from .rows import MASKS, REMAKE, ROWS, Indexed, Writer, mapped, read_images, regions_of, widths
+from ..storage.values import Fields, JsonObject, JsonValue
+from .rows import (
+    MASKS,
+    REMAKE,
+    ROWS,
+    Extent,
+    Indexed,
+    Writer,
+    mapped,
+    packed_of,
+    read_images,
+    regions_of,
+    widths,
+)
 
 SCHEMA = "searchdet.index/3"
+LOCK = "index.lock"
 _SCHEMAS = (SCHEMA, "searchdet.index/2", "searchdet.index/1")
 """Of what an index may take the place of."""
 _ROWS_FOLDER = re.compile(r"rows-[0-9a-f]{16}")
 _TRIES = 5
 
 
-def write(
-    path: Path, images: Iterable[tuple[ImageInfo, Packed]], space: Space, models: ModelInfo
-) -> int:
+@dataclass(frozen=True, slots=True)
+class Made:
+    """How regions were described: their space, what records say of backbone, proposer and pooling, and
+    how many of an image or tile are kept, 0 for all."""
+
+    space: Space
+    models: ModelInfo
+    keep: int = 0
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Plain JSON values."""
+        return {"space": self.space.to_json(), "models": self.models.to_json(), "keep": self.keep}
+
+
+def write(path: Path, images: Iterable[tuple[ImageInfo, Packed]], made: Made) -> int:
     """Write an index; an old one stays until the new one is whole. Returns how many regions it holds.
-    models: what records say of backbone, proposer and pooling. Raises OutputError."""
-    with files.scratch_folder(path) as folder:
+    Raises UsageError where another process writes it, and OutputError."""
+    with _locked(path), files.scratch_folder(path) as folder:
         began = folder.stat().st_mtime_ns
         writer = Writer(folder)
         with writer:
             for image, packed in images:
                 writer.add(image, packed)
-        rows = _named_by_content(folder)
-        facts: JsonObject = {
-            "schema": SCHEMA,
-            "space": space.to_json(),
-            "models": models.to_json(),
-            "images": writer.images,
-            "regions": writer.rows,
-            "widths": widths(space.dim),
-            "bytes": {name: (folder / name).stat().st_size for name in (*ROWS, *MASKS)},
-            "rows": rows,
-        }
+        facts = _said(folder, writer, made)
+        rows = _named_by_content(folder, path, facts)
         try:
             files.move_into(folder, path / rows)
-            files.write_json(path / "index.json", facts)
+            if not (path / rows / LOCK).exists():
+                _lock(path, rows).release()  # so that equal inputs give an equal folder
+            files.write_json(path / "index.json", {**facts, "rows": rows})
         finally:
             _remove_others(path, rows, began)
         return writer.rows
 
 
-def _named_by_content(folder: Path) -> str:
+def append(path: Path, images: Iterable[tuple[ImageInfo, Packed]], made: Made) -> int:
+    """Add images at the end of an index, whose files grow; readers see them once all are there. Returns
+    how many regions it holds. Raises UsageError where it was made with other models or settings or
+    another process adds to it, and OutputError."""
+    with _locked(path):
+        found = load(path)
+        require_same(path, found, made)
+        facts = Fields.of(_facts(path))
+        folder, sizes = path / facts.text("rows"), facts.counts("bytes")
+        for name, size in sizes.items():
+            if (folder / name).stat().st_size > size:  # of a process that was killed
+                cut(folder / name, size)
+        writer = Writer(folder, after=Extent(len(found.images), len(found), sizes["counts"]))
+        with writer:
+            for image, packed in images:
+                writer.add(image, packed)
+        now = _said(folder, writer, made)
+        files.write_json(path / "index.json", {**now, "rows": facts.text("rows")})
+        return writer.rows
+
+
+def require_same(path: Path, found: Index, made: Made) -> None:
+    """Raise UsageError where an index was made with other models or settings."""
+    differs = made.space.differences(found.space)
+    if found.made.keep != made.keep:
+        differs.append(f"--keep is {made.keep} here and {found.made.keep} there")
+    if differs or found.models != made.models:
+        what = "; ".join(differs) or "of the proposals"
+        raise UsageError(
+            f"{path}: was made with other models or settings ({what}).",
+            "Use the same ones, or name another folder with -o.",
+        )
+
+
+def _said(folder: Path, writer: Writer, made: Made) -> dict[str, JsonValue]:
+    return {
+        "schema": SCHEMA,
+        **made.to_json(),
+        "images": writer.images,
+        "regions": writer.rows,
+        "widths": widths(made.space.dim),
+        "bytes": {name: (folder / name).stat().st_size for name in (*ROWS, *MASKS)},
+    }
+
+
+def _named_by_content(folder: Path, path: Path, facts: Mapping[str, JsonValue]) -> str:
+    """What the rows are called: another name where rows that grew since are called so, which readers
+    have open."""
     digests = {name: fresh_sha256(folder / name) for name in (*ROWS, *MASKS)}
-    return f"rows-{hashlib.sha256(json.dumps(digests).encode()).hexdigest()[:16]}"
+    digest = hashlib.sha256(json.dumps(digests).encode()).hexdigest()
+    name, now = f"rows-{digest[:16]}", _facts(path)
+    grew = now.get("rows") == name and now.get("bytes") != facts["bytes"]
+    return f"rows-{digest[16:32]}" if grew else name
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Alone with the rows of an index, if it is one. Raises UsageError where another process writes
+    it."""
+    rows = str(_facts(path).get("rows", ""))
+    if not _ROWS_FOLDER.fullmatch(rows) or not (path / rows).is_dir():
+        yield
+        return
+    lock = _lock(path, rows)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _lock(path: Path, rows: str) -> Lock:
+    return Lock(path / rows / LOCK, f"{path}: another process writes it.", "Wait for its end.")
 
 
 def _remove_others(path: Path, own: str, began: int) -> None:
@@ -103,9 +195,9 @@ def _facts(path: Path) -> JsonObject:
 class Index:
     """An index that is mapped into memory. Make it with ``load``."""
 
-    def __init__(self, space: Space, models: ModelInfo, images: list[Indexed], arrays: Arrays) -> None:
-        self.space = space
-        self.models = models
+    def __init__(self, made: Made, images: list[Indexed], arrays: Arrays) -> None:
+        self.made = made
+        self.space, self.models = made.space, made.models
         self.images = images
         self.arrays = arrays
 
@@ -115,6 +207,10 @@ class Index:
     def regions(self, item: Indexed) -> Regions:
         """The regions of one image. Raises UsageError where they are damaged."""
         return regions_of(self.arrays, item)
+
+    def packed(self, item: Indexed) -> Packed:
+        """The same as they lie there, to be written to another index."""
+        return packed_of(self.arrays, item)
 
 
 def load(path: Path) -> Index:
@@ -144,16 +240,16 @@ def _opened(path: Path, facts: Fields) -> Index:
         raise ValueError(f"it has no rows {facts.text('rows')!r}")
     folder, sizes = path / facts.text("rows"), facts.counts("bytes")
     for name, size in sizes.items():
-        if (folder / name).stat().st_size != size:
+        if (folder / name).stat().st_size < size:  # what another process adds does not count yet
             raise ValueError(f"its file {name} is not whole")
     space = Space.from_json(facts.child("space"))
     if facts.counts("widths") != widths(space.dim):
         raise ValueError(f"its rows are {facts.counts('widths')} wide")
-    images = list(read_images(folder / "images.jsonl"))
+    images = list(read_images(folder / "images.jsonl", facts.whole("images")))
     if sum(item.count for item in images) != facts.whole("regions"):
         raise ValueError("its images and regions do not agree")
-    models = ModelInfo.from_json(facts.child("models"))
-    return Index(space, models, images, _arrays(folder, facts))
+    made = Made(space, ModelInfo.from_json(facts.child("models")), facts.whole("keep"))
+    return Index(made, images, _arrays(folder, facts))
 
 
 def _arrays(folder: Path, facts: Fields) -> Arrays:

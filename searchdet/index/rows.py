@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -55,19 +56,32 @@ def widths(dim: int) -> dict[str, int]:
     return {"vectors": dim, "contexts": dim, "outlines": outline.DIM, "boxes": 4}
 
 
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much there is: images, rows, and letters of their masks."""
+
+    images: int = 0
+    rows: int = 0
+    letters: int = 0
+
+
 class Writer:
     """Appends image after image to the files of a folder; nothing of it stays in memory."""
 
-    def __init__(self, folder: Path, lasting: bool = True) -> None:
+    def __init__(self, folder: Path, lasting: bool = True, after: Extent | None = None) -> None:
         """lasting: all of it is on disk when the block ends, as what only this process reads need not
-        be."""
-        self.images = self.rows = self.letters = 0
-        self._open = {name: files.binary_stream(folder / name, lasting) for name in (*ROWS, *MASKS)}
+        be. after: what the files hold already; None makes them."""
+        begun = after or Extent()
+        self.images, self.rows, self.letters = begun.images, begun.rows, begun.letters
+        self._new = after is None
+        names = (*ROWS, *MASKS)
+        self._open = {name: files.binary_stream(folder / name, lasting, self._new) for name in names}
         self._streams: dict[str, BinaryIO] = {}
 
     def __enter__(self) -> None:
         self._streams = {name: stream.__enter__() for name, stream in self._open.items()}
-        self._streams["offsets"].write(np.zeros(1, "<i8").tobytes())
+        if self._new:
+            self._streams["offsets"].write(np.zeros(1, "<i8").tobytes())
 
     def __exit__(self, *error: Any) -> None:
         for stream in self._open.values():
@@ -99,12 +113,12 @@ class Writer:
             stream.flush()
 
 
-def read_images(path: Path) -> Iterator[Indexed]:
-    """The images of an ``images.jsonl``, each with the rows after those of the one before it. Raises
-    OSError or ValueError."""
+def read_images(path: Path, count: int) -> Iterator[Indexed]:
+    """The first ``count`` images of an ``images.jsonl``, each with the rows after those of the one
+    before it; others may just be added. Raises OSError or ValueError."""
     start = 0
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
+    with path.open("rb") as lines:
+        for line in islice(lines, count):
             item = Fields.of(json.loads(line))
             image, count = ImageInfo.from_json(item.child("image")), item.whole("count")
             if item.whole("start") != start:
@@ -136,7 +150,7 @@ def regions_of(
     """The regions of one image. rows: only these of it, in that order. Raises UsageError with the
     remedy where they are damaged."""
     try:
-        found = unpack(_packed(arrays, item, rows))
+        found = unpack(packed_of(arrays, item, rows))
         if found.proposals.size != (item.image.height, item.image.width):
             raise ValueError(f"its regions are of an image of size {found.proposals.size}")
     except DAMAGE as error:
@@ -145,7 +159,8 @@ def regions_of(
     return found
 
 
-def _packed(arrays: Arrays, item: Indexed, rows: IntArray | None) -> Packed:
+def packed_of(arrays: Arrays, item: Indexed, rows: IntArray | None = None) -> Packed:
+    """The regions of one image as they lie there, not looked at; rows: as of ``regions_of``."""
     where = slice(item.start, item.start + item.count) if rows is None else item.start + rows
     chosen = {name: np.asarray(arrays[name][where]) for name in ROWS}
     ends = np.asarray(arrays["offsets"][item.start : item.start + item.count + 1])

@@ -178,10 +178,10 @@ def remove_tree(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def binary_stream(path: Path, lasting: bool = True) -> Iterator[BinaryIO]:
-    """A file to append to, in a folder that is not yet in its place; on disk when the block ends,
-    unless it need not be ``lasting``. Raises OutputError."""
-    with writing(path), path.open("xb") as stream:
+def binary_stream(path: Path, lasting: bool = True, new: bool = True) -> Iterator[BinaryIO]:
+    """A file to append to, a ``new`` one, or one of which readers know how much of it counts; on disk
+    when the block ends, unless it need not be ``lasting``. Raises OutputError."""
+    with writing(path), path.open("xb" if new else "ab") as stream:
         yield stream
         stream.flush()
         if lasting:

@@ -135,7 +135,8 @@ def made(path: Path, rng: np.random.Generator, counts: list[int]) -> index.Index
         regions = Regions(found, Descriptors(embedded, contexts, outlines))
         image = ImageInfo(f"{number}.png", "0" * 64, 16, 12, SOURCE)
         images.append((image, pack(regions)))
-    index.write(path, images, Space("x", None, PREPROCESSING, EmbeddingOptions(), DIM), models())
+    space = Space("x", None, PREPROCESSING, EmbeddingOptions(), DIM)
+    index.write(path, images, index.Made(space, models()))
     return index.load(path)
 
 

@@ -154,7 +154,7 @@ def test_a_shelf_that_grows_is_judged_as_a_whole_one(tmp_path: Path) -> None:
         seen.append(found(growing.view(chief), chief))
         assert [row for row in seen[-1] if row[0] < number] == (seen[-2] if number else [])
     same(growing, chief)
-    index.write(tmp_path / "idx", items, SPACE, models())
+    index.write(tmp_path / "idx", items, index.Made(SPACE, models()))
     whole = Board(Shelf.of(index.load(tmp_path / "idx")))
     assert found(whole.view(chief), chief) == seen[-1]
     assert [item.start for item in whole.shelf.images] == [item.start for item in growing.shelf.images]
@@ -319,7 +319,7 @@ def test_damaged_rows_are_an_error_that_names_the_image(tmp_path: Path, name: st
     rng = np.random.default_rng(29)
     centres = kinds(rng)
     items = [image(rng, f"{i}.png", 12, centres) for i in range(3)]
-    index.write(tmp_path / "idx", items, SPACE, models())
+    index.write(tmp_path / "idx", items, index.Made(SPACE, models()))
     opened = index.load(tmp_path / "idx")
     damaged = np.asarray(opened.arrays[name]).copy()
     where = int(opened.arrays["offsets"][opened.images[1].start]) if name == "counts" else 12
