@@ -29,7 +29,7 @@ from PIL import Image
 from searchdet.bank.types import Bank, Origin, Rows, plain_rows
 from searchdet.config import ScoringOptions
 from searchdet.embeddings import l2_normalize
-from searchdet.index.search import plain_scores
+from searchdet.index.bounds import plain_scores
 
 
 def vectors(path: Path, rows: int, dim: int) -> np.ndarray:

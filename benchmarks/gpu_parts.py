@@ -25,7 +25,7 @@ from bench_sam2 import both, small
 from common import ROOT, TINY_SAM, alternate, peak_above, real_sized_sam, scene, thresholds
 
 from searchdet.config import ScoringOptions
-from searchdet.index.search import plain_scores
+from searchdet.index.bounds import plain_scores
 from searchdet.proposals import load_proposer
 from searchdet.proposals.sam.encoder import ImageEncoder
 from searchdet.proposals.sam.weights import load_sam

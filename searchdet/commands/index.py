@@ -53,6 +53,24 @@ _Merge = Annotated[
 ]
 
 
+_Lists = Annotated[
+    bool,
+    typer.Option(
+        "--lists",
+        help="Group its regions into lists, so that `search --probe` can read a share of them.",
+    ),
+]
+_Probe = Annotated[
+    float,
+    typer.Option(
+        "--probe",
+        help="Share of the lists that is looked at for each class; 1: all, exactly.",
+        min=0,
+        max=1,
+    ),
+]
+
+
 @with_options(
     without=(ScoringOptions, SuppressionOptions, ExemplarOptions, "prompting", "guided_share"),
     verbose=True,
@@ -67,12 +85,15 @@ def index(
     add: _Add = False,
     remove: _Remove = None,
     merge: _Merge = None,
+    lists: _Lists = False,
 ) -> None:
     """Describe the regions of IMAGES once, to search them with any examples afterwards."""
     from ..images import discover
-    from ..index import Indexer, check
+    from ..index import Indexer, check, file
 
-    if _edited(output, images, (add, remove, merge)):
+    had = file.has_lists(output)
+    if _edited(output, images, (add, remove, merge), lists):
+        _group(output, lists, had)
         return
     masks = settings.proposals.masks_from
     queries = discover(images or [], scan_of(scan, output, cache, masks=masks))
@@ -92,6 +113,7 @@ def index(
     if add:
         done = f"{counted(planned.new, 'new image')}, {len(planned.changed)} changed"
     say(f"{output}: {done}, {counted(regions, 'region')}.")
+    _group(output, lists, had)
     if indexer.failed:
         raise typer.Exit(EXIT_SOME_FAILED)
 
@@ -100,13 +122,14 @@ def _edited(
     output: Path,
     images: list[str] | None,
     how: tuple[bool, list[str] | None, list[Path] | None],
+    lists: bool,
 ) -> bool:
-    """Take images out, or join indexes, if that is asked for. Raises UsageError for what does not go
-    together."""
+    """Take images out, or join indexes, if that is asked for, or nothing where only lists are. Raises
+    UsageError for what does not go together."""
     from ..errors import UsageError
     from ..index import check, edit
 
-    _, remove, merge = how
+    add, remove, merge = how
     if images and (remove or merge):
         raise UsageError("--remove and --merge describe no images.", "Leave the images out.")
     if sum(map(bool, how)) > 1:
@@ -118,9 +141,18 @@ def _edited(
         check(output, [])
         regions = edit.merge(merge, output)
         say(f"{output}: {counted(regions, 'region')} of {counted(len(merge), 'index', 'indexes')}.")
-    elif not images:
+    elif not images and (add or not lists):
         raise UsageError("no image is named.", "Name images, a folder or a quoted glob.")
-    return bool(remove or merge)
+    return bool(remove or merge or not images)
+
+
+def _group(output: Path, lists: bool, had: bool) -> None:
+    """Put the regions into lists, if that is asked for, or if it had some that went with its rows."""
+    from ..index import file
+
+    if lists or (had and not file.has_lists(output)):
+        made = file.group(output)
+        say(f"{output}: {counted(len(made.centres), 'list')}.")
 
 
 _Top = Annotated[int, typer.Option("--top", help="Best detections wanted; 0: all.", min=0)]
@@ -145,6 +177,7 @@ def search(
     run: RunOptions,
     top: _Top = 50,
     folder: _Folder = None,
+    probe: _Probe = 1.0,
 ) -> None:
     """Find the objects of the examples in an INDEX. Reads no image, runs no model on one."""
     from ..index import file as indexes
@@ -162,7 +195,7 @@ def search(
     if target is not None:
         target.clear_records()
     rows = []
-    for record in find(found, judge, top):
+    for record in find(found, judge, top, probe):
         rows += [(item.score or 0.0, item, record.image) for item in record.detections]
         if target is not None:
             target.save(record, None)
@@ -172,8 +205,10 @@ def search(
         for line in _table(rows, top):
             print(line)
     if target is not None:
-        target.finish({"schema": kinds.RUN_SCHEMA, **judge.run_json()})
+        target.finish({"schema": kinds.RUN_SCHEMA, **judge.run_json(), "probe": probe})
         say(f"Records and datasets ({output.dataset}) are in {folder}.")
+    if probe < 1:
+        say(f"The nearest {probe:.1%} of its lists were looked at for each class; --probe 1 reads all.")
     if run.fail_if_empty and not rows:
         raise typer.Exit(EXIT_NOTHING_FOUND)
 

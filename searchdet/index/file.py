@@ -17,6 +17,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from ..errors import DAMAGE, UsageError
 from ..images import Query
 from ..records import ImageInfo, ModelInfo
@@ -26,6 +28,8 @@ from ..storage.hashes import fresh_sha256
 from ..storage.journal import Lock, cut
 from ..storage.tensors import Arrays
 from ..storage.values import Fields, JsonObject, JsonValue
+from . import lists
+from .lists import Lists
 from .rows import (
     MASKS,
     REMAKE,
@@ -41,7 +45,7 @@ from .rows import (
 )
 
 SCHEMA = "searchdet.index/3"
-LOCK = "index.lock"
+LOCK, LISTS = "index.lock", "lists"
 _SCHEMAS = (SCHEMA, "searchdet.index/2", "searchdet.index/1")
 """Of what an index may take the place of."""
 _ROWS_FOLDER = re.compile(r"rows-[0-9a-f]{16}")
@@ -99,9 +103,21 @@ def append(path: Path, images: Iterable[tuple[ImageInfo, Packed]], made: Made) -
         with writer:
             for image, packed in images:
                 writer.add(image, packed)
-        now = _said(folder, writer, made)
-        files.write_json(path / "index.json", {**now, "rows": facts.text("rows")})
+        kept = {name: facts.values[name] for name in ("rows", LISTS) if name in facts.values}
+        files.write_json(path / "index.json", {**_said(folder, writer, made), **kept})
         return writer.rows
+
+
+def group(path: Path) -> Lists:
+    """Put the regions of an index into lists, anew where it has some. Raises UsageError where there are
+    too few, where another process writes it, and OutputError."""
+    with _locked(path):
+        found = load(path)
+        facts = _facts(path)
+        made = lists.build(found.arrays["vectors"], np.asarray(found.arrays["valid"]))
+        said = lists.save(made, path / str(facts["rows"]))
+        files.write_json(path / "index.json", {**facts, LISTS: said})
+        return made
 
 
 def require_same(path: Path, found: Index, made: Made) -> None:
@@ -180,6 +196,11 @@ def check(path: Path, queries: Iterable[Query]) -> None:
             raise UsageError(f"{query.path}: lies in the folder of the index {path}.")
 
 
+def has_lists(path: Path) -> bool:
+    """Whether there is an index whose regions are in lists."""
+    return _is_index(path) and LISTS in _facts(path)
+
+
 def _is_index(path: Path) -> bool:
     return _facts(path).get("schema") in _SCHEMAS
 
@@ -195,8 +216,12 @@ def _facts(path: Path) -> JsonObject:
 class Index:
     """An index that is mapped into memory. Make it with ``load``."""
 
-    def __init__(self, made: Made, images: list[Indexed], arrays: Arrays) -> None:
+    def __init__(
+        self, made: Made, images: list[Indexed], arrays: Arrays, lists: Lists | None = None
+    ) -> None:
+        """lists: of its regions, where there are some."""
         self.made = made
+        self.lists = lists
         self.space, self.models = made.space, made.models
         self.images = images
         self.arrays = arrays
@@ -249,7 +274,11 @@ def _opened(path: Path, facts: Fields) -> Index:
     if sum(item.count for item in images) != facts.whole("regions"):
         raise ValueError("its images and regions do not agree")
     made = Made(space, ModelInfo.from_json(facts.child("models")), facts.whole("keep"))
-    return Index(made, images, _arrays(folder, facts))
+    known = facts.values.get(LISTS) is not None
+    grouped = lists.load(folder, facts.child(LISTS), space.dim) if known else None
+    if grouped is not None and grouped.rows > facts.whole("regions"):
+        raise ValueError("its lists are of more regions than it has")
+    return Index(made, images, _arrays(folder, facts), grouped)
 
 
 def _arrays(folder: Path, facts: Fields) -> Arrays:

@@ -20,6 +20,7 @@ from searchdet.config import POSITIVE_AGGREGATIONS, EmbeddingOptions, ScoringOpt
 from searchdet.decision import Judge, make_judge
 from searchdet.embeddings import Descriptors, MaskEmbeddings, l2_normalize
 from searchdet.errors import OutputError, UsageError
+from searchdet.index import bounds
 from searchdet.index import file as index
 from searchdet.index import search as searching
 from searchdet.masks import shape as outline
@@ -166,8 +167,8 @@ def test_the_bound_never_hides_a_detection(tmp_path: Path, how: str, seed: int, 
     assert {record.image: record for record in found} == wanted
     best = [max(d.score for d in record.detections) for record in found]
     assert best == sorted(best, reverse=True)
-    bounds = searching.image_bounds(whole, chief)
-    for record, bound in zip(every, bounds, strict=True):
+    highest = bounds.image_bounds(whole, chief)
+    for record, bound in zip(every, highest, strict=True):
         scored = [item.score_before_suppression for item in record.candidates if item.standing]
         assert all(score <= bound for score in scored)
 

@@ -1,0 +1,67 @@
+"""What no region of an image scores above, by the features of its regions alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ..bank import Bank
+from ..bank.likeness import class_cosines
+from ..config import LEVEL_WEIGHT, ScoringOptions
+from ..decision import Judge
+from ..scoring import SURE, levels_of
+from .blocks import blocks
+from .file import Index
+
+FloatArray = npt.NDArray[np.float32]
+SLACK = 2e-3
+"""What rounding of float16 vectors can add to a score."""
+
+
+def image_bounds(index: Index, judge: Judge) -> FloatArray:
+    """(I,): no region of an image scores higher than this. Shape and context only lower a score, and
+    suppression does so too; the level of an image is known from the same pass."""
+    return bounds_of(index, judge, slice(0, len(index)), range(len(index.images)))[0]
+
+
+def bounds_of(
+    index: Index, judge: Judge, rows: slice, images: Sequence[int]
+) -> tuple[FloatArray, npt.NDArray[np.float64]]:
+    """``image_bounds`` (M,) of some images, one after another, which have these rows; and what their
+    levels (M, C) take off."""
+    options, usual = judge.rule.scoring, np.asarray(judge.rule.usual)
+    plain = plain_scores(index.arrays["vectors"][rows], judge.bank, options)
+    valid = index.arrays["valid"][rows]
+    ends = np.cumsum([0, *(index.images[i].count for i in images)])
+    levels = LEVEL_WEIGHT * levels_of(plain, valid, usual, ends)
+    made = np.full(len(images), -np.inf, np.float32)
+    for at, i in enumerate(images):
+        own = slice(ends[at], ends[at + 1])
+        if valid[own].any():
+            made[at] = (plain[own] - levels[at]).max()
+        if index.images[i].image.content in judge.gathered.said:
+            made[at] = max(made[at], SURE)
+    return np.asarray(made + SLACK, np.float32), levels
+
+
+def plain_scores(vectors: npt.NDArray[np.float16], bank: Bank, options: ScoringOptions) -> FloatArray:
+    """(R, C): what rows (R, D) score for each class by their features alone, block by block, with one
+    product a block."""
+    import torch
+
+    plain = options.pos_agg == "prototype"
+    wanted = bank.prototypes() if plain else bank.positives.vectors
+    columns = torch.from_numpy(np.concatenate([wanted, bank.negatives.vectors])).T.contiguous()
+    out = np.empty((len(vectors), len(bank.classes)), np.float32)
+    with torch.inference_mode():
+        for where, rows in blocks(vectors):
+            cosines = rows @ columns
+            near, against = cosines[:, : len(wanted)], cosines[:, len(wanted) :]
+            if not plain:
+                near = torch.from_numpy(class_cosines(rows.numpy(), near.numpy(), bank, options))
+            if len(bank.negatives):
+                near = near - options.negative_weight * against.amax(1, keepdim=True).clamp(min=0)
+            out[where] = near.numpy()
+    return out
