@@ -34,10 +34,12 @@ def lies_on(mask: Rle, objects: Sequence[Rle]) -> bool:
 
 
 def said_anew(bank: Bank, sources: Mapping[str, str]) -> Bank:
-    """The bank with other ``mask_source`` for negatives by name, as an object that was said to be right
-    later may make one a part of it."""
+    """The bank with negatives that are ``MISCUT`` by ``sources`` of names, as an object that was said
+    to be right later may make one a part of it. What is so stays so: an object may be said to be right
+    elsewhere."""
     found = bank.negatives.origins
-    origins = tuple(replace(o, mask_source=sources.get(o.name, o.mask_source)) for o in found)
+    cut = {name for name, source in sources.items() if source == MISCUT}
+    origins = tuple(replace(o, mask_source=MISCUT) if o.name in cut else o for o in found)
     return replace(bank, negatives=replace(bank.negatives, origins=origins))
 
 

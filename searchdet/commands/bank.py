@@ -179,20 +179,25 @@ def bank_audit(
 ) -> None:
     """Which examples help, which hurt, and whether the classes separate."""
     from ..bank import file as bankfile
+    from ..bank import miscut
     from ..bank.audit import audit
     from ..calibration import thresholds_of
 
-    loaded = bankfile.load(bank)
+    whole = bankfile.load(bank)
+    loaded, cut = miscut.plain(whole), miscut.names_of(whole)  # which take no part
     findings, thresholds = audit(loaded), thresholds_of(loaded)
     if json_lines:
         rows = {
             "exemplars": [item.to_json() for item in findings],
             "classes": [item.to_json() for item in thresholds],
+            "miscut": list(cut),
         }
         print(json.dumps(rows, indent=1))
         return
     for line in (*_finding_lines(findings), "", *_threshold_lines(thresholds), "", *_LEGEND):
         print(line)
+    for name in cut:
+        print(f"miscut, decides its own region alone: {name}")
 
 
 _LEGEND = (

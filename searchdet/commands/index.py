@@ -28,6 +28,7 @@ from .console import EXIT_NOTHING_FOUND, EXIT_SOME_FAILED, progress, say, stoppa
 from .options import IMAGES, cache_of, output_of, scan_of, with_options
 
 if TYPE_CHECKING:
+    from ..images import Query
     from ..records import Candidate
 
 
@@ -89,70 +90,70 @@ def index(
 ) -> None:
     """Describe the regions of IMAGES once, to search them with any examples afterwards."""
     from ..images import discover
-    from ..index import Indexer, check, file
+    from ..index import check, edit, file
 
-    had = file.has_lists(output)
-    if _edited(output, images, (add, remove, merge), lists):
-        _group(output, lists, had)
-        return
+    _require_one_way(images, (add, remove, merge), lists)
     masks = settings.proposals.masks_from
-    queries = discover(images or [], scan_of(scan, output, cache, masks=masks))
-    check(output, queries)
-    with stoppable():
-        indexer = Indexer(replace(settings, cache=cache_of(cache)), keep)
-        if add:
-            planned = indexer.plan(output, queries)
-            with progress(len(planned.todo)) as advance:
-                regions = indexer.add(output, planned, advance(planned.todo))
-        else:
-            with progress(len(queries)) as advance:
-                regions = indexer.write(output, advance(queries))
-    for name, error in indexer.failed:
-        say(f"{name}: FAILED ({error.code}) {error.one_line()}")
-    done = counted(len(queries) - len(indexer.failed), "image")
-    if add:
-        done = f"{counted(planned.new, 'new image')}, {len(planned.changed)} changed"
-    say(f"{output}: {done}, {counted(regions, 'region')}.")
-    _group(output, lists, had)
-    if indexer.failed:
+    queries = discover(images, scan_of(scan, output, cache, masks=masks)) if images else []
+    if images or merge:
+        check(output, queries)
+    if add or not (images or merge):
+        file.load(output)  # says what is wrong where there is none
+    failed = False
+    with stoppable(), file.alone(output):
+        had = file.has_lists(output)
+        if remove:
+            say(f"{output}: {counted(edit.remove(output, remove), 'image')} taken out.")
+        elif merge:
+            regions = edit.merge(merge, output)
+            say(f"{output}: {counted(regions, 'region')} of {counted(len(merge), 'index', 'indexes')}.")
+        elif images:
+            settings = replace(settings, cache=cache_of(cache))
+            failed = _describe(output, queries, (settings, keep), add)
+        if lists or (had and not file.has_lists(output)):  # lists go with rows that moved
+            say(f"{output}: {counted(len(file.group(output).centres), 'list')}.")
+    if failed:
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def _edited(
-    output: Path,
-    images: list[str] | None,
-    how: tuple[bool, list[str] | None, list[Path] | None],
-    lists: bool,
-) -> bool:
-    """Take images out, or join indexes, if that is asked for, or nothing where only lists are. Raises
-    UsageError for what does not go together."""
+def _describe(output: Path, queries: list[Query], how: tuple[Settings, int], add: bool) -> bool:
+    """Describe images for an index, all or what it lacks; whether some failed."""
+    from ..index import Indexer
+
+    indexer = Indexer(*how)
+    if add:
+        planned = indexer.plan(output, queries)
+        with progress(len(planned.todo)) as advance:
+            regions = indexer.add(output, planned, advance(planned.todo))
+        failed = {name for name, _ in indexer.failed}
+        changed = len(set(planned.changed) - failed)
+        new = len(planned.todo) - len(planned.changed) - len(failed - set(planned.changed))
+        done = f"{counted(new, 'new image')}, {changed} changed"
+    else:
+        with progress(len(queries)) as advance:
+            regions = indexer.write(output, advance(queries))
+        done = counted(len(queries) - len(indexer.failed), "image")
+    for name, error in indexer.failed:
+        say(f"{name}: FAILED ({error.code}) {error.one_line()}")
+    say(f"{output}: {done}, {counted(regions, 'region')}.")
+    return bool(indexer.failed)
+
+
+def _require_one_way(
+    images: list[str] | None, how: tuple[bool, list[str] | None, list[Path] | None], lists: bool
+) -> None:
+    """Raise UsageError for what does not go together."""
     from ..errors import UsageError
-    from ..index import check, edit
 
     add, remove, merge = how
     if images and (remove or merge):
         raise UsageError("--remove and --merge describe no images.", "Leave the images out.")
     if sum(map(bool, how)) > 1:
-        raise UsageError("--add, --remove and --merge go one at a time.")
-    if remove:
-        gone = edit.remove(output, remove)
-        say(f"{output}: {counted(gone, 'image')} taken out.")
-    elif merge:
-        check(output, [])
-        regions = edit.merge(merge, output)
-        say(f"{output}: {counted(regions, 'region')} of {counted(len(merge), 'index', 'indexes')}.")
-    elif not images and (add or not lists):
+        raise UsageError(
+            "--add, --remove and --merge go one at a time.", "Run the command once for each."
+        )
+    if not images and (add or not (remove or merge or lists)):
         raise UsageError("no image is named.", "Name images, a folder or a quoted glob.")
-    return bool(remove or merge or not images)
-
-
-def _group(output: Path, lists: bool, had: bool) -> None:
-    """Put the regions into lists, if that is asked for, or if it had some that went with its rows."""
-    from ..index import file
-
-    if lists or (had and not file.has_lists(output)):
-        made = file.group(output)
-        say(f"{output}: {counted(len(made.centres), 'list')}.")
 
 
 _Top = Annotated[int, typer.Option("--top", help="Best detections wanted; 0: all.", min=0)]

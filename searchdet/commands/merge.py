@@ -29,6 +29,16 @@ def merge(
         Optional[list[str]],
         typer.Argument(help="The images that the shards were given: each must have a record."),
     ] = None,
+    positive: Annotated[
+        Optional[Path], typer.Option("--positive", help="As the shards were given it: no images in it.")
+    ] = None,
+    negative: Annotated[
+        Optional[Path], typer.Option("--negative", help="As the shards were given it: no images in it.")
+    ] = None,
+    masks: Annotated[
+        Optional[Path],
+        typer.Option("--masks-from", help="As the shards were given it: no images in it."),
+    ] = None,
     page: Annotated[bool, typer.Option("--report", help="Write report.html too.")] = False,
     json_lines: AsJson = False,
 ) -> None:
@@ -42,8 +52,11 @@ def merge(
     target = output_of(replace(output, output=folder, save="none"), cache_of(cache))
     names = None
     if images:
-        names = [query.name for query in discover(images, scan_of(scan, folder, cache))]
-    found = coverage(read_records(folder, rejected=False), names)
+        apart = tuple(path for path in (positive, negative, masks) if path is not None)
+        look = replace(scan_of(scan, folder, cache), examples=apart)
+        names = [query.name for query in discover(images, look)]
+    files = sum(1 for _ in (folder / "records").rglob("*.json"))
+    found = coverage(read_records(folder, rejected=False), names, files)
     if target is not None:
         target.finish(_facts(found))
     if page:

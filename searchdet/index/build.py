@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from ..bank import Enrolment, gather, read, settle
@@ -76,11 +77,13 @@ class Indexer:
         if not planned.todo:
             return len(planned.found)
         described = (self._describe(query) for query in todo)
-        if not planned.changed:
+        first = [next(described) for _ in planned.changed[:1]]
+        while first and first[-1] is None and len(first) < len(planned.changed):
+            first.append(next(described))
+        if not any(first):  # none of those that changed can be used: what is known of them stays
             new = (made for made in described if made is not None)
             return index.append(path, new, self._made)
-        rows = refreshed(planned, described)
-        return index.write(path, rows, self._made)
+        return index.write(path, refreshed(planned, chain(first, described)), self._made)
 
     def _describe(self, query: Query) -> tuple[ImageInfo, Packed] | None:
         try:

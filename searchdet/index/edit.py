@@ -25,7 +25,7 @@ class Plan:
 
     found: Index
     todo: tuple[Query, ...]
-    changed: frozenset[str]
+    changed: tuple[str, ...]
 
     @property
     def new(self) -> int:
@@ -44,7 +44,7 @@ def plan(found: Index, queries: Sequence[Query], hashes: FileHashes) -> Plan:
         for query in there
         if _content(query.path, hashes) != found.images[known[query.name]].image.sha256
     ]
-    return Plan(found, (*changed, *new), frozenset(query.name for query in changed))
+    return Plan(found, (*changed, *new), tuple(query.name for query in changed))
 
 
 def _content(path: Path, hashes: FileHashes) -> str:
@@ -58,22 +58,28 @@ def _content(path: Path, hashes: FileHashes) -> str:
 def refreshed(planned: Plan, described: Iterator[Described | None]) -> Iterator[Described]:
     """All images of an index, those that changed as they are now, then new ones. described: of the
     ``todo`` of the plan; None for one that cannot be used."""
+    changed = set(planned.changed)
     for item in planned.found.images:
-        made = next(described) if item.image.name in planned.changed else None
+        made = next(described) if item.image.name in changed else None
         yield made or (item.image, planned.found.packed(item))
     yield from (made for made in described if made is not None)
 
 
 def remove(path: Path, patterns: Sequence[str]) -> int:
-    """Take images out of an index, by name or by a pattern with * and ?; returns how many went. It is
-    written anew. Raises UsageError for a pattern that names none, and OutputError."""
+    """Take images out of an index, ``file.alone``, by name, or by a pattern with * and ? where none is
+    called so; returns how many went. It is written anew. Raises UsageError for a pattern that names
+    none, and OutputError."""
     found = file.load(path)
     names = [item.image.name for item in found.images]
     gone: set[str] = set()
     for pattern in patterns:
-        matched = [name for name in names if name == pattern or fnmatchcase(name, pattern)]
+        plain = pattern.replace("[", "[[]")  # which a name may hold
+        matched = [pattern] if pattern in names else [n for n in names if fnmatchcase(n, plain)]
         if not matched:
-            raise UsageError(f"--remove {pattern!r}: {path} holds no such image.")
+            raise UsageError(
+                f"--remove {pattern!r}: {path} holds no such image.",
+                "Names are relative, as `searchdet search` prints them.",
+            )
         gone.update(matched)
     kept = (item for item in found.images if item.image.name not in gone)
     images = ((item.image, found.packed(item)) for item in kept)
@@ -82,12 +88,13 @@ def remove(path: Path, patterns: Sequence[str]) -> int:
 
 
 def merge(paths: Sequence[Path], target: Path) -> int:
-    """One index of several, in the order in which they are given, which may be shards of one run.
-    Returns how many regions it holds. An image that several hold comes once. Raises UsageError where
-    they are of different models or settings, or hold different images of one name, and OutputError."""
+    """One index of several, in the order in which they are given, which may be shards of one run;
+    written ``file.alone``. Returns how many regions it holds. An image that several hold comes once.
+    Raises UsageError where they are of different models or settings, or hold different images of one
+    name, and OutputError."""
     found = [file.load(path) for path in paths]
     for path, one in zip(paths[1:], found[1:], strict=True):
-        file.require_same(path, one, found[0].made)
+        file.require_same(path, one, found[0].made, "Only indexes that were made alike can be joined.")
     return file.write(target, _together(paths, found), found[0].made)
 
 

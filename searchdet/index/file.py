@@ -10,10 +10,11 @@ mapped into memory.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,9 +45,9 @@ from .rows import (
     widths,
 )
 
-SCHEMA = "searchdet.index/3"
+SCHEMA = "searchdet.index/4"
 LOCK, LISTS = "index.lock", "lists"
-_SCHEMAS = (SCHEMA, "searchdet.index/2", "searchdet.index/1")
+_SCHEMAS = (SCHEMA, *(f"searchdet.index/{number}" for number in (3, 2, 1)))
 """Of what an index may take the place of."""
 _ROWS_FOLDER = re.compile(r"rows-[0-9a-f]{16}")
 _TRIES = 5
@@ -66,11 +67,21 @@ class Made:
         return {"space": self.space.to_json(), "models": self.models.to_json(), "keep": self.keep}
 
 
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Be the only process that writes an index, from what it reads of it on to the end. Raises
+    UsageError where another one does, and OutputError."""
+    lock = Lock(path / LOCK, f"{path}: another process writes it.", "Wait for its end.")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def write(path: Path, images: Iterable[tuple[ImageInfo, Packed]], made: Made) -> int:
-    """Write an index; an old one stays until the new one is whole. Returns how many regions it holds.
-    Raises UsageError where another process writes it, and OutputError."""
-    with _locked(path), files.scratch_folder(path) as folder:
-        began = folder.stat().st_mtime_ns
+    """Write an index, ``alone``; an old one stays until the new one is whole. Returns how many regions
+    it holds. Raises OutputError."""
+    with files.scratch_folder(path) as folder:
         writer = Writer(folder)
         with writer:
             for image, packed in images:
@@ -79,49 +90,51 @@ def write(path: Path, images: Iterable[tuple[ImageInfo, Packed]], made: Made) ->
         rows = _named_by_content(folder, path, facts)
         try:
             files.move_into(folder, path / rows)
-            if not (path / rows / LOCK).exists():
-                _lock(path, rows).release()  # so that equal inputs give an equal folder
             files.write_json(path / "index.json", {**facts, "rows": rows})
         finally:
-            _remove_others(path, rows, began)
+            _remove_others(path)
         return writer.rows
 
 
 def append(path: Path, images: Iterable[tuple[ImageInfo, Packed]], made: Made) -> int:
-    """Add images at the end of an index, whose files grow; readers see them once all are there. Returns
-    how many regions it holds. Raises UsageError where it was made with other models or settings or
-    another process adds to it, and OutputError."""
-    with _locked(path):
-        found = load(path)
-        require_same(path, found, made)
-        facts = Fields.of(_facts(path))
-        folder, sizes = path / facts.text("rows"), facts.counts("bytes")
-        for name, size in sizes.items():
-            if (folder / name).stat().st_size > size:  # of a process that was killed
-                cut(folder / name, size)
-        writer = Writer(folder, after=Extent(len(found.images), len(found), sizes["counts"]))
-        with writer:
-            for image, packed in images:
-                writer.add(image, packed)
-        kept = {name: facts.values[name] for name in ("rows", LISTS) if name in facts.values}
-        files.write_json(path / "index.json", {**_said(folder, writer, made), **kept})
-        return writer.rows
+    """Add images at the end of an index, ``alone``: its files grow, and readers see them once all are
+    there. Returns how many regions it holds. Raises UsageError where it was made with other models or
+    settings or holds an image of one of their names, and OutputError."""
+    found = load(path)
+    require_same(path, found, made)
+    names = {item.image.name for item in found.images}
+    facts = Fields.of(_facts(path))
+    folder, sizes = path / facts.text("rows"), facts.counts("bytes")
+    for name, size in sizes.items():
+        if (folder / name).stat().st_size > size:  # of a process that was killed
+            cut(folder / name, size)
+    writer = Writer(folder, after=Extent(len(found.images), len(found), sizes["counts"]))
+    with writer:
+        for image, packed in images:
+            if image.name in names:
+                raise UsageError(f"{path}: holds an image {image.name!r} already.", "Run it again.")
+            names.add(image.name)
+            writer.add(image, packed)
+    kept = {name: facts.values[name] for name in ("rows", LISTS) if name in facts.values}
+    files.write_json(path / "index.json", {**_said(folder, writer, made), **kept})
+    return writer.rows
 
 
 def group(path: Path) -> Lists:
-    """Put the regions of an index into lists, anew where it has some. Raises UsageError where there are
-    too few, where another process writes it, and OutputError."""
-    with _locked(path):
-        found = load(path)
-        facts = _facts(path)
-        made = lists.build(found.arrays["vectors"], np.asarray(found.arrays["valid"]))
-        said = lists.save(made, path / str(facts["rows"]))
-        files.write_json(path / "index.json", {**facts, LISTS: said})
-        return made
+    """Put the regions of an index into lists, ``alone``; anew where it has some, which stay until then.
+    Raises UsageError where there are too few, and OutputError."""
+    found = load(path)
+    made = lists.build(found.arrays["vectors"], np.asarray(found.arrays["valid"]))
+    try:
+        said = lists.save(made, path)
+        files.write_json(path / "index.json", {**_facts(path), LISTS: said})
+    finally:
+        _remove_others(path)
+    return made
 
 
-def require_same(path: Path, found: Index, made: Made) -> None:
-    """Raise UsageError where an index was made with other models or settings."""
+def require_same(path: Path, found: Index, made: Made, hint: str = "") -> None:
+    """Raise UsageError where an index was made with other models or settings. hint: what to do then."""
     differs = made.space.differences(found.space)
     if found.made.keep != made.keep:
         differs.append(f"--keep is {made.keep} here and {found.made.keep} there")
@@ -129,7 +142,7 @@ def require_same(path: Path, found: Index, made: Made) -> None:
         what = "; ".join(differs) or "of the proposals"
         raise UsageError(
             f"{path}: was made with other models or settings ({what}).",
-            "Use the same ones, or name another folder with -o.",
+            hint or "Use the same ones, or name another folder with -o.",
         )
 
 
@@ -154,34 +167,16 @@ def _named_by_content(folder: Path, path: Path, facts: Mapping[str, JsonValue]) 
     return f"rows-{digest[16:32]}" if grew else name
 
 
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Alone with the rows of an index, if it is one. Raises UsageError where another process writes
-    it."""
-    rows = str(_facts(path).get("rows", ""))
-    if not _ROWS_FOLDER.fullmatch(rows) or not (path / rows).is_dir():
-        yield
-        return
-    lock = _lock(path, rows)
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _lock(path: Path, rows: str) -> Lock:
-    return Lock(path / rows / LOCK, f"{path}: another process writes it.", "Wait for its end.")
-
-
-def _remove_others(path: Path, own: str, began: int) -> None:
-    """Remove rows that ``index.json`` does not name; not those that another process has just put there,
-    which are younger than the beginning of this one."""
-    named = _facts(path).get("rows")
+def _remove_others(path: Path) -> None:
+    """Remove rows and lists that ``index.json`` does not name."""
+    facts = _facts(path)
+    grouped = facts.get(LISTS)
+    named = {facts.get("rows"), grouped.get("folder") if isinstance(grouped, dict) else None}
     for other in path.iterdir():
-        if _ROWS_FOLDER.fullmatch(other.name) and other.name != named:
-            if other.name == own or other.stat().st_mtime_ns <= began:
+        if _ROWS_FOLDER.fullmatch(other.name) or lists.FOLDER.fullmatch(other.name):
+            if other.name not in named:
                 files.remove_tree(other)
-        elif other.name in (*ROWS, *MASKS) and named == own:  # where they lay in the older form
+        elif other.name in (*ROWS, *MASKS) and facts:  # where they lay in the older form
             files.remove(other)
 
 
@@ -189,11 +184,22 @@ def check(path: Path, queries: Iterable[Query]) -> None:
     """Fail early: an index takes the place of nothing but an index, and must not hold its own images.
     Raises UsageError."""
     whole = files.real(path)
-    if whole.exists() and not _is_index(whole) and not (whole.is_dir() and not any(whole.iterdir())):
+    if whole.exists() and not _is_index(whole) and not _is_left(whole):
         raise UsageError(f"{path}: exists and is not an index.", "Name another folder with -o.")
     for query in queries:
         if files.real(query.path).is_relative_to(whole):
             raise UsageError(f"{query.path}: lies in the folder of the index {path}.")
+
+
+def _is_left(path: Path) -> bool:
+    """Whether a folder holds no more than what a run that was ended leaves of an index."""
+    if not path.is_dir():
+        return False
+    files.sweep(path, deep=False)
+    return all(
+        item.name == LOCK or item.name.startswith(".searchdet-") or _ROWS_FOLDER.fullmatch(item.name)
+        for item in path.iterdir()
+    )
 
 
 def has_lists(path: Path) -> bool:
@@ -217,17 +223,26 @@ class Index:
     """An index that is mapped into memory. Make it with ``load``."""
 
     def __init__(
-        self, made: Made, images: list[Indexed], arrays: Arrays, lists: Lists | None = None
+        self,
+        made: Made,
+        images: list[Indexed],
+        arrays: Arrays,
+        lists: Callable[[], Lists] | None = None,
     ) -> None:
-        """lists: of its regions, where there are some."""
+        """lists: reads those of its regions, where there are some."""
         self.made = made
-        self.lists = lists
+        self._read_lists = lists
         self.space, self.models = made.space, made.models
         self.images = images
         self.arrays = arrays
 
     def __len__(self) -> int:
         return len(self.arrays["quality"])
+
+    @functools.cached_property
+    def lists(self) -> Lists | None:
+        """The lists of its regions, None without. Raises UsageError where they are damaged."""
+        return None if self._read_lists is None else self._read_lists()
 
     def regions(self, item: Indexed) -> Regions:
         """The regions of one image. Raises UsageError where they are damaged."""
@@ -274,10 +289,11 @@ def _opened(path: Path, facts: Fields) -> Index:
     if sum(item.count for item in images) != facts.whole("regions"):
         raise ValueError("its images and regions do not agree")
     made = Made(space, ModelInfo.from_json(facts.child("models")), facts.whole("keep"))
-    known = facts.values.get(LISTS) is not None
-    grouped = lists.load(folder, facts.child(LISTS), space.dim) if known else None
-    if grouped is not None and grouped.rows > facts.whole("regions"):
-        raise ValueError("its lists are of more regions than it has")
+    grouped = None
+    if facts.values.get(LISTS) is not None:
+        grouped = functools.partial(
+            lists.load, path, facts.child(LISTS), (facts.whole("regions"), space.dim)
+        )
     return Index(made, images, _arrays(folder, facts), grouped)
 
 

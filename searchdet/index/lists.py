@@ -8,7 +8,9 @@ later are in no list, and always looked at.
 
 from __future__ import annotations
 
+import hashlib
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,7 @@ from .blocks import blocks
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
+FOLDER = re.compile(r"lists-[0-9a-f]{16}")
 NAMES = ("centres", "members", "starts")
 MOST, FEWEST = 2048, 16
 """Lists of an index; twice the square root of its regions between these."""
@@ -110,30 +113,49 @@ def _nearest(vectors: npt.NDArray[np.float16], centres: FloatArray) -> npt.NDArr
     return made
 
 
-def save(found: Lists, folder: Path) -> JsonObject:
-    """Write lists beside the rows they are of; returns what ``index.json`` says of them. Raises
-    OutputError."""
+def save(found: Lists, path: Path) -> JsonObject:
+    """Write lists into a folder of an index that is called by their content; returns what
+    ``index.json`` says of them. Raises OutputError."""
     kinds = ("<f2", "<i4", "<i8")
-    for name, kind in zip(NAMES, kinds, strict=True):
-        files.write_bytes(folder / name, np.ascontiguousarray(getattr(found, name), kind).tobytes())
-    return {"count": len(found.centres), "rows": found.rows}
+    data = [
+        np.ascontiguousarray(getattr(found, name), kind).tobytes()
+        for name, kind in zip(NAMES, kinds, strict=True)
+    ]
+    digest = hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in data)).hexdigest()
+    folder = f"lists-{digest[:16]}"
+    for name, part in zip(NAMES, data, strict=True):
+        files.write_bytes(path / folder / name, part)
+    return {"folder": folder, "count": len(found.centres), "rows": found.rows}
 
 
-def load(folder: Path, facts: Fields, dim: int) -> Lists:
-    """The lists that ``index.json`` tells of, mapped into memory. Raises OSError, or ValueError for
-    files that are not whole."""
-    count, rows = facts.whole("count"), facts.whole("rows")
-    shapes: Sequence[tuple[str, Any, tuple[int, ...]]] = (
+def load(path: Path, facts: Fields, shape: tuple[int, int]) -> Lists:
+    """The lists that ``index.json`` tells of, mapped into memory. shape: of the rows (R, D). Raises
+    UsageError where they are not whole."""
+    try:
+        return _load(path, facts, shape)
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{path}: its lists cannot be read ({error}).",
+            "Make them again: `searchdet index -o INDEX --lists`. Without --probe none are needed.",
+        ) from error
+
+
+def _load(path: Path, facts: Fields, shape: tuple[int, int]) -> Lists:
+    count, rows, dim = facts.whole("count"), facts.whole("rows"), shape[1]
+    if not FOLDER.fullmatch(facts.text("folder")) or rows > shape[0]:
+        raise ValueError("they are of another index")
+    folder = path / facts.text("folder")
+    parts: Sequence[tuple[str, Any, tuple[int, ...]]] = (
         ("centres", np.dtype("<f2"), (count, dim)),
         ("members", np.dtype("<i4"), (rows,)),
         ("starts", np.dtype("<i8"), (count + 1,)),
     )
     made = []
-    for name, kind, shape in shapes:
-        if (folder / name).stat().st_size != kind.itemsize * math.prod(shape):
-            raise ValueError(f"its file {name} has another size than {shape}")
-        made.append(np.memmap(folder / name, kind, "r", shape=shape))
+    for name, kind, wide in parts:
+        if (folder / name).stat().st_size != kind.itemsize * math.prod(wide):
+            raise ValueError(f"its file {name} has another size than {wide}")
+        made.append(np.memmap(folder / name, kind, "r", shape=wide))
     starts = np.asarray(made[2])
     if starts[0] != 0 or starts[-1] != rows or (np.diff(starts) < 0).any():
-        raise ValueError("its lists are damaged")
+        raise ValueError("they do not agree with each other")
     return Lists(made[0], made[1], starts)

@@ -16,20 +16,24 @@ SHOWN = 3
 @dataclass(frozen=True, slots=True)
 class Coverage:
     """Of the records of a folder: images by status; failed: names, with the code and message of each;
-    settings: names by digest of settings, the most frequent first. missing: images without a record;
-    others: records of no image that was named; both empty where none were named."""
+    settings: names by digest of settings, the most frequent first. unread: files that are no record.
+    missing: images without a record; others: records of no image that was named; both empty where none
+    were named."""
 
     counts: dict[str, int]
     failed: tuple[tuple[str, str, str], ...]
     settings: tuple[tuple[str, ...], ...]
     run: RunInfo | None
+    unread: int = 0
     missing: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
 
     @property
     def whole(self) -> bool:
-        """Whether each image has a record that did not fail, and all are by the same settings."""
-        return not self.failed and not self.missing and len(self.settings) <= 1
+        """Whether there are records, each image has one that did not fail, and all are by the same
+        settings."""
+        lacking = self.failed or self.missing or self.unread or not self.counts
+        return not lacking and len(self.settings) <= 1
 
     def to_json(self) -> JsonObject:
         """Plain JSON values."""
@@ -37,6 +41,7 @@ class Coverage:
         return {
             "counts": self.counts,
             "failed": [dict(zip(names, item, strict=True)) for item in self.failed],
+            "unread": self.unread,
             "missing": list(self.missing),
             "others": list(self.others),
             "settings": [len(part) for part in self.settings],
@@ -46,10 +51,15 @@ class Coverage:
         """What a person is told, a sentence each."""
         counts = ", ".join(f"{count} {status}" for status, count in sorted(self.counts.items()))
         made = [f"{sum(self.counts.values())} records: {counts or 'none'}."]
+        if self.unread:
+            made.append(f"WARNING: {self.unread} files are no records. Run their shards again.")
         if self.missing:
             made.append(f"WARNING: without a record: {_few(self.missing)}. Run their shards again.")
         if self.failed:
-            made.append(f"WARNING: failed: {_few([name for name, _, _ in self.failed])}.")
+            made.append(
+                f"WARNING: failed: {_few([name for name, _, _ in self.failed])}. Records say why: "
+                "mend that, and run their shards again."
+            )
         if len(self.settings) > 1:
             rest = [name for part in self.settings[1:] for name in part]
             made.append(
@@ -61,8 +71,9 @@ class Coverage:
         return made
 
 
-def coverage(records: Iterable[ImageRecord], images: Sequence[str] | None) -> Coverage:
-    """Count the records. images: names of all there are to be, None where that is not known."""
+def coverage(records: Iterable[ImageRecord], images: Sequence[str] | None, files: int) -> Coverage:
+    """Count the records, of so many files. images: names of all there are to be, None where that is not
+    known."""
     counts: Counter[str] = Counter()
     failed, found = [], set()
     settings: dict[str, list[str]] = {}
@@ -82,6 +93,7 @@ def coverage(records: Iterable[ImageRecord], images: Sequence[str] | None) -> Co
         tuple(failed),
         tuple(tuple(names) for _, names in parts),
         runs[parts[0][0]] if parts else None,
+        files - sum(counts.values()),
         tuple(name for name in images or () if name not in found),
         tuple(sorted(found - wanted)),
     )

@@ -202,7 +202,7 @@ class ExemplarInfo:
             values.texts("ignored_negatives"),
             values.texts("skipped"),
             values.texts("auto_masks"),
-            values.texts("miscut_negatives"),
+            values.texts("miscut_negatives") if "miscut_negatives" in values.values else (),
             values.flag("shapes_known"),
         )
 

@@ -96,6 +96,24 @@ def test_shards_by_other_settings_are_told_apart(sharded: Path) -> None:
     assert "searched with other settings or examples than most: 4.png" in result.stderr
 
 
+def test_examples_within_the_images_are_none_of_them(sharded: Path) -> None:
+    shutil.move("red", "in/red")
+    detect = ("detect", "in", "-r", "--positive", "in/red", *QUICK, "-o", "deep", "--format", "none")
+    call(*detect)
+    assert "without a record: red/a.png" in call("merge", "deep", "in", "-r", code=3).stderr
+    call("merge", "deep", "in", "-r", "--positive", "in/red")
+
+
+def test_what_cannot_be_read_and_nothing_at_all_are_not_whole(sharded: Path) -> None:
+    Path("out/records/2.png.json").write_text('{"schema": ')
+    result = call("merge", "out", code=3)
+    assert "1 files are no records" in result.stderr
+    assert json.loads(Path("out/run.json").read_text())["merged"]["unread"] == 1
+    for path in Path("out/records").rglob("*.json"):
+        path.unlink()
+    assert "0 records" in call("merge", "out", code=3).stderr
+
+
 def test_no_shard_has_run_yet(sharded: Path) -> None:
     shutil.rmtree("out")
     assert "has no folder `records`" in call("merge", "out", "in", code=2).stderr

@@ -98,9 +98,16 @@ def test_a_changed_image_takes_its_own_place(described: list[int]) -> None:
     call("index", "in", "-o", "whole", *QUICK)
     assert content("idx") == content("whole")
     Path("in/2.png").write_bytes(b"no picture")
+    before = (Path("idx") / "index.json").stat()
     said = call("index", "in", "-o", "idx", "--add", *QUICK, code=3).stderr
     assert "2.png: FAILED (not_an_image)" in said
+    assert "0 new images, 0 changed" in said
     assert content("idx") == content("whole"), "what it held of it stays"
+    draw("in/4.png", 77)
+    said = call("index", "in", "-o", "idx", "--add", *QUICK, code=3).stderr
+    assert "0 new images, 1 changed" in said
+    assert (Path("idx") / "index.json").stat() != before
+    assert len(names("idx")) == 7
 
 
 def test_images_go_by_name_and_by_pattern() -> None:
@@ -114,6 +121,37 @@ def test_images_go_by_name_and_by_pattern() -> None:
     Path("in/3.png").unlink()
     call("index", "in", "-o", "whole", *QUICK)
     assert content("idx") == content("whole")
+
+
+def test_a_name_is_no_pattern_where_an_image_is_called_so() -> None:
+    for name in ("a[1].png", "a1.png"):
+        draw(f"in/{name}", 8)
+    call("index", "in", "-o", "idx", *QUICK)
+    call("index", "-o", "idx", "--remove", "a[1].png")
+    assert {"a1.png", "0.png"} <= set(names("idx"))
+    assert "a[1].png" not in names("idx")
+    assert "holds no such image" in call("index", "-o", "idx", "--remove", "[a]*", code=2).stderr
+
+
+def test_what_a_first_run_left_that_was_ended_is_no_other_folder() -> None:
+    (Path("idx") / ".searchdet-00000000-1-x.tmp").mkdir(parents=True)
+    (Path("idx") / index.LOCK).touch()
+    call("index", "in/0.png", "--root", "in", "-o", "idx", *QUICK)
+    Path("idx/index.json").unlink()
+    call("index", "in/0.png", "--root", "in", "-o", "idx", *QUICK)
+    assert names("idx") == ["0.png"]
+    Path("other").mkdir()
+    Path("other/notes.txt").write_text("mine")
+    assert "is not an index" in call("index", "in", "-o", "other", *QUICK, code=2).stderr
+
+
+def test_an_image_does_not_come_twice() -> None:
+    call("index", "in/0.png", "--root", "in", "-o", "idx", *QUICK)
+    found = index.load(Path("idx"))
+    twice = [(found.images[0].image, found.packed(found.images[0]))]
+    with pytest.raises(UsageError, match="already"):
+        index.append(Path("idx"), twice, found.made)
+    assert names("idx") == ["0.png"]
 
 
 def test_shards_are_one_index() -> None:
@@ -206,10 +244,14 @@ def test_who_has_it_open_sees_what_was_there(described: list[int]) -> None:
 
 
 def test_two_do_not_write_at_once() -> None:
+    """From what one reads of the index on to its end, also where there is none yet."""
+    lock = Lock(Path("idx") / index.LOCK, "held", "")
+    assert "another process writes it" in call("index", "in", "-o", "idx", *QUICK, code=2).stderr
+    lock.release()
     call("index", "in/0.png", "--root", "in", "-o", "idx", *QUICK)
-    lock = Lock(rows_of(Path("idx")) / index.LOCK, "held", "")
+    lock = Lock(Path("idx") / index.LOCK, "held", "")
     try:
-        for words in (("in", "--add"), ("in",)):
+        for words in (("in", "--add"), ("in",), ("--remove", "0.png"), ("--lists",)):
             refused = call("index", *words, "-o", "idx", *QUICK, code=2)
             assert "another process writes it" in refused.stderr
     finally:

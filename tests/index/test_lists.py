@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from profiles import examples
 from test_edit import QUICK, call, draw
 from test_index import judge, made
-from worlds import rows_of
 
 from searchdet.embeddings import l2_normalize
 from searchdet.errors import UsageError
@@ -117,10 +116,18 @@ def test_told_regions_are_found_in_whatever_list_they_are(tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", ["centres", "members", "starts"])
 def test_cut_lists_are_refused(tmp_path: Path, name: str) -> None:
     grouped(tmp_path / "i")
-    path = rows_of(tmp_path / "i") / name
-    path.write_bytes(path.read_bytes()[:-2])
-    with pytest.raises(UsageError, match=name):
-        index.load(tmp_path / "i")
+    (folder,) = (tmp_path / "i").glob("lists-*")
+    whole = (folder / name).read_bytes()
+    (folder / name).write_bytes(whole[:-2])
+    found = index.load(tmp_path / "i")
+    chief = judge(np.random.default_rng(0), found)
+    assert list(search(found, chief, 5)), "who reads no lists needs none"
+    with pytest.raises(UsageError, match=name) as caught:
+        list(search(found, chief, 5, 0.1))
+    assert "--lists" in caught.value.hint
+    index.group(tmp_path / "i")
+    assert list(search(index.load(tmp_path / "i"), chief, 5, 0.9))
+    assert len(list((tmp_path / "i").glob("lists-*"))) == 1
 
 
 def test_too_few_regions_and_no_lists_are_said(tmp_path: Path) -> None:
