@@ -166,7 +166,7 @@ def write_index(path: Path) -> None:
     for number, count in enumerate((4, 0, 3)):
         image = ImageInfo(f"{number}.png", "0" * 64, SIZE[1], SIZE[0], SOURCE)
         images.append((image, pack(describer(number, count).regions(picture(number)))))
-    index.write(path, images, SPACE, MODELS)
+    index.write(path, images, index.Made(SPACE, MODELS))
 
 
 def indexes() -> list[Case]:

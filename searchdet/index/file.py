@@ -75,6 +75,10 @@ def alone(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        if not (path / "index.json").exists():  # nothing came of it
+            with contextlib.suppress(OSError):  # where something else lies there, or on Windows
+                (path / LOCK).unlink()
+                path.rmdir()
         lock.release()
 
 

@@ -77,6 +77,8 @@ class Lock:
             self._file = path.open("ab", buffering=0)
         try:
             _lock(self._file)
+            if not os.path.samestat(os.fstat(self._file.fileno()), path.stat()):
+                raise FileNotFoundError(f"{path}: was taken away this moment")
         except OSError as error:
             self._file.close()
             raise UsageError(held, hint) from error
