@@ -142,8 +142,12 @@ def require_same(path: Path, found: Index, made: Made, hint: str = "") -> None:
     differs = made.space.differences(found.space)
     if found.made.keep != made.keep:
         differs.append(f"--keep is {made.keep} here and {found.made.keep} there")
-    if differs or found.models != made.models:
-        what = "; ".join(differs) or "of the proposals"
+    theirs, mine = found.models.to_json(), made.models.to_json()
+    differs += [
+        f"{name} differs" for name in mine if name != "embedding" and mine[name] != theirs[name]
+    ]
+    if differs:
+        what = "; ".join(differs)
         raise UsageError(
             f"{path}: was made with other models or settings ({what}).",
             hint or "Use the same ones, or name another folder with -o.",

@@ -207,6 +207,15 @@ def test_what_does_not_go_together_is_refused(words: tuple[str, ...]) -> None:
     assert names("idx") == ["0.png"]
 
 
+def test_what_the_default_settings_made_they_add_to() -> None:
+    """By what was chosen, not by the word `auto`."""
+    call("index", "in/0.png", "--root", "in", "-o", "idx", "--backbone", "filterbank", "--no-cache")
+    said = call("index", "in", "-o", "idx", "--add", *QUICK).stderr
+    assert "5 new images" in said
+    other = call("index", "in", "-o", "idx", "--add", *QUICK, "--min-area", "1", code=2).stderr
+    assert "proposer differs" in other
+
+
 @pytest.mark.parametrize("at", range(4))
 def test_what_is_added_counts_once_all_is_there(at: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that ends while it adds leaves an index that is whole, and the next one goes on."""
