@@ -142,16 +142,20 @@ def require_same(path: Path, found: Index, made: Made, hint: str = "") -> None:
     differs = made.space.differences(found.space)
     if found.made.keep != made.keep:
         differs.append(f"--keep is {made.keep} here and {found.made.keep} there")
-    theirs, mine = found.models.to_json(), made.models.to_json()
-    differs += [
-        f"{name} differs" for name in mine if name != "embedding" and mine[name] != theirs[name]
-    ]
+    theirs, mine = (_regions_by(models) for models in (found.models, made.models))
+    differs += [f"{name} differs" for name in mine if mine[name] != theirs[name]]
     if differs:
         what = "; ".join(differs)
         raise UsageError(
             f"{path}: was made with other models or settings ({what}).",
             hint or "Use the same ones, or name another folder with -o.",
         )
+
+
+def _regions_by(models: ModelInfo) -> dict[str, JsonValue]:
+    """What decides the regions, beside what a space says: not whether ``auto`` chose the proposer."""
+    proposer = {name: value for name, value in models.proposer.to_json().items() if name != "fallback"}
+    return {**models.to_json(), "proposer": proposer, "embedding": None}
 
 
 def _said(folder: Path, writer: Writer, made: Made) -> dict[str, JsonValue]:
