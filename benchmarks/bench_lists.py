@@ -115,6 +115,15 @@ def timed(act: Callable[[], list[int]]) -> tuple[float, list[int]]:
     return time.perf_counter() - started, found
 
 
+def best_of_all(index: Index, of: Judge) -> list[int]:
+    best: list[int] = np.argsort(-image_bounds(index, of))[:BEST].tolist()
+    return best
+
+
+def best_of_lists(index: Index, of: Judge, share: float) -> list[int]:
+    return [i for _, i in islice(probed(index, of, share), BEST)]
+
+
 def regions_found(index: Index, of: Judge, share: float) -> float:
     """Share of the hundred nearest regions of each class that the lists hold."""
     assert index.lists is not None
@@ -130,8 +139,8 @@ def compare(index: Index, classes: int, chosen: argparse.Namespace) -> None:
     recall, regions = [], []
     for at in range(chosen.searches):
         of = judge(rng, kinds, classes)
-        exact, best = timed(lambda of=of: np.argsort(-image_bounds(index, of))[:BEST].tolist())
-        some, got = timed(lambda of=of: [i for _, i in islice(probed(index, of, chosen.probe), BEST)])
+        exact, best = timed(partial(best_of_all, index, of))
+        some, got = timed(partial(best_of_lists, index, of, chosen.probe))
         spent.append((exact, some))
         recall.append(np.isin(best, got).mean())
         if at < 5:
