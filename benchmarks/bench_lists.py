@@ -71,7 +71,9 @@ def grouped(whole: np.ndarray) -> lists.Lists:
     facts = path / "facts.json"
     if not facts.is_file():
         started = time.perf_counter()
-        said = dict(lists.save(lists.build(whole, np.ones(len(whole), bool)), path))
+        made = lists.build(whole, np.ones(len(whole), bool))
+        assert made is not None
+        said = dict(lists.save(made, path))
         facts.write_text(json.dumps({**said, "seconds": round(time.perf_counter() - started)}))
     known = json.loads(facts.read_text())
     print(f"{known['count']} lists, made in {known['seconds']} s", flush=True)
@@ -91,7 +93,7 @@ def indexed(whole: np.ndarray) -> Index:
         "valid": np.ones(len(whole), bool),
         "quality": np.zeros(len(whole), "f4"),
     }
-    return Index(Made(boards.SPACE, models()), images, arrays, partial(grouped, whole))
+    return Index(Made(boards.SPACE, models()), images, arrays, grouped(whole))
 
 
 def judge(rng: np.random.Generator, kinds: np.ndarray, classes: int) -> Judge:

@@ -101,26 +101,29 @@ def index(
         file.load(output)  # says what is wrong where there is none
     failed = False
     with stoppable(), file.alone(output):
-        had = file.has_lists(output)
+        grouped = lists or file.wants_lists(output)
         if remove:
             say(f"{output}: {counted(edit.remove(output, remove), 'image')} taken out.")
         elif merge:
-            regions = edit.merge(merge, output)
+            regions = edit.merge(merge, output, grouped)
             say(f"{output}: {counted(regions, 'region')} of {counted(len(merge), 'index', 'indexes')}.")
         elif images:
             settings = replace(settings, cache=cache_of(cache))
-            failed = _describe(output, queries, (settings, keep), add)
-        if lists or (had and not file.has_lists(output)):  # lists go with rows that moved
+            failed = _describe(output, queries, (settings, keep), (add, grouped))
+        if lists:
             say(f"{output}: {counted(len(file.group(output).centres), 'list')}.")
     if failed:
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def _describe(output: Path, queries: list[Query], how: tuple[Settings, int], add: bool) -> bool:
-    """Describe images for an index, all or what it lacks; whether some failed."""
+def _describe(
+    output: Path, queries: list[Query], how: tuple[Settings, int], into: tuple[bool, bool]
+) -> bool:
+    """Describe images for an index, all or what it lacks; whether some failed. into: whether it is
+    there already, and whether it is to have lists."""
     from ..index import Indexer
 
-    indexer = Indexer(*how)
+    indexer, (add, grouped) = Indexer(*how), into
     if add:
         planned = indexer.plan(output, queries)
         with progress(len(planned.todo)) as advance:
@@ -131,7 +134,7 @@ def _describe(output: Path, queries: list[Query], how: tuple[Settings, int], add
         done = f"{counted(new, 'new image')}, {changed} changed"
     else:
         with progress(len(queries)) as advance:
-            regions = indexer.write(output, advance(queries))
+            regions = indexer.write(output, advance(queries), grouped)
         done = counted(len(queries) - len(indexer.failed), "image")
     for name, error in indexer.failed:
         say(f"{name}: FAILED ({error.code}) {error.one_line()}")

@@ -56,11 +56,11 @@ class Indexer:
         self._keep = keep
         self._made = Made(self.space, self.models_info, keep)
 
-    def write(self, path: Path, queries: Iterable[Query]) -> int:
+    def write(self, path: Path, queries: Iterable[Query], grouped: bool = False) -> int:
         """Index images into a folder and return how many regions there are. An image that cannot be
-        used is left out and stands in ``failed``. Raises OutputError."""
+        used is left out and stands in ``failed``. grouped: with lists. Raises OutputError."""
         made = (self._describe(query) for query in queries)
-        return index.write(path, (m for m in made if m is not None), self._made)
+        return index.write(path, (m for m in made if m is not None), self._made, grouped)
 
     def plan(self, path: Path, queries: Sequence[Query]) -> Plan:
         """What is to be described so that an index holds all the images. Raises UsageError where it is
@@ -83,7 +83,8 @@ class Indexer:
         if not any(first):  # none of those that changed can be used: what is known of them stays
             new = (made for made in described if made is not None)
             return index.append(path, new, self._made)
-        return index.write(path, refreshed(planned, chain(first, described)), self._made)
+        rows = refreshed(planned, chain(first, described))
+        return index.write(path, rows, self._made, index.wants_lists(path))
 
     def _describe(self, query: Query) -> tuple[ImageInfo, Packed] | None:
         try:

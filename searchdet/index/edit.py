@@ -11,6 +11,7 @@ from ..errors import UsageError
 from ..images import Query
 from ..records import ImageInfo
 from ..regions import Packed
+from ..storage import files
 from ..storage.hashes import FileHashes
 from . import file
 from .file import Index
@@ -83,19 +84,24 @@ def remove(path: Path, patterns: Sequence[str]) -> int:
         gone.update(matched)
     kept = (item for item in found.images if item.image.name not in gone)
     images = ((item.image, found.packed(item)) for item in kept)
-    file.write(path, images, found.made)
+    file.write(path, images, found.made, file.wants_lists(path))
     return len(gone)
 
 
-def merge(paths: Sequence[Path], target: Path) -> int:
+def merge(paths: Sequence[Path], target: Path, grouped: bool = False) -> int:
     """One index of several, in the order in which they are given, which may be shards of one run;
     written ``file.alone``. Returns how many regions it holds. An image that several hold comes once.
-    Raises UsageError where they are of different models or settings, or hold different images of one
-    name, and OutputError."""
+    grouped: with lists. Raises UsageError where they are of different models or settings, hold
+    different images of one name, or would take the place of another index, and OutputError."""
+    if (target / "index.json").exists() and not any(files.real(p) == files.real(target) for p in paths):
+        raise UsageError(
+            f"{target}: is an index already, and its images would be gone.",
+            f"Name it too, to keep them (--merge {target}), or another folder with -o.",
+        )
     found = [file.load(path) for path in paths]
     for path, one in zip(paths[1:], found[1:], strict=True):
         file.require_same(path, one, found[0].made, "Only indexes that were made alike can be joined.")
-    return file.write(target, _together(paths, found), found[0].made)
+    return file.write(target, _together(paths, found), found[0].made, grouped)
 
 
 def _together(paths: Iterable[Path], found: Iterable[Index]) -> Iterator[Described]:

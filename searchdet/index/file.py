@@ -10,20 +10,17 @@ mapped into memory.
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import DAMAGE, UsageError
+from ..errors import OutputError, UsageError
 from ..images import Query
 from ..records import ImageInfo, ModelInfo
-from ..regions import Packed, Regions, Space
+from ..regions import Packed
 from ..storage import files
 from ..storage.hashes import fresh_sha256
 from ..storage.journal import Lock, cut
@@ -31,40 +28,21 @@ from ..storage.tensors import Arrays
 from ..storage.values import Fields, JsonObject, JsonValue
 from . import lists
 from .lists import Lists
-from .rows import (
-    MASKS,
-    REMAKE,
-    ROWS,
-    Extent,
-    Indexed,
-    Writer,
-    mapped,
-    packed_of,
-    read_images,
-    regions_of,
-    widths,
+from .opened import (
+    LISTS,
+    LOCK,
+    ROWS_FOLDER,
+    SCHEMA,
+    SCHEMAS,
+    WANTED,
+    Index,
+    Made,
+    facts_of,
+    load,
 )
+from .rows import MASKS, ROWS, Extent, Writer, mapped, widths
 
-SCHEMA = "searchdet.index/4"
-LOCK, LISTS = "index.lock", "lists"
-_SCHEMAS = (SCHEMA, *(f"searchdet.index/{number}" for number in (3, 2, 1)))
-"""Of what an index may take the place of."""
-_ROWS_FOLDER = re.compile(r"rows-[0-9a-f]{16}")
-_TRIES = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """How regions were described: their space, what records say of backbone, proposer and pooling, and
-    how many of an image or tile are kept, 0 for all."""
-
-    space: Space
-    models: ModelInfo
-    keep: int = 0
-
-    def to_json(self) -> dict[str, JsonValue]:
-        """Plain JSON values."""
-        return {"space": self.space.to_json(), "models": self.models.to_json(), "keep": self.keep}
+__all__ = ["LOCK", "Index", "Made", "Writer", "alone", "append", "check", "group", "load", "write"]
 
 
 @contextlib.contextmanager
@@ -82,21 +60,29 @@ def alone(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def write(path: Path, images: Iterable[tuple[ImageInfo, Packed]], made: Made) -> int:
+def write(
+    path: Path, images: Iterable[tuple[ImageInfo, Packed]], made: Made, grouped: bool = False
+) -> int:
     """Write an index, ``alone``; an old one stays until the new one is whole. Returns how many regions
-    it holds. Raises OutputError."""
+    it holds. grouped: with lists, if it has regions enough. Raises OutputError."""
+    before = facts_of(path)
     with files.scratch_folder(path) as folder:
         writer = Writer(folder)
         with writer:
             for image, packed in images:
                 writer.add(image, packed)
         facts = _said(folder, writer, made)
-        rows = _named_by_content(folder, path, facts)
+        if grouped:
+            facts |= _grouped(path, mapped(folder, writer.rows, writer.letters, widths(made.space.dim)))
+        rows = _named_by_content(folder, before, facts)
+        now = {**facts, "rows": rows}
         try:
             files.move_into(folder, path / rows)
-            files.write_json(path / "index.json", {**facts, "rows": rows})
-        finally:
-            _remove_others(path)
+            files.write_json(path / "index.json", now)
+        except OutputError:
+            _remove_others(path, before)
+            raise
+        _remove_others(path, now)
         return writer.rows
 
 
@@ -107,7 +93,7 @@ def append(path: Path, images: Iterable[tuple[ImageInfo, Packed]], made: Made) -
     found = load(path)
     require_same(path, found, made)
     names = {item.image.name for item in found.images}
-    facts = Fields.of(_facts(path))
+    facts = Fields.of(facts_of(path))
     folder, sizes = path / facts.text("rows"), facts.counts("bytes")
     for name, size in sizes.items():
         if (folder / name).stat().st_size > size:  # of a process that was killed
@@ -119,7 +105,7 @@ def append(path: Path, images: Iterable[tuple[ImageInfo, Packed]], made: Made) -
                 raise UsageError(f"{path}: holds an image {image.name!r} already.", "Run it again.")
             names.add(image.name)
             writer.add(image, packed)
-    kept = {name: facts.values[name] for name in ("rows", LISTS) if name in facts.values}
+    kept = {name: facts.values[name] for name in ("rows", LISTS, WANTED) if name in facts.values}
     files.write_json(path / "index.json", {**_said(folder, writer, made), **kept})
     return writer.rows
 
@@ -128,13 +114,24 @@ def group(path: Path) -> Lists:
     """Put the regions of an index into lists, ``alone``; anew where it has some, which stay until then.
     Raises UsageError where there are too few, and OutputError."""
     found = load(path)
-    made = lists.build(found.arrays["vectors"], np.asarray(found.arrays["valid"]))
-    try:
-        said = lists.save(made, path)
-        files.write_json(path / "index.json", {**_facts(path), LISTS: said})
-    finally:
-        _remove_others(path)
+    now = {**facts_of(path), **_grouped(path, found.arrays)}
+    if now.get("rows") is None or LISTS not in now:
+        raise UsageError(
+            f"{path}: holds {len(found)} regions, too few for lists.", "Search it without --probe."
+        )
+    files.write_json(path / "index.json", now)
+    _remove_others(path, now)
+    made = load(path).lists
+    if made is None:
+        raise UsageError(f"{path}: is replaced by another process.", "Try again.")
     return made
+
+
+def _grouped(path: Path, arrays: Arrays) -> dict[str, JsonValue]:
+    """Lists of rows, written beside them: what ``index.json`` says of these, and that there are to be
+    some, which holds where there are too few rows yet."""
+    made = lists.build(arrays["vectors"], np.asarray(arrays["valid"]))
+    return {WANTED: True} if made is None else {WANTED: True, LISTS: lists.save(made, path)}
 
 
 def require_same(path: Path, found: Index, made: Made, hint: str = "") -> None:
@@ -169,26 +166,25 @@ def _said(folder: Path, writer: Writer, made: Made) -> dict[str, JsonValue]:
     }
 
 
-def _named_by_content(folder: Path, path: Path, facts: Mapping[str, JsonValue]) -> str:
+def _named_by_content(folder: Path, before: JsonObject, facts: Mapping[str, JsonValue]) -> str:
     """What the rows are called: another name where rows that grew since are called so, which readers
-    have open."""
+    have open. before: what ``index.json`` says until then."""
     digests = {name: fresh_sha256(folder / name) for name in (*ROWS, *MASKS)}
     digest = hashlib.sha256(json.dumps(digests).encode()).hexdigest()
-    name, now = f"rows-{digest[:16]}", _facts(path)
-    grew = now.get("rows") == name and now.get("bytes") != facts["bytes"]
+    name = f"rows-{digest[:16]}"
+    grew = before.get("rows") == name and before.get("bytes") != facts["bytes"]
     return f"rows-{digest[16:32]}" if grew else name
 
 
-def _remove_others(path: Path) -> None:
-    """Remove rows and lists that ``index.json`` does not name."""
-    facts = _facts(path)
+def _remove_others(path: Path, facts: Mapping[str, JsonValue]) -> None:
+    """Remove rows and lists that an ``index.json`` does not name: all where there is none."""
     grouped = facts.get(LISTS)
-    named = {facts.get("rows"), grouped.get("folder") if isinstance(grouped, dict) else None}
+    named = {facts.get("rows"), grouped.get("folder") if isinstance(grouped, Mapping) else None}
     for other in path.iterdir():
-        if _ROWS_FOLDER.fullmatch(other.name) or lists.FOLDER.fullmatch(other.name):
+        if ROWS_FOLDER.fullmatch(other.name) or lists.FOLDER.fullmatch(other.name):
             if other.name not in named:
                 files.remove_tree(other)
-        elif other.name in (*ROWS, *MASKS) and facts:  # where they lay in the older form
+        elif other.name in (*ROWS, *MASKS) and facts.get("rows"):  # where they lay in the older form
             files.remove(other)
 
 
@@ -207,113 +203,16 @@ def _is_left(path: Path) -> bool:
     """Whether a folder holds no more than what a run that was ended leaves of an index."""
     if not path.is_dir():
         return False
-    files.sweep(path, deep=False)
     return all(
-        item.name == LOCK or item.name.startswith(".searchdet-") or _ROWS_FOLDER.fullmatch(item.name)
+        item.name == LOCK or item.name.startswith(".searchdet-") or ROWS_FOLDER.fullmatch(item.name)
         for item in path.iterdir()
     )
 
 
-def has_lists(path: Path) -> bool:
-    """Whether there is an index whose regions are in lists."""
-    return _is_index(path) and LISTS in _facts(path)
+def wants_lists(path: Path) -> bool:
+    """Whether there is an index whose regions are to be in lists."""
+    return _is_index(path) and WANTED in facts_of(path)
 
 
 def _is_index(path: Path) -> bool:
-    return _facts(path).get("schema") in _SCHEMAS
-
-
-def _facts(path: Path) -> JsonObject:
-    """What ``index.json`` says; nothing where it is none."""
-    try:
-        return dict(json.loads((path / "index.json").read_bytes()))
-    except (OSError, *DAMAGE, RecursionError):
-        return {}
-
-
-class Index:
-    """An index that is mapped into memory. Make it with ``load``."""
-
-    def __init__(
-        self,
-        made: Made,
-        images: list[Indexed],
-        arrays: Arrays,
-        lists: Callable[[], Lists] | None = None,
-    ) -> None:
-        """lists: reads those of its regions, where there are some."""
-        self.made = made
-        self._read_lists = lists
-        self.space, self.models = made.space, made.models
-        self.images = images
-        self.arrays = arrays
-
-    def __len__(self) -> int:
-        return len(self.arrays["quality"])
-
-    @functools.cached_property
-    def lists(self) -> Lists | None:
-        """The lists of its regions, None without. Raises UsageError where they are damaged."""
-        return None if self._read_lists is None else self._read_lists()
-
-    def regions(self, item: Indexed) -> Regions:
-        """The regions of one image. Raises UsageError where they are damaged."""
-        return regions_of(self.arrays, item)
-
-    def packed(self, item: Indexed) -> Packed:
-        """The same as they lie there, to be written to another index."""
-        return packed_of(self.arrays, item)
-
-
-def load(path: Path) -> Index:
-    """Open an index. Raises UsageError for anything that is not a whole one."""
-    try:
-        for _ in range(_TRIES):
-            text = (path / "index.json").read_bytes()
-            try:
-                return _opened(path, Fields.of(json.loads(text)))
-            except FileNotFoundError:  # another process may just have put a new index there
-                if (path / "index.json").read_bytes() == text:
-                    raise
-        raise UsageError(f"{path}: is replaced again and again.", "Try again.")
-    except OSError as error:
-        raise UsageError(
-            f"{path}: cannot be read as an index ({error.strerror}).", "Make it with `searchdet index`."
-        ) from error
-    except (*DAMAGE, RecursionError) as error:
-        raise UsageError(f"{path}: is not an index ({error}).", REMAKE) from error
-
-
-def _opened(path: Path, facts: Fields) -> Index:
-    """Raises OSError or one of DAMAGE."""
-    if facts.text("schema") != SCHEMA:
-        raise ValueError(f"its schema is {facts.text('schema')}, not {SCHEMA}")
-    if not _ROWS_FOLDER.fullmatch(facts.text("rows")):
-        raise ValueError(f"it has no rows {facts.text('rows')!r}")
-    folder, sizes = path / facts.text("rows"), facts.counts("bytes")
-    for name, size in sizes.items():
-        if (folder / name).stat().st_size < size:  # what another process adds does not count yet
-            raise ValueError(f"its file {name} is not whole")
-    space = Space.from_json(facts.child("space"))
-    if facts.counts("widths") != widths(space.dim):
-        raise ValueError(f"its rows are {facts.counts('widths')} wide")
-    images = list(read_images(folder / "images.jsonl", facts.whole("images")))
-    if sum(item.count for item in images) != facts.whole("regions"):
-        raise ValueError("its images and regions do not agree")
-    made = Made(space, ModelInfo.from_json(facts.child("models")), facts.whole("keep"))
-    grouped = None
-    if facts.values.get(LISTS) is not None:
-        grouped = functools.partial(
-            lists.load, path, facts.child(LISTS), (facts.whole("regions"), space.dim)
-        )
-    return Index(made, images, _arrays(folder, facts), grouped)
-
-
-def _arrays(folder: Path, facts: Fields) -> Arrays:
-    """Raises OSError, or ValueError where the files have other sizes than the rows need."""
-    sizes, wide = facts.counts("bytes"), facts.counts("widths")
-    made = mapped(folder, facts.whole("regions"), sizes["counts"], wide)
-    for name, array in made.items():
-        if array.nbytes != sizes[name]:
-            raise ValueError(f"its file {name} has another size than {array.shape}")
-    return made
+    return facts_of(path).get("schema") in SCHEMAS

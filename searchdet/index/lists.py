@@ -61,14 +61,12 @@ class Lists:
         return np.sort(np.concatenate([*(part.astype(np.int64) for part in parts), late]))
 
 
-def build(vectors: npt.NDArray[np.float16], valid: npt.NDArray[np.bool_]) -> Lists:
-    """The lists of rows (R, D), whose sample and centres depend on the rows alone. valid (R,): rows
-    that have a vector. Raises UsageError where there are too few or too many."""
+def build(vectors: npt.NDArray[np.float16], valid: npt.NDArray[np.bool_]) -> Lists | None:
+    """The lists of rows (R, D), whose sample and centres depend on the rows alone; None for fewer than
+    ``FEWEST``. valid (R,): rows that have a vector. Raises UsageError where there are too many."""
     rows = np.flatnonzero(valid)
     if len(rows) < FEWEST:
-        raise UsageError(
-            f"the index holds {len(rows)} regions, too few for lists.", "Search it without --probe."
-        )
+        return None
     if len(vectors) > np.iinfo(np.int32).max:
         raise UsageError("the index holds too many regions for lists.", "Split it.")
     count = min(MOST, max(FEWEST, round(2 * math.sqrt(len(rows)))), len(rows))
@@ -123,6 +121,7 @@ def save(found: Lists, path: Path) -> JsonObject:
     ]
     digest = hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in data)).hexdigest()
     folder = f"lists-{digest[:16]}"
+    files.sweep(path / folder)
     for name, part in zip(NAMES, data, strict=True):
         files.write_bytes(path / folder / name, part)
     return {"folder": folder, "count": len(found.centres), "rows": found.rows}

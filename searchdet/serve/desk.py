@@ -68,7 +68,7 @@ class Desk:
             self._require_open()
             change = self.session.apply(event)
             spent = round(1000 * (time.monotonic() - started))
-        self._tell_version(change.version)
+            self._tell_version(change.version)
         return {**change.to_json(), "milliseconds": spent}
 
     def images(self, since: int | None) -> JsonObject:
@@ -85,20 +85,18 @@ class Desk:
             self._require_open()
             self._numbers[image.name] = self.shelf.add(image, packed)
             self.session.added()
-            version = self.session.version
-        self.broadcast.tell("progress", self.progress())
-        last = self.done + self.failed >= self.total
-        if last or time.monotonic() - self._told >= PAUSE:
-            self._told = time.monotonic()
-            self._tell_version(version)
+            self.broadcast.tell("progress", self.progress())
+            last = self.done + self.failed >= self.total
+            if last or time.monotonic() - self._told >= PAUSE:
+                self._told = time.monotonic()
+                self._tell_version(self.session.version)
 
     def fail(self, name: str, code: str, message: str) -> None:
         """An image cannot be used."""
         with self.lock:
             self.session.fail(name, code, message)
-            version = self.session.version
-        self.broadcast.tell("progress", self.progress())
-        self._tell_version(version)
+            self.broadcast.tell("progress", self.progress())
+            self._tell_version(self.session.version)
 
     def close(self) -> None:
         """Wait for who holds the lock, and let nobody change the session any more."""

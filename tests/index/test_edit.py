@@ -134,7 +134,13 @@ def test_a_name_is_no_pattern_where_an_image_is_called_so() -> None:
 
 
 def test_what_a_first_run_left_that_was_ended_is_no_other_folder() -> None:
-    (Path("idx") / ".searchdet-00000000-1-x.tmp").mkdir(parents=True)
+    left = Path("idx") / ".searchdet-00000000-1-x.tmp"
+    left.mkdir(parents=True)
+    os.utime(left, (0, 0))
+    lock = Lock(Path("idx") / index.LOCK, "held", "")
+    call("index", "in/0.png", "--root", "in", "-o", "idx", *QUICK, code=2)
+    assert left.is_dir(), "what another process works in stays, however old"
+    lock.release()
     (Path("idx") / index.LOCK).touch()
     call("index", "in/0.png", "--root", "in", "-o", "idx", *QUICK)
     Path("idx/index.json").unlink()
@@ -161,6 +167,8 @@ def test_shards_are_one_index() -> None:
         call("index", "in", "-o", f"part{i}", "--shard", f"{i}/3", *QUICK)
     assert "of 3 indexes" in call("index", "-o", "idx", *parts).stderr
     assert sorted(names("idx")) == [f"{i}.png" for i in range(6)]
+    refused = call("index", "-o", "idx", "--merge", "part1", code=2)
+    assert "its images would be gone" in refused.stderr
     call("index", "-o", "idx", *parts, "--merge", "idx")
     assert len(names("idx")) == 6, "an image that several hold comes once"
     whole, one = (index.load(Path(name)) for name in ("idx", "part1"))

@@ -17,7 +17,7 @@ from test_edit import QUICK, call, draw
 from test_index import judge, made
 
 from searchdet.embeddings import l2_normalize
-from searchdet.errors import UsageError
+from searchdet.errors import OutputError, UsageError
 from searchdet.index import file as index
 from searchdet.index import lists, probing
 from searchdet.index.search import search
@@ -62,6 +62,7 @@ def test_each_row_is_in_one_list_and_late_ones_are_always_looked_at() -> None:
     vectors = l2_normalize(rng.normal(size=(500, 8)).astype(np.float32)).astype(np.float16)
     valid = rng.random(500) > 0.1
     found = lists.build(vectors[:480], valid[:480])
+    assert found is not None
     assert sorted(found.members.tolist()) == list(range(480))
     assert found.starts[-1] == found.rows == 480
     for at, (first, stop) in enumerate(zip(found.starts, found.starts[1:], strict=False)):
@@ -76,6 +77,7 @@ def test_each_row_is_in_one_list_and_late_ones_are_always_looked_at() -> None:
     assert (np.diff(rows) > 0).all()
     assert len(found.near(found.centres[:1].astype(np.float32), 1.0, 500)) == 500
     again = lists.build(vectors[:480], valid[:480])
+    assert again is not None
     assert np.array_equal(again.members, found.members)
 
 
@@ -86,6 +88,7 @@ def test_some_of_the_lists_find_nearly_all_of_what_looks_alike() -> None:
     rows = centres[rng.integers(0, 400, 20_000)] + 0.06 * rng.normal(size=(20_000, 32))
     vectors = l2_normalize(rows.astype(np.float32))
     found = lists.build(vectors.astype(np.float16), np.ones(len(vectors), bool))
+    assert found is not None
     hits, looked = [], []
     for wanted in l2_normalize((centres[:40] + 0.05 * rng.normal(size=(40, 32))).astype(np.float32)):
         best = np.argsort(-(vectors @ wanted))[:100]
@@ -128,6 +131,72 @@ def test_cut_lists_are_refused(tmp_path: Path, name: str) -> None:
     index.group(tmp_path / "i")
     assert list(search(index.load(tmp_path / "i"), chief, 5, 0.9))
     assert len(list((tmp_path / "i").glob("lists-*"))) == 1
+
+
+@pytest.mark.usefixtures("images")
+def test_the_wish_for_lists_outlives_too_few_regions() -> None:
+    call("index", "in", "-o", "idx", "--lists", *QUICK)
+    call("index", "-o", "idx", "--remove", "[0-4].png", code=2)
+    gone = [word for i in range(5) for word in ("--remove", f"{i}.png")]
+    assert "5 images taken out" in call("index", "-o", "idx", *gone).stderr
+    facts = json.loads(Path("idx/index.json").read_text())
+    assert facts["grouped"]
+    few = facts["regions"] < lists.FEWEST
+    assert ("lists" in facts) is not few
+    refused = call("index", "-o", "idx", "--lists", code=2 if few else 0).stderr
+    assert ("too few for lists" in refused) is few
+    call("index", "in", "-o", "idx", *QUICK)
+    facts = json.loads(Path("idx/index.json").read_text())
+    assert facts["lists"]["rows"] == facts["regions"]
+
+
+@pytest.mark.usefixtures("images")
+def test_an_end_before_its_place_is_taken_leaves_the_old_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    call("index", "in", "-o", "idx", "--lists", *QUICK)
+    before = Path("idx/index.json").read_bytes()
+    held = index.load(Path("idx"))
+
+    def broken(*_: object) -> None:
+        raise OutputError("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(index.files, "write_json", broken)
+        for words in (("--remove", "0.png"), ("in",), ("--lists",)):
+            call("index", *words, "-o", "idx", *QUICK, code=5)
+    assert Path("idx/index.json").read_bytes() == before
+    assert index.load(Path("idx")).lists is not None
+    assert sorted(path.name[:5] for path in Path("idx").iterdir()) == [
+        "index",
+        "index",
+        "lists",
+        "rows-",
+    ]
+    call("index", "-o", "idx", "--remove", "0.png")
+    assert index.load(Path("idx")).lists is not None
+    assert held.lists is not None
+    assert held.lists.rows == len(held), "who has it open reads on"
+
+
+def test_an_index_that_cannot_be_read_for_a_moment_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grouped(tmp_path / "i")
+    names = sorted(path.name for path in (tmp_path / "i").iterdir())
+    real, calls = Path.read_bytes, []
+
+    def flaky(self: Path) -> bytes:
+        if self.name == "index.json":
+            calls.append(1)
+            if len(calls) == 2:
+                raise OSError(5, "Input/output error")
+        return real(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", flaky)
+        with pytest.raises(UsageError, match="cannot be read"):
+            index.group(tmp_path / "i")
+    assert sorted(path.name for path in (tmp_path / "i").iterdir()) == names
+    assert index.load(tmp_path / "i").lists is not None
 
 
 def test_too_few_regions_and_no_lists_are_said(tmp_path: Path) -> None:

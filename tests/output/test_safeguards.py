@@ -19,6 +19,7 @@ from searchdet.commands.console import Stopped, stoppable
 from searchdet.detector import Detector
 from searchdet.errors import OutputError
 from searchdet.index import file as index
+from searchdet.index import opened
 from searchdet.output.folder import Output
 from searchdet.proposals.sam import SamProposer
 from searchdet.storage import files
@@ -97,14 +98,14 @@ def test_a_reader_meets_an_index_that_is_replaced_while_it_opens_it(
     world: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run("index", "in/images", "-o", "idx")
-    real = index._opened
+    real = opened._opened
 
     def late(path: Path, facts: dict[str, object]) -> object:
-        monkeypatch.setattr(index, "_opened", real)
+        monkeypatch.setattr(opened, "_opened", real)
         run("index", "in/images/a.png", "-o", "idx")
         return real(path, facts)
 
-    monkeypatch.setattr(index, "_opened", late)
+    monkeypatch.setattr(opened, "_opened", late)
     assert len(index.load(world / "idx").images) == 1
 
 

@@ -1,0 +1,149 @@
+"""An index as it is read: mapped into memory, as far as ``index.json`` says that it counts."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import DAMAGE, UsageError
+from ..records import ModelInfo
+from ..regions import Packed, Regions, Space
+from ..storage.tensors import Arrays
+from ..storage.values import Fields, JsonObject, JsonValue
+from . import lists
+from .lists import Lists
+from .rows import REMAKE, Indexed, mapped, packed_of, read_images, regions_of, widths
+
+SCHEMA = "searchdet.index/4"
+LOCK, LISTS, WANTED = "index.lock", "lists", "grouped"
+SCHEMAS = (SCHEMA, *(f"searchdet.index/{number}" for number in (3, 2, 1)))
+"""Of what an index may take the place of."""
+ROWS_FOLDER = re.compile(r"rows-[0-9a-f]{16}")
+_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """How regions were described: their space, what records say of backbone, proposer and pooling, and
+    how many of an image or tile are kept, 0 for all."""
+
+    space: Space
+    models: ModelInfo
+    keep: int = 0
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Plain JSON values."""
+        return {"space": self.space.to_json(), "models": self.models.to_json(), "keep": self.keep}
+
+
+def facts_of(path: Path) -> JsonObject:
+    """What ``index.json`` says; nothing where there is none, or another file. Raises UsageError where
+    it cannot be read, which says nothing of what it holds."""
+    try:
+        return dict(json.loads((path / "index.json").read_bytes()))
+    except (FileNotFoundError, NotADirectoryError, *DAMAGE, RecursionError):
+        return {}
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror}).", "Try again.") from error
+
+
+class Index:
+    """An index that is mapped into memory. Make it with ``load``."""
+
+    def __init__(
+        self,
+        made: Made,
+        images: list[Indexed],
+        arrays: Arrays,
+        lists: Lists | UsageError | None = None,
+    ) -> None:
+        """lists: of its regions, where there are some, or why they cannot be read."""
+        self.made = made
+        self._lists = lists
+        self.space, self.models = made.space, made.models
+        self.images = images
+        self.arrays = arrays
+
+    def __len__(self) -> int:
+        return len(self.arrays["quality"])
+
+    @property
+    def lists(self) -> Lists | None:
+        """The lists of its regions, None without. Raises UsageError where they are damaged, which
+        nothing else needs."""
+        if isinstance(self._lists, UsageError):
+            raise self._lists
+        return self._lists
+
+    @property
+    def lists_are_sound(self) -> bool:
+        """Whether ``lists`` gives an answer."""
+        return not isinstance(self._lists, UsageError)
+
+    def regions(self, item: Indexed) -> Regions:
+        """The regions of one image. Raises UsageError where they are damaged."""
+        return regions_of(self.arrays, item)
+
+    def packed(self, item: Indexed) -> Packed:
+        """The same as they lie there, to be written to another index."""
+        return packed_of(self.arrays, item)
+
+
+def load(path: Path) -> Index:
+    """Open an index. Raises UsageError for anything that is not a whole one."""
+    try:
+        for _ in range(_TRIES):
+            text = (path / "index.json").read_bytes()
+            try:
+                made = _opened(path, Fields.of(json.loads(text)))
+                if made.lists_are_sound or (path / "index.json").read_bytes() == text:
+                    return made
+            except FileNotFoundError:  # another process may just have put a new index there
+                if (path / "index.json").read_bytes() == text:
+                    raise
+        raise UsageError(f"{path}: is replaced again and again.", "Try again.")
+    except OSError as error:
+        raise UsageError(
+            f"{path}: cannot be read as an index ({error.strerror}).", "Make it with `searchdet index`."
+        ) from error
+    except (*DAMAGE, RecursionError) as error:
+        raise UsageError(f"{path}: is not an index ({error}).", REMAKE) from error
+
+
+def _opened(path: Path, facts: Fields) -> Index:
+    """Raises OSError or one of DAMAGE."""
+    if facts.text("schema") != SCHEMA:
+        raise ValueError(f"its schema is {facts.text('schema')}, not {SCHEMA}")
+    if not ROWS_FOLDER.fullmatch(facts.text("rows")):
+        raise ValueError(f"it has no rows {facts.text('rows')!r}")
+    folder, sizes = path / facts.text("rows"), facts.counts("bytes")
+    for name, size in sizes.items():
+        if (folder / name).stat().st_size < size:  # what another process adds does not count yet
+            raise ValueError(f"its file {name} is not whole")
+    space = Space.from_json(facts.child("space"))
+    if facts.counts("widths") != widths(space.dim):
+        raise ValueError(f"its rows are {facts.counts('widths')} wide")
+    images = list(read_images(folder / "images.jsonl", facts.whole("images")))
+    if sum(item.count for item in images) != facts.whole("regions"):
+        raise ValueError("its images and regions do not agree")
+    made = Made(space, ModelInfo.from_json(facts.child("models")), facts.whole("keep"))
+    grouped: Lists | UsageError | None = None
+    if LISTS in facts.values:
+        shape = (facts.whole("regions"), space.dim)
+        try:
+            grouped = lists.load(path, facts.child(LISTS), shape)
+        except UsageError as error:
+            grouped = error
+    return Index(made, images, _arrays(folder, facts), grouped)
+
+
+def _arrays(folder: Path, facts: Fields) -> Arrays:
+    """Raises OSError, or ValueError where the files have other sizes than the rows need."""
+    sizes, wide = facts.counts("bytes"), facts.counts("widths")
+    made = mapped(folder, facts.whole("regions"), sizes["counts"], wide)
+    for name, array in made.items():
+        if array.nbytes != sizes[name]:
+            raise ValueError(f"its file {name} has another size than {array.shape}")
+    return made
