@@ -62,6 +62,9 @@ class SlowBoard:
     def __init__(self, shelf: SlowShelf) -> None:
         self.shelf = shelf
 
+    def prepare(self, bank: Bank, scoring: object) -> None:
+        """Nothing is kept."""
+
     def record(self, judge: Judge, image: int, also: Sequence[int] = ()) -> ImageRecord:
         return judge.record(self.shelf.images[image].image, self.shelf.regions(image), also=also)
 

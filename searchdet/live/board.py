@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..bank import Bank
 from ..bank.file import require_space
+from ..config import ScoringOptions
 from ..decision import Judge, judge_regions
 from ..decision.candidates import compare
 from ..masks import rle
@@ -56,13 +58,19 @@ class Board:
         if judge.bank.dim != self.shelf.space.dim:
             raise ValueError(f"the bank has dimension {judge.bank.dim}, not {self.shelf.space.dim}")
         scoring = judge.rule.scoring
-        if scoring.pos_agg != "prototype" or scoring.centring != "none":
+        if not _quick(scoring):
             marks, images = _nothing(self.shelf.rows), np.arange(len(self.shelf.images))
             self._mark_exactly(judge, images, marks)
             nothing = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
             parts = [nothing, *(self._slowly(judge, i) for i in images.tolist())]
             return self._viewed(judge, marks, parts)
         return self._quickly(judge, self.shelf.ends)
+
+    def prepare(self, bank: Bank, scoring: ScoringOptions) -> None:
+        """Compare all regions with a bank, whose ``view`` is asked for next and then has less to do.
+        Raises UsageError for rows that are damaged."""
+        if bank.dim == self.shelf.space.dim and _quick(scoring):
+            self._alike.with_bank(bank, scoring)
 
     def record(self, judge: Judge, image: int, also: Sequence[int] = ()) -> ImageRecord:
         """The record of one image, with all candidates, and with the regions ``also`` among them."""
@@ -163,6 +171,11 @@ class Board:
         found = Found(image[order], (rows - ends[image])[order], label[order], score[order])
         limits = tuple(judge.rule.limits(judge.bank.classes))
         return View(marks.label, marks.score, marks.gap, limits, found)
+
+
+def _quick(scoring: ScoringOptions) -> bool:
+    """Whether a rule looks at no more than prototypes."""
+    return scoring.pos_agg == "prototype" and scoring.centring == "none"
 
 
 def _together(ends: IntArray) -> list[slice]:

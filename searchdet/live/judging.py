@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from ..bank import Bank, JudgedBy, settled
@@ -79,7 +80,12 @@ class Court:
         suppression, _ = acting(options.suppression)
         gathered = settled(bank, options.exemplars)
         models = self._board.shelf.models
-        return judge_of(gathered, limits.of_classes(scoring, own, bank.classes), suppression, models)
+        with ThreadPoolExecutor(1) as pool:  # thresholds and regions, side by side
+            comparing = pool.submit(self._board.prepare, gathered.bank, scoring)
+            of = limits.of_classes(scoring, own, bank.classes)
+            made = judge_of(gathered, of, suppression, models)
+            comparing.result()
+        return made
 
 
 def regions_of(said: Said) -> set[tuple[str, int]]:

@@ -11,10 +11,9 @@ import numpy.typing as npt
 from ..bank import Bank
 from ..decision import Judge
 from ..embeddings import l2_normalize
-from ..proposals.nms import iou
 from ..storage.values import JsonObject
 from .shelf import Shelf
-from .spread import Scale
+from .spread import Scale, rows_by_class
 from .view import FloatArray, IntArray, View
 
 SIDE = 10
@@ -70,7 +69,7 @@ class Asking:
 
     def __init__(self, judge: Judge, view: View, shelf: Shelf, told: Told) -> None:
         self._judge, self._view, self._shelf, self._told = judge, view, shelf, told
-        self._scale = Scale.of(view)
+        self._scale, self._rows = Scale.of(view), rows_by_class(view)
         self._starts = shelf.ends[:-1]
         self._rows_told: dict[str, list[int]] = {}
         for name, row in told:
@@ -132,7 +131,8 @@ class Asking:
         """The regions of a class just below the line that lie on no detection, nor on each other."""
         view = self._view
         least = view.limits[c].min_score
-        mine = np.flatnonzero((view.label == c) & (view.score < least))
+        mine = self._rows[c]
+        mine = mine[view.score[mine] < least]
         room = min(len(mine), TRIED * SIDE + len(self._told))
         best = mine[np.argpartition(-view.score[mine], room - 1)[:room]] if room else mine
         best = best[np.lexsort((best, -view.score[best]))]
@@ -158,8 +158,9 @@ class Asking:
         others = detected.tolist() + [item.row for item in made if item.image == image]
         others += self._rows_told.get(self._name(image), [])
         boxes = self._boxes_of(image)
-        on_another = bool((iou(boxes[row], boxes[others]) > SAME).any())
-        return on_another or bool((share_inside(boxes[row], boxes[detected]) > PART).any())
+        shared, own, areas = overlap(boxes[row], boxes[others])
+        on_another = bool((shared > SAME * (own + areas - shared)).any())
+        return on_another or bool((shared[: len(detected)] > PART * own).any())
 
     def _unlike(self, near: list[_Region]) -> list[_Region]:
         """Of the detections with little lead those that look least like any single exemplar."""
@@ -194,8 +195,11 @@ class Asking:
         return self._shelf.images[image].image.name
 
 
-def share_inside(box: npt.NDArray[np.float32], others: npt.NDArray[np.float32]) -> FloatArray:
-    """(N,): share of a box (4,) that lies in each of others (N, 4), xyxy."""
-    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
-    area = max(float((box[2:] - box[:2]).prod()), 1e-9)
-    return np.asarray(np.clip(high - low, 0, None).prod(axis=1) / area)
+def overlap(
+    box: npt.NDArray[np.float32], others: npt.NDArray[np.float32]
+) -> tuple[FloatArray, float, FloatArray]:
+    """Areas: that a box (4,) has in common with each of others (N, 4), xyxy; its own; and theirs."""
+    sides = np.clip(np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2]), 0, None)
+    areas = (others[:, 2] - others[:, 0]) * (others[:, 3] - others[:, 1])
+    own = max(float((box[2] - box[0]) * (box[3] - box[1])), 1e-9)
+    return sides[:, 0] * sides[:, 1], own, areas

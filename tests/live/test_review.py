@@ -17,7 +17,7 @@ from searchdet.index.file import Index
 from searchdet.live import LiveSettings, Session
 from searchdet.live import secondpass as second
 from searchdet.live.events import Judge, SecondPass, Undo
-from searchdet.live.review import SIDE, share_inside
+from searchdet.live.review import SIDE, overlap
 from searchdet.live.spread import LEAST, Scale
 from searchdet.live.state import STOP
 from searchdet.proposals.nms import iou
@@ -185,5 +185,7 @@ def test_the_share_of_a_box_in_others() -> None:
     others = np.asarray(
         [[0, 0, 50, 50], [15, 10, 20, 30], [10, 20, 40, 40], [60, 60, 70, 70]], np.float32
     )
-    assert share_inside(box, others).tolist() == [1.0, 0.5, 0.5, 0.0]
-    assert share_inside(box, others[:0]).tolist() == []
+    shared, own, areas = overlap(box, others)
+    assert (shared / own).tolist() == [1.0, 0.5, 0.5, 0.0]
+    assert areas.tolist() == [2500, 100, 600, 100]
+    assert overlap(box, others[:0])[0].tolist() == []
