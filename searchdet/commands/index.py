@@ -111,7 +111,9 @@ def index(
             settings = replace(settings, cache=cache_of(cache))
             failed = _describe(output, queries, (settings, keep), (add, grouped))
         if lists:
-            say(f"{output}: {counted(len(file.group(output).centres), 'list')}.")
+            written = file.load(output).lists if merge or (images and not add) else None
+            made = written or file.group(output)  # which says where there are too few regions
+            say(f"{output}: {counted(len(made.centres), 'list')}.")
     if failed:
         raise typer.Exit(EXIT_SOME_FAILED)
 

@@ -73,7 +73,8 @@ def write(
                 writer.add(image, packed)
         facts = _said(folder, writer, made)
         if grouped:
-            facts |= _grouped(path, mapped(folder, writer.rows, writer.letters, widths(made.space.dim)))
+            there = mapped(folder, writer.rows, writer.letters, widths(made.space.dim))
+            facts |= _grouped(path, there)[1]
         rows = _named_by_content(folder, before, facts)
         now = {**facts, "rows": rows}
         try:
@@ -114,24 +115,22 @@ def group(path: Path) -> Lists:
     """Put the regions of an index into lists, ``alone``; anew where it has some, which stay until then.
     Raises UsageError where there are too few, and OutputError."""
     found = load(path)
-    now = {**facts_of(path), **_grouped(path, found.arrays)}
-    if now.get("rows") is None or LISTS not in now:
+    made, said = _grouped(path, found.arrays)
+    now = {**facts_of(path), **said}
+    if made is None or now.get("rows") is None:
         raise UsageError(
             f"{path}: holds {len(found)} regions, too few for lists.", "Search it without --probe."
         )
     files.write_json(path / "index.json", now)
     _remove_others(path, now)
-    made = load(path).lists
-    if made is None:
-        raise UsageError(f"{path}: is replaced by another process.", "Try again.")
     return made
 
 
-def _grouped(path: Path, arrays: Arrays) -> dict[str, JsonValue]:
-    """Lists of rows, written beside them: what ``index.json`` says of these, and that there are to be
-    some, which holds where there are too few rows yet."""
+def _grouped(path: Path, arrays: Arrays) -> tuple[Lists | None, dict[str, JsonValue]]:
+    """Lists of rows, written beside them, None for too few rows; and what ``index.json`` says of these,
+    and that there are to be some, which holds where there are too few yet."""
     made = lists.build(arrays["vectors"], np.asarray(arrays["valid"]))
-    return {WANTED: True} if made is None else {WANTED: True, LISTS: lists.save(made, path)}
+    return made, {WANTED: True} | ({} if made is None else {LISTS: lists.save(made, path)})
 
 
 def require_same(path: Path, found: Index, made: Made, hint: str = "") -> None:

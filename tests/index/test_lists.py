@@ -217,6 +217,21 @@ def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("images")
+def test_lists_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, built = lists.build, []
+
+    def counted(vectors: np.ndarray, valid: np.ndarray) -> lists.Lists | None:
+        built.append(len(vectors))
+        return real(vectors, valid)
+
+    monkeypatch.setattr(lists, "build", counted)
+    for words in (("in", "-o", "idx"), ("-o", "two", "--merge", "idx"), ("-o", "idx")):
+        built.clear()
+        assert "lists." in call("index", *words, "--lists", *QUICK).stderr
+        assert len(built) == 1, words
+
+
+@pytest.mark.usefixtures("images")
 def test_lists_stay_with_an_index_that_grows_and_are_made_anew_where_rows_move() -> None:
     def facts() -> dict[str, Any]:
         made: dict[str, Any] = json.loads(Path("idx/index.json").read_text())
