@@ -22,9 +22,11 @@ from .commands.masks import masks
 from .commands.merge import merge
 from .commands.models import models_app
 from .commands.options import AsJson, with_options
+from .commands.places import PLACE
 from .commands.report import report
 from .commands.serve import serve
 from .commands.settings.group import ConfigFile, NoConfig, SettingsGroup
+from .storage.places import Place
 from .version import __version__
 
 app = typer.Typer(
@@ -71,15 +73,21 @@ def _root(
 @with_options()
 def evaluate(
     context: typer.Context,
-    truth: Annotated[Path, typer.Argument(help="COCO file with the annotated objects.")],
-    output: Annotated[Path, typer.Argument(help="Output folder of `detect`.")],
+    truth: Annotated[Path, typer.Argument(metavar=PLACE, help="COCO file with the annotated objects.")],
+    output: Annotated[Place, typer.Argument(metavar="OUT", help="Output folder of `detect`.")],
     images: Annotated[
-        Optional[Path],
-        typer.Option("--images", help="Run `detect` on this folder first; its options follow."),
+        Optional[Place],
+        typer.Option(
+            "--images", help="Run `detect` on this folder first; its options follow.", metavar=PLACE
+        ),
     ] = None,
     parts: Annotated[
         Optional[Path],
-        typer.Option("--images-by-class", help="JSON: class to the file names it is annotated on."),
+        typer.Option(
+            "--images-by-class",
+            help="JSON: class to the file names it is annotated on.",
+            metavar=PLACE,
+        ),
     ] = None,
     crowds: Annotated[
         str, typer.Option("--crowds", help="Annotations with iscrowd 1: objects, ignored, or auto.")

@@ -7,6 +7,7 @@ SearchdetError
 ├── ResourceError     3  memory ran out for one image
 ├── CheckpointError   4  weights refused
 ├── ExemplarError     4  exemplar folders refused
+├── RemoteError       5  a store cannot be read
 └── OutputError       5  a result cannot be written
 """
 
@@ -70,6 +71,11 @@ class CheckpointError(SearchdetError):
 class ExemplarError(SearchdetError):
     exit_code = 4
     code = "exemplars"
+
+
+class RemoteError(SearchdetError):
+    exit_code = 5
+    code = "remote"
 
 
 class OutputError(SearchdetError):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import DAMAGE, ExemplarError
 from ..regions import Space
-from ..storage import files, tensors
+from ..storage import places, tensors
+from ..storage.places import Place
 from ..storage.values import Fields, JsonObject
 from .types import Bank, JudgedBy, Origin, Rows
 
@@ -20,7 +20,7 @@ _SIDES = ("positives", "negatives")
 _PARTS = ("vectors", "contexts", "outlines")
 
 
-def save(bank: Bank, path: Path) -> None:
+def save(bank: Bank, path: Place) -> None:
     """Write a bank with its space. Raises OutputError; ValueError for a bank without a space."""
     if bank.space is None:
         raise ValueError("a bank without a space cannot be saved")
@@ -36,10 +36,10 @@ def save(bank: Bank, path: Path) -> None:
     }
     if bank.judged is not None:
         facts = {**facts, "judged": asdict(bank.judged)}
-    files.write_bytes(path, tensors.pack(arrays, facts))
+    places.write(path, tensors.pack(arrays, facts))
 
 
-def load(path: Path) -> Bank:
+def load(path: Place) -> Bank:
     """Read a bank. Raises ExemplarError for anything that is not a sound bank file."""
     try:
         arrays, facts = tensors.read(path)

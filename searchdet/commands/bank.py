@@ -21,14 +21,16 @@ from ..config import (
     Settings,
     SuppressionOptions,
 )
+from ..storage.places import Place
 from .console import say
 from .options import AsJson, cache_of, with_options
+from .places import PLACE
 
 if TYPE_CHECKING:
     from ..bank import Bank, Finding
     from ..records import ClassThreshold, Interval
 
-_BankArgument = Annotated[Path, typer.Argument(help="A file that `bank build` made.")]
+_BankArgument = Annotated[Place, typer.Argument(metavar="BANK", help="A file that `bank build` made.")]
 
 bank_app = typer.Typer(help="Examples kept in one file, and their audit.", no_args_is_help=True)
 
@@ -36,7 +38,7 @@ bank_app = typer.Typer(help="Examples kept in one file, and their audit.", no_ar
 @bank_app.command("build")
 @with_options(without=("bank", ProposalOptions, ScoringOptions, SuppressionOptions, "keep_conflicts"))
 def bank_build(
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")],
+    output: Annotated[Place, typer.Option("--output", "-o", help="The file to write.", metavar=PLACE)],
     examples: Examples,
     settings: Settings,
     cache: CacheOptions,
@@ -143,7 +145,7 @@ def bank_add(
 
 
 def _teach(
-    bank: Path, verdicts: Path, folders: tuple[Path | None, Path | None], settings: Settings
+    bank: Place, verdicts: Path, folders: tuple[Path | None, Path | None], settings: Settings
 ) -> None:
     """Add what a file of verdicts says. folders: of the records and of the images."""
     from ..bank import Taught, teach

@@ -102,7 +102,7 @@ def run(name: str, output: Path) -> Outcome:
     (result,) = list(batch.run(detector, queries, target))
     target.finish({"schema": kinds.RUN_SCHEMA, "settings": detector.run_info().to_json()})
     found, false = compare(result.record, scene, image.shape[:2])
-    drawn = target.folder / "overlays" / f"{picture.name}.jpg"
+    drawn = folder / "out" / "overlays" / f"{picture.name}.jpg"
     return Outcome(name, scene.label, len(scene.discs), found, false, result.seconds, drawn)
 
 

@@ -44,6 +44,7 @@ def detect(
     queries = discover(images, scan_of(scan, output.output, run.cache, examples, masks))
     if target is not None:
         target.check(queries)
+        target = target.listed()
     job = WorkerSpec(examples, settings, target, partial(logs.to_stderr, logs.level()))
     tally, stopped = _run(partial(_started, job, run.timeout), queries, run, target)
     if not queries:

@@ -12,8 +12,11 @@ import typer
 from ..config import Limits
 from ..errors import counted
 from ..exports import FORMATS
+from ..storage import places
+from ..storage.places import Place
 from .console import progress, say
 from .options import AsJson, with_options
+from .places import PLACE
 
 if TYPE_CHECKING:
     from ..exports import Options, Summary
@@ -26,15 +29,20 @@ def _option(flag: str, text: str) -> Any:
 
 @with_options()
 def export(
-    records: Annotated[Path, typer.Argument(metavar="OUT", help="Output folder of `detect`.")],
+    records: Annotated[Place, typer.Argument(metavar="OUT", help="Output folder of `detect`.")],
     limits: Limits,
     to: Annotated[str, typer.Option("--to", help=f"{', '.join(FORMATS)}; with commas.")] = "coco",
     output: Annotated[
-        Optional[Path], typer.Option("--output", "-o", help="Where to write; OUT itself.")
+        Optional[Place],
+        typer.Option("--output", "-o", help="Where to write; OUT itself.", metavar=PLACE),
     ] = None,
     images: Annotated[
         Optional[Path],
-        typer.Option("--images", help="Folder of the images: they are copied (yolo, labelme, voc)."),
+        typer.Option(
+            "--images",
+            help="Folder of the images: they are copied (yolo, labelme, voc).",
+            metavar=PLACE,
+        ),
     ] = None,
     polygons: Annotated[
         bool, _option("--polygons", "COCO, LabelMe: polygons alone, no encoding or bitmap.")
@@ -74,26 +82,27 @@ def export(
         csv_bom=csv_bom,
     )
     target = output or records
-    summary = _export(records, target, options)
+    with places.staged(target) as made:
+        summary = _export(records, made, options)
     if json_lines:
         print(json.dumps(summary.to_json(), indent=1))
     _tell(summary, target)
 
 
-def _export(folder: Path, target: Path, options: Options) -> Summary:
+def _export(folder: Place, target: Path, options: Options) -> Summary:
     from .. import exports
     from ..errors import UsageError
     from ..output import read_records
 
     if not options.formats:
         raise UsageError("--to names no format.", f"There are {', '.join(exports.FORMATS)}.")
-    total = sum(1 for _ in (folder / "records").rglob("*.json"))
+    total = len(places.found(folder / "records", ".json"))
     found = read_records(folder, rejected=options.limits.given)
     with progress(total) as advance:
         return exports.write(target, advance(_some(found, folder)), options)
 
 
-def _some(records: Iterator[ImageRecord], folder: Path) -> Iterator[ImageRecord]:
+def _some(records: Iterator[ImageRecord], folder: Place) -> Iterator[ImageRecord]:
     """The records; UsageError where there is none, before anything is written."""
     from ..errors import UsageError
 
@@ -105,7 +114,7 @@ def _some(records: Iterator[ImageRecord], folder: Path) -> Iterator[ImageRecord]
         raise UsageError(f"{folder}: holds no record.", "Run `searchdet detect` first.")
 
 
-def _tell(summary: Summary, target: Path) -> None:
+def _tell(summary: Summary, target: Place) -> None:
     failed = counted(summary.failed, "failed image is", "failed images are")
     left_out = f"; {failed} left out" if summary.failed else ""
     say(

@@ -24,8 +24,10 @@ from ..config import (
 )
 from ..errors import counted
 from ..storage import kinds
+from ..storage.places import Place
 from .console import EXIT_NOTHING_FOUND, EXIT_SOME_FAILED, progress, say, stoppable
 from .options import IMAGES, cache_of, output_of, scan_of, with_options
+from .places import PLACE
 
 if TYPE_CHECKING:
     from ..images import Query
@@ -49,8 +51,10 @@ _Remove = Annotated[
     typer.Option("--remove", help="Take images out, by name or pattern; may be repeated."),
 ]
 _Merge = Annotated[
-    Optional[list[Path]],
-    typer.Option("--merge", help="Make it of another index, as of a shard; may be repeated."),
+    Optional[list[Place]],
+    typer.Option(
+        "--merge", help="Make it of another index, as of a shard; may be repeated.", metavar=PLACE
+    ),
 ]
 
 
@@ -77,7 +81,9 @@ _Probe = Annotated[
     verbose=True,
 )
 def index(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the index.")],
+    output: Annotated[
+        Place, typer.Option("--output", "-o", help="Folder of the index.", metavar=PLACE)
+    ],
     settings: Settings,
     scan: ScanOptions,
     cache: CacheOptions,
@@ -91,6 +97,7 @@ def index(
     """Describe the regions of IMAGES once, to search them with any examples afterwards."""
     from ..images import discover
     from ..index import check, edit, file
+    from ..index.stored import at_hand
 
     _require_one_way(images, (add, remove, merge), lists)
     masks = settings.proposals.masks_from
@@ -99,20 +106,23 @@ def index(
         check(output, queries)
     if add or not (images or merge):
         file.load(output)  # says what is wrong where there is none
-    failed = False
-    with stoppable(), file.alone(output):
-        grouped = lists or file.wants_lists(output)
+    if merge:
+        edit.require_kept(merge, output)
+    failed, anew = False, bool(merge or (images and not add))
+    with stoppable(), at_hand(output, not anew) as folder, file.alone(folder):
+        grouped = lists or file.wants_lists(folder)
         if remove:
-            say(f"{output}: {counted(edit.remove(output, remove), 'image')} taken out.")
+            say(f"{output}: {counted(edit.remove(folder, remove), 'image')} taken out.")
         elif merge:
-            regions = edit.merge(merge, output, grouped)
+            regions = edit.merge(merge, folder, grouped)
             say(f"{output}: {counted(regions, 'region')} of {counted(len(merge), 'index', 'indexes')}.")
         elif images:
             settings = replace(settings, cache=cache_of(cache))
-            failed = _describe(output, queries, (settings, keep), (add, grouped))
+            failed, said = _describe(folder, queries, (settings, keep), (add, grouped))
+            say(f"{output}: {said}")
         if lists:
-            written = file.load(output).lists if merge or (images and not add) else None
-            made = written or file.group(output)  # which says where there are too few regions
+            written = file.load(folder).lists if anew else None
+            made = written or file.group(folder)  # which says where there are too few regions
             say(f"{output}: {counted(len(made.centres), 'list')}.")
     if failed:
         raise typer.Exit(EXIT_SOME_FAILED)
@@ -120,9 +130,9 @@ def index(
 
 def _describe(
     output: Path, queries: list[Query], how: tuple[Settings, int], into: tuple[bool, bool]
-) -> bool:
-    """Describe images for an index, all or what it lacks; whether some failed. into: whether it is
-    there already, and whether it is to have lists."""
+) -> tuple[bool, str]:
+    """Describe images for an index, all or what it lacks; whether some failed, and what is said. into:
+    whether it is there already, and whether it is to have lists."""
     from ..index import Indexer
 
     indexer, (add, grouped) = Indexer(*how), into
@@ -140,12 +150,11 @@ def _describe(
         done = counted(len(queries) - len(indexer.failed), "image")
     for name, error in indexer.failed:
         say(f"{name}: FAILED ({error.code}) {error.one_line()}")
-    say(f"{output}: {done}, {counted(regions, 'region')}.")
-    return bool(indexer.failed)
+    return bool(indexer.failed), f"{done}, {counted(regions, 'region')}."
 
 
 def _require_one_way(
-    images: list[str] | None, how: tuple[bool, list[str] | None, list[Path] | None], lists: bool
+    images: list[str] | None, how: tuple[bool, list[str] | None, list[Place] | None], lists: bool
 ) -> None:
     """Raise UsageError for what does not go together."""
     from ..errors import UsageError
@@ -163,8 +172,13 @@ def _require_one_way(
 
 _Top = Annotated[int, typer.Option("--top", help="Best detections wanted; 0: all.", min=0)]
 _Folder = Annotated[
-    Optional[Path],
-    typer.Option("--output", "-o", help="Write the records of the images found to this folder."),
+    Optional[Place],
+    typer.Option(
+        "--output",
+        "-o",
+        help="Write the records of the images found to this folder.",
+        metavar=PLACE,
+    ),
 ]
 
 
@@ -176,7 +190,9 @@ _Folder = Annotated[
     verbose=True,
 )
 def search(
-    index: Annotated[Path, typer.Argument(help="Folder that `searchdet index` made.")],
+    index: Annotated[
+        Place, typer.Argument(metavar="INDEX", help="Folder that `searchdet index` made.")
+    ],
     examples: Examples,
     settings: Settings,
     output: OutputOptions,

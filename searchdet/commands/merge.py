@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from ..config import CacheOptions, OutputOptions, ScanOptions
-from ..storage import kinds
+from ..storage import kinds, places
+from ..storage.places import Place
 from .console import EXIT_SOME_FAILED, say
 from .options import AsJson, cache_of, output_of, scan_of, with_options
+from .places import PLACE
 
 if TYPE_CHECKING:
     from ..output.coverage import Coverage
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 @with_options(without=("shard", "output", "save", "no_save", "overwrite"), verbose=True)
 def merge(
-    folder: Annotated[Path, typer.Argument(metavar="OUT", help="Output folder of the shards.")],
+    folder: Annotated[Place, typer.Argument(metavar="OUT", help="Output folder of the shards.")],
     output: OutputOptions,
     scan: ScanOptions,
     cache: CacheOptions,
@@ -30,14 +31,18 @@ def merge(
         typer.Argument(help="The images that the shards were given: each must have a record."),
     ] = None,
     positive: Annotated[
-        Optional[Path], typer.Option("--positive", help="As the shards were given it: no images in it.")
+        Optional[Place],
+        typer.Option("--positive", help="As the shards were given it: no images in it.", metavar=PLACE),
     ] = None,
     negative: Annotated[
-        Optional[Path], typer.Option("--negative", help="As the shards were given it: no images in it.")
+        Optional[Place],
+        typer.Option("--negative", help="As the shards were given it: no images in it.", metavar=PLACE),
     ] = None,
     masks: Annotated[
-        Optional[Path],
-        typer.Option("--masks-from", help="As the shards were given it: no images in it."),
+        Optional[Place],
+        typer.Option(
+            "--masks-from", help="As the shards were given it: no images in it.", metavar=PLACE
+        ),
     ] = None,
     page: Annotated[bool, typer.Option("--report", help="Write report.html too.")] = False,
     json_lines: AsJson = False,
@@ -55,7 +60,7 @@ def merge(
         apart = tuple(path for path in (positive, negative, masks) if path is not None)
         look = replace(scan_of(scan, folder, cache), examples=apart)
         names = [query.name for query in discover(images, look)]
-    files = sum(1 for _ in (folder / "records").rglob("*.json"))
+    files = len(places.found(folder / "records", ".json"))
     found = coverage(read_records(folder, rejected=False), names, files)
     if target is not None:
         target.finish(_facts(found))

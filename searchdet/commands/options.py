@@ -25,10 +25,12 @@ from ..config import CacheOptions, Examples, LogOptions, OutputOptions, ScanOpti
 from ..config.option import Declared, declared, from_values
 from ..exports import FORMATS
 from .console import guarded
+from .places import PLACE, as_text, brought, is_fetched, takes_addresses
 
 if TYPE_CHECKING:
     from ..images import Scan
     from ..output import Output
+    from ..storage.places import Place
 
 IMAGES = "Images, folders, quoted globs, @list, - (stdin)."
 Images = Annotated[list[str], typer.Argument(help=IMAGES)]
@@ -52,13 +54,18 @@ def with_options(*, without: Without = (), verbose: bool = False) -> Callable[[C
         _require_known(without, kinds)
         options = {name: tuple(declared(kind, without)) for name, kind in kinds.items()}
         log = tuple(declared(LogOptions, () if verbose else ("verbose",)))
+        own = {name: hint for name, hint in hints.items() if name not in kinds}
+        every = own | {item.key: item.hint for mine in options.values() for item in mine}
+        kept = frozenset(name for name, hint in every.items() if takes_addresses(hint))
+        told = {item.key for mine in options.values() for item in mine if item.option.fetched}
+        fetched = frozenset(told | {name for name, hint in own.items() if is_fetched(hint)}) - kept
 
         @functools.wraps(body)
         def command(**given: object) -> None:
             told = _made(LogOptions, log, given)
-            with guarded(told.debug, told.verbose):
-                parts = {name: _made(kinds[name], mine, given) for name, mine in options.items()}
-                body(**{name: parts[name] if name in parts else given[name] for name in hints})
+            with guarded(told.debug, told.verbose), brought(given, kept, fetched) as here:
+                parts = {name: _made(kinds[name], mine, here) for name, mine in options.items()}
+                body(**{name: parts[name] if name in parts else here[name] for name in hints})
 
         parameters = _flat(body, hints, options, log)
         command.__dict__["__signature__"] = inspect.Signature(list(parameters.values()))
@@ -102,7 +109,9 @@ def _flat(
             for item in options[own.name]:
                 add(_parameter(item), (item.hint, item.option))
         else:
-            add(own.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[own.name]), own)
+            hint = hints[own.name]
+            hint = as_text(hint) if takes_addresses(hint) or is_fetched(hint) else hint
+            add(own.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hint), own)
     for item in log:
         add(_parameter(item), item)
     return made
@@ -111,9 +120,17 @@ def _flat(
 def _parameter(item: Declared) -> inspect.Parameter:
     """The declaration as Typer's; words are taken apart when the dataclass is made."""
     hint, default = (Optional[list[str]], None) if item.repeats else (item.hint, item.default)
-    told = item.option
+    told, shown_as = item.option, None
+    if told.fetched or takes_addresses(hint):
+        hint, shown_as = as_text(hint), PLACE
+        default = default if default is None else str(default)
     shown = typer.Option(
-        default, *item.flags, help=_help(told.text), envvar=item.variable, rich_help_panel=told.panel
+        default,
+        *item.flags,
+        help=_help(told.text),
+        envvar=item.variable,
+        rich_help_panel=told.panel,
+        metavar=shown_as,
     )
     return inspect.Parameter(item.key, inspect.Parameter.KEYWORD_ONLY, default=shown, annotation=hint)
 
@@ -143,7 +160,7 @@ def output_of(options: OutputOptions, cache: Path | None) -> Output | None:
 
 def scan_of(
     options: ScanOptions,
-    output: Path,
+    output: Place,
     cache: CacheOptions,
     examples: Examples | None = None,
     masks: Path | None = None,
@@ -151,7 +168,7 @@ def scan_of(
     """How a command reads its inputs: it looks into neither its output nor the cache, used or not, nor
     into folders of examples, or of masks, within them."""
     from ..images import Scan, parse_shard
-    from ..storage import files
+    from ..storage.fetched import origin_of
 
     given = () if examples is None else (examples.positive, examples.negative)
     apart = (*given, masks)
@@ -161,8 +178,8 @@ def scan_of(
         root=options.root,
         recursive=options.recursive,
         follow_symlinks=options.follow_symlinks,
-        never=tuple(files.real(path) for path in never if path is not None),
-        examples=tuple(path for path in apart if path is not None),
+        never=tuple(place for place in never if place is not None),
+        examples=tuple(origin_of(path) for path in apart if path is not None),
         null=options.null,
         shard=parse_shard(options.shard, os.environ),
     )

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from ..errors import counted
+from ..storage import places
+from ..storage.places import Place
 from .console import progress, say
 from .options import with_options
+from .places import PLACE
 
 if TYPE_CHECKING:
     from ..report import Written
@@ -17,10 +20,12 @@ if TYPE_CHECKING:
 
 @with_options(verbose=True)
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="OUT", help="Output folder of `detect`.")],
+    folder: Annotated[Place, typer.Argument(metavar="OUT", help="Output folder of `detect`.")],
     images: Annotated[
         Optional[Path],
-        typer.Option("--images", help="Folder of the images; else where `detect` found each."),
+        typer.Option(
+            "--images", help="Folder of the images; else where `detect` found each.", metavar=PLACE
+        ),
     ] = None,
     output: Annotated[
         Optional[Path], typer.Option("--output", "-o", help="The file to write; else OUT/report.html.")
@@ -38,12 +43,14 @@ def report(
     truth: Annotated[
         Optional[Path],
         typer.Option(
-            "--truth", help="COCO file with the annotated objects, shown beside what is found."
+            "--truth",
+            help="COCO file with the annotated objects, shown beside what is found.",
+            metavar=PLACE,
         ),
     ] = None,
     parts: Annotated[
         Optional[Path],
-        typer.Option("--images-by-class", help="For --truth: JSON, as `eval` takes it."),
+        typer.Option("--images-by-class", help="For --truth: JSON, as `eval` takes it.", metavar=PLACE),
     ] = None,
 ) -> None:
     """Write a page to look through: masks, evidence, verdicts, and sliders for the thresholds."""
@@ -55,7 +62,7 @@ def report(
         raise UsageError("--images-by-class goes with --truth.")
     known = None if truth is None else read_truth(truth, parts)
     shown = Pictures(images, full_pictures)
-    total = sum(1 for _ in (folder / "records").rglob("*.json"))
+    total = len(places.found(folder / "records", ".json"))
     with progress(min(total, max_images or total)) as advance:
         made = write(folder, output, shown, max_images, truth=known, advance=advance)
     say(f"{made.path}: {', '.join(_parts(made))}.")

@@ -72,7 +72,10 @@ class ProposalOptions:
     name: str = option("auto", "{proposals}", PROPOSALS, key="proposals")
     checkpoint: Path | None = option(None, "Weight file of SAM.", MODELS, key="sam_checkpoint")
     masks_from: Path | None = option(
-        None, "Masks of any other tool, for `masks`: a COCO file or a folder.", PROPOSALS
+        None,
+        "Masks of any other tool, for `masks`: a COCO file or a folder.",
+        PROPOSALS,
+        fetched=True,
     )
     masks_dataset: Path | None = option(
         None,

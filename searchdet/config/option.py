@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 from ..errors import UsageError
+from ..storage.places import place_of
+from ..storage.remote import Remote
 
 T = TypeVar("T")
 Pairs = tuple[tuple[str, float], ...]
@@ -40,7 +42,8 @@ class Need:
 @dataclass(frozen=True, slots=True)
 class Option:
     """A declaration. flags: if they do not follow from the name. key: its name outside of its part, if
-    that is not the field's. variable: whether a ``SEARCHDET_*`` variable sets it."""
+    that is not the field's. variable: whether a ``SEARCHDET_*`` variable sets it. fetched: whether it
+    takes addresses of stores too, from which it is fetched."""
 
     text: str
     panel: str
@@ -49,6 +52,7 @@ class Option:
     check: Check | None = None
     needs: Need | None = None
     variable: bool = True
+    fetched: bool = False
 
 
 def option(
@@ -61,9 +65,10 @@ def option(
     check: Check | None = None,
     needs: Need | None = None,
     variable: bool = True,
+    fetched: bool = False,
 ) -> T:
     """A field that is an option. text: its help; {formats} and {proposals} stand for what there is."""
-    made = Option(text, panel, flags, key, check, needs, variable)
+    made = Option(text, panel, flags, key, check, needs, variable, fetched)
     return field(default=default, metadata={_KEY: made})
 
 
@@ -196,7 +201,7 @@ def _key(item: Field[Any]) -> str:
 def _taken(value: object, item: Field[Any], hint: Any) -> object:
     """A value as its field wants it: paths may be text, pairs ``NAME=VALUE`` words."""
     if isinstance(value, str) and Path in (hint, *get_args(hint)):
-        return Path(value)
+        return place_of(value) if Remote in get_args(hint) else Path(value)
     if hint == Pairs:
         found = declaration(item, hint)
         return pairs(cast(Iterable[Any], value or ()), found.flags[0] if found else item.name)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UsageError
+from ..storage.places import Place
 from .option import Check, between, check_options, one_of, option
 
 EXAMPLES, OUTPUT = "Examples", "Output"
@@ -29,11 +30,19 @@ def _strict() -> bool:
 class Examples:
     """Where examples come from: folders, a COCO file with the folder of its images, or a saved bank."""
 
-    positive: Path | None = option(None, "Folder of examples; sub-folders are classes.", EXAMPLES)
-    negative: Path | None = option(None, "Folder of counter-examples, any depth.", EXAMPLES)
-    positive_coco: Path | None = option(None, "COCO file; its annotations are the examples.", EXAMPLES)
-    positive_images: Path | None = option(None, "Folder of the images of --positive-coco.", EXAMPLES)
-    bank: Path | None = option(None, "Saved bank instead of example folders.", EXAMPLES)
+    positive: Path | None = option(
+        None, "Folder of examples; sub-folders are classes.", EXAMPLES, fetched=True
+    )
+    negative: Path | None = option(
+        None, "Folder of counter-examples, any depth.", EXAMPLES, fetched=True
+    )
+    positive_coco: Path | None = option(
+        None, "COCO file; its annotations are the examples.", EXAMPLES, fetched=True
+    )
+    positive_images: Path | None = option(
+        None, "Folder of the images of --positive-coco.", EXAMPLES, fetched=True
+    )
+    bank: Path | None = option(None, "Saved bank instead of example folders.", EXAMPLES, fetched=True)
 
     def __post_init__(self) -> None:
         if not self.given:
@@ -136,7 +145,7 @@ class ReadingOptions:
 class OutputOptions:
     """Where results go, and which. ``save`` and ``dataset`` are names with commas."""
 
-    output: Path = option(
+    output: Place = option(
         Path("searchdet-out"),
         "Folder for records and pictures.",
         OUTPUT,
@@ -159,7 +168,7 @@ class OutputOptions:
 class ScanOptions:
     """How the images that are named are read."""
 
-    root: Path | None = option(None, "Record names are relative to it.", OUTPUT)
+    root: Place | None = option(None, "Record names are relative to it.", OUTPUT)
     recursive: bool = option(False, "Look into sub-folders.", OUTPUT, flags=("--recursive", "-r"))
     follow_symlinks: bool = option(False, "Look into linked folders, each once.", OUTPUT)
     null: bool = option(False, "Lists of paths are separated by NUL.", OUTPUT, flags=("--null", "-0"))

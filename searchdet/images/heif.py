@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
 from PIL import Image
 
+from ..storage.places import Place
 from .sniff import missing
 
 
-def opened(path: Path, data: bytes) -> Image.Image:
+def opened(path: Place, data: bytes) -> Image.Image:
     """The main picture, not decoded yet; turned as it says when it is. Raises ImageError (not_an_image)
     without pi-heif."""
     try:

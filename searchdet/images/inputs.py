@@ -10,7 +10,10 @@ from glob import has_magic
 from pathlib import Path
 
 from ..errors import UsageError
-from ..storage import files
+from ..storage import files, places, remote
+from ..storage.places import Place, place_of
+from ..storage.remote import Remote
+from . import remotes
 from .globs import matches
 from .leftout import LeftOut
 from .lists import paths_of
@@ -26,7 +29,7 @@ STDIN = "-"
 class Query:
     """One image to search: its file, and its name in records (relative, with ``/``)."""
 
-    path: Path
+    path: Place
     name: str
 
 
@@ -39,11 +42,11 @@ def discover(inputs: list[str], scan: Scan | None = None) -> list[Query]:
     failed. Raises UsageError where nothing is found or two names collide.
     """
     scan = scan or Scan()
-    seen: dict[str, Path] = {}
+    seen: dict[str, str] = {}
     unique = []
     for query in _queries(inputs, scan):
         key = files.collision_key(query.name)
-        path = files.real(query.path)
+        path = places.same(query.path)
         if key not in seen:
             seen[key] = path
             unique.append(query)
@@ -72,12 +75,14 @@ def _expand(text: str, look: Look) -> list[Query]:
         return _listed(sys.stdin.buffer.read(), "-", look)
     if text.startswith("@"):
         try:
-            data = Path(text[1:]).read_bytes()
+            data = places.read(place_of(text[1:]))
         except OSError as error:
             hint = f"If the file {text} is meant, write ./{text}." if os.path.lexists(text) else ""
             said = f"{text}: the list cannot be read ({error.strerror})."
             raise UsageError(said, hint) from error
         return _listed(data, text, look)
+    if remote.is_address(text):
+        return _stored(remote.parse(text), look)
     path = Path(text)
     if files.is_folder(path):
         return _folder(path, look)
@@ -95,11 +100,39 @@ def _listed(data: bytes, source: str, look: Look) -> list[Query]:
     """The images of a list of paths, and of the folders in it."""
     found: list[Query] = []
     for path in paths_of(data, source, look.scan.null):
-        if files.is_folder(path):
+        if isinstance(path, Remote):
+            found += _stored(path, look, listed=True)
+        elif files.is_folder(path):
             found += _folder(path, look)
         else:
             found.append(Query(path, _name(path, look.scan.root)))
     return found
+
+
+def _stored(at: Remote, look: Look, listed: bool = False) -> list[Query]:
+    """An object, or the images below an address. listed: one that is not there stays, to be recorded as
+    failed; it is no glob."""
+    root = look.scan.root
+    if not listed and has_magic(at.url):
+        base, every = remotes.matches(at)
+        every.sort(key=lambda item: natural_text(item.url))
+        return [Query(item, _stored_name(item, root or base)) for item in every]
+    if listed or remotes.is_object(at):
+        return [Query(at, _stored_name(at, root or at.parent))]
+    left = LeftOut()
+    found = sorted(remotes.images(at, look, left), key=lambda item: natural_text(item.url))
+    if not found:
+        deeper = "" if look.scan.recursive else " (--recursive looks deeper)"
+        seen = f", but {left.words()}" if left.counts else ""
+        raise UsageError(f"{at}: is no object, and no image lies below it{deeper}{seen}.")
+    left.warn(at)
+    return [Query(item, _stored_name(item, root or at)) for item in found]
+
+
+def _stored_name(at: Remote, root: Place) -> str:
+    if isinstance(root, Remote) and root != at and at.is_relative_to(root):
+        return at.relative_to(root)
+    raise UsageError(f"{at}: lies outside --root {root}.")
 
 
 def _folder(path: Path, look: Look) -> list[Query]:
@@ -124,9 +157,11 @@ def natural_text(text: str) -> list[tuple[int, int, str]]:
     return [(1, int(p), p) if p.isdecimal() else (0, 0, p) for p in parts]
 
 
-def _name(path: Path, root: Path | None) -> str:
+def _name(path: Path, root: Place | None) -> str:
     """Relative name of a file: below ``root``, else below the working folder, else its bare name. A
     root that is spelled through links is the same one."""
+    if isinstance(root, Remote):
+        raise UsageError(f"{path}: lies outside --root {root}.")
     absolute = Path(os.path.abspath(path))
     base = Path(os.path.abspath(root)) if root is not None else Path.cwd()
     if absolute.is_relative_to(base):

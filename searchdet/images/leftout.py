@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from ..storage import files
+from ..storage.places import Place
 from .sniff import HEAD, kind_of
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,11 @@ class LeftOut:
             return
         self.counts[suffix or "without suffix"] += 1
 
+    def add_named(self, suffix: str) -> None:
+        """Another object of a store, by its suffix in small letters; nobody looks into one without."""
+        if suffix not in BESIDE:
+            self.counts[suffix or "without suffix"] += 1
+
     def words(self) -> str:
         """Counts by suffix, the most first: ``3 .jxl, 1 .psd``."""
         ranked = sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
@@ -43,18 +49,19 @@ class LeftOut:
         more = sum(count for _, count in ranked[MOST_NAMED:])
         return ", ".join([*said, f"{more} others"] if more else said)
 
-    def warn(self, folder: Path) -> None:
+    def warn(self, folder: Place) -> None:
         """Say in one WARNING what is left out, if anything is."""
         total = self.counts.total()
+        lists = f"`searchdet doctor --images {folder}` lists them; " if isinstance(folder, Path) else ""
         if total:
             log.warning(
-                "%s: %d of its files %s left out, as no picture that is read has such a name: %s. "
-                "`searchdet doctor --images %s` lists them; convert them to PNG or JPEG.",
+                "%s: %d of its files %s left out, as no picture that is read has such a name: %s. %s"
+                "onvert them to PNG or JPEG.",
                 folder,
                 total,
                 "is" if total == 1 else "are",
                 self.words(),
-                folder,
+                f"{lists}c" if lists else "C",
             )
 
 

@@ -7,7 +7,6 @@ point has no range at all.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy.typing as npt
 
 from ..errors import ImageError
 from ..records import ValueRange
+from ..storage.places import Place
 
 USUAL_BITS = (8, 10, 12, 14, 16)
 STRIP_VALUES = 1 << 23
@@ -51,7 +51,7 @@ class Raw:
     turned: bool = False
 
 
-def range_of(path: Path, raw: Raw, given: Bounds | None = None) -> ValueRange:
+def range_of(path: Place, raw: Raw, given: Bounds | None = None) -> ValueRange:
     """The range of a picture: the user's, else what the file declares, else what its values say.
     Raises ImageError (mode) where nothing is plausible."""
     low, high = _extremes(path, raw)
@@ -128,7 +128,7 @@ def _strip(values: Samples, used: ValueRange) -> Samples:
     return np.rint(shares * 255)
 
 
-def _extremes(path: Path, raw: Raw) -> Bounds:
+def _extremes(path: Place, raw: Raw) -> Bounds:
     """Least and greatest value of what can be seen. Raises ImageError (mode) for NaN and infinity."""
     values = raw.values
     if raw.alpha is not None and (raw.alpha > 0).any():

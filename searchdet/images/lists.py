@@ -6,12 +6,12 @@ import codecs
 import os
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from unicodedata import normalize
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from ..errors import UsageError
 from ..storage import text
+from ..storage.places import Place, place_of
 
 _CYRILLIC = ("cp1251", "koi8-r", "cp866")
 _ENCODINGS = (*_CYRILLIC, "cp1252", "cp1250", "cp850", "cp932", "gbk", "big5", "euc-kr", "euc-jp")
@@ -19,8 +19,8 @@ _ENCODINGS = (*_CYRILLIC, "cp1252", "cp1250", "cp850", "cp932", "gbk", "big5", "
 _AROUND = (b" ", b"\t", b'"', b"'")
 
 
-def paths_of(data: bytes, source: str, null: bool) -> list[Path]:
-    """The paths of a list; empty lines do not count. null: NUL parts them, not line ends.
+def paths_of(data: bytes, source: str, null: bool) -> list[Place]:
+    """The paths and addresses of a list; empty lines do not count. null: NUL parts them, not line ends.
 
     UTF-8, and UTF-16 as Windows writes it; a name that is not UTF-8 is taken as its bytes if one such
     file is there. Raises UsageError for another encoding, and for a list without a path.
@@ -58,11 +58,11 @@ def _utf8(data: bytes, source: str, null: bool) -> bytes:
         ) from error
 
 
-def _path(line: bytes) -> Path:
+def _path(line: bytes) -> Place:
     """A line as a path. Lists that were joined have marks within."""
     if line.startswith(codecs.BOM_UTF8) and not _is_there(line):
         line = line[len(codecs.BOM_UTF8) :]
-    return Path(_name(line))
+    return place_of(_name(line))
 
 
 def _name(line: bytes) -> str:

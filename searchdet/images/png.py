@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from ..errors import ImageError
+from ..storage.places import Place
 from .levels import Raw
 
 _GREY, _GREY_ALPHA = 0, 4
@@ -53,7 +53,7 @@ def header(data: bytes) -> Header | None:
     return Header(depth, colour, significant, clear)
 
 
-def read(path: Path, data: bytes, head: Header) -> Raw:
+def read(path: Place, data: bytes, head: Header) -> Raw:
     """Decode 16 bits with OpenCV. Raises ImageError (decode)."""
     import cv2
 

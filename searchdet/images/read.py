@@ -22,6 +22,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from ..config import MAX_PIXELS
 from ..errors import ImageError, SearchdetError
 from ..records import ValueRange
+from ..storage import remote
+from ..storage.places import Place
+from ..storage.remote import Remote
 from . import heif, png, sniff, tiff, tifftags, turned
 from .levels import DIM, Bounds, Raw, few_reach, range_of, rgb
 from .loaded import LoadedImage, digest
@@ -47,7 +50,7 @@ OUTLIERS = replace(CONTAINER, by="outliers")
 class _File:
     """An image file, what is known of it before it is decoded, and the range that the user gave."""
 
-    path: Path
+    path: Place
     data: bytes
     kind: str
     given: Bounds | None
@@ -62,7 +65,7 @@ class _File:
         return self.png is not None and self.png.depth > 8
 
 
-def read_image(path: Path, max_pixels: int = MAX_PIXELS, given: Bounds | None = None) -> LoadedImage:
+def read_image(path: Place, max_pixels: int = MAX_PIXELS, given: Bounds | None = None) -> LoadedImage:
     """Read one image file. given: the values that become 0 and 255 where samples have more than 8 bits;
     without it they are found.
 
@@ -72,7 +75,7 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS, given: Bounds | None = 
 
 
 def decode(
-    path: Path, data: bytes, max_pixels: int = MAX_PIXELS, given: Bounds | None = None
+    path: Place, data: bytes, max_pixels: int = MAX_PIXELS, given: Bounds | None = None
 ) -> LoadedImage:
     """``read_image`` for bytes that were read before. path: for messages."""
     kind = sniff.kind_of(data)
@@ -97,7 +100,7 @@ def decode(
 
 
 @contextlib.contextmanager
-def _decoding(path: Path) -> Iterator[None]:
+def _decoding(path: Place) -> Iterator[None]:
     """Whatever a decoder raises as ImageError."""
     try:
         yield
@@ -129,15 +132,11 @@ def from_pil(image: Image.Image, name: str = "image", given: Bounds | None = Non
     return _from_pillow(_File(Path(name), b"", "", given), copy, 1)
 
 
-def read_bytes(path: Path) -> bytes:
-    """The content of an image file. Raises ImageError (missing, not_an_image, too_large)."""
+def read_bytes(path: Place) -> bytes:
+    """The content of an image file, here or in a store. Raises ImageError (missing, not_an_image,
+    too_large, unreachable)."""
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):  # reading a pipe would wait for ever
-            raise ImageError("not_an_image", f"{path}: is no regular file.")
-        if found.st_size > MAX_FILE_BYTES:
-            raise ImageError("too_large", f"{path}: the file is larger than 1 GiB.")
-        data = path.read_bytes()
+        data = _read_here(path) if isinstance(path, Path) else _fetched(path)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise ImageError("missing", f"{path}: cannot be read ({reason}).") from error
@@ -146,7 +145,24 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
-def _open(path: Path, data: bytes, kind: str) -> Image.Image:
+def _read_here(path: Path) -> bytes:
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):  # reading a pipe would wait for ever
+        raise ImageError("not_an_image", f"{path}: is no regular file.")
+    if found.st_size > MAX_FILE_BYTES:
+        raise ImageError("too_large", f"{path}: the file is larger than 1 GiB.")
+    return path.read_bytes()
+
+
+def _fetched(at: Remote) -> bytes:
+    try:
+        return remote.read(at, MAX_FILE_BYTES)
+    except remote.Unreachable as error:
+        said = f"{at}: the store did not give it ({error.strerror})."
+        raise ImageError("unreachable", said, "Run again when it answers.") from error
+
+
+def _open(path: Place, data: bytes, kind: str) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data), formats=("AVIF",) if kind == "AVIF" else FORMATS)
     except Image.DecompressionBombError as error:
@@ -162,7 +178,7 @@ def _open(path: Path, data: bytes, kind: str) -> Image.Image:
         raise ImageError("decode", f"{path}: broken header ({error}).") from error
 
 
-def _check_size(path: Path, size: tuple[int, int], kind: str, max_pixels: int) -> None:
+def _check_size(path: Place, size: tuple[int, int], kind: str, max_pixels: int) -> None:
     width, height = size
     if width < 1 or height < 1:
         raise ImageError("decode", f"{path}: the image has no pixels.")
@@ -180,7 +196,7 @@ def _check_size(path: Path, size: tuple[int, int], kind: str, max_pixels: int) -
         )
 
 
-def require_known_inks(path: Path, image: Image.Image) -> None:
+def require_known_inks(path: Place, image: Image.Image) -> None:
     """Raise ImageError (mode) for a JPEG of inks that does not say whether they are inverted: Pillow
     takes them for so."""
     if image.format == "JPEG" and image.mode == "CMYK" and "adobe" not in image.info:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..errors import UsageError
 from ..storage import files
+from ..storage.places import Place, lies_in
 from .leftout import LeftOut
 from .sniff import SUFFIXES
 from .walk import WRITTEN, Walked, broken, is_output, walk
@@ -25,16 +26,16 @@ class Scan:
     they lie in what is searched, and said once. null: lists are separated by NUL instead of line feeds.
     shard: (i, n), only the i-th of n parts, from 1."""
 
-    root: Path | None = None
+    root: Place | None = None
     recursive: bool = False
     follow_symlinks: bool = False
-    never: tuple[Path, ...] = ()
-    examples: tuple[Path, ...] = ()
+    never: tuple[Place, ...] = ()
+    examples: tuple[Place, ...] = ()
     null: bool = False
     shard: tuple[int, int] = (1, 1)
 
     def __post_init__(self) -> None:
-        if self.root is not None and not files.is_folder(self.root):
+        if isinstance(self.root, Path) and not files.is_folder(self.root):
             raise UsageError(f"--root {self.root}: there is no such folder.")
         part, parts = self.shard
         if not 1 <= part <= parts:
@@ -42,8 +43,7 @@ class Scan:
 
     def skips(self, path: Path) -> bool:
         """Whether a path lies in a folder that is not looked into."""
-        real = files.real(path)
-        return any(real.is_relative_to(folder) for folder in self.never)
+        return any(lies_in(path, folder) for folder in self.never)
 
 
 @dataclass(slots=True)
@@ -53,15 +53,16 @@ class Look:
     that the run wrote. given: the examples. within: the earlier output that is looked into."""
 
     scan: Scan
-    examples: list[Path] = field(default_factory=list)
-    outputs: list[Path] = field(default_factory=list)
+    examples: list[Place] = field(default_factory=list)
+    outputs: list[Place] = field(default_factory=list)
     linked: list[Path] = field(default_factory=list)
     broken: list[Path] = field(default_factory=list)
     given: frozenset[Path] = frozenset()
     within: Path | None = None
 
     def __post_init__(self) -> None:
-        self.given = frozenset(map(files.real, self.scan.examples))
+        here = (place for place in self.scan.examples if isinstance(place, Path))
+        self.given = frozenset(map(files.real, here))
 
     def walk(self, top: Path, deep: bool) -> Walked:
         """What lies in a folder; deep: in those within it, too."""
@@ -128,6 +129,6 @@ class Look:
             log.warning("Links to nothing: %d (%s).", len(set(self.broken)), _few(self.broken))
 
 
-def _few(paths: Collection[Path]) -> str:
+def _few(paths: Collection[Place]) -> str:
     every = sorted({str(path) for path in paths})
     return ", ".join([*every[:3], "..."] if len(every) > 3 else every)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ..errors import ImageError
+from ..storage.places import Place
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jif", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"),
@@ -68,7 +67,7 @@ def is_lossless_webp(data: bytes) -> bool:
     return False
 
 
-def require_readable(path: Path, kind: str) -> None:
+def require_readable(path: Place, kind: str) -> None:
     """Raise ImageError, naming the kind and what to do, for one that is never read, or not by this
     Pillow."""
     if kind not in READ:
@@ -85,7 +84,7 @@ def require_readable(path: Path, kind: str) -> None:
         )
 
 
-def missing(path: Path, what: str, extra: str) -> ImageError:
+def missing(path: Place, what: str, extra: str) -> ImageError:
     """The error for a picture that needs an extra that is not installed."""
     return ImageError(
         "not_an_image",

@@ -11,12 +11,12 @@ import io
 import logging
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import ImageError
+from ..storage.places import Place
 from . import tifftags
 from .levels import Raw, Samples
 from .sniff import missing
@@ -38,7 +38,7 @@ _SCHEMES = {
 _ALPHA, _PREMULTIPLIED = 2, 1
 
 
-def require_readable(path: Path, tags: Tags) -> None:
+def require_readable(path: Place, tags: Tags) -> None:
     """Raise ImageError (mode) for a TIFF that is no picture in colours, naming what it is; (decode) for
     one of which parts are missing."""
     cause = _cause(tags)
@@ -78,7 +78,7 @@ def declared(tags: Tags) -> tuple[float | None, float] | None:
     return (0.0, float((1 << tags.depth) - 1)) if odd else None
 
 
-def read(path: Path, data: bytes, tags: Tags) -> Raw:
+def read(path: Place, data: bytes, tags: Tags) -> Raw:
     """Decode with tifffile. Raises ImageError; with code not_an_image where that is not installed."""
     if tags.photometric not in (0, tifftags.BLACK_IS_ZERO, tifftags.RGB):
         raise ImageError("mode", f"{path}: {_what(tags)} of this colour scheme are not read.", PLAIN)
@@ -129,7 +129,7 @@ def _what(tags: Tags) -> str:
     return f"{tags.depth}-bit {kind}{form}{zero}"
 
 
-def _require_bounded(path: Path, tags: Tags) -> None:
+def _require_bounded(path: Place, tags: Tags) -> None:
     """Raise ImageError for what could take far more memory than its size says."""
     if tags.compression not in SAFE:
         raise ImageError(
@@ -145,7 +145,7 @@ def _require_bounded(path: Path, tags: Tags) -> None:
         )
 
 
-def _require_segments(path: Path, data: bytes, tags: Tags, page: Any) -> None:
+def _require_segments(path: Place, data: bytes, tags: Tags, page: Any) -> None:
     """Raise ImageError where the page is another than the tags say, or a part of it unpacks to far more
     than the picture."""
     if (page.imagelength, page.imagewidth) != (tags.height, tags.width) or page.imagedepth != 1:
@@ -160,7 +160,7 @@ def _require_segments(path: Path, data: bytes, tags: Tags, page: Any) -> None:
             raise ImageError("bomb", f"{path}: a part of it unpacks to more than the whole picture.")
 
 
-def _raw(path: Path, values: Samples, tags: Tags) -> Raw:
+def _raw(path: Place, values: Samples, tags: Tags) -> Raw:
     if tags.planar == 2 and tags.samples > 1:
         values = np.moveaxis(values, 0, -1)
     wanted = (tags.height, tags.width, *((tags.samples,) if tags.samples > 1 else ()))

@@ -13,6 +13,7 @@ from ..config import LEVEL_WEIGHT, ScoringOptions
 from ..decision import Judge
 from ..scoring import SURE, levels_of
 from .blocks import blocks
+from .distant import HELD, Column
 from .file import Index
 
 FloatArray = npt.NDArray[np.float32]
@@ -23,7 +24,16 @@ SLACK = 2e-3
 def image_bounds(index: Index, judge: Judge) -> FloatArray:
     """(I,): no region of an image scores higher than this. Shape and context only lower a score, and
     suppression does so too; the level of an image is known from the same pass."""
-    return bounds_of(index, judge, slice(0, len(index)), range(len(index.images)))[0]
+    vectors = index.arrays["vectors"]
+    if not isinstance(vectors, Column):
+        return bounds_of(index, judge, slice(0, len(index)), range(len(index.images)))[0]
+    ends = np.cumsum([0, *(item.count for item in index.images)])
+    part, made = ends[:-1] * vectors.width // HELD, []
+    for first in np.flatnonzero(np.diff(part, prepend=-1)).tolist():  # what memory holds at once
+        last = first + int((part == part[first]).sum())
+        rows = slice(int(ends[first]), int(ends[last]))
+        made.append(bounds_of(index, judge, rows, range(first, last))[0])
+    return np.concatenate(made)
 
 
 def bounds_of(

@@ -8,11 +8,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ..errors import UsageError
-from ..images import Query
+from ..images import Query, digest
 from ..records import ImageInfo
 from ..regions import Packed
-from ..storage import files
+from ..storage import places, remote
 from ..storage.hashes import FileHashes
+from ..storage.places import Place
 from . import file
 from .file import Index
 
@@ -48,10 +49,10 @@ def plan(found: Index, queries: Sequence[Query], hashes: FileHashes) -> Plan:
     return Plan(found, (*changed, *new), tuple(query.name for query in changed))
 
 
-def _content(path: Path, hashes: FileHashes) -> str:
+def _content(path: Place, hashes: FileHashes) -> str:
     """Nothing for a file that cannot be read: then it is described, which says why it cannot."""
     try:
-        return hashes.sha256(path)
+        return hashes.sha256(path) if isinstance(path, Path) else digest(remote.read(path))
     except OSError:
         return ""
 
@@ -88,24 +89,29 @@ def remove(path: Path, patterns: Sequence[str]) -> int:
     return len(gone)
 
 
-def merge(paths: Sequence[Path], target: Path, grouped: bool = False) -> int:
-    """One index of several, in the order in which they are given, which may be shards of one run;
-    written ``file.alone``. Returns how many regions it holds. An image that several hold comes once.
-    grouped: with lists. Raises UsageError where they are of different models or settings, hold
-    different images of one name, or would take the place of another index, and OutputError."""
-    if (target / "index.json").exists() and not any(files.real(p) == files.real(target) for p in paths):
+def require_kept(paths: Sequence[Place], target: Place) -> None:
+    """Raise UsageError where what is made of several indexes would take the place of another one."""
+    there = places.is_file(target / "index.json")
+    if there and not any(places.same(path) == places.same(target) for path in paths):
         raise UsageError(
             f"{target}: is an index already, and its images would be gone.",
             f"Name it too, to keep them (--merge {target}), or another folder with -o.",
         )
+
+
+def merge(paths: Sequence[Place], target: Path, grouped: bool = False) -> int:
+    """One index of several, in the order in which they are given, which may be shards of one run;
+    written ``file.alone``. Returns how many regions it holds. An image that several hold comes once.
+    grouped: with lists. Raises UsageError where they are of different models or settings, or hold
+    different images of one name, and OutputError."""
     found = [file.load(path) for path in paths]
     for path, one in zip(paths[1:], found[1:], strict=True):
         file.require_same(path, one, found[0].made, "Only indexes that were made alike can be joined.")
     return file.write(target, _together(paths, found), found[0].made, grouped)
 
 
-def _together(paths: Iterable[Path], found: Iterable[Index]) -> Iterator[Described]:
-    known: dict[str, tuple[str, Path]] = {}
+def _together(paths: Iterable[Place], found: Iterable[Index]) -> Iterator[Described]:
+    known: dict[str, tuple[str, Place]] = {}
     for path, one in zip(paths, found, strict=True):
         for item in one.images:
             name, content = item.image.name, item.image.sha256

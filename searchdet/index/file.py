@@ -24,6 +24,7 @@ from ..regions import Packed
 from ..storage import files
 from ..storage.hashes import fresh_sha256
 from ..storage.journal import Lock, cut
+from ..storage.places import Place, lies_in
 from ..storage.tensors import Arrays
 from ..storage.values import Fields, JsonObject, JsonValue
 from . import lists
@@ -133,7 +134,7 @@ def _grouped(path: Path, arrays: Arrays) -> tuple[Lists | None, dict[str, JsonVa
     return made, {WANTED: True} | ({} if made is None else {LISTS: lists.save(made, path)})
 
 
-def require_same(path: Path, found: Index, made: Made, hint: str = "") -> None:
+def require_same(path: Place, found: Index, made: Made, hint: str = "") -> None:
     """Raise UsageError where an index was made with other models or settings. hint: what to do then."""
     differs = made.space.differences(found.space)
     if found.made.keep != made.keep:
@@ -187,14 +188,15 @@ def _remove_others(path: Path, facts: Mapping[str, JsonValue]) -> None:
             files.remove(other)
 
 
-def check(path: Path, queries: Iterable[Query]) -> None:
+def check(path: Place, queries: Iterable[Query]) -> None:
     """Fail early: an index takes the place of nothing but an index, and must not hold its own images.
     Raises UsageError."""
-    whole = files.real(path)
-    if whole.exists() and not _is_index(whole) and not _is_left(whole):
-        raise UsageError(f"{path}: exists and is not an index.", "Name another folder with -o.")
+    if isinstance(path, Path):
+        whole = files.real(path)
+        if whole.exists() and not _is_index(whole) and not _is_left(whole):
+            raise UsageError(f"{path}: exists and is not an index.", "Name another folder with -o.")
     for query in queries:
-        if files.real(query.path).is_relative_to(whole):
+        if lies_in(query.path, path):
             raise UsageError(f"{query.path}: lies in the folder of the index {path}.")
 
 

@@ -20,9 +20,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import UsageError
-from ..storage import files
+from ..storage import files, places
+from ..storage.places import Place
 from ..storage.values import Fields, JsonObject
 from .blocks import blocks
+from .rows import mapped_one
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
@@ -54,7 +56,7 @@ class Lists:
         """Rows, ascending, to look at for unit vectors (M, D): those in the nearest ``share`` (0..1) of
         the lists of each, and all of ``every`` rows that are in none."""
         count = min(len(self.centres), max(1, math.ceil(share * len(self.centres))))
-        alike = np.asarray(wanted, np.float32) @ self.centres.astype(np.float32).T
+        alike = np.asarray(wanted, np.float32) @ np.asarray(self.centres, np.float32).T
         best = np.unique(np.argpartition(-alike, count - 1, axis=1)[:, :count])
         parts = [self.members[self.starts[at] : self.starts[at + 1]] for at in best.tolist()]
         late = np.arange(self.rows, every, dtype=np.int64)
@@ -127,7 +129,7 @@ def save(found: Lists, path: Path) -> JsonObject:
     return {"folder": folder, "count": len(found.centres), "rows": found.rows}
 
 
-def load(path: Path, facts: Fields, shape: tuple[int, int]) -> Lists:
+def load(path: Place, facts: Fields, shape: tuple[int, int]) -> Lists:
     """The lists that ``index.json`` tells of, mapped into memory. shape: of the rows (R, D). Raises
     UsageError where they are not whole."""
     try:
@@ -139,7 +141,7 @@ def load(path: Path, facts: Fields, shape: tuple[int, int]) -> Lists:
         ) from error
 
 
-def _load(path: Path, facts: Fields, shape: tuple[int, int]) -> Lists:
+def _load(path: Place, facts: Fields, shape: tuple[int, int]) -> Lists:
     count, rows, dim = facts.whole("count"), facts.whole("rows"), shape[1]
     if not FOLDER.fullmatch(facts.text("folder")) or rows > shape[0]:
         raise ValueError("they are of another index")
@@ -151,9 +153,9 @@ def _load(path: Path, facts: Fields, shape: tuple[int, int]) -> Lists:
     )
     made = []
     for name, kind, wide in parts:
-        if (folder / name).stat().st_size != kind.itemsize * math.prod(wide):
+        if places.size_of(folder / name) != kind.itemsize * math.prod(wide):
             raise ValueError(f"its file {name} has another size than {wide}")
-        made.append(np.memmap(folder / name, kind, "r", shape=wide))
+        made.append(mapped_one(folder / name, kind, wide))
     starts = np.asarray(made[2])
     if starts[0] != 0 or starts[-1] != rows or (np.diff(starts) < 0).any():
         raise ValueError("they do not agree with each other")

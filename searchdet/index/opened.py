@@ -10,6 +10,8 @@ from pathlib import Path
 from ..errors import DAMAGE, UsageError
 from ..records import ModelInfo
 from ..regions import Packed, Regions, Space
+from ..storage import places
+from ..storage.places import Place
 from ..storage.tensors import Arrays
 from ..storage.values import Fields, JsonObject, JsonValue
 from . import lists
@@ -42,7 +44,7 @@ def facts_of(path: Path) -> JsonObject:
     """What ``index.json`` says; nothing where there is none, or another file. Raises UsageError where
     it cannot be read, which says nothing of what it holds."""
     try:
-        return dict(json.loads((path / "index.json").read_bytes()))
+        return dict(json.loads(places.read(path / "index.json")))
     except (FileNotFoundError, NotADirectoryError, *DAMAGE, RecursionError):
         return {}
     except OSError as error:
@@ -91,17 +93,17 @@ class Index:
         return packed_of(self.arrays, item)
 
 
-def load(path: Path) -> Index:
+def load(path: Place) -> Index:
     """Open an index. Raises UsageError for anything that is not a whole one."""
     try:
         for _ in range(_TRIES):
-            text = (path / "index.json").read_bytes()
+            text = places.read(path / "index.json")
             try:
                 made = _opened(path, Fields.of(json.loads(text)))
-                if made.lists_are_sound or (path / "index.json").read_bytes() == text:
+                if made.lists_are_sound or places.read(path / "index.json") == text:
                     return made
             except FileNotFoundError:  # another process may just have put a new index there
-                if (path / "index.json").read_bytes() == text:
+                if places.read(path / "index.json") == text:
                     raise
         raise UsageError(f"{path}: is replaced again and again.", "Try again.")
     except OSError as error:
@@ -112,7 +114,7 @@ def load(path: Path) -> Index:
         raise UsageError(f"{path}: is not an index ({error}).", REMAKE) from error
 
 
-def _opened(path: Path, facts: Fields) -> Index:
+def _opened(path: Place, facts: Fields) -> Index:
     """Raises OSError or one of DAMAGE."""
     if facts.text("schema") != SCHEMA:
         raise ValueError(f"its schema is {facts.text('schema')}, not {SCHEMA}")
@@ -120,7 +122,7 @@ def _opened(path: Path, facts: Fields) -> Index:
         raise ValueError(f"it has no rows {facts.text('rows')!r}")
     folder, sizes = path / facts.text("rows"), facts.counts("bytes")
     for name, size in sizes.items():
-        if (folder / name).stat().st_size < size:  # what another process adds does not count yet
+        if places.size_of(folder / name) < size:  # what another process adds does not count yet
             raise ValueError(f"its file {name} is not whole")
     space = Space.from_json(facts.child("space"))
     if facts.counts("widths") != widths(space.dim):
@@ -139,7 +141,7 @@ def _opened(path: Path, facts: Fields) -> Index:
     return Index(made, images, _arrays(folder, facts), grouped)
 
 
-def _arrays(folder: Path, facts: Fields) -> Arrays:
+def _arrays(folder: Place, facts: Fields) -> Arrays:
     """Raises OSError, or ValueError where the files have other sizes than the rows need."""
     sizes, wide = facts.counts("bytes"), facts.counts("widths")
     made = mapped(folder, facts.whole("regions"), sizes["counts"], wide)

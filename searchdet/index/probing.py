@@ -68,7 +68,7 @@ def _reached(
     """Images (M,) of some rows, ascending, and what the best of these score for each class by features
     alone (M, C); and those of which something was said."""
     options, bank = judge.rule.scoring, judge.bank
-    rows = rows[np.asarray(index.arrays["valid"])[rows]]
+    rows = rows[index.arrays["valid"][rows]]
     made = np.full((len(index.images), len(bank.classes)), -np.inf)
     for start in range(0, len(rows), _TOGETHER):
         part = rows[start : start + _TOGETHER]

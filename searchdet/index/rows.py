@@ -7,13 +7,14 @@ starts; ``images.jsonl`` has one line an image.
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +23,12 @@ from ..errors import DAMAGE, UsageError
 from ..masks import shape as outline
 from ..records import ImageInfo
 from ..regions import Packed, Regions, unpack
-from ..storage import files
+from ..storage import files, places, remote
+from ..storage.places import Place
+from ..storage.remote import Remote
 from ..storage.tensors import Arrays
 from ..storage.values import Fields
+from .distant import Column, part
 
 IntArray = npt.NDArray[np.int64]
 ROWS: dict[str, np.dtype[Any]] = {
@@ -113,11 +117,11 @@ class Writer:
             stream.flush()
 
 
-def read_images(path: Path, count: int) -> Iterator[Indexed]:
+def read_images(path: Place, count: int) -> Iterator[Indexed]:
     """The first ``count`` images of an ``images.jsonl``, each with the rows after those of the one
     before it; others may just be added. Raises OSError or ValueError."""
     start = 0
-    with path.open("rb") as lines:
+    with path.open("rb") if isinstance(path, Path) else io.BytesIO(remote.read(path)) as lines:
         for line in islice(lines, count):
             item = Fields.of(json.loads(line))
             image, count = ImageInfo.from_json(item.child("image")), item.whole("count")
@@ -127,19 +131,23 @@ def read_images(path: Path, count: int) -> Iterator[Indexed]:
             start += count
 
 
-def mapped(folder: Path, rows: int, letters: int, wide: Mapping[str, int]) -> Arrays:
-    """The arrays of a folder in memory as they lie on disk: ``rows`` rows, and masks of so many
-    ``letters``. wide: as ``widths``. Raises OSError, or ValueError for a file that is too short."""
+def mapped(folder: Place, rows: int, letters: int, wide: Mapping[str, int]) -> Arrays:
+    """The arrays of a folder as they lie on disk, mapped into memory, or read from a store when asked:
+    ``rows`` rows, and masks of so many ``letters``. wide: as ``widths``. Raises OSError, or ValueError
+    for a file that is too short."""
     shapes = {name: (rows, wide[name]) if name in wide else (rows,) for name in ROWS}
-    made = {name: _mapped(folder / name, kind, shapes[name]) for name, kind in ROWS.items()}
-    made["counts"] = _mapped(folder / "counts", np.dtype("u1"), (letters,))
-    made["offsets"] = _mapped(folder / "offsets", np.dtype("<i8"), (rows + 1,))
+    made = {name: mapped_one(folder / name, kind, shapes[name]) for name, kind in ROWS.items()}
+    made["counts"] = mapped_one(folder / "counts", np.dtype("u1"), (letters,))
+    made["offsets"] = mapped_one(folder / "offsets", np.dtype("<i8"), (rows + 1,))
     return made
 
 
-def _mapped(path: Path, kind: np.dtype[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    if path.stat().st_size < kind.itemsize * math.prod(shape):
+def mapped_one(path: Place, kind: np.dtype[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """One array of a file. Raises OSError, or ValueError for a file that is too short."""
+    if places.size_of(path) < kind.itemsize * math.prod(shape):
         raise ValueError(f"its file {path.name} has another size than {shape}")
+    if isinstance(path, Remote):
+        return cast(npt.NDArray[Any], Column(path, kind, shape))
     empty = 0 in shape  # which cannot be mapped; "c": torch wants arrays that could be written
     return np.zeros(shape, kind) if empty else np.memmap(path, kind, "c", shape=shape)
 
@@ -160,7 +168,11 @@ def regions_of(
 
 
 def packed_of(arrays: Arrays, item: Indexed, rows: IntArray | None = None) -> Packed:
-    """The regions of one image as they lie there, not looked at; rows: as of ``regions_of``."""
+    """The regions of one image as they lie there, not looked at; rows: as of ``regions_of``. Raises
+    RemoteError where a store does not give them."""
+    if isinstance(arrays["offsets"], Column):
+        arrays = part(arrays, tuple(ROWS), item.start, item.start + item.count)
+        item = replace(item, start=0)
     where = slice(item.start, item.start + item.count) if rows is None else item.start + rows
     chosen = {name: np.asarray(arrays[name][where]) for name in ROWS}
     ends = np.asarray(arrays["offsets"][item.start : item.start + item.count + 1])

@@ -9,15 +9,17 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .. import exports
 from ..config import names_of
 from ..errors import OutputError, UsageError
-from ..images import LoadedImage, Query, natural
-from ..records import ImageRecord, RecordError, read_record, unusable
-from ..storage import files, kinds
+from ..images import LoadedImage, Query
+from ..images.inputs import natural_text
+from ..records import ImageRecord, RecordError, parse_record, read_record, unusable
+from ..storage import files, kinds, places
+from ..storage.places import Place
 from ..storage.values import JsonObject
 from . import recordmemory
 from .pictures import Heat, drawn
@@ -44,18 +46,21 @@ def pictures(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """An output folder: ``records/``, ``thumbnails/``, ``exemplars/``, a folder for each of ``save``,
-    dataset files in ``formats``, ``run.json``, and ``sources/`` with the path of each image.
+    """An output folder, here or in a store: ``records/``, ``thumbnails/``, ``exemplars/``, a folder for
+    each of ``save``, dataset files in ``formats``, ``run.json``, and ``sources/`` with the path of each
+    image.
 
     overwrite: search images again whose record is there, and replace records of other images.
     cache: the folder that remembers what dataset files need of records; None reads all in each run.
+    there: the files that a store had when the run began, so that it is not asked for others.
     """
 
-    folder: Path
+    folder: Place
     save_pictures: tuple[str, ...] = ("overlay",)
     overwrite: bool = False
     formats: tuple[str, ...] = ("coco",)
     cache: Path | None = None
+    there: frozenset[str] | None = None
 
     @property
     def wants_heat(self) -> bool:
@@ -64,15 +69,22 @@ class Output:
     def check(self, queries: list[Query]) -> None:
         """Fail early: the folder must be writable and must not be read as input. Removes what a killed
         process left."""
-        files.probe_folder(self.folder)
-        files.sweep(self.folder)
-        inside = files.real(self.folder)
+        places.probe(self.folder)
+        if isinstance(self.folder, Path):
+            files.sweep(self.folder)
         for query in queries:
-            if files.real(query.path).is_relative_to(inside):
+            if places.lies_in(query.path, self.folder):
                 raise UsageError(f"{query.path}: lies in the output folder {self.folder}.")
         exports.check_names(self.formats, (query.name for query in queries))
 
-    def path(self, kind: str, name: str, suffix: str) -> Path:
+    def listed(self) -> Output:
+        """The same, with what a store holds now, so that resuming asks it for nothing else. Raises
+        RemoteError."""
+        if isinstance(self.folder, Path):
+            return self
+        return replace(self, there=frozenset(name for name, _ in places.found(self.folder, "")))
+
+    def path(self, kind: str, name: str, suffix: str) -> Place:
         """The file of an image: its mirrored name below ``kind``. A name that would get too long with
         the suffix ends in a digest."""
         whole = self.folder / kind / f"{name}{suffix}"
@@ -85,10 +97,11 @@ class Output:
     def known(self, name: str, sha256: str, settings: str) -> ImageRecord | None:
         """The record of an image if it is whole, of that content and those settings, and its pictures
         are there; else None. What is no record is made again. Masks, crops and heat maps always are."""
-        if self.overwrite:
+        path = self.path("records", name, ".json")
+        if self.overwrite or not self._may_hold(path):
             return None
         try:
-            record = read_record(self.path("records", name, ".json"))
+            record = read_record(path)
         except (ValueError, OSError) as error:
             log.warning("The record of %s cannot be read and is made again (%s).", name, error)
             return None
@@ -99,13 +112,23 @@ class Output:
         if set(self.save_pictures) - {"overlay"}:
             return None
         shown = ("thumbnails", "overlays") if self.save_pictures else ("thumbnails",)
-        return record if all(self.path(kind, name, ".jpg").is_file() for kind in shown) else None
+        drawn = (self.path(kind, name, ".jpg") for kind in shown)
+        return record if all(self._holds(path) for path in drawn) else None
+
+    def _may_hold(self, path: Place) -> bool:
+        """Whether a file can be there, without asking: not if a store had none when the run began."""
+        if self.there is None or isinstance(path, Path) or isinstance(self.folder, Path):
+            return True
+        return path.relative_to(self.folder) in self.there
+
+    def _holds(self, path: Place) -> bool:
+        return self._may_hold(path) if self.there is not None else places.is_file(path)
 
     def save(
         self,
         record: ImageRecord,
         image: LoadedImage | None,
-        source: Path | None = None,
+        source: Place | None = None,
         heat: Heat | None = None,
     ) -> None:
         """Write one record, last of all, and with an image its pictures; older pictures of it go.
@@ -115,7 +138,7 @@ class Output:
         name = record.image
         path = self.path("records", name, ".json")
         self._require_same_source(record, source)
-        if path.exists():
+        if self._may_hold(path) and self._is_there(path):
             self._remove_pictures(name)
         if image is not None:
             small = encode_jpeg(thumbnail(image.pixels), THUMBNAIL_QUALITY)
@@ -126,30 +149,35 @@ class Output:
             self._note_source(name, source)
         self._write(path, record.to_bytes())
 
-    def _write(self, path: Path, data: bytes) -> None:
+    def _is_there(self, path: Place) -> bool:
+        try:
+            return places.is_file(path)
+        except OSError as error:
+            raise OutputError(f"{path}: the store does not answer ({error.strerror}).") from error
+
+    def _write(self, path: Place, data: bytes) -> None:
         """A link in the folder must not lead what is written out of it."""
-        if files.leads_out(path, self.folder):
+        if places.leads_out(path, self.folder):
             raise OutputError(f"{path}: a link leads out of {self.folder}.", "Remove it.")
-        files.write_bytes(path, data)
+        places.write(path, data)
 
     def _remove_pictures(self, name: str) -> None:
         """What was drawn for an older record, so that nothing shows what is no longer so."""
         for kind in ("thumbnails", "overlays"):
-            files.remove(self.path(kind, name, ".jpg"))
+            places.remove(self.path(kind, name, ".jpg"))
         for kind in ("masks", "crops", "heatmaps"):
             folder = self.folder / kind / name
-            if folder.is_dir() and not folder.is_symlink():
-                for path in folder.iterdir():
-                    if DRAWN.fullmatch(path.name):
-                        files.remove(path)
+            for path in places.inside(folder):
+                if DRAWN.fullmatch(path.name):
+                    places.remove(path)
 
-    def _require_same_source(self, record: ImageRecord, source: Path | None) -> None:
+    def _require_same_source(self, record: ImageRecord, source: Place | None) -> None:
         """An image may change, but two images of one name must not replace each other unseen."""
         path = self.path("records", record.image, ".json")
-        if self.overwrite or not path.exists():
+        if self.overwrite or not (self._may_hold(path) and self._is_there(path)):
             return
         known = self.source(record.image)
-        if source is not None and known == str(files.real(source)):
+        if source is not None and known == places.same(source):
             return
         try:
             old = read_record(path, rejected=False)
@@ -166,20 +194,22 @@ class Output:
     def source(self, name: str) -> str | None:
         """Where an image was when its record was made; None where that was not noted."""
         try:
-            value = json.loads(self.path("sources", name, ".json").read_bytes())
+            value = json.loads(places.read(self.path("sources", name, ".json")))
             return str(value["path"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def _note_source(self, name: str, source: Path) -> None:
-        path = str(files.real(source))
-        if self.source(name) != path:
-            self._write(self.path("sources", name, ".json"), files.json_bytes({"path": path}))
+    def _note_source(self, name: str, source: Place) -> None:
+        noted, path = self.path("sources", name, ".json"), places.same(source)
+        if not self._may_hold(noted) or self.source(name) != path:
+            self._write(noted, files.json_bytes({"path": path}))
 
     def clear_records(self) -> None:
         """Make room for the records of another search: the old ones go, with their pictures and noted
         sources. Raises OutputError where there are some and ``overwrite`` was not asked for."""
-        found = list((self.folder / "records").rglob("*.json"))
+        found = [
+            self.folder / "records" / name for name, _ in places.found(self.folder / "records", ".json")
+        ]
         if found and not self.overwrite:
             raise OutputError(
                 f"{self.folder}: holds records already.",
@@ -188,23 +218,23 @@ class Output:
         for path in found:
             name = self._image_of(path)
             self._remove_pictures(name)
-            files.remove(self.path("sources", name, ".json"))
-            files.remove(path)
+            places.remove(self.path("sources", name, ".json"))
+            places.remove(path)
 
-    def _image_of(self, path: Path) -> str:
+    def _image_of(self, path: Place) -> str:
         """The image of a record file: as the record says if it lies where that image's does, else as
         the file is called."""
         with contextlib.suppress(ValueError, OSError):
             record = read_record(path, rejected=False)
             if record is not None and self.path("records", record.image, ".json") == path:
                 return record.image
-        return path.relative_to(self.folder / "records").with_suffix("").as_posix()
+        return places.relative(path, self.folder / "records").removesuffix(".json")
 
     def preview(self, shown: Sequence[Picture]) -> None:
         """Show the exemplars: ``exemplars/<name>.jpg``, written only where it is not there already."""
         for item in shown:
             path = self.path("exemplars", item.name, ".jpg")
-            if not _holds(path, item.jpeg):
+            if not _is(path, item.jpeg):
                 self._write(path, item.jpeg)
 
     def finish(self, run: JsonObject) -> None:
@@ -213,35 +243,44 @@ class Output:
 
         ``run.json`` comes first: a record that cannot be exported must not hide how the run went.
         """
-        files.write_json(self.folder / kinds.RUN_FILE, run)
-        if not self.formats or not (self.folder / "records").is_dir():
+        places.write(self.folder / kinds.RUN_FILE, files.json_bytes(run))
+        if not self.formats or not places.is_folder(self.folder / "records"):
             return
         listed = None
         while listed != (listed := recordmemory.listing(self.folder)):
-            with contextlib.closing(recordmemory.records(self.folder, self.cache, listed)) as found:
-                exports.write(self.folder, found, exports.Options(self.formats))
+            with (
+                contextlib.closing(recordmemory.records(self.folder, self.cache, listed)) as found,
+                places.staged(self.folder) as target,
+            ):
+                exports.write(target, found, exports.Options(self.formats))
 
 
-def _holds(path: Path, data: bytes) -> bool:
+def _is(path: Place, data: bytes) -> bool:
     try:
-        return path.read_bytes() == data
+        return places.read(path) == data
     except OSError:
         return False
 
 
-def read_records(folder: Path, rejected: bool = True) -> Iterator[ImageRecord]:
+def read_records(folder: Place, rejected: bool = True) -> Iterator[ImageRecord]:
     """The records of an output folder, one by one in natural order; what is no record is left out with
     a WARNING. rejected: as for ``read_record``. Raises UsageError where there is no such folder, or for
     a record of another version or a damaged one."""
-    if not (folder / "records").is_dir():
+    inner = folder / "records"
+    if not places.is_folder(inner):
         raise UsageError(f"{folder}: has no folder `records`.", "Name an output folder of `detect`.")
-    for path in sorted((folder / "records").rglob("*.json"), key=natural):
+    listed = sorted(places.found(inner, ".json"), key=lambda item: natural_text(item[0]))
+    for name, data in places.read_each(inner, listed):
+        path = inner / name
+        if isinstance(data, FileNotFoundError):  # replaced this moment
+            continue
         try:
-            record = read_record(path, rejected)
+            if isinstance(data, OSError):
+                raise data
+            record = parse_record(data, path, rejected)
         except RecordError as error:
             raise unusable(error) from error
         except (ValueError, OSError) as error:
             log.warning("%s is left out: %s", path, error)
             continue
-        if record is not None:
-            yield record
+        yield record

@@ -7,7 +7,6 @@ broken or of another version is read from the record again.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import logging
@@ -22,33 +21,23 @@ from ..exports.labelled import Detection, Labelled, labelled
 from ..images.inputs import natural_text
 from ..masks.rle import Rle
 from ..records import ImageRecord, RecordError, damaged, read_record, unusable
-from ..storage import kinds
-from ..storage.files import Stream, real
+from ..storage import kinds, places
+from ..storage.files import Listed, Stamp, Stream
+from ..storage.places import Place
 from ..storage.values import JsonValue
 from ..version import __version__
 
 log = logging.getLogger(__name__)
 FORM = 2
-Stamp = tuple[int, int, int, int]
-Listed = tuple[str, Stamp]
-"""A record file, relative to ``records/``: size, times and inode."""
 
 
-def listing(folder: Path) -> list[Listed]:
-    """The record files of an output folder in natural order."""
-    root, found = str(folder / "records"), []
-    for base, _, names in os.walk(root):
-        for name in (name for name in names if name.endswith(".json")):
-            with contextlib.suppress(FileNotFoundError):  # replaced this moment
-                stat = Path(f"{base}{os.sep}{name}").stat()
-                stamp = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
-                relative = f"{base[len(root) :]}{os.sep}{name}".replace(os.sep, "/")[1:]
-                found.append((relative, stamp))
-    return sorted(found, key=lambda item: natural_text(item[0]))
+def listing(folder: Place) -> list[Listed]:
+    """The record files of an output folder in natural order, relative to ``records/``."""
+    return sorted(places.found(folder / "records", ".json"), key=lambda item: natural_text(item[0]))
 
 
 def records(
-    folder: Path, cache: Path | None, listed: Sequence[Listed]
+    folder: Place, cache: Path | None, listed: Sequence[Listed]
 ) -> Generator[Labelled | None, None, None]:
     """The records of a folder for ``exports.write``, one by one, None for a failed image.
 
@@ -75,12 +64,12 @@ def records(
             yield image
 
 
-def _entry(folder: Path, cache: Path) -> Path:
-    digest = hashlib.sha256(os.fsencode(real(folder))).hexdigest()
+def _entry(folder: Place, cache: Path) -> Path:
+    digest = hashlib.sha256(os.fsencode(places.same(folder))).hexdigest()
     return cache / kinds.RECORDS / f"{digest}.json"
 
 
-def _read(path: Path) -> ImageRecord | None:
+def _read(path: Place) -> ImageRecord | None:
     try:
         return read_record(path, rejected=False)
     except RecordError as error:

@@ -24,7 +24,16 @@ from .models import (
     embedding_from,
     proposal_settings,
 )
-from .record import SCHEMA, ImageRecord, RecordError, damaged, failed, read_record, unusable
+from .record import (
+    SCHEMA,
+    ImageRecord,
+    RecordError,
+    damaged,
+    failed,
+    parse_record,
+    read_record,
+    unusable,
+)
 from .rule import ACCEPTED, INVALID, SUPPRESSED, ClassLimits, Standing, failures, reason_of
 from .thresholds import (
     ClassThreshold,
@@ -71,6 +80,7 @@ __all__ = [
     "failures",
     "limits_for",
     "limits_of",
+    "parse_record",
     "proposal_settings",
     "read_record",
     "reason_of",

@@ -10,11 +10,12 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import NoReturn
 
 from ..config import MOST_PIXELS
 from ..errors import SearchdetError, UsageError
+from ..storage import places
+from ..storage.places import Place
 from ..storage.values import Fields, JsonValue
 from .candidate import Candidate, rounded
 from .image import (
@@ -187,16 +188,21 @@ def failed(image: str, error: SearchdetError, sha256: str = "") -> ImageRecord:
     return ImageRecord(image, "failed", 0, 0, sha256, error=ErrorInfo(error.code, error.one_line()))
 
 
-def read_record(path: Path, rejected: bool = True) -> ImageRecord | None:
+def read_record(path: Place, rejected: bool = True) -> ImageRecord | None:
     """The record in a file; None where there is no file. Raises RecordError for a record that cannot be
     used, ValueError for another kind of file.
 
     rejected: whether the rejected candidates, most of a file, are wanted; else they may be left out.
     """
     try:
-        data = path.read_bytes()
+        data = places.read(path)
     except FileNotFoundError:
         return None
+    return parse_record(data, path, rejected)
+
+
+def parse_record(data: bytes, path: Place, rejected: bool = True) -> ImageRecord:
+    """``read_record`` for bytes that were read before. path: for messages."""
     partial = False
     if not rejected and (at := data.find(_REJECTED)) >= 0 and data.endswith(b"\n ]\n}\n"):
         data, partial = data[:at] + b',\n "rejected": []\n}', True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..annotations import Truth
@@ -11,6 +11,8 @@ from ..errors import DAMAGE, UsageError
 from ..output import THUMBNAIL_SIDE, Output, read_records
 from ..records import ImageRecord, damaged
 from ..storage import files
+from ..storage.places import Place, staged
+from ..storage.remote import Remote
 from .contents import Contents
 from .page import json_text, page
 from .pictures import LEAST_SIDE, as_text, crowded, stored, thumbnail_of, within_budget
@@ -27,12 +29,12 @@ class Written:
     many have no picture. beside: the folder of full pictures, and their bytes; without_full: names of
     the images that there is none of."""
 
-    path: Path
+    path: Place
     size: int
     images: int
     left_out: int
     without_picture: int
-    beside: Path
+    beside: Place
     beside_size: int
     without_full: tuple[str, ...]
 
@@ -47,7 +49,7 @@ class Pictures:
 
 
 def write(
-    folder: Path,
+    folder: Place,
     target: Path | None = None,
     shown: Pictures | None = None,
     most: int | None = None,
@@ -55,13 +57,23 @@ def write(
     truth: Truth | None = None,
     advance: Advance = iter,
 ) -> Written:
-    """Write the report of an output folder of ``detect``, by default into it.
+    """Write the report of an output folder of ``detect``, here or in a store, by default into it.
 
     most: no more images than that. truth: what is in the pictures; advance: goes through the records,
     which take long where full pictures are made. Raises UsageError where there are no records,
     OutputError.
     """
-    path, shown = folder / FILE if target is None else target, shown or Pictures()
+    shown = shown or Pictures()
+    if target is not None:
+        return _write(folder, target, shown, most, truth, advance)
+    with staged(folder) as made:
+        done = _write(folder, made / FILE, shown, most, truth, advance)
+    return replace(done, path=folder / FILE, beside=folder / done.beside.name)
+
+
+def _write(
+    folder: Place, path: Path, shown: Pictures, most: int | None, truth: Truth | None, advance: Advance
+) -> Written:
     contents, left_out = Contents(None if truth is None else Overlay.of(truth)), 0
     least = LEAST_SIDE if crowded(folder) else THUMBNAIL_SIDE
     beside = Pyramids(path.with_name(f"{path.stem}-pictures"), Output(folder), shown.images, least)
@@ -80,7 +92,7 @@ def write(
     if not pictures:
         raise UsageError(f"{folder}: holds no records.", "Name an output folder of `detect`.")
     # the page can name the folder only while it lies in it; an absolute path stays out of the file
-    inside = files.real(path) == files.real(folder / FILE)
+    inside = isinstance(folder, Remote) or files.real(path) == files.real(folder / FILE)
     head = contents.head() | {"inside": inside, "leftOut": left_out}
     try:
         data = page(head, _blocks(contents, pictures, folder), beside.size > 0).encode()
@@ -93,7 +105,7 @@ def write(
 
 
 def _blocks(
-    contents: Contents, pictures: list[bytes | None], folder: Path
+    contents: Contents, pictures: list[bytes | None], folder: Place
 ) -> Iterator[tuple[str, str]]:
     """Details (d), thumbnails (t) and pictures of exemplars (e), by number."""
     for i, detail in enumerate(contents.details):

@@ -16,6 +16,8 @@ from ..errors import ImageError
 from ..images import read_image, used_range
 from ..output import THUMBNAIL_QUALITY, THUMBNAIL_SIDE, Output, encode_jpeg, thumbnail
 from ..records import ImageRecord
+from ..storage import places
+from ..storage.places import Place
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +32,7 @@ def below(folder: Path, name: str) -> Path | None:
     return None if parts.is_absolute() or ".." in parts.parts else folder / parts
 
 
-def thumbnail_of(record: ImageRecord, folder: Path, images: Path | None) -> bytes | None:
+def thumbnail_of(record: ImageRecord, folder: Place, images: Path | None) -> bytes | None:
     """JPEG bytes for a record: what ``detect`` left, else from its image in ``images``, else None."""
     found = stored(folder, "thumbnails", record.image)
     if found is not None or images is None or record.failed:
@@ -50,20 +52,20 @@ def thumbnail_of(record: ImageRecord, folder: Path, images: Path | None) -> byte
     return encode_jpeg(thumbnail(image.pixels), THUMBNAIL_QUALITY)
 
 
-def stored(folder: Path, kind: str, name: str) -> bytes | None:
+def stored(folder: Place, kind: str, name: str) -> bytes | None:
     """A JPEG that ``detect`` left in an output folder; None where there is none."""
-    if below(folder, name) is None:
+    if below(Path(), name) is None:
         return None
     try:
-        data = Output(folder).path(kind, name, ".jpg").read_bytes()
+        data = places.read(Output(folder).path(kind, name, ".jpg"))
     except OSError:
         return None
     return data if data.startswith(b"\xff\xd8") else None
 
 
-def crowded(folder: Path) -> bool:
+def crowded(folder: Place) -> bool:
     """Whether the thumbnails of an output folder are too much for one page, and get smaller."""
-    return sum(path.stat().st_size for path in (folder / "thumbnails").rglob("*.jpg")) > BUDGET
+    return sum(stamp[0] for _, stamp in places.found(folder / "thumbnails", ".jpg")) > BUDGET
 
 
 def within_budget(pictures: Sequence[bytes | None]) -> list[bytes | None]:

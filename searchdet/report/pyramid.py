@@ -24,6 +24,7 @@ from ..images import read_image, used_range
 from ..output import THUMBNAIL_SIDE, Output, encode_jpeg
 from ..records import ImageRecord
 from ..storage import files
+from ..storage.places import Place, place_of
 from .pictures import below
 
 log = logging.getLogger(__name__)
@@ -79,11 +80,11 @@ class Pyramids:
             log.info("%s: %s is another image.", record.image, path)
         return None
 
-    def _places(self, name: str) -> Iterator[Path]:
+    def _places(self, name: str) -> Iterator[Place]:
         if self.images is not None and (path := below(self.images, name)) is not None:
             yield path
         if (noted := self.output.source(name)) is not None:
-            yield Path(noted)
+            yield place_of(noted)
 
     def _write(self, place: Path, pixels: UInt8Array, count: int) -> None:
         """All tiles of a picture; last of all the one that says that all are there."""

@@ -21,6 +21,7 @@ from ..live.settings import BANK
 from ..output import Output, Picture, exemplar_picture
 from ..regions import Space, settings_in
 from ..storage import files
+from ..storage.places import on_this_machine
 from .desk import Desk
 from .hands import QueuedHands
 from .indexed import settings_of
@@ -60,7 +61,7 @@ class Opened:
 @contextlib.contextmanager
 def opened(job: Job) -> Iterator[Opened]:
     """Open the session. Raises UsageError, ExemplarError, CheckpointError and OutputError."""
-    out = job.output.folder
+    out = on_this_machine(job.output.folder, "the folder of a session")
     start = None if job.examples is None else job.examples.bank
     if start is not None and files.real(start) == files.real(out / BANK):
         raise UsageError(
@@ -75,7 +76,7 @@ def opened(job: Job) -> Iterator[Opened]:
             known = {item.image.name for item in shelf.images}
             live = LiveSettings(
                 settings=job.settings,
-                paths={query.name: query.path for query in job.queries},
+                paths={q.name: on_this_machine(q.path, "an image of a session") for q in job.queries},
                 coming=frozenset(query.name for query in job.queries) - known,
                 words=words_of(job.images, job.scan, job.settings, given),
                 output=job.output,

@@ -22,6 +22,9 @@ from ..errors import OutputError
 log = logging.getLogger(__name__)
 
 
+Stamp = tuple[int, int, int, int]
+"""What tells a changed file: size, times and inode."""
+Listed = tuple[str, Stamp]
 _SUFFIX = ".tmp"
 OLD_SECONDS = 86400.0
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
@@ -123,6 +126,19 @@ def is_folder(path: Path) -> bool:
         return path.is_dir()
     except OSError:
         return False
+
+
+def found(folder: Path, suffix: str) -> list[Listed]:
+    """Files below a folder whose names end so, relative to it with ``/``, in no order."""
+    root, made = str(folder), []
+    for base, _, names in os.walk(root):
+        for name in (name for name in names if name.endswith(suffix)):
+            with contextlib.suppress(FileNotFoundError):  # replaced this moment
+                stat = Path(f"{base}{os.sep}{name}").stat()
+                stamp = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+                relative = f"{base[len(root) :]}{os.sep}{name}".replace(os.sep, "/")[1:]
+                made.append((relative, stamp))
+    return made
 
 
 def collision_key(path: str) -> str:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from . import places
+from .places import Place
 from .values import Fields, JsonObject
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -54,9 +55,9 @@ def unpack(data: bytes) -> tuple[Arrays, Fields]:
     return arrays, Fields(facts)
 
 
-def read(path: Path) -> tuple[Arrays, Fields]:
+def read(path: Place) -> tuple[Arrays, Fields]:
     """``unpack`` of a file. Raises OSError or TensorFileError."""
-    return unpack(path.read_bytes())
+    return unpack(places.read(path))
 
 
 def _metadata(data: bytes) -> dict[str, str]:

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...storage import remote
+from ..places import PLACE
+
 MAIN = ("detect",)
 UNSET = ("config",)
 """The commands about settings files; no file sets their options."""
@@ -48,7 +51,8 @@ def keys_of(root: Any) -> Iterator[Key]:
             names = tuple(flag[2:] for flag in param.opts if flag.startswith("--"))
             ours = names and param.param_type_name == "option" and param.name not in CHOICE
             if ours and not param.is_eager:
-                yield Key(path, command, param, names, _plain(hints[param.name]))
+                hint = Path if param.metavar == PLACE else hints[param.name]
+                yield Key(path, command, param, names, _plain(hint))
 
 
 def spelled(name: str) -> str:
@@ -87,6 +91,8 @@ def taken(value: object, hint: Any, folder: Path) -> object:
         raise ValueError(hint)
     if isinstance(value, str) and "\0" in value:
         raise ValueError(hint)
+    if hint is Path and remote.is_address(str(value)):
+        return value
     if hint is Path and value != "-":  # a stream; no shell has expanded ~ for us
         return str(folder / os.path.expanduser(str(value)))  # noqa: PTH111
     return value

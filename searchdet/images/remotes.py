@@ -1,0 +1,107 @@
+"""Images in stores: which objects of a listing are meant, by the rules of folders and globs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from glob import has_magic
+
+from ..errors import RemoteError, UsageError
+from ..storage import kinds, remote
+from ..storage.places import lies_in
+from ..storage.remote import Found, Remote
+from .leftout import LeftOut
+from .scan import Look
+from .sniff import SUFFIXES
+from .walk import RUN, WRITTEN
+
+
+def listing(at: Remote) -> list[Found]:
+    """What lies below an address. Raises RemoteError."""
+    try:
+        return remote.find(at)
+    except OSError as error:
+        raise RemoteError(f"{at}: cannot be listed ({error.strerror or error}).") from error
+
+
+def is_object(at: Remote) -> bool:
+    """Whether an address is that of one object; one of the web always is. Raises RemoteError."""
+    try:
+        return at.scheme in remote.WEB or remote.is_file(at)
+    except OSError as error:
+        raise RemoteError(f"{at}: cannot be looked at ({error.strerror or error}).") from error
+
+
+def matches(pattern: Remote) -> tuple[Remote, list[Remote]]:
+    """What a glob matches, and the folder that its names are relative to: all before the first sign.
+    Raises UsageError where nothing is matched."""
+    from fsspec.utils import glob_translate
+
+    if pattern.scheme in remote.WEB:
+        raise UsageError(f"{pattern}: a web server gives no listing.", "Name the images, or a list.")
+    base, parts = pattern, list[str]()
+    while has_magic(base.url):
+        base, parts = base.parent, [base.name, *parts]
+    if not base.inner.parts:
+        raise UsageError(f"{pattern}: a pattern cannot stand for buckets.", "Name the bucket.")
+    expression = re.compile(glob_translate("/".join(parts)))
+    found = [item.at for item in listing(base) if expression.match(item.at.relative_to(base))]
+    if not found:
+        raise UsageError(f"{pattern}: no object matches.")
+    return base, found
+
+
+def images(top: Remote, look: Look, left: LeftOut) -> list[Remote]:
+    """The images below an address, as the scan says also deeper; not hidden ones, nor examples and
+    earlier outputs, which are remembered. left: is told of other objects. Raises RemoteError."""
+    every = [(item.at, item.at.relative_to(top).split("/")) for item in listing(top)]
+    closed = _closed(top, every, look)
+    made = []
+    for at, parts in every:
+        if any(part.startswith(".") for part in parts):
+            continue
+        if len(parts) > 1 and not look.scan.recursive:
+            continue
+        if any("/".join(parts[:depth]) in closed for depth in range(1, len(parts))):
+            continue
+        if any(lies_in(at, folder) for folder in look.scan.never):
+            continue
+        if at.suffix.lower() in SUFFIXES:
+            made.append(at)
+        else:
+            left.add_named(at.suffix.lower())
+    return made
+
+
+def _closed(top: Remote, every: Sequence[tuple[Remote, list[str]]], look: Look) -> set[str]:
+    """Folders below an address that are not looked into."""
+    inner: dict[str, set[str]] = {}
+    for _, parts in every:
+        for depth in range(len(parts)):
+            inner.setdefault("/".join(parts[:depth]), set()).add(parts[depth])
+    given = {str(place) for place in look.scan.examples}
+    closed = {name for name in WRITTEN & inner.keys() if _is_output(top, inner[""])}
+    look.outputs += [top / name for name in sorted(closed)]
+    for name, names in inner.items() if look.scan.recursive else ():
+        at = top / name
+        if name and str(at) in given:
+            look.examples.append(at)
+            closed.add(name)
+        elif name and not any(name.startswith(f"{one}/") for one in closed) and _is_output(at, names):
+            look.outputs.append(at)
+            closed.add(name)
+    return closed
+
+
+def _is_output(at: Remote, names: set[str]) -> bool:
+    """Whether a run of ours lies there. names: of what is in it."""
+    if names >= RUN:
+        return True
+    if kinds.RUN_FILE not in names:
+        return False
+    try:
+        value = json.loads(remote.read(at / kinds.RUN_FILE))
+    except (OSError, ValueError, RecursionError):
+        return False  # somebody else's
+    return isinstance(value, dict) and str(value.get("schema")).startswith(kinds.RUN_FORM)

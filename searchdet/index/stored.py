@@ -1,0 +1,94 @@
+"""An index in a store, as a folder of this machine while it is written."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..errors import OutputError, RemoteError, UsageError
+from ..storage import remote
+from ..storage.places import Place
+from ..storage.remote import Remote
+from .opened import LOCK, SCHEMAS
+
+INDEX = "index.json"
+
+
+@contextlib.contextmanager
+def at_hand(place: Place, all_of_it: bool) -> Iterator[Path]:
+    """The folder of an index on this machine. One of a store is written to a folder of its own, and
+    goes there when the block ends without an exception: ``index.json`` last of all, if it still says
+    there what it said before. all_of_it: brought here first, else only what it says is looked at.
+
+    Raises UsageError where something else lies there, or another process wrote it meanwhile;
+    RemoteError, OutputError.
+    """
+    if isinstance(place, Path):
+        yield place
+        return
+    before = _said(place)
+    with tempfile.TemporaryDirectory(prefix="searchdet-") as made:
+        folder, known = Path(made) / "index", dict[str, int]()
+        if all_of_it and before is not None:
+            known = _brought(place, folder)
+        yield folder
+        _put(folder, place, known, before)
+
+
+def _said(place: Remote) -> bytes | None:
+    """The ``index.json`` of an index; None where nothing lies there."""
+    try:
+        data = remote.read(place / INDEX)
+        facts = json.loads(data)
+        if isinstance(facts, dict) and facts.get("schema") in SCHEMAS:
+            return data
+    except FileNotFoundError:
+        if not remote.find(place):
+            return None
+    except (ValueError, RecursionError):
+        pass  # it is another file, which is said below
+    except OSError as error:
+        raise RemoteError(f"{place}: cannot be read ({error.strerror or error}).") from error
+    raise UsageError(
+        f"{place}: something lies there that is not an index.", "Name another place with -o."
+    )
+
+
+def _brought(place: Remote, folder: Path) -> dict[str, int]:
+    """Fetch all files; their names and sizes."""
+    known = {}
+    try:
+        for item in remote.find(place):
+            name = item.at.relative_to(place)
+            remote.fetch_file(item, folder / name)
+            known[name] = item.size
+    except OSError as error:
+        raise RemoteError(f"{place}: cannot be read ({error.strerror or error}).") from error
+    return known
+
+
+def _put(folder: Path, place: Remote, known: dict[str, int], before: bytes | None) -> None:
+    """Files that are new or grew, then ``index.json``; then what it does not name goes. known: what was
+    fetched, of which only the end can be new."""
+    here = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    here.pop(LOCK, None)
+    now = here.pop(INDEX, None)
+    if now is None or now.read_bytes() == before:
+        return
+    for name, path in sorted(here.items()):
+        if known.get(name) != path.stat().st_size:
+            remote.write_file(place / name, path)
+    try:
+        remote.write_over(place / INDEX, now.read_bytes(), before)
+    except remote.Changed as error:
+        raise UsageError(f"{place}: another process wrote it meanwhile.", "Run it again.") from error
+    try:
+        left = [item.at for item in remote.find(place)]
+    except OSError as error:
+        raise OutputError(f"{place}: cannot be listed ({error.strerror or error}).") from error
+    for at in left:
+        if at.relative_to(place) not in {*here, INDEX}:
+            remote.remove(at)
