@@ -41,7 +41,8 @@ class UsageError(SearchdetError):
 
 
 class ImageError(SearchdetError):
-    """code: missing, not_an_image, decode, too_large, mode or bomb; masks: those given of it."""
+    """code: missing, unreachable, not_an_image, decode, too_large, mode or bomb; masks: those given of
+    it."""
 
     exit_code = 3
 

@@ -12,6 +12,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -302,7 +303,8 @@ def _stamp(info: dict[str, Any]) -> Stamp:
     when = next((info[key] for key in ("LastModified", "mtime", "created") if info.get(key)), None)
     tag = next((str(info[key]) for key in ("ETag", "etag", "md5Hash") if info.get(key)), "")
     digest = int(hashlib.sha256(tag.encode()).hexdigest()[:15], 16)
-    at = 0 if when is None or isinstance(when, str) else int(when.timestamp() * 1e9)
+    when = when.timestamp() if isinstance(when, datetime) else when
+    at = int(when * 1e9) if isinstance(when, float) else 0
     return int(info["size"]), at, digest if tag else 0, 0
 
 
