@@ -26,7 +26,7 @@ from .commands.places import PLACE
 from .commands.report import report
 from .commands.serve import serve
 from .commands.settings.group import ConfigFile, NoConfig, SettingsGroup
-from .storage.places import Place
+from .config.address import Place
 from .version import __version__
 
 app = typer.Typer(

@@ -56,6 +56,8 @@ PRINTING = ("cli", "commands")
 
 FOR_HELP = {
     "annotated_doc",
+    "attr",
+    "attrs",
     "click",
     "colorama",
     "markdown_it",
@@ -66,7 +68,7 @@ FOR_HELP = {
     "typer",
     "typing_extensions",
 }
-"""Typer, Rich, and what these need."""
+"""Typer, Rich, and what these need, or look at where it is installed."""
 LIGHT = {"cli", "commands", "config", "errors", "exports", "proposals", "records", "storage", "version"}
 """Rooms with names and defaults that the help is made of."""
 

@@ -7,10 +7,10 @@ from dataclasses import asdict
 import numpy as np
 import numpy.typing as npt
 
+from ..config.address import Place
 from ..errors import DAMAGE, ExemplarError
 from ..regions import Space
 from ..storage import places, tensors
-from ..storage.places import Place
 from ..storage.values import Fields, JsonObject
 from .types import Bank, JudgedBy, Origin, Rows
 

@@ -21,7 +21,7 @@ from ..config import (
     Settings,
     SuppressionOptions,
 )
-from ..storage.places import Place
+from ..config.address import Place
 from .console import say
 from .options import AsJson, cache_of, with_options
 from .places import PLACE

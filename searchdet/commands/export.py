@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from ..config import Limits
+from ..config.address import Place
 from ..errors import counted
 from ..exports import FORMATS
 from ..storage import places
-from ..storage.places import Place
 from .console import progress, say
 from .options import AsJson, with_options
 from .places import PLACE

@@ -22,9 +22,9 @@ from ..config import (
     Settings,
     SuppressionOptions,
 )
+from ..config.address import Place
 from ..errors import counted
 from ..storage import kinds
-from ..storage.places import Place
 from .console import EXIT_NOTHING_FOUND, EXIT_SOME_FAILED, progress, say, stoppable
 from .options import IMAGES, cache_of, output_of, scan_of, with_options
 from .places import PLACE

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from ..config import CacheOptions, OutputOptions, ScanOptions
+from ..config.address import Place
 from ..storage import kinds, places
-from ..storage.places import Place
 from .console import EXIT_SOME_FAILED, say
 from .options import AsJson, cache_of, output_of, scan_of, with_options
 from .places import PLACE

@@ -28,9 +28,9 @@ from .console import guarded
 from .places import PLACE, as_text, brought, is_fetched, takes_addresses
 
 if TYPE_CHECKING:
+    from ..config.address import Place
     from ..images import Scan
     from ..output import Output
-    from ..storage.places import Place
 
 IMAGES = "Images, folders, quoted globs, @list, - (stdin)."
 Images = Annotated[list[str], typer.Argument(help=IMAGES)]

@@ -9,12 +9,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Optional, get_args, get_origin
 
+from ..config import address
+from ..config.address import Remote, place_of
 from ..errors import UsageError
-from ..storage import remote
-from ..storage.places import place_of
-from ..storage.remote import Remote
 
-_SQUEEZED = re.compile(rf"({'|'.join(remote.SCHEMES)}):/[^/]")
+_SQUEEZED = re.compile(rf"({'|'.join(address.SCHEMES)}):/[^/]")
 """What becomes of an address that is taken for a path."""
 
 

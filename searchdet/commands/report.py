@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from ..config.address import Place
 from ..errors import counted
 from ..storage import places
-from ..storage.places import Place
 from .console import progress, say
 from .options import with_options
 from .places import PLACE

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 from ..errors import UsageError
-from ..storage.places import place_of
-from ..storage.remote import Remote
+from .address import Remote, place_of
 
 T = TypeVar("T")
 Pairs = tuple[tuple[str, float], ...]

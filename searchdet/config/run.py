@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UsageError
-from ..storage.places import Place
+from .address import Place
 from .option import Check, between, check_options, one_of, option
 
 EXAMPLES, OUTPUT = "Examples", "Output"

@@ -6,7 +6,7 @@ import io
 
 from PIL import Image
 
-from ..storage.places import Place
+from ..config.address import Place
 from .sniff import missing
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from glob import has_magic
 from pathlib import Path
 
+from ..config import address
+from ..config.address import Place, Remote, place_of
 from ..errors import UsageError
-from ..storage import files, places, remote
-from ..storage.places import Place, place_of
-from ..storage.remote import Remote
+from ..storage import files, places
 from . import remotes
 from .globs import matches
 from .leftout import LeftOut
@@ -81,8 +81,8 @@ def _expand(text: str, look: Look) -> list[Query]:
             said = f"{text}: the list cannot be read ({error.strerror})."
             raise UsageError(said, hint) from error
         return _listed(data, text, look)
-    if remote.is_address(text):
-        return _stored(remote.parse(text), look)
+    if address.is_address(text):
+        return _stored(address.parse(text), look)
     path = Path(text)
     if files.is_folder(path):
         return _folder(path, look)

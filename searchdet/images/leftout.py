@@ -6,8 +6,8 @@ import logging
 from collections import Counter
 from pathlib import Path
 
+from ..config.address import Place
 from ..storage import files
-from ..storage.places import Place
 from .sniff import HEAD, kind_of
 
 log = logging.getLogger(__name__)

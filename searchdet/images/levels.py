@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..config.address import Place
 from ..errors import ImageError
 from ..records import ValueRange
-from ..storage.places import Place
 
 USUAL_BITS = (8, 10, 12, 14, 16)
 STRIP_VALUES = 1 << 23

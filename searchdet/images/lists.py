@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from unicodedata import normalize
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
+from ..config.address import Place, place_of
 from ..errors import UsageError
 from ..storage import text
-from ..storage.places import Place, place_of
 
 _CYRILLIC = ("cp1251", "koi8-r", "cp866")
 _ENCODINGS = (*_CYRILLIC, "cp1252", "cp1250", "cp850", "cp932", "gbk", "big5", "euc-kr", "euc-jp")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..config.address import Place
 from ..errors import ImageError
-from ..storage.places import Place
 from .levels import Raw
 
 _GREY, _GREY_ALPHA = 0, 4

@@ -20,11 +20,10 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..config import MAX_PIXELS
+from ..config.address import Place, Remote
 from ..errors import ImageError, SearchdetError
 from ..records import ValueRange
 from ..storage import remote
-from ..storage.places import Place
-from ..storage.remote import Remote
 from . import heif, png, sniff, tiff, tifftags, turned
 from .levels import DIM, Bounds, Raw, few_reach, range_of, rgb
 from .loaded import LoadedImage, digest

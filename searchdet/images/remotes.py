@@ -7,10 +7,12 @@ import re
 from collections.abc import Sequence
 from glob import has_magic
 
+from ..config import address
+from ..config.address import Remote
 from ..errors import RemoteError, UsageError
 from ..storage import kinds, remote
 from ..storage.places import lies_in
-from ..storage.remote import Found, Remote
+from ..storage.remote import Found
 from .leftout import LeftOut
 from .scan import Look
 from .sniff import SUFFIXES
@@ -28,7 +30,7 @@ def listing(at: Remote) -> list[Found]:
 def is_object(at: Remote) -> bool:
     """Whether an address is that of one object; one of the web always is. Raises RemoteError."""
     try:
-        return at.scheme in remote.WEB or remote.is_file(at)
+        return at.scheme in address.WEB or remote.is_file(at)
     except OSError as error:
         raise RemoteError(f"{at}: cannot be looked at ({error.strerror or error}).") from error
 
@@ -38,7 +40,7 @@ def matches(pattern: Remote) -> tuple[Remote, list[Remote]]:
     Raises UsageError where nothing is matched."""
     from fsspec.utils import glob_translate
 
-    if pattern.scheme in remote.WEB:
+    if pattern.scheme in address.WEB:
         raise UsageError(f"{pattern}: a web server gives no listing.", "Name the images, or a list.")
     base, parts = pattern, list[str]()
     while has_magic(base.url):

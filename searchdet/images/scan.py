@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from ..config.address import Place
 from ..errors import UsageError
 from ..storage import files
-from ..storage.places import Place, lies_in
+from ..storage.places import lies_in
 from .leftout import LeftOut
 from .sniff import SUFFIXES
 from .walk import WRITTEN, Walked, broken, is_output, walk

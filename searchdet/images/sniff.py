@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ..config.address import Place
 from ..errors import ImageError
-from ..storage.places import Place
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jif", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"),

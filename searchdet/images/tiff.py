@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from ..config.address import Place
 from ..errors import ImageError
-from ..storage.places import Place
 from . import tifftags
 from .levels import Raw, Samples
 from .sniff import missing

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..config.address import Remote
 from ..errors import RemoteError
 from ..storage import remote
-from ..storage.remote import Remote
 from ..storage.tensors import Arrays
 
 IntArray = npt.NDArray[np.int64]

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from ..config.address import Place
 from ..errors import UsageError
 from ..images import Query, digest
 from ..records import ImageInfo
 from ..regions import Packed
 from ..storage import places, remote
 from ..storage.hashes import FileHashes
-from ..storage.places import Place
 from . import file
 from .file import Index
 

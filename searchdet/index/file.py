@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..config.address import Place
 from ..errors import OutputError, UsageError
 from ..images import Query
 from ..records import ImageInfo, ModelInfo
@@ -24,7 +25,7 @@ from ..regions import Packed
 from ..storage import files
 from ..storage.hashes import fresh_sha256
 from ..storage.journal import Lock, cut
-from ..storage.places import Place, lies_in
+from ..storage.places import lies_in
 from ..storage.tensors import Arrays
 from ..storage.values import Fields, JsonObject, JsonValue
 from . import lists

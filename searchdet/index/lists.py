@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..config.address import Place
 from ..errors import UsageError
 from ..storage import files, places
-from ..storage.places import Place
 from ..storage.values import Fields, JsonObject
 from .blocks import blocks
 from .rows import mapped_one

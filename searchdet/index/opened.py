@@ -7,11 +7,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..config.address import Place
 from ..errors import DAMAGE, UsageError
 from ..records import ModelInfo
 from ..regions import Packed, Regions, Space
 from ..storage import places
-from ..storage.places import Place
 from ..storage.tensors import Arrays
 from ..storage.values import Fields, JsonObject, JsonValue
 from . import lists

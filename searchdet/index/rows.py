@@ -19,13 +19,12 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 import numpy.typing as npt
 
+from ..config.address import Place, Remote
 from ..errors import DAMAGE, UsageError
 from ..masks import shape as outline
 from ..records import ImageInfo
 from ..regions import Packed, Regions, unpack
 from ..storage import files, places, remote
-from ..storage.places import Place
-from ..storage.remote import Remote
 from ..storage.tensors import Arrays
 from ..storage.values import Fields
 from .distant import Column, part

@@ -8,10 +8,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..config.address import Place, Remote
 from ..errors import OutputError, RemoteError, UsageError
 from ..storage import remote
-from ..storage.places import Place
-from ..storage.remote import Remote
 from .opened import LOCK, SCHEMAS
 
 INDEX = "index.json"

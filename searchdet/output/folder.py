@@ -14,12 +14,12 @@ from pathlib import Path
 
 from .. import exports
 from ..config import names_of
+from ..config.address import Place
 from ..errors import OutputError, UsageError
 from ..images import LoadedImage, Query
 from ..images.inputs import natural_text
 from ..records import ImageRecord, RecordError, parse_record, read_record, unusable
 from ..storage import files, kinds, places
-from ..storage.places import Place
 from ..storage.values import JsonObject
 from . import recordmemory
 from .pictures import Heat, drawn

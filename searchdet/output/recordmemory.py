@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Limits
+from ..config.address import Place
 from ..errors import DAMAGE, OutputError
 from ..exports.labelled import Detection, Labelled, labelled
 from ..images.inputs import natural_text
@@ -23,7 +24,6 @@ from ..masks.rle import Rle
 from ..records import ImageRecord, RecordError, damaged, read_record, unusable
 from ..storage import kinds, places
 from ..storage.files import Listed, Stamp, Stream
-from ..storage.places import Place
 from ..storage.values import JsonValue
 from ..version import __version__
 

@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass, field
 from typing import NoReturn
 
 from ..config import MOST_PIXELS
+from ..config.address import Place
 from ..errors import SearchdetError, UsageError
 from ..storage import places
-from ..storage.places import Place
 from ..storage.values import Fields, JsonValue
 from .candidate import Candidate, rounded
 from .image import (

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..annotations import Truth
+from ..config.address import Place, Remote
 from ..errors import DAMAGE, UsageError
 from ..output import THUMBNAIL_SIDE, Output, read_records
 from ..records import ImageRecord, damaged
 from ..storage import files
-from ..storage.places import Place, staged
-from ..storage.remote import Remote
+from ..storage.places import staged
 from .contents import Contents
 from .page import json_text, page
 from .pictures import LEAST_SIDE, as_text, crowded, stored, thumbnail_of, within_budget

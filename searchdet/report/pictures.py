@@ -12,12 +12,12 @@ import numpy as np
 from PIL import Image
 
 from ..config import MAX_PIXELS
+from ..config.address import Place
 from ..errors import ImageError
 from ..images import read_image, used_range
 from ..output import THUMBNAIL_QUALITY, THUMBNAIL_SIDE, Output, encode_jpeg, thumbnail
 from ..records import ImageRecord
 from ..storage import places
-from ..storage.places import Place
 
 log = logging.getLogger(__name__)
 

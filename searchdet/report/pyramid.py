@@ -19,12 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..config import MAX_PIXELS
+from ..config.address import Place, place_of
 from ..errors import ImageError, OutputError
 from ..images import read_image, used_range
 from ..output import THUMBNAIL_SIDE, Output, encode_jpeg
 from ..records import ImageRecord
 from ..storage import files
-from ..storage.places import Place, place_of
 from .pictures import below
 
 log = logging.getLogger(__name__)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from ..config.address import WEB, Place, Remote, place_of
 from ..errors import RemoteError
 from . import files, remote
-from .places import Place, place_of
-from .remote import Remote
 
 log = logging.getLogger(__name__)
 _ORIGIN = ".searchdet-origin"
@@ -20,7 +19,7 @@ def fetch(at: Remote, folder: Path) -> Path:
     folders name classes. Raises RemoteError, and UsageError for names that no file can have."""
     target = folder / at.name
     try:
-        single = at.scheme in remote.WEB or remote.is_file(at)
+        single = at.scheme in WEB or remote.is_file(at)
         every = [] if single else remote.find(at)
         if not single and not every:
             raise RemoteError(f"{at}: there is no such object, and none below it.")

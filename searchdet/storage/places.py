@@ -7,19 +7,14 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ..config.address import Place, Remote
 from ..errors import OutputError, RemoteError, UsageError
 from . import files, remote
 from .files import Listed
-from .remote import Found, Remote
+from .remote import Found
 
-Place = Path | Remote
 PROBE = ".searchdet-probe"
 """Written first of all: the same name each time, so that a killed run leaves one at most."""
-
-
-def place_of(text: str) -> Place:
-    """A path or an address. Raises UsageError for an address that cannot be read."""
-    return remote.parse(text) if remote.is_address(text) else Path(text)
 
 
 def read(place: Place) -> bytes:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..config.address import Place
 from . import places
-from .places import Place
 from .values import Fields, JsonObject
 
 Arrays = dict[str, npt.NDArray[Any]]

@@ -170,15 +170,18 @@ def test_an_index_takes_the_place_of_nothing_else(store: Any) -> None:
 
 
 def test_of_two_writers_of_an_index_the_second_is_refused(store: Any) -> None:
+    from searchdet.config.address import Remote
     from searchdet.errors import UsageError
     from searchdet.index.stored import at_hand
-    from searchdet.storage.remote import Remote
 
     assert call("index", "in/images", "-o", f"{AT}/idx")[0] == 0
     at = Remote(f"{AT}/idx")
-    with pytest.raises(UsageError, match="another process"), at_hand(at, True) as folder:
-        assert call("index", "in/images", "--recursive", "--add", "-o", f"{AT}/idx")[0] == 0
-        (folder / "index.json").write_bytes(b"{}")
+    first = at_hand(at, True)
+    folder = first.__enter__()
+    assert call("index", "in/images", "--recursive", "--add", "-o", f"{AT}/idx")[0] == 0
+    (folder / "index.json").write_bytes(b"{}")
+    with pytest.raises(UsageError, match="another process"):
+        first.__exit__(None, None, None)
     assert call("search", f"{AT}/idx", *HERE)[0] == 0
 
 

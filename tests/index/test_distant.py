@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from test_index import judge, made
 from test_lists import grouped
 
+from searchdet.config.address import Remote
 from searchdet.index import bounds, distant, probing
 from searchdet.index import file as index
 from searchdet.index.distant import Column
 from searchdet.index.search import search
 from searchdet.storage import remote
-from searchdet.storage.remote import Remote
 
 AT = Remote("memory://bucket/rows")
 ROWS = np.random.default_rng(0).normal(size=(500, 6)).astype("<f2")

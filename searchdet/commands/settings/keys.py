@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...storage import remote
+from ...config import address
 from ..places import PLACE
 
 MAIN = ("detect",)
@@ -91,7 +91,7 @@ def taken(value: object, hint: Any, folder: Path) -> object:
         raise ValueError(hint)
     if isinstance(value, str) and "\0" in value:
         raise ValueError(hint)
-    if hint is Path and remote.is_address(str(value)):
+    if hint is Path and address.is_address(str(value)):
         return value
     if hint is Path and value != "-":  # a stream; no shell has expanded ~ for us
         return str(folder / os.path.expanduser(str(value)))  # noqa: PTH111
