@@ -42,17 +42,17 @@ def discover(inputs: list[str], scan: Scan | None = None) -> list[Query]:
     failed. Raises UsageError where nothing is found or two names collide.
     """
     scan = scan or Scan()
-    seen: dict[str, str] = {}
+    seen: dict[str, tuple[str, Place]] = {}
     unique = []
     for query in _queries(inputs, scan):
         key = files.collision_key(query.name)
         path = places.same(query.path)
         if key not in seen:
-            seen[key] = path
+            seen[key] = (path, query.path)
             unique.append(query)
-        elif seen[key] != path:
+        elif seen[key][0] != path:
             raise UsageError(
-                f"{query.path} and {seen[key]} would both be recorded as {query.name}.",
+                f"{query.path} and {seen[key][1]} would both be recorded as {query.name}.",
                 "Pass --root with a folder that holds both.",
             )
     part, parts = scan.shard

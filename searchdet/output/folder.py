@@ -18,7 +18,7 @@ from ..config.address import Place
 from ..errors import OutputError, UsageError
 from ..images import LoadedImage, Query
 from ..images.inputs import natural_text
-from ..records import ImageRecord, RecordError, parse_record, read_record, unusable
+from ..records import ImageRecord, read_record
 from ..storage import files, kinds, places
 from ..storage.values import JsonObject
 from . import recordmemory
@@ -271,16 +271,6 @@ def read_records(folder: Place, rejected: bool = True) -> Iterator[ImageRecord]:
         raise UsageError(f"{folder}: has no folder `records`.", "Name an output folder of `detect`.")
     listed = sorted(places.found(inner, ".json"), key=lambda item: natural_text(item[0]))
     for name, data in places.read_each(inner, listed):
-        path = inner / name
-        if isinstance(data, FileNotFoundError):  # replaced this moment
-            continue
-        try:
-            if isinstance(data, OSError):
-                raise data
-            record = parse_record(data, path, rejected)
-        except RecordError as error:
-            raise unusable(error) from error
-        except (ValueError, OSError) as error:
-            log.warning("%s is left out: %s", path, error)
-            continue
-        yield record
+        record = recordmemory.record_of(inner / name, data, rejected)
+        if record is not None:
+            yield record

@@ -17,13 +17,14 @@ from typing import Any
 
 from ..config import Limits
 from ..config.address import Place
-from ..errors import DAMAGE, OutputError
+from ..errors import DAMAGE, OutputError, RemoteError
 from ..exports.labelled import Detection, Labelled, labelled
 from ..images.inputs import natural_text
 from ..masks.rle import Rle
-from ..records import ImageRecord, RecordError, damaged, read_record, unusable
+from ..records import ImageRecord, RecordError, damaged, parse_record, unusable
 from ..storage import kinds, places
 from ..storage.files import Listed, Stamp, Stream
+from ..storage.remote import TOGETHER, Unreachable
 from ..storage.values import JsonValue
 from ..version import __version__
 
@@ -47,21 +48,19 @@ def records(
     path = None if cache is None else _entry(folder, cache)
     known = _Known(path)
     with _Notes(path) as notes:
-        for name, stamp in listed:
-            text = known.text(name, stamp)
-            if text is not None:
+        for at in range(0, len(listed), TOGETHER):
+            part = listed[at : at + TOGETHER]
+            texts = [known.text(*item) for item in part]
+            new = [item for item, text in zip(part, texts, strict=True) if text is None]
+            read = places.read_each(folder / "records", new)
+            for (name, stamp), text in zip(part, texts, strict=True):
+                if text is None:
+                    record = record_of(folder / "records" / name, next(read)[1], rejected=False)
+                    if record is None:
+                        continue
+                    text = _text(record)
                 notes.add(name, stamp, text)
                 yield _unpacked(json.loads(text))
-                continue
-            record = _read(folder / "records" / name)
-            if record is None:
-                continue
-            try:
-                image = labelled(record, Limits())
-            except DAMAGE as error:
-                raise damaged(record.image, error) from error
-            notes.add(name, stamp, json.dumps(_packed(image)))
-            yield image
 
 
 def _entry(folder: Place, cache: Path) -> Path:
@@ -69,14 +68,30 @@ def _entry(folder: Place, cache: Path) -> Path:
     return cache / kinds.RECORDS / f"{digest}.json"
 
 
-def _read(path: Place) -> ImageRecord | None:
+def record_of(path: Place, data: bytes | OSError, rejected: bool = True) -> ImageRecord | None:
+    """The record that was read of a file; None for what is no record, with a WARNING. rejected: as for
+    ``read_record``. Raises UsageError for one that cannot be used, RemoteError where a store did not
+    give it."""
+    if isinstance(data, FileNotFoundError):  # replaced this moment
+        return None
+    if isinstance(data, Unreachable):
+        raise RemoteError(f"{path}: cannot be read ({data.strerror}).") from data
     try:
-        return read_record(path, rejected=False)
+        if isinstance(data, OSError):
+            raise data
+        return parse_record(data, path, rejected)
     except RecordError as error:
         raise unusable(error) from error
     except (ValueError, OSError) as error:
         log.warning("%s is left out: %s", path, error)
         return None
+
+
+def _text(record: ImageRecord) -> str:
+    try:
+        return json.dumps(_packed(labelled(record, Limits())))
+    except DAMAGE as error:
+        raise damaged(record.image, error) from error
 
 
 def _packed(image: Labelled | None) -> JsonValue:

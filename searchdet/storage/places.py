@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -51,7 +52,12 @@ def is_file(place: Place) -> bool:
 def is_folder(place: Place) -> bool:
     """Whether there is such a folder; of a store, whether something lies below the name. Raises
     RemoteError where it does not answer."""
-    return files.is_folder(place) if isinstance(place, Path) else bool(found(place, ""))
+    if isinstance(place, Path):
+        return files.is_folder(place)
+    try:
+        return remote.is_folder(place)
+    except OSError as error:
+        raise RemoteError(f"{place}: cannot be looked at ({error.strerror}).") from error
 
 
 def on_this_machine(place: Place, what: str) -> Path:
@@ -62,8 +68,12 @@ def on_this_machine(place: Place, what: str) -> Path:
 
 
 def same(place: Place) -> str:
-    """What two spellings of one place have in common: the path without links, or the address."""
-    return str(files.real(place) if isinstance(place, Path) else place)
+    """What two spellings of one place have in common: the path without links, or the address, with a
+    digest of its query, which is said nowhere."""
+    if isinstance(place, Path):
+        return str(files.real(place))
+    digest = hashlib.sha256(place.query.encode()).hexdigest()[:16]
+    return f"{place}#{digest}" if place.query else str(place)
 
 
 def lies_in(place: Place, folder: Place) -> bool:

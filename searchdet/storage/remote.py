@@ -111,6 +111,15 @@ def is_file(at: Remote) -> bool:
     return True
 
 
+def is_folder(at: Remote) -> bool:
+    """Whether something lies below the name. Raises OSError where that is not known."""
+    try:
+        with _asked(at) as (store, name):
+            return bool(store.info(name)["type"] == "directory")
+    except FileNotFoundError:
+        return False
+
+
 def find(at: Remote) -> list[Found]:
     """All objects below a name, by name. Raises OSError, and UsageError for one whose name no file can
     have."""

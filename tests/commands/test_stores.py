@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +199,50 @@ def test_addresses_where_only_paths_go(gate: Gate) -> None:
         assert code in (2, 5), words
         assert "secret" not in said
     assert not Path("s3:").exists()
+
+
+@pytest.fixture
+def web(world: Path) -> Iterator[str]:
+    """A web server of the working folder; of names with ``short`` it sends less than it promises."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            if "short" in self.path:
+                self.send_response(200)
+                self.send_header("Content-Length", "1000")
+                self.end_headers()
+                self.wfile.write(b"half")
+                self.close_connection = True
+            else:
+                super().do_GET()
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(world)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_images_of_a_web_server(web: str) -> None:
+    Path("list.txt").write_text(f"{web}/in/images/a.png?sig=abc\n{web}/no.png\n{web}/short.png\n")
+    code, printed, said = call("detect", "@list.txt", *HERE, "-o", "out", "--json")
+    assert code == 3
+    records = {record["image"]: record for record in map(json.loads, printed.splitlines())}
+    assert records["a.png"]["status"] == "ok"
+    assert records["no.png"]["error"]["code"] == "missing"
+    assert records["short.png"]["error"]["code"] == "unreachable"
+    noted = json.loads(files("out")["sources/a.png.json"])["path"]
+    assert noted.startswith(f"{web}/in/images/a.png#"), "another query may be another image"
+    everything = said + printed + "".join(map(str, files("out").values()))
+    assert "sig=abc" not in everything
+    code, _, said = call("detect", f"{web}/in/images/*.png", *HERE, "--no-save")
+    assert code == 2
+    assert "no listing" in said
 
 
 def steps(count: int, step: int) -> list[int]:
