@@ -105,7 +105,8 @@ class Truth:
     def _again(self, dataset: dict[str, Any]) -> Truth:
         """A truth of changed items, of the same classes and some of the same images."""
         made = copy.copy(self)
-        made.__dict__.pop("_by_image", None)
+        for known in ("_by_image", "_showing"):
+            made.__dict__.pop(known, None)
         made._dataset = dataset
         made._take_names(dataset["images"])
         made.image_ids = {
@@ -167,12 +168,26 @@ class Truth:
         """The annotations, completed."""
         return list(self._dataset["annotations"])
 
-    def coco(self) -> Any:
-        """As a pycocotools object."""
+    def showing(self, label: str) -> frozenset[int]:
+        """The images with an annotation of a class, crowds too."""
+        return self._showing.get(self._category[label], frozenset())
+
+    @functools.cached_property
+    def _showing(self) -> dict[int, frozenset[int]]:
+        found: dict[int, set[int]] = {}
+        for item in self._dataset["annotations"]:
+            found.setdefault(item["category_id"], set()).add(item["image_id"])
+        return {number: frozenset(images) for number, images in found.items()}
+
+    def coco(self, stated: bool = False) -> Any:
+        """As a pycocotools object. stated: with the areas that the file says, for figures by size."""
         from pycocotools.coco import COCO
 
         made = COCO()
         made.dataset = self._dataset
+        if stated:
+            rows = [{**item, "area": item["stated_area"]} for item in self._dataset["annotations"]]
+            made.dataset = self._dataset | {"annotations": rows}
         with redirect_stdout(io.StringIO()):
             made.createIndex()
         return made
