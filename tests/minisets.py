@@ -183,7 +183,9 @@ def cdfsod(root: Path, part: str = "ArTaxOr", deeper: bool = False) -> Path:
     annotations = root / part / "annotations"
     write(annotations / "train.json", train.data())
     write(annotations / "test.json", test.data())
-    first = [next(a for a in train.annotations if a["category_id"] == c["id"]) for c in train.categories]
+    first = [
+        next(a for a in train.annotations if a["category_id"] == c["id"]) for c in train.categories
+    ]
     write(annotations / "1_shot.json", train.data() | {"annotations": first})
     return root
 

@@ -135,7 +135,8 @@ class Detection:
     def rows(self) -> dict[str, Row]:
         """A row a class."""
         task, seen = self._seen.task, self._seen
-        truth = task.truth.upright(seen.photos, seen.notes)
+        seen.notes.tell()
+        truth = task.truth.upright(seen.photos, Notes(error=UsageError))
         made: dict[str, Row] = {label: {} for label in truth.labels}
         for kind in self._kinds:
             prefix = "mask " if kind == "segm" else ""
@@ -173,6 +174,7 @@ class Mask:
     def rows(self) -> dict[str, Row]:
         """The row of the object."""
         task = self._seen.task
+        self._seen.notes.tell()
         row: Row = {"mIoU": self._overlap.iou, "bIoU": self._overlap.boundary_iou}
         return {task.one_row: row | self._seen.recall(task.truth.labels[0])}
 
@@ -208,6 +210,7 @@ class Anomaly:
     def rows(self) -> dict[str, Row]:
         """The row of the category."""
         task = self._seen.task
+        self._seen.notes.tell()
         row: Row = {
             "image AUROC": anomaly.auroc(self._scores, self._abnormal),
             "image F1-max": anomaly.best_f1(self._scores, self._abnormal),

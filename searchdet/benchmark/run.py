@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from ..bank import Enrolment, Gathered, gather, read
-from ..batch import Result
+from ..batch import Result, Tally
 from ..batch import runner as batch
 from ..config import Examples, Settings
 from ..detector import Detector
 from ..images import Query
 from ..output import Output
 from ..regions import Models, load_models
-from ..storage import files
+from ..storage import files, kinds
 from ..storage.cache import key_of
 from ..storage.values import JsonObject
+from ..version import versions
 from .hardware import hardware
 from .judging import JUDGES, Row
 from .oracle import Oracle, content_of
@@ -124,15 +125,15 @@ def _part(job: _Job, models: Models, gathered: Gathered) -> Iterator[Step]:
     output = Output(job.folder, (), plan.overwrite, (), plan.settings.cache)
     output.check(queries)
     judge = JUDGES[plan.request.spec.kind](task, plan.request.spec.most)
-    failed, times = 0, list[float]()
+    tally = Tally()
     for done, result in enumerate(batch.run(detector, queries, output), start=1):
         judge.add(result.record)
-        failed += result.record.failed
-        if not result.known:
-            times.append(result.seconds)
+        tally.add(result)
         yield Step(task.name, job.part, done, len(queries), result)
+    output.finish(_run_facts(detector, tally))
+    failed, times = tally.counts.get("failed", 0), tally.seconds
     ran = hardware(models)
-    counts = (len(queries), job.of, failed, len(times), round(sum(times), 3))
+    counts = (len(queries), job.of, failed, len(times), round(sum(times.values()), 3))
     groups = {label: group for label, group in task.groups.items() if group}
     rows = judge.rows()
     made = Figures(task.name, job.part, task.shots, task.seed, *counts, rows, groups, ran)
@@ -142,8 +143,15 @@ def _part(job: _Job, models: Models, gathered: Gathered) -> Iterator[Step]:
     yield Step(task.name, job.part, len(queries), len(queries), figures=made)
 
 
+def _run_facts(detector: Detector, tally: Tally) -> JsonObject:
+    """``run.json`` of a part, which is an output folder as any other."""
+    counts: JsonObject = {"counts": tally.counts, "known": tally.known, "seconds": tally.seconds}
+    return {"schema": kinds.RUN_SCHEMA, "versions": versions(), **detector.run_json(), **counts}
+
+
 def _key(job: _Job, detector: Detector) -> str:
     """All that figures depend on."""
+    federated = job.task.federated
     return key_of(
         {
             "schema": SCHEMA,
@@ -151,6 +159,7 @@ def _key(job: _Job, detector: Detector) -> str:
             "set": job.plan.request.spec.name,
             "settings": detector.judge.fingerprint,
             "truth": content_of(job.task.truth),
+            "federated": None if federated is None else federated.to_json(),
         }
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import chain, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -12,7 +13,7 @@ import typer
 from ..benchmark import SETS, Request, spec_of
 from ..config import CacheOptions, OutputOptions, Settings, names_of
 from ..errors import UsageError, counted
-from .console import EXIT_SOME_FAILED, Stopped, say, stoppable
+from .console import EXIT_SOME_FAILED, Stopped, progress, say, stoppable
 from .options import AsJson, cache_of, with_options
 
 if TYPE_CHECKING:
@@ -98,10 +99,13 @@ def _all(plan: Plan) -> list[Figures]:
     runs: list[Figures] = []
     with stoppable():
         try:
-            for step in run(plan):
-                _tell(step)
-                if step.figures is not None:
-                    runs.append(step.figures)
+            for _, steps in groupby(run(plan), lambda step: (step.task, step.part)):
+                first = next(steps)
+                with progress(first.total + 1) as advance:
+                    for step in advance(chain([first], steps)):
+                        _tell(step)
+                        if step.figures is not None:
+                            runs.append(step.figures)
         except Stopped as stop:
             say("Stopped; what is done is kept. Run again to go on.")
             raise typer.Exit(128 + stop.signum) from stop

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..annotations import Truth
+from ..storage.values import JsonObject
 from .metrics import Found, as_results
 
 SIZES = {"": (0, 1e10), "s": (0, 32**2), "m": (32**2, 96**2), "l": (96**2, 1e10)}
@@ -28,6 +29,14 @@ class Federated:
 
     absent: Mapping[str, frozenset[int]] = field(default_factory=dict)
     partly: Mapping[str, frozenset[int]] = field(default_factory=dict)
+
+    def to_json(self) -> JsonObject:
+        """Plain JSON values."""
+        parts = {"absent": self.absent, "partly": self.partly}
+        return {
+            name: {label: sorted(images) for label, images in part.items()}
+            for name, part in parts.items()
+        }
 
 
 def strongest(found: Iterable[Found], limit: int) -> list[Found]:
