@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ..errors import UsageError, meant
-from .types import Request, SetSpec, Task
+from .types import ORACLE, PARTS, Request, SetSpec, Task
 
-__all__ = ["SETS", "Request", "SetSpec", "Task", "spec_of"]
+__all__ = ["ORACLE", "PARTS", "SETS", "Request", "SetSpec", "Task", "spec_of"]
 
 _TFA = "https://github.com/ucbdrive/few-shot-object-detection"
 _CDFSOD = "https://github.com/lovelyqian/CDFSOD-benchmark"

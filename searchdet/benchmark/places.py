@@ -63,7 +63,7 @@ def located(request: Request, dataset: DATASET, choices: Sequence[str]) -> DATAS
         places = [f"{folder}/{end}" for folder in choices for end in (name, name.rpartition("/")[2])]
         place = next((one for one in places if (request.root / one).is_file()), None)
         if place is None:
-            raise missing(request, request.root / places[0], "an image")
+            raise missing(request, request.root / places[1], "an image")
         images.append({**item, "file_name": place})
     return {**dataset, "images": images}
 

@@ -25,11 +25,9 @@ from ..version import versions
 from .hardware import hardware
 from .judging import JUDGES, Row
 from .oracle import Oracle, content_of
-from .types import Request, Task
+from .types import DETECTIONS, ORACLE, Request, Task
 
 log = logging.getLogger(__name__)
-DETECTIONS, ORACLE = "detections", "oracle"
-PARTS = (DETECTIONS, ORACLE)
 SCHEMA = "searchdet.benchmark/1"
 FIGURES = "figures.json"
 

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from ..annotations import Truth
     from ..evaluation.protocol import Federated
 
+DETECTIONS, ORACLE = "detections", "oracle"
+PARTS = (DETECTIONS, ORACLE)
+"""What is run of a set: the detector as it is, and with the true masks among the proposals."""
 DATASET = dict[str, Any]
 """A COCO dataset: images, annotations, categories."""
 

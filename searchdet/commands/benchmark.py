@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from ..benchmark import SETS, Request, spec_of
+from ..benchmark import ORACLE, PARTS, SETS, Request, spec_of
 from ..config import CacheOptions, OutputOptions, Settings, names_of
 from ..errors import UsageError, counted
 from .console import EXIT_SOME_FAILED, Stopped, progress, say, stoppable
@@ -73,15 +73,14 @@ def benchmark(
     numbers = (_numbers(shots, "--shots", 1) or spec.shots, _numbers(seeds, "--seeds", 0) or spec.seeds)
     request = Request(spec, root, *numbers, wanted, negatives)
     settings = replace(settings, cache=cache_of(cache))
-    if settings.proposals.tile and "oracle" in names_of(part):
+    parts = _parts(part)
+    if settings.proposals.tile and ORACLE in parts:
         raise UsageError("--part oracle has masks of whole images, and --tile cuts these.")
     from ..benchmark.run import Plan
     from ..benchmark.table import tabulate
     from ..storage import files
 
-    plan = Plan(
-        request, settings, output.output, _parts(part), limit, boxes, drop_records, output.overwrite
-    )
+    plan = Plan(request, settings, output.output, parts, limit, boxes, drop_records, output.overwrite)
     runs = _all(plan)
     table = tabulate(spec, runs)
     files.write_json(output.output / "table.json", table.to_json())
@@ -124,8 +123,6 @@ def _tell(step: Step) -> None:
 
 
 def _parts(text: str) -> tuple[str, ...]:
-    from ..benchmark.run import PARTS
-
     found = PARTS if text == "both" else names_of(text)
     for name in found:
         if name not in PARTS:

@@ -99,7 +99,7 @@ def test_a_step_at_the_limit_itself_adds_no_area() -> None:
 
 
 def test_sorting_is_perfect_or_wrong_altogether() -> None:
-    scores, masks = pictures(0, None)
+    _, masks = pictures(0, None)
     assert measured(masks * 1.0, masks).aupro() == 1.0
     assert measured(masks * 1.0, masks).best_f1() == 1.0
     assert measured(masks * -1.0, masks).auroc() == 0.0
