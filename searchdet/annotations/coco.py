@@ -115,6 +115,10 @@ class Truth:
         }
         return made
 
+    def of_image(self, number: int) -> list[dict[str, Any]]:
+        """The annotations of an image, as they are stored."""
+        return list(self._by_image[number][1])
+
     def upright(self, photos: Mapping[int, Photo], notes: Notes) -> Truth:
         """The truth in the frame of the upright photos, by image id, with their sizes. Raises
         UsageError where an image is of neither frame of its photo."""

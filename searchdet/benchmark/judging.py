@@ -27,7 +27,6 @@ BoolArray = npt.NDArray[np.bool_]
 Scored = Callable[[ImageRecord], npt.NDArray[np.float32]]
 LOWEST = -1.0
 """The score of a pixel that no region covers, and of an image that failed: the least of a cosine."""
-RECALLED = (0.5, 0.75)
 Item = dict[str, Any]
 
 
@@ -43,13 +42,11 @@ class Judge(Protocol):
 
 @dataclass(slots=True)
 class Seen:
-    """The truth of each image in the frame of its photo, and how well proposals cover its objects:
-    by category the best IoU of each with any proposal, of masks where there are some, else of boxes."""
+    """The truth of each image in the frame of its photo."""
 
     task: Task
     photos: dict[int, Photo] = field(default_factory=dict)
     notes: Notes = field(default_factory=lambda: Notes(error=UsageError))
-    covered: dict[int, list[float]] = field(default_factory=dict)
 
     def add(self, record: ImageRecord) -> tuple[int, list[Item]]:
         """The id of an image, and its annotations, upright. Raises UsageError for another one."""
@@ -61,39 +58,7 @@ class Seen:
             photo = Photo((record.height, record.width), record.source.orientation)
             self.photos[number] = photo
         _, rows = self.task.truth.upright_image(number, photo, self.notes)
-        self._cover(record, [item for item in rows if not item["iscrowd"]])
         return number, rows
-
-    def _cover(self, record: ImageRecord, rows: list[Item]) -> None:
-        for item, best in zip(rows, best_overlaps(record, rows), strict=True):
-            self.covered.setdefault(item["category_id"], []).append(best)
-
-    def recall(self, label: str) -> Row:
-        """Share of the objects of a class that a proposal covers."""
-        found = self.covered.get(self.task.truth.category(label))
-        return {
-            f"recall{round(level * 100)}": None
-            if not found
-            else float(np.mean(np.asarray(found) >= level))
-            for level in RECALLED
-        }
-
-
-def best_overlaps(record: ImageRecord, rows: list[Item]) -> list[float]:
-    """For each annotation the best IoU with any candidate of the record, which holds all proposals that
-    were scored; of masks where all annotations have one."""
-    if not rows or not record.candidates:
-        return [0.0] * len(rows)
-    from pycocotools import mask as coco
-
-    if all(item.get("segmentation") for item in rows):
-        size = (record.height, record.width)
-        ours: Any = [dict(item.segmentation) for item in record.candidates]
-        theirs: Any = [dict(rle.encode(mask_of(item, size))) for item in rows]
-    else:
-        ours = np.asarray([_xywh(item.bbox) for item in record.candidates], float)
-        theirs = np.asarray([item["bbox"] for item in rows], float)
-    return [float(v) for v in np.asarray(coco.iou(ours, theirs, [0] * len(rows))).max(axis=0)]
 
 
 def mask_of(item: Mapping[str, Any], size: tuple[int, int]) -> BoolArray:
@@ -148,7 +113,6 @@ class Detection:
         alarms = false_per_absent(truth, self._accepted, task.federated)
         for label, row in made.items():
             row["false/absent"] = alarms[label]
-            row |= seen.recall(label)
         return made
 
 
@@ -176,7 +140,7 @@ class Mask:
         task = self._seen.task
         self._seen.notes.tell()
         row: Row = {"mIoU": self._overlap.iou, "bIoU": self._overlap.boundary_iou}
-        return {task.one_row: row | self._seen.recall(task.truth.labels[0])}
+        return {task.one_row: row}
 
 
 class Anomaly:
@@ -219,7 +183,7 @@ class Anomaly:
             "AUPRO": self._pixels.aupro(),
             "false/absent": float(np.mean(self._alarms)) if self._alarms else None,
         }
-        return {task.one_row: row | self._seen.recall(task.truth.labels[0])}
+        return {task.one_row: row}
 
 
 JUDGES: dict[str, Callable[[Task, int], Judge]] = {
@@ -236,8 +200,3 @@ def _size_of(record: ImageRecord, rows: list[Item]) -> tuple[int, int]:
         return record.height, record.width
     height, width = rows[0]["segmentation"]["size"]
     return int(height), int(width)
-
-
-def _xywh(box: tuple[float, float, float, float]) -> list[float]:
-    x0, y0, x1, y1 = box
-    return [x0, y0, x1 - x0, y1 - y0]

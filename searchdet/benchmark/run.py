@@ -25,6 +25,7 @@ from ..version import versions
 from .hardware import hardware
 from .judging import JUDGES, Row
 from .oracle import Oracle, content_of
+from .recall import FOLDER, Reached, Watched
 from .types import DETECTIONS, ORACLE, Request, Task
 
 log = logging.getLogger(__name__)
@@ -113,19 +114,22 @@ def _part(job: _Job, models: Models, gathered: Gathered) -> Iterator[Step]:
     task, plan = job.task, job.plan
     if job.part == ORACLE:
         models = replace(models, proposer=Oracle(models.proposer, task.truth))
-    detector = Detector(models, gathered, plan.settings)
+    output = Output(job.folder, (), plan.overwrite, (), plan.settings.cache)
+    reached = Reached(task, output)
+    detector = Watched(models, gathered, plan.settings, reached.note)
     queries = [Query(task.folder / name, name) for name in sorted(task.truth.names.values())]
     key = _key(job, detector)
     known = None if plan.overwrite else _known(job.folder / FIGURES, key)
     if known is not None:
         yield Step(task.name, job.part, len(queries), len(queries), figures=known, known=True)
         return
-    output = Output(job.folder, (), plan.overwrite, (), plan.settings.cache)
     output.check(queries)
+    reached.require([query.name for query in queries])
     judge = JUDGES[plan.request.spec.kind](task, plan.request.spec.most)
     tally = Tally()
     for done, result in enumerate(batch.run(detector, queries, output), start=1):
         judge.add(result.record)
+        reached.add(result.record)
         tally.add(result)
         yield Step(task.name, job.part, done, len(queries), result)
     output.finish(_run_facts(detector, tally))
@@ -133,12 +137,19 @@ def _part(job: _Job, models: Models, gathered: Gathered) -> Iterator[Step]:
     ran = hardware(models)
     counts = (len(queries), job.of, failed, len(times), round(sum(times.values()), 3))
     groups = {label: group for label, group in task.groups.items() if group}
-    rows = judge.rows()
+    rows = {c: row | reached.recall(_class_of(task, c)) for c, row in judge.rows().items()}
     made = Figures(task.name, job.part, task.shots, task.seed, *counts, rows, groups, ran)
     files.write_json(job.folder / FIGURES, made.to_json(key))
     if plan.drop_records:
         replace(output, overwrite=True).clear_records()
+        if (job.folder / FOLDER).is_dir():
+            files.remove_tree(job.folder / FOLDER)
     yield Step(task.name, job.part, len(queries), len(queries), figures=made)
+
+
+def _class_of(task: Task, row: str) -> str:
+    """The class that a row is of."""
+    return task.truth.labels[0] if task.one_row else row
 
 
 def _run_facts(detector: Detector, tally: Tally) -> JsonObject:

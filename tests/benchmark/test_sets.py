@@ -271,6 +271,16 @@ def test_false_detections_are_those_on_images_without_the_class(ran: Callable[[s
             assert done.line(label)["false/absent"]["by_seed"][seed] == np.mean(alarms)
 
 
+def test_what_is_rejected_is_no_false_detection(ran: Callable[[str], Ran]) -> None:
+    """With the thresholds of the exemplars, under which most candidates are none."""
+    done = ran("cdfsod-artaxor")
+    (without,) = (r for r in done.records("1-shot/seed-0") if r.image.endswith("/1.jpg"))
+    assert sum(item.label == "beetle" for item in without.candidates) > 0
+    alarms = sum(item.label == "beetle" for item in without.detections)
+    assert done.line("beetle")["false/absent"]["by_seed"][0] == alarms
+    assert alarms < sum(item.label == "beetle" for item in without.candidates)
+
+
 def test_each_output_is_one_of_detect(ran: Callable[[str], Ran]) -> None:
     """So that its report can be looked through."""
     done = ran("perseg")
