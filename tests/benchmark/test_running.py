@@ -6,7 +6,10 @@ import itertools
 import json
 import logging
 import shutil
-from collections.abc import Sequence
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +21,12 @@ from places import QUICK
 from typer.testing import CliRunner, Result
 
 from searchdet.benchmark import SETS, Request, spec_of
+from searchdet.benchmark import run as benchmark_run
 from searchdet.benchmark.judging import JUDGES, LOWEST, Anomaly, region_map
 from searchdet.benchmark.places import draw, mask_of
 from searchdet.benchmark.run import Plan, Step, run
 from searchdet.cli import app
+from searchdet.commands.console import Stopped
 from searchdet.config import settings_from
 from searchdet.errors import UsageError
 from searchdet.output import read_records
@@ -65,6 +70,51 @@ def test_a_run_that_is_stopped_goes_on_with_the_next_image(tmp_path: Path) -> No
     whole = list(run(plan("cdfsod-artaxor", root, tmp_path / "other")))[-1].figures
     assert whole is not None
     assert whole.rows == figures.rows
+
+
+@pytest.mark.process
+def test_a_run_that_is_killed_goes_on(tmp_path: Path) -> None:
+    """The whole command, ended by force when the first record is there."""
+    root, out = mvtec(tmp_path / "root"), tmp_path / "out"
+    words = ["benchmark", "mvtec-ad", "--root", str(root), "-o", str(out), "--no-cache"]
+    words += ["--shots", "2", "--seeds", "0", "--classes", "tile"]
+    process = subprocess.Popen([sys.executable, "-m", "searchdet", *words], stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: bool(list(out.rglob("records/**/*.json"))), process)
+    finally:
+        process.kill()
+        process.wait()
+    done = CliRunner().invoke(app, [*words, "--json"])
+    assert done.exit_code == 0, done.output
+    (told,) = json.loads(done.stdout)["runs"]
+    assert told["images"] == 6
+    assert told["timed"] < 6
+
+
+def wait_until(there: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    """Until something is there, or the process has ended."""
+    while not there() and process.poll() is None:
+        time.sleep(0.01)
+    assert there(), "it ended before"
+
+
+def test_a_signal_ends_the_command_and_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, out = cdfsod(tmp_path / "root"), tmp_path / "out"
+
+    def stopped(plan: Plan) -> Iterator[Step]:
+        yield next(iter(run(plan)))
+        raise Stopped(2)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(benchmark_run, "run", stopped)
+        done = invoke("cdfsod-artaxor", root, out, "--shots", "1")
+    assert done.exit_code == 130
+    assert done.stderr.splitlines()[-1] == "Stopped; what is done is kept. Run again to go on."
+    assert not (out / "table.md").exists()
+    again = invoke("cdfsod-artaxor", root, out, "--shots", "1", "--json")
+    assert json.loads(again.stdout)["runs"][0]["timed"] == 1
 
 
 def test_what_is_finished_is_not_searched_again_unless_it_changed(tmp_path: Path) -> None:
