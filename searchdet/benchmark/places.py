@@ -20,6 +20,12 @@ from .types import DATASET, Request
 
 GUIDE = "docs/benchmarks-public.md shows the layout."
 Item = dict[str, Any]
+FIELDS = {
+    "images": ("id",),
+    "annotations": ("id", "image_id", "category_id", "bbox"),
+    "categories": ("id", "name"),
+}
+"""What the items of a COCO file need to have here; the rest is checked with the truth."""
 BoolArray = npt.NDArray[np.bool_]
 
 
@@ -59,7 +65,9 @@ def located(request: Request, dataset: DATASET, choices: Sequence[str]) -> DATAS
     UsageError for an image that is in none."""
     images = []
     for item in dataset["images"]:
-        name = str(item["file_name"])
+        name = str(item.get("file_name")).replace("\\", "/")
+        if ".." in name.split("/"):
+            raise UsageError(f"{name!r} leads out of the folder of images.", "Correct the file name.")
         places = [f"{folder}/{end}" for folder in choices for end in (name, name.rpartition("/")[2])]
         place = next((one for one in places if (request.root / one).is_file()), None)
         if place is None:
@@ -68,12 +76,18 @@ def located(request: Request, dataset: DATASET, choices: Sequence[str]) -> DATAS
     return {**dataset, "images": images}
 
 
-def dataset_of(path: Path, names: Sequence[str] = ("images", "annotations", "categories")) -> DATASET:
-    """A COCO file, whose lists are there. Raises UsageError."""
+def dataset_of(path: Path) -> DATASET:
+    """A COCO file, whose lists are there with what tasks are made by. Raises UsageError."""
     value = read_object(path)
-    for name in names:
+    for name, fields in FIELDS.items():
         if not isinstance(value.get(name), list):
             raise UsageError(f"{path}: has no list {name!r}.", "It is not the file that is published.")
+        for number, item in enumerate(value[name], start=1):
+            if not isinstance(item, dict) or not all(field in item for field in fields):
+                raise UsageError(
+                    f"{path}: number {number} of its {name} has not all of {', '.join(fields)}.",
+                    "It is not the file that is published.",
+                )
     return value
 
 

@@ -251,6 +251,14 @@ def test_files_of_another_form_are_refused(tmp_path: Path) -> None:
     (root / "cocosplit/datasplit/5k.json").write_text('{"images": []}')
     with pytest.raises(UsageError, match="no list 'annotations'"):
         list(spec_of("coco-fsod").tasks(request("coco-fsod", root, 2)))
+    odd = {"images": [], "annotations": [{"id": 1, "bbox": [0, 0, 5, 5]}], "categories": []}
+    (root / "cocosplit/datasplit/5k.json").write_text(json.dumps(odd))
+    with pytest.raises(UsageError, match="number 1 of its annotations has not all of id, image_id"):
+        list(spec_of("coco-fsod").tasks(request("coco-fsod", root, 2)))
+    data = {"images": [{"id": 1, "file_name": "../../x.jpg"}], "annotations": [], "categories": []}
+    (root / "cocosplit/datasplit/5k.json").write_text(json.dumps(data))
+    with pytest.raises(UsageError, match="leads out"):
+        list(spec_of("coco-fsod").tasks(request("coco-fsod", root, 2)))
     table = MAKERS["visa"](tmp_path / "visa") / "split_csv/1cls.csv"
     table.write_text("a,b\n")
     with pytest.raises(UsageError, match="no table of object, split"):
