@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from ..images.stored import read_stored
 from ..masks import rle
 from .types import DATASET, Request
 
+log = logging.getLogger(__name__)
 GUIDE = "docs/benchmarks-public.md shows the layout."
 Item = dict[str, Any]
 FIELDS = {
@@ -88,7 +90,35 @@ def dataset_of(path: Path) -> DATASET:
                     f"{path}: number {number} of its {name} has not all of {', '.join(fields)}.",
                     "It is not the file that is published.",
                 )
-    return value
+    return {**value, "annotations": _drawable(value["annotations"], path)}
+
+
+def _drawable(annotations: list[Item], path: Path) -> list[Item]:
+    """Annotations without polygons of fewer than three points, which published files hold here and
+    there, with a WARNING; one with nothing left is drawn as its box."""
+    made, mended = [], 0
+    for item in annotations:
+        given = item.get("segmentation")
+        if isinstance(given, list) and any(not _is_polygon(points) for points in given):
+            x, y, width, height = item["bbox"]
+            box = [x, y, x + width, y, x + width, y + height, x, y + height]
+            kept = [points for points in given if _is_polygon(points)]
+            made.append({**item, "segmentation": kept or [box]})
+            mended += 1
+        else:
+            made.append(item)
+    if mended:
+        log.warning(
+            "%s: %d annotations have polygons of fewer than three points, which are left out; one that "
+            "has no other is drawn as its box.",
+            path,
+            mended,
+        )
+    return made
+
+
+def _is_polygon(points: Any) -> bool:
+    return isinstance(points, list) and len(points) >= 6 and len(points) % 2 == 0
 
 
 def chosen(known: Iterable[str], wanted: Sequence[str], what: str = "class") -> list[str]:

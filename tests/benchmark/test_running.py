@@ -23,7 +23,7 @@ from typer.testing import CliRunner, Result
 from searchdet.benchmark import SETS, Request, spec_of
 from searchdet.benchmark import run as benchmark_run
 from searchdet.benchmark.judging import JUDGES, LOWEST, Anomaly, region_map
-from searchdet.benchmark.places import draw, mask_of
+from searchdet.benchmark.places import dataset_of, draw, mask_of
 from searchdet.benchmark.run import Plan, Step, run
 from searchdet.cli import app
 from searchdet.commands.console import Stopped
@@ -263,6 +263,23 @@ def test_files_of_another_form_are_refused(tmp_path: Path) -> None:
     table.write_text("a,b\n")
     with pytest.raises(UsageError, match="no table of object, split"):
         list(spec_of("visa").tasks(request("visa", tmp_path / "visa")))
+
+
+def test_polygons_that_are_none_are_left_out_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "test.json"
+    good, bad = [0, 0, 9, 0, 9, 9], [0, 0, 9, 9]
+    shapes: list[Any] = [[good], [bad, good], [bad], {"size": [9, 9], "counts": [81]}, []]
+    rows = [
+        {"id": k, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "segmentation": shape}
+        for k, shape in enumerate(shapes)
+    ]
+    path.write_text(json.dumps({"images": [], "annotations": rows, "categories": []}))
+    with caplog.at_level(logging.WARNING):
+        found = [item["segmentation"] for item in dataset_of(path)["annotations"]]
+    assert found == [[good], [good], [[1, 2, 4, 2, 4, 6, 1, 6]], *shapes[3:]]
+    assert "2 annotations have polygons" in caplog.text
 
 
 def test_shots_that_are_not_there_are_refused(tmp_path: Path) -> None:
