@@ -24,7 +24,7 @@ KINDS = {
     "command line": ("#cfe3ff", "cli commands"),
     "many images and files": (
         "#e3d7ff",
-        "batch doctor evaluation exports index models output report",
+        "batch benchmark doctor evaluation exports index models output report",
     ),
     "cheap: for each question": (
         "#d3f1d3",

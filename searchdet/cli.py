@@ -11,6 +11,7 @@ from typing import Annotated, Optional
 import typer
 
 from .commands.bank import bank_app
+from .commands.benchmark import benchmark
 from .commands.cache import cache_app
 from .commands.config import config_app
 from .commands.console import EXIT_SOME_FAILED, end_as_told, say
@@ -48,6 +49,7 @@ app.command("serve")(serve)
 app.command("report")(report)
 app.command("export")(export)
 app.command("masks")(masks)
+app.command("benchmark")(benchmark)
 app.add_typer(config_app, name="config")
 app.command("doctor")(doctor)
 

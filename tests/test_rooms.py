@@ -22,6 +22,7 @@ ROOMS = (
     "models",
     "live",
     "report",
+    "benchmark",
     "evaluation",
     "index",
     "batch",
@@ -50,7 +51,7 @@ ROOMS = (
     "errors",
 )
 """From the top to the ground: a room imports from rooms below it only."""
-MOST_ROOMS, MOST_ARROWS = 35, 280
+MOST_ROOMS, MOST_ARROWS = 36, 280
 PRINTING = ("cli", "commands")
 
 
@@ -69,7 +70,18 @@ FOR_HELP = {
     "typing_extensions",
 }
 """Typer, Rich, and what these need, or look at where it is installed."""
-LIGHT = {"cli", "commands", "config", "errors", "exports", "proposals", "records", "storage", "version"}
+LIGHT = {
+    "benchmark",
+    "cli",
+    "commands",
+    "config",
+    "errors",
+    "exports",
+    "proposals",
+    "records",
+    "storage",
+    "version",
+}
 """Rooms with names and defaults that the help is made of."""
 
 

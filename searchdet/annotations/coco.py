@@ -105,7 +105,8 @@ class Truth:
     def _again(self, dataset: dict[str, Any]) -> Truth:
         """A truth of changed items, of the same classes and some of the same images."""
         made = copy.copy(self)
-        made.__dict__.pop("_by_image", None)
+        for known in ("_by_image", "_showing"):
+            made.__dict__.pop(known, None)
         made._dataset = dataset
         made._take_names(dataset["images"])
         made.image_ids = {
@@ -113,6 +114,10 @@ class Truth:
             for label, numbers in self.image_ids.items()
         }
         return made
+
+    def of_image(self, number: int) -> list[dict[str, Any]]:
+        """The annotations of an image, as they are stored."""
+        return list(self._by_image[number][1])
 
     def upright(self, photos: Mapping[int, Photo], notes: Notes) -> Truth:
         """The truth in the frame of the upright photos, by image id, with their sizes. Raises
@@ -167,12 +172,26 @@ class Truth:
         """The annotations, completed."""
         return list(self._dataset["annotations"])
 
-    def coco(self) -> Any:
-        """As a pycocotools object."""
+    def showing(self, label: str) -> frozenset[int]:
+        """The images with an annotation of a class, crowds too."""
+        return self._showing.get(self._category[label], frozenset())
+
+    @functools.cached_property
+    def _showing(self) -> dict[int, frozenset[int]]:
+        found: dict[int, set[int]] = {}
+        for item in self._dataset["annotations"]:
+            found.setdefault(item["category_id"], set()).add(item["image_id"])
+        return {number: frozenset(images) for number, images in found.items()}
+
+    def coco(self, stated: bool = False) -> Any:
+        """As a pycocotools object. stated: with the areas that the file says, for figures by size."""
         from pycocotools.coco import COCO
 
         made = COCO()
         made.dataset = self._dataset
+        if stated:
+            rows = [{**item, "area": item["stated_area"]} for item in self._dataset["annotations"]]
+            made.dataset = self._dataset | {"annotations": rows}
         with redirect_stdout(io.StringIO()):
             made.createIndex()
         return made

@@ -42,7 +42,7 @@ class Found:
     accepted: bool = True
 
 
-class _Result(TypedDict, total=False):
+class Result(TypedDict, total=False):
     """A candidate as pycocotools takes it; it leaves ``accepted`` alone."""
 
     image_id: int
@@ -95,7 +95,7 @@ def evaluate(truth: Truth, found: Sequence[Found], iou: str = "bbox") -> list[Cl
     if iou == "segm":
         truth.require_masks()
     coco = truth.coco()
-    results = [_result(item, truth, iou) for item in found]
+    results = as_results(found, truth, iou)
     return [_figures(truth, coco, label, results, iou) for label in truth.labels]
 
 
@@ -139,7 +139,12 @@ def proposal_recall(
     return {level: float(value) for level, value in zip(ious, means, strict=True)}
 
 
-def _figures(truth: Truth, coco: Any, label: str, results: list[_Result], iou: str) -> ClassFigures:
+def as_results(found: Sequence[Found], truth: Truth, iou: str) -> list[Result]:
+    """Candidates as pycocotools takes them. Raises UsageError for ``segm`` where one has no mask."""
+    return [_result(item, truth, iou) for item in found]
+
+
+def _figures(truth: Truth, coco: Any, label: str, results: list[Result], iou: str) -> ClassFigures:
     images = truth.image_ids[label]
     category = truth.category(label)
     chosen = set(images)
@@ -158,7 +163,7 @@ def _figures(truth: Truth, coco: Any, label: str, results: list[_Result], iou: s
 
 
 def _curve(
-    coco: Any, own: list[_Result], images: list[int], category: int, iou: str
+    coco: Any, own: list[Result], images: list[int], category: int, iou: str
 ) -> dict[str, float | None]:
     """Figures of all candidates of a class that is there."""
     if not own:
@@ -182,7 +187,7 @@ def _curve(
 
 
 def _decision(
-    coco: Any, accepted: list[_Result], images: list[int], category: int, iou: str
+    coco: Any, accepted: list[Result], images: list[int], category: int, iou: str
 ) -> dict[str, float | None]:
     """Figures of the accepted candidates of a class that is there."""
     if not accepted:
@@ -196,7 +201,7 @@ def _decision(
     }
 
 
-def _judge(coco: Any, own: list[_Result], images: list[int], category: int, iou: str) -> Any:
+def _judge(coco: Any, own: list[Result], images: list[int], category: int, iou: str) -> Any:
     from pycocotools.cocoeval import COCOeval
 
     with redirect_stdout(io.StringIO()):
@@ -234,8 +239,8 @@ def _best_f1(hits: npt.NDArray[Any], scores: FloatArray, wanted: int) -> tuple[f
     return float(values[at]), float(scores[at])
 
 
-def _result(item: Found, truth: Truth, iou: str) -> _Result:
-    made: _Result = {
+def _result(item: Found, truth: Truth, iou: str) -> Result:
+    made: Result = {
         "image_id": item.image_id,
         "category_id": truth.category(item.label),
         "score": item.score,

@@ -19,6 +19,7 @@ BAD: dict[str, list[str]] = {
     "bank build": ["-o", "b", "--positive", "absent"],
     "bank remove": ["absent.bank", "name"],
     "bank show": ["absent.bank"],
+    "benchmark": ["nonsense", "--root", "absent"],
     "cache clear": ["--kind", "nonsense"],
     "cache info": ["--cache-dir", "file"],
     "cache prune": [],

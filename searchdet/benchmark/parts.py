@@ -1,0 +1,97 @@
+"""Anomaly sets: defects of a few test images as exemplars, good training images as counter-examples.
+
+The papers train on good images alone. Here ``shots`` defects are shown, one an image, the largest
+connected part of its mask; these images leave the test set.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import UsageError
+from .places import encoded, mask_of, truth_of
+from .types import DATASET, Request, Task
+
+DEFECT = "defect"
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """A test image. kind: of its defect; mask: the file that shows it; both empty where it is good."""
+
+    image: Path
+    kind: str = ""
+    mask: Path | None = None
+
+
+def task(
+    request: Request, category: str, shots: int, seed: int, lists: tuple[list[Path], list[Tested]]
+) -> Task:
+    """One category with some of its defects. lists: its good training images, its test images. Raises
+    UsageError for too few of either."""
+    good, tested = lists
+    said = f"{request.spec.title}, {category}"
+    shown = choose([item for item in tested if item.mask is not None], shots, seed, said)
+    if len(good) < request.negatives:
+        raise UsageError(
+            f"{said}: has {len(good)} good images, of which {request.negatives} are asked."
+        )
+    negatives = random.Random(f"{seed} {category}").sample(good, request.negatives)
+    rest = [item for item in tested if item not in shown]
+    truth = truth_of(_dataset(request.root, rest), said)
+    given = _dataset(request.root, shown, largest=True)
+    name = f"{shots}-shot/seed-{seed}/{category}"
+    return Task(
+        name, shots, seed, request.root, given, truth, tuple(sorted(negatives)), one_row=category
+    )
+
+
+def choose(defects: Sequence[Tested], shots: int, seed: int, said: str) -> list[Tested]:
+    """``shots`` images, one of each kind in turn, in an order that the seed decides. Raises UsageError
+    unless some remain."""
+    if len(defects) <= shots:
+        raise UsageError(f"{said}: has {len(defects)} images with a defect, too few for {shots} shots.")
+    kinds: dict[str, list[Tested]] = {}
+    for item in defects:
+        kinds.setdefault(item.kind, []).append(item)
+    chance = random.Random(f"{seed} {said}")
+    order = sorted(kinds)
+    chance.shuffle(order)
+    for kind in order:
+        chance.shuffle(kinds[kind])
+    turns = [
+        kinds[kind][turn] for turn in range(len(defects)) for kind in order if turn < len(kinds[kind])
+    ]
+    return turns[:shots]
+
+
+def _dataset(root: Path, items: Sequence[Tested], largest: bool = False) -> DATASET:
+    """Images as a COCO dataset of one class; every connected part of a defect is an annotation, or the
+    largest one alone."""
+    images: list[Any] = []
+    rows: list[Any] = []
+    for number, item in enumerate(items, start=1):
+        name = item.image.relative_to(root).as_posix()
+        entry: dict[str, Any] = {"id": number, "file_name": name}
+        if item.mask is not None:
+            mask = mask_of(item.mask)
+            entry |= {"width": mask.shape[1], "height": mask.shape[0]}
+            for part in _parts(mask)[: 1 if largest else None]:
+                rows.append(encoded(len(rows) + 1, number, 1, part))
+        images.append(entry)
+    return {"images": images, "annotations": rows, "categories": [{"id": 1, "name": DEFECT}]}
+
+
+def _parts(mask: Any) -> list[Any]:
+    """The connected parts of a mask (8 neighbours), the largest first."""
+    from scipy.ndimage import label
+
+    numbers, count = label(mask, np.ones((3, 3)))
+    sizes = np.bincount(numbers.ravel(), minlength=count + 1)[1:]
+    return [numbers == 1 + int(i) for i in np.argsort(-sizes, kind="stable")]
