@@ -14,6 +14,7 @@ import os
 import secrets
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -50,15 +51,15 @@ _SENT = ("SEARCHDET_", "OMP_", "MKL_", "HF_")
 @dataclass(slots=True)
 class _Slot:
     """One actor. loading: what it answers once models are there; searching: what it answers for
-    images, by their number, oldest first."""
+    images, by their number, oldest first. Futures of Python, as signals break Ray's own waiting."""
 
     actor: Any
-    loading: Any = None
+    loading: Future[Answer] | None = None
     ready: bool = False
-    searching: deque[tuple[int, Any]] = field(default_factory=deque)
+    searching: deque[tuple[int, Future[Answer]]] = field(default_factory=deque)
 
     @property
-    def next(self) -> Any:
+    def next(self) -> Future[Answer] | None:
         """What it answers next; None where nothing is asked."""
         return self.searching[0][1] if self.searching else self.loading
 
@@ -188,8 +189,8 @@ class RaySearch:
         self._given = ray.put(given)
         self._load(self._slots[0])
         while loaded is None:
-            for slot in self._answering(self._slots[:1]):
-                answer = self._heard(slot)
+            for slot, answered in self._answering(self._slots[:1]):
+                answer = self._heard(slot, answered)
                 loaded = None if answer is None else answer.value
                 self._say(answer)
         self._facts, gathered = loaded.facts, loaded.gathered
@@ -200,7 +201,7 @@ class RaySearch:
             self._load(slot)
 
     def _load(self, slot: _Slot) -> None:
-        slot.loading = slot.actor.load.remote(self._given)
+        slot.loading = slot.actor.load.remote(self._given).future()
 
     def _hand_out(self, images: _Images) -> None:
         """Give each actor that is ready what it may have; towards the end no two to one."""
@@ -212,33 +213,36 @@ class RaySearch:
             if free is None or len(free.searching) >= depth:
                 return
             number = waiting.popleft()
-            free.searching.append((number, free.actor.search.remote(images.queries[number])))
+            asked = free.actor.search.remote(images.queries[number])
+            free.searching.append((number, asked.future()))
 
     def _take(self, images: _Images) -> None:
         """Wait for an answer, and note what it says."""
-        for slot in self._answering(self._slots):
+        for slot, answered in self._answering(self._slots):
             was_ready = slot.ready
-            answer = self._heard(slot, images)
+            answer = self._heard(slot, answered, images)
             if answer is not None and was_ready:
                 self._say(answer)
                 number, _ = slot.searching.popleft()
                 self._note(images, number, answer.value)
 
-    def _answering(self, slots: list[_Slot]) -> list[_Slot]:
-        """Those that have answered, or are lost."""
+    def _answering(self, slots: list[_Slot]) -> list[tuple[_Slot, Future[Answer]]]:
+        """Those that have answered, or are lost, and with what."""
         asked = {slot.next: slot for slot in slots if slot.next is not None}
-        answered, _ = self._ray.wait(list(asked), timeout=WAIT_SECONDS)
+        answered, _ = wait(asked, WAIT_SECONDS, FIRST_COMPLETED)
         if not answered and not any(slot.ready for slot in self._slots) and self._cluster is not None:
             actors, free = counted(self._room.actors, "actor"), self._cluster.free()
             log.warning("None of %s has loaded its models yet; free in the cluster: %s.", actors, free)
-        return [asked[one] for one in answered]
+        return [(asked[one], one) for one in answered]
 
-    def _heard(self, slot: _Slot, images: _Images | None = None) -> Answer | None:
+    def _heard(
+        self, slot: _Slot, answered: Future[Answer], images: _Images | None = None
+    ) -> Answer | None:
         """What a slot has answered; None where its actor is lost, in whose place there is a new one.
         Raises what ends a run."""
         ray = self._ray
         try:
-            answer: Answer = ray.get(slot.next)
+            answer: Answer = answered.result()
         except ray.exceptions.RayError as error:
             self._replace(slot, images, str(error))
             return None

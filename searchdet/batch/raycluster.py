@@ -8,7 +8,9 @@ import logging
 import os
 import secrets
 import shutil
+import signal
 import tempfile
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,12 +61,10 @@ class Cluster:
         """Only this machine reaches it, and only who knows its token."""
         self._folder = tempfile.mkdtemp(prefix="searchdet-", dir=_short_folder())
         try:
-            self.ray.init(
+            self._init(
                 LOCAL,
                 num_cpus=max(actors or 1, os.cpu_count() or 1),
                 include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
                 _node_ip_address="127.0.0.1",
                 _temp_dir=self._folder,
             )
@@ -77,12 +77,28 @@ class Cluster:
 
     def _join(self, address: str) -> None:
         try:
-            self.ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+            self._init(address)
         except (RuntimeError, OSError, ValueError) as error:
             raise UsageError(
                 f"--ray-address {address}: the cluster cannot be joined ({_first_line(error)}).",
                 "Look with `ray status` on a node of it.",
             ) from error
+
+    def _init(self, address: str, **options: Any) -> None:
+        """Ray takes SIGTERM for itself, and exits on it: what answered it before does so again."""
+        ended = False
+        before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            self.ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
+        except SystemExit:
+            ended = True
+        finally:
+            if threading.current_thread() is threading.main_thread():
+                for one, handler in before.items():
+                    signal.signal(one, handler)
+        if ended:
+            signal.raise_signal(signal.SIGTERM)
+            raise SystemExit(128 + signal.SIGTERM)
 
     def room(self, device: str, actors: int | None) -> Room:
         """Where models go. device: what --device says. Raises UsageError where that is left open."""
