@@ -88,9 +88,10 @@ def _started(job: WorkerSpec, run: RunOptions) -> Started:
     from ..batch import runner as batch
     from ..detector import Detector
 
-    if run.engine == "ray":
+    engine = run.engine
+    if engine.name == "ray":
         job = replace(job, relay=logs.level())
-        search = RaySearch(job, run.timeout, run.ray_address, run.actors)
+        search = RaySearch(job, run.timeout, engine.ray_address, engine.actors)
         search.start()
         return search.facts, search.run
     if run.timeout is not None:

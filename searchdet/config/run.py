@@ -176,18 +176,15 @@ class CacheOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class RunOptions:
-    """How a run goes on, and what it tells."""
+class EngineOptions:
+    """What searches the images: this machine as it is, or the actors of a Ray cluster."""
 
-    strict: bool = _strict()
-    timeout: float | None = option(
-        None, "Seconds an image may take; searched in a process of its own.", OUTPUT
-    )
-    cache: CacheOptions = CacheOptions()
-    json_lines: bool = option(False, "One JSON record a line on stdout.", OUTPUT, flags=("--json",))
-    fail_if_empty: bool = option(False, "Exit 6 if nothing is found.", OUTPUT)
-    engine: str = option(
-        "local", "Where images are searched: local, or ray (a cluster).", OUTPUT, check=one_of(*ENGINES)
+    name: str = option(
+        "local",
+        "Where images are searched: local, or ray (a cluster).",
+        OUTPUT,
+        key="engine",
+        check=one_of(*ENGINES),
     )
     ray_address: str | None = option(
         None, "Address of a Ray cluster, or auto; else ray uses this machine alone.", OUTPUT
@@ -199,8 +196,22 @@ class RunOptions:
     def __post_init__(self) -> None:
         check_options(self)
         for flag, value in (("--ray-address", self.ray_address), ("--actors", self.actors)):
-            if value is not None and self.engine != "ray":
+            if value is not None and self.name != "ray":
                 raise UsageError(f"{flag} is for --engine ray, which is not given.")
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How a run goes on, and what it tells."""
+
+    strict: bool = _strict()
+    timeout: float | None = option(
+        None, "Seconds an image may take; searched in a process of its own.", OUTPUT
+    )
+    cache: CacheOptions = CacheOptions()
+    json_lines: bool = option(False, "One JSON record a line on stdout.", OUTPUT, flags=("--json",))
+    fail_if_empty: bool = option(False, "Exit 6 if nothing is found.", OUTPUT)
+    engine: EngineOptions = EngineOptions()
 
 
 @dataclass(frozen=True, slots=True)

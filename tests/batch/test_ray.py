@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -224,9 +223,11 @@ def test_a_cluster_that_is_not_there_is_named(cold_world: Path) -> None:
     assert "Ray's client" in said
 
 
-def test_a_node_with_other_settings_of_models_is_told(world: Path, nodes: object) -> None:
+def test_what_is_left_open_or_wrong_is_told_before_anything_is_searched(
+    world: Path, nodes: object
+) -> None:
     words = [*WORDS, "-o", "there", "--engine", "ray", "--ray-address", nodes.address]
     assert "Say how many processes search: --actors N" in detect(*words, code=2).stderr
     assert "--device cuda" in detect(*words, "--device", "cuda:0", code=2).stderr
-    broken = replace(EXAMPLES, positive=Path("in/nowhere"))
-    assert "in/nowhere" in detect(*words[:2], "--positive", str(broken.positive), *words[6:], code=4).stderr
+    nowhere = ["in/images", "--positive", "in/nowhere", *words[6:]]
+    assert "in/nowhere" in detect(*nowhere, code=4).stderr
