@@ -82,7 +82,9 @@ class Worker:
     def load(self, given: Read | Gathered) -> Loaded:
         """``start`` with examples that were read, or gathered, elsewhere."""
         self._given = given
-        return self._open()[1]
+        loaded = self._open()[1]
+        self._given = loaded.gathered or given  # a process in its place need not gather again
+        return loaded
 
     def begin(self) -> None:
         """Start the process, which loads the models meanwhile. Raises ResourceError."""

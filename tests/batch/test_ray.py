@@ -132,6 +132,7 @@ def test_images_that_end_their_process_are_recorded_and_the_rest_goes_on(
     cold_world: Path, search: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cluster, "LOSSES", 2)
+    monkeypatch.setattr(cluster, "TRIES", 2)
     more_images(4)
     expected = local("here")
     for width in rayfaults.FAULTS:
