@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .backbones import FeatureMap
-from .bank import Bank, Enrolment, Gathered, gather, read
+from .bank import Bank, Enrolment, Gathered, Read, gather, read
 from .config import (
     DEFAULT_BACKBONE,
     Examples,
@@ -76,10 +76,15 @@ class Detector:
         """
         settings = settings or Settings()
         given = read(examples, settings)
-        models = load_models(settings, defer)
-        return cls(
-            models, gather(given, Enrolment.of(models.backbone, settings, models.proposer)), settings
-        )
+        return cls.of(load_models(settings, defer), given, settings)
+
+    @classmethod
+    def of(cls, models: Models, given: Read | Gathered, settings: Settings) -> Detector:
+        """With models that are there, and examples that were read, or gathered by the same models
+        elsewhere. Raises ExemplarError or UsageError."""
+        if isinstance(given, Read):
+            given = gather(given, Enrolment.of(models.backbone, settings, models.proposer))
+        return cls(models, given, settings)
 
     @classmethod
     def from_folders(

@@ -1,11 +1,13 @@
-"""Many images: one record each, in this process or in one that can be ended."""
+"""Many images: one record each, in this process, in one that can be ended, or on a Ray cluster."""
 
 from __future__ import annotations
 
+from .cluster import RaySearch
 from .runner import Result, Tally
 from .worker import Worker, WorkerSpec
 
 __all__ = [
+    "RaySearch",
     "Result",
     "Tally",
     "Worker",

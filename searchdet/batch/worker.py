@@ -5,23 +5,27 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import logging
 import math
 import multiprocessing
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, cast
 
+from ..bank import Gathered, Read
 from ..config import Examples, Settings
 from ..detector import Detector
 from ..errors import ResourceError, SearchdetError, UsageError
 from ..images import Query
 from ..output import Output
+from ..regions import load_models
 from ..storage.values import JsonObject
 from . import runner as batch
 from .runner import Result
@@ -29,6 +33,7 @@ from .runner import Result
 STOP_SECONDS = 5.0
 _FROM_OUTSIDE = (signal.SIGINT, signal.SIGTERM)
 """Signals that end a run, which its process alone answers."""
+_LOGGER = __name__.partition(".")[0]
 _CLOSED = (EOFError, BrokenPipeError, ConnectionResetError)
 """What a pipe raises whose other end is closed."""
 
@@ -36,74 +41,119 @@ _CLOSED = (EOFError, BrokenPipeError, ConnectionResetError)
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
     """What the process is made with. It is sent to it, so it holds plain values and
-    functions of modules only. prepare: called first in it, to set up its log."""
+    functions of modules only. handed_over: examples come when it runs (``Worker.load``).
+    prepare: called first in it, to set up its log. relay: the level from which on what is logged goes
+    to ``Worker.said`` instead; None leaves the log as ``prepare`` made it."""
 
     examples: Examples
     settings: Settings
     output: Output | None
     prepare: Callable[[], None] | None = None
+    relay: int | None = None
+    handed_over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a run says of the models, and what the bank was made of examples that were handed over."""
+
+    facts: JsonObject
+    gathered: Gathered | None = None
 
 
 class Worker:
-    """One process that loads the models and takes image after image."""
+    """One process that loads the models and takes image after image. timeout: seconds that an image may
+    take; None is any. said: level and text of what was logged there, oldest first."""
 
-    def __init__(self, job: WorkerSpec, timeout: float) -> None:
-        if not (math.isfinite(timeout) and timeout > 0):
+    def __init__(self, job: WorkerSpec, timeout: float | None) -> None:
+        if timeout is not None and not (math.isfinite(timeout) and timeout > 0):
             raise UsageError(f"--timeout {timeout} must be a number of seconds above 0.")
         self._job = job
         self._timeout = timeout
+        self._given: Read | Gathered | None = None
         self._process: Any = None
         self._pipe: Connection | None = None
+        self.said: list[tuple[int, str]] = []
 
     def start(self) -> JsonObject:
         """Load the models; gives what a run says of them. Raises what ``Detector.build`` raises."""
-        return self._open()[1]
+        return self._open()[1].facts
 
-    def _open(self) -> tuple[Connection, JsonObject]:
+    def load(self, given: Read | Gathered) -> Loaded:
+        """``start`` with examples that were read, or gathered, elsewhere."""
+        self._given = given
+        loaded = self._open()[1]
+        self._given = loaded.gathered or given  # a process in its place need not gather again
+        return loaded
+
+    def begin(self) -> None:
+        """Start the process, which loads the models meanwhile. Raises ResourceError."""
         context = multiprocessing.get_context("spawn")
-        pipe, theirs = context.Pipe()
-        self._pipe = pipe
+        self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_work, args=(theirs, self._job), daemon=True)
-        answered = False
+        begun = False
         atexit.register(self._ended)  # before multiprocessing waits for what ignores its signal
         try:
             _start(self._process)
             theirs.close()
-            kind, value = pipe.recv()
-            answered = True
-        except _CLOSED as error:
-            code = self._ended()
-            raise ResourceError(f"the worker process ended while it loaded (exit {code}).") from error
+            begun = True
         except OSError as error:
             raise ResourceError(
                 f"the worker process cannot be started ({error.strerror or error}).",
                 "End other programs, or leave out --timeout, which needs it.",
             ) from error
         finally:
-            if not answered:  # a signal too: nobody else would end the process
+            if not begun:  # a signal too: nobody else would end the process
+                self._ended()
+
+    def _open(self) -> tuple[Connection, Loaded]:
+        if self._pipe is None:
+            self.begin()
+        pipe, kind, value = cast(Connection, self._pipe), "", None
+        try:
+            if self._given is not None:
+                with contextlib.suppress(*_CLOSED):  # by a refusal, which is read next
+                    pipe.send(self._given)
+            kind, value = self._answer(pipe, None)
+        except _CLOSED as error:
+            code = self._ended()
+            raise ResourceError(f"the worker process ended while it loaded (exit {code}).") from error
+        finally:
+            if not kind:
                 self._ended()
         if kind == "error":
             raise value
         return pipe, value
+
+    def _answer(self, pipe: Connection, seconds: float | None) -> tuple[str, Any]:
+        """What comes next beside the log; "" where nothing comes within that time."""
+        end = None if seconds is None else time.monotonic() + seconds
+        while pipe.poll(None if end is None else max(0.0, end - time.monotonic())):
+            kind, value = pipe.recv()
+            if kind != "log":
+                return kind, value
+            self.said.append(value)
+        return "", None
 
     def run(self, queries: Iterable[Query]) -> Iterator[Result]:
         """As ``batch.run``. An image over time is recorded as ``timeout``, one that ends the process as
         ``crash``, and the next goes to a new process."""
         try:
             for query in queries:
-                yield self._one(query)
+                yield self.one(query)
         finally:
             self._ended()
 
-    def _one(self, query: Query) -> Result:
+    def one(self, query: Query) -> Result:
+        """``run`` for a single image; the process stays."""
         pipe = self._pipe or self._open()[0]
         try:
             pipe.send(query)
-            if not pipe.poll(self._timeout):
+            kind, value = self._answer(pipe, self._timeout)
+            if not kind:
                 self._ended()
                 error = Overdue(f"{query.path}: took longer than {self._timeout:g} s.")
                 return batch.fail(query, error, "", self._job.output)
-            kind, value = pipe.recv()
         except _CLOSED:
             code = self._ended()
             crash = Crashed(f"{query.path}: ended the process that searched it (exit {code}).")
@@ -162,6 +212,8 @@ def _work(pipe: Connection, job: WorkerSpec) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if job.prepare is not None:
         job.prepare()
+    if job.relay is not None:
+        _relay(pipe, job.relay)
     with contextlib.suppress(*_CLOSED):  # by the parent
         _serve(pipe, job)
 
@@ -169,13 +221,11 @@ def _work(pipe: Connection, job: WorkerSpec) -> None:
 def _serve(pipe: Connection, job: WorkerSpec) -> None:
     """Raises one of _CLOSED where the pipe closes; whatever else the system refuses is sent."""
     try:
-        detector = Detector.build(job.examples, job.settings, defer=False)  # loading is no image's time
-        if job.output is not None:
-            job.output.preview(detector.gathered.shown)
+        detector, gathered = _loaded(pipe, job)
     except (SearchdetError, OSError) as error:
         pipe.send(("error", error))
         return
-    pipe.send(("ready", detector.run_json()))
+    pipe.send(("ready", Loaded(detector.run_json(), gathered)))
     while True:
         query = pipe.recv()
         try:
@@ -184,6 +234,33 @@ def _serve(pipe: Connection, job: WorkerSpec) -> None:
             pipe.send(("error", error))
             return
         pipe.send(("done", result))
+
+
+def _loaded(pipe: Connection, job: WorkerSpec) -> tuple[Detector, Gathered | None]:
+    """The detector, and its bank where that was made here of what was handed over. All models at once:
+    loading is no image's time."""
+    if job.handed_over:
+        models = load_models(job.settings, defer=False)
+        given: Read | Gathered = pipe.recv()
+        detector = Detector.of(models, given, job.settings)
+        return detector, detector.gathered if isinstance(given, Read) else None
+    detector = Detector.build(job.examples, job.settings, defer=False)
+    if job.output is not None:
+        job.output.preview(detector.gathered.shown)
+    return detector, None
+
+
+def _relay(pipe: Connection, level: int) -> None:
+    """What is logged from ``level`` on goes to the parent."""
+
+    class Relay(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            pipe.send(("log", (record.levelno, record.getMessage())))
+
+    logger = logging.getLogger(_LOGGER)
+    logger.handlers[:] = [Relay()]
+    logger.setLevel(level)
+    logger.propagate = False
 
 
 def _end_with_parent() -> None:

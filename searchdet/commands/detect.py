@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..records import ImageRecord
     from ..storage.values import JsonObject
 
-    Started = tuple[JsonObject, Callable[[list[Query]], Iterator[Result]]]
+    Started = tuple[Callable[[], JsonObject], Callable[[list[Query]], Iterator[Result]]]
 
 
 @with_options(verbose=True)
@@ -45,8 +45,8 @@ def detect(
     if target is not None:
         target.check(queries)
         target = target.listed()
-    job = WorkerSpec(examples, settings, target, partial(logs.to_stderr, logs.level()))
-    tally, stopped = _run(partial(_started, job, run.timeout), queries, run, target)
+    start = partial(_started, WorkerSpec(examples, settings, target), run)
+    tally, stopped = _run(start, queries, run, target)
     if not queries:
         say("None of the images belongs to this shard.")
     elif target is not None:
@@ -78,23 +78,31 @@ def _run(
             stopped = stop.signum
             say("Stopped; the files of what is done are finished. Run again to go on.")
         if output is not None:
-            output.finish(_run_facts(said, tally))
+            output.finish(_run_facts(said(), tally))
     return tally, stopped
 
 
-def _started(job: WorkerSpec, timeout: float | None) -> Started:
-    """Models, here or in a process that can be ended: what is said of them, and images to results."""
-    from ..batch import Worker
+def _started(job: WorkerSpec, run: RunOptions) -> Started:
+    """Models, here, in a process that can be ended or on a cluster: what is said of them once all is
+    done, and images to results."""
+    from ..batch import RaySearch, Worker
     from ..batch import runner as batch
     from ..detector import Detector
 
-    if timeout is not None:
-        worker = Worker(job, timeout)
-        return worker.start(), worker.run
+    engine = run.engine
+    if engine.name == "ray":
+        job = replace(job, relay=logs.level())
+        search = RaySearch(job, run.timeout, engine.ray_address, engine.actors)
+        search.start()
+        return search.facts, search.run
+    if run.timeout is not None:
+        worker = Worker(replace(job, prepare=partial(logs.to_stderr, logs.level())), run.timeout)
+        facts = worker.start()
+        return lambda: facts, worker.run
     detector = Detector.build(job.examples, job.settings)
     if job.output is not None:
         job.output.preview(detector.gathered.shown)
-    return detector.run_json(), lambda queries: batch.run(detector, queries, job.output)
+    return detector.run_json, lambda queries: batch.run(detector, queries, job.output)
 
 
 def _run_facts(said: JsonObject, tally: Tally) -> JsonObject:

@@ -12,6 +12,7 @@ import typer
 from ..config import (
     CacheOptions,
     EmbeddingOptions,
+    EngineOptions,
     Examples,
     ExemplarOptions,
     OutputOptions,
@@ -185,7 +186,7 @@ _Folder = Annotated[
 @with_options(
     without=(
         *(ProposalOptions, EmbeddingOptions, "backbone", "feat_short_side", "centring", "max_pixels"),
-        *("output", "save", "no_save", "timeout", "second_look"),
+        *(EngineOptions, "output", "save", "no_save", "timeout", "second_look"),
     ),
     verbose=True,
 )

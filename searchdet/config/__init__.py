@@ -15,6 +15,7 @@ from .models import (
 from .option import Pairs
 from .run import (
     CacheOptions,
+    EngineOptions,
     Examples,
     ExemplarOptions,
     LogOptions,
@@ -46,6 +47,7 @@ __all__ = [
     "BackboneOptions",
     "CacheOptions",
     "EmbeddingOptions",
+    "EngineOptions",
     "Examples",
     "ExemplarOptions",
     "Limits",

@@ -12,6 +12,7 @@ from .option import Check, between, check_options, one_of, option
 EXAMPLES, OUTPUT = "Examples", "Output"
 EXEMPLAR_MASKS = ("auto", "whole")
 CROWDS = ("auto", "objects", "ignored")
+ENGINES = ("local", "ray")
 _SHARD = (
     "Only part i of n, by name: i/n, from 1; auto: as the scheduler of a cluster says, auto/n where "
     "that does not say of how many."
@@ -184,6 +185,31 @@ class CacheOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """What searches the images: this machine as it is, or the actors of a Ray cluster."""
+
+    name: str = option(
+        "local",
+        "Where images are searched: local, or ray (a cluster).",
+        OUTPUT,
+        key="engine",
+        check=one_of(*ENGINES),
+    )
+    ray_address: str | None = option(
+        None, "Address of a Ray cluster, or auto; else ray uses this machine alone.", OUTPUT
+    )
+    actors: int | None = option(
+        None, "Models that ray loads; one for each GPU if not given.", OUTPUT, check=between(1, 10_000)
+    )
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        for flag, value in (("--ray-address", self.ray_address), ("--actors", self.actors)):
+            if value is not None and self.name != "ray":
+                raise UsageError(f"{flag} is for --engine ray, which is not given.")
+
+
+@dataclass(frozen=True, slots=True)
 class RunOptions:
     """How a run goes on, and what it tells."""
 
@@ -194,6 +220,7 @@ class RunOptions:
     cache: CacheOptions = CacheOptions()
     json_lines: bool = option(False, "One JSON record a line on stdout.", OUTPUT, flags=("--json",))
     fail_if_empty: bool = option(False, "Exit 6 if nothing is found.", OUTPUT)
+    engine: EngineOptions = EngineOptions()
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ def write_bytes(path: Path, data: bytes) -> None:
         stream.write_bytes(data)
 
 
-def _temporary(folder: Path) -> Path:
+def temporary_path(folder: Path) -> Path:
     """A name of its own in ``folder``, known as temporary by ``sweep``."""
     return folder / f"{_prefix()}{secrets.token_hex(8)}{_SUFFIX}"
 
@@ -94,7 +94,7 @@ def probe_folder(folder: Path) -> None:
 
     The file is this call's own, as other processes probe the same folder at the same time.
     """
-    target = _temporary(folder)
+    target = temporary_path(folder)
     write_bytes(target, b"")
     try:
         target.unlink(missing_ok=True)
@@ -169,7 +169,7 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
         new = not parent.exists()
         parent.mkdir(parents=True, exist_ok=True)
         sweep(parent, deep=False)
-        made = _temporary(parent)
+        made = temporary_path(parent)
         made.mkdir()
         try:
             yield made
@@ -219,7 +219,7 @@ class Stream:
     def __enter__(self) -> Stream:
         with writing(self.path, "Choose another folder with -o."):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = _temporary(self.path.parent)
+            temporary = temporary_path(self.path.parent)
             handle = os.open(temporary, _CREATE, 0o666)  # less the umask
             self._temporary = temporary
             self._file = os.fdopen(handle, "wb", 1 << 20)
