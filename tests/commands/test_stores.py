@@ -276,6 +276,35 @@ def test_the_store_fails_at_each_call_in_turn(gate: Gate, store: Any, step: int)
             assert plain(objects(store, f"{BUCKET}/{where}")) == clean, (at, kind)
 
 
+@pytest.mark.parametrize(
+    "step", [pytest.param(7, marks=pytest.mark.sample), pytest.param(1, marks=pytest.mark.slow)]
+)
+def test_an_index_is_the_old_one_or_the_new_one_wherever_the_store_fails(
+    gate: Gate, store: Any, step: int
+) -> None:
+    def found() -> str:
+        return call("search", f"{AT}/idx", *HERE, "--top", "0")[1]
+
+    add = ["index", f"{AT}/in/images", "--recursive", "--add", "-o", f"{AT}/idx"]
+    assert call("index", f"{AT}/in/images", "-o", f"{AT}/idx")[0] == 0
+    kept, old = objects(store, f"{BUCKET}/idx"), found()
+    gate.reset()
+    assert call(*add)[0] == 0
+    calls, new = len(gate.calls), found()
+    assert old != new
+    for turn, at in enumerate(steps(calls, step)):
+        store.rm(f"{BUCKET}/idx", recursive=True)
+        for name, data in kept.items():
+            store.pipe_file(f"{BUCKET}/idx/{name}", data)
+        gate.reset(Fault(at, FAULTS[turn % len(FAULTS)]))
+        code, _, said = call(*add)
+        gate.reset()
+        assert code in (2, 3, 5), (at, said)
+        assert found() in (old, new)
+        assert call(*add)[0] == 0
+        assert found() == new
+
+
 def test_credentials_are_said_nowhere(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "AWS_SECRET_ACCESS_KEY", "very-secret")
     code, printed, said = call(*DETECT, "-o", f"{AT}/out", "--debug", "--json")

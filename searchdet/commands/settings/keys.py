@@ -51,8 +51,10 @@ def keys_of(root: Any) -> Iterator[Key]:
             names = tuple(flag[2:] for flag in param.opts if flag.startswith("--"))
             ours = names and param.param_type_name == "option" and param.name not in CHOICE
             if ours and not param.is_eager:
-                hint = Path if param.metavar == PLACE else hints[param.name]
-                yield Key(path, command, param, names, _plain(hint))
+                hint = _plain(hints[param.name])
+                if param.metavar == PLACE:  # text for Typer
+                    hint = list[Path] if typing.get_origin(hint) is list else Path
+                yield Key(path, command, param, names, hint)
 
 
 def spelled(name: str) -> str:
