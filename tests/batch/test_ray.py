@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import random
+import subprocess
 import sys
 import threading
 import time
@@ -218,10 +219,10 @@ def test_a_node_that_is_lost_is_no_loss(cold_world: Path, nodes: object, search:
     assert records("there") == expected
 
 
-def test_a_cluster_that_is_not_there_is_named(cold_world: Path) -> None:
+def test_a_cluster_that_is_not_there_is_named(cold_world: Path, nodes: object) -> None:
     words = [*WORDS, "--engine", "ray", "--actors", "2", "--ray-address"]
-    said = detect(*words, "ray://127.0.0.1:1", code=2).stderr
-    assert "Ray's client" in said
+    assert "Ray's client" in detect(*words, "ray://127.0.0.1:1", code=2).stderr
+    assert "127.0.0.1:1: the cluster cannot be joined" in detect(*words, "127.0.0.1:1", code=2).stderr
 
 
 def test_what_is_left_open_or_wrong_is_told_before_anything_is_searched(
@@ -232,3 +233,21 @@ def test_what_is_left_open_or_wrong_is_told_before_anything_is_searched(
     assert "--device cuda" in detect(*words, "--device", "cuda:0", code=2).stderr
     nowhere = ["in/images", "--positive", "in/nowhere", *words[6:]]
     assert "in/nowhere" in detect(*nowhere, code=4).stderr
+
+
+def test_a_cluster_of_ones_own_ends_with_the_run_and_says_nothing(world: Path) -> None:
+    """Started with the run: stdout holds records alone, and no process and no file is left."""
+    before = set(Path("/tmp").glob("searchdet-*"))
+    words = ["detect", *WORDS, "-o", "out", "--json", "--engine", "ray", "--actors", "1"]
+    run = [sys.executable, "-m", "searchdet", *words]
+    done = subprocess.run(run, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["image"] for line in done.stdout.splitlines()] == [
+        "a.png",
+        "deep/a.png",
+        "none.png",
+    ]
+    said = [line for line in done.stderr.splitlines() if not line.startswith("WARNING: ")]
+    assert len(said) == 4, done.stderr
+    left = set(Path("/tmp").glob("searchdet-*")) - before
+    assert not left
