@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import tempfile
 import threading
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from ..errors import ResourceError, UsageError
 LOCAL = "local"
 """Ray's word for a cluster of one's own."""
 _CLIENT = "ray://"
+PATIENCE_SECONDS = 10.0
+"""For a head node that does not answer."""
 _UNSENT = {"RAY_USAGE_STATS_ENABLED": "0"}
 """No word of a run goes to the makers of Ray."""
 
@@ -77,6 +80,7 @@ class Cluster:
 
     def _join(self, address: str) -> None:
         try:
+            _require_answer(address)
             self._init(address)
         except (RuntimeError, OSError, ValueError) as error:
             raise UsageError(
@@ -131,6 +135,13 @@ def _require_installed() -> None:
         raise UsageError(
             "--engine ray needs ray, which is not installed.", 'Run `pip install "searchdet[ray]"`.'
         )
+
+
+def _require_answer(address: str) -> None:
+    """Raise OSError where nobody listens: Ray itself would try for ever. ``auto`` it looks up."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), PATIENCE_SECONDS).close()
 
 
 def _quiet_ray(local: bool) -> Any:
