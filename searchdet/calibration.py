@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .bank import SAME, Bank, Rows
+from .bank import SAME, Bank, Rows, join
 from .bank.likeness import (
     Likeness,
     as_regions,
@@ -149,7 +149,7 @@ def _of_class(
         label=bank.classes[label],
         min_score=least,
         source=source,
-        exemplars=int((bank.labels == label).sum()),
+        exemplars=int((bank.positives.own & (bank.labels == label)).sum()),
         recall=wilson(right, len(own)),
         false_alarms=wilson(wrong, len(others)),
         precision=wilson(right, right + wrong),
@@ -174,8 +174,9 @@ def cost_of_negatives(bank: Bank, label: int, options: ScoringOptions) -> float:
     """What the nearest negative takes off the score of an exemplar of a class, the median; 0 without
     negatives."""
     mine = _mine(bank, label)
-    some = mine.take(_spread(len(mine)))
-    found = _compared(some, _alone(bank, label, mine, bank.negatives), options)
+    own = np.flatnonzero(mine.own)
+    some = mine.take(own[_spread(len(own))])
+    found = _compared(some, _alone(bank, label, mine, _opposing(bank, label, options)), options)
     costs = [weighted(options.negative_weight, rounded(like.against.cosine)) for like in found]
     return float(np.median(np.concatenate(costs)))
 
@@ -200,10 +201,9 @@ def _told(bank: Bank, label: int, rows: IntArray) -> IntArray:
     not the class, in the order of ``impostor_scores``; as for ``_moved``. What lies on the line is what
     people are asked, so it tells where the line is. Files that they bring do not, nor what they point
     at because it was not found, which alone would draw the line down."""
-    others = np.flatnonzero(bank.labels != label)
-    around = int((np.abs(bank.positives.contexts).max(axis=1, initial=0) > 0).sum())
+    others, around = _others(bank, label), np.zeros(len(_surrounded(bank)), np.int64)
     parts = (_judged(bank.positives.take(rows)), -_judged(bank.positives.take(others)))
-    return np.concatenate([*parts, np.zeros(around, np.int64), -_judged(bank.negatives)])
+    return np.concatenate([*parts, around, -_judged(bank.negatives)])
 
 
 def _judged(rows: Rows) -> IntArray:
@@ -212,21 +212,23 @@ def _judged(rows: Rows) -> IntArray:
 
 
 def left_out_scores(bank: Bank, label: int, options: ScoringOptions) -> FloatArray:
-    """(N,): what each exemplar of a class scores against the class without it and its copies; none for
-    a class with one distinct exemplar."""
+    """(N,): what each exemplar of a class scores against the class without it, its copies and its
+    changed views; none for a class with one distinct exemplar."""
     return _left_out(bank, label, options)[1]
 
 
 def _left_out(bank: Bank, label: int, options: ScoringOptions) -> tuple[IntArray, FloatArray]:
     """``left_out_scores`` and the rows (N,) of the positives that they are of, before them."""
-    rows = np.flatnonzero(bank.labels == label)
-    chosen = _spread(len(rows))
-    alike = bank.positives.vectors[rows[chosen]] @ bank.positives.vectors[rows].T
+    rows, against = np.flatnonzero(bank.labels == label), _opposing(bank, label, options)
+    own, whose = rows[bank.positives.own[rows]], bank.positives.whose
+    chosen = own[_spread(len(own))]
+    alike = bank.positives.vectors[chosen] @ bank.positives.vectors[rows].T
     used, scores = [], []
-    for i, close in zip(rows[chosen], alike, strict=True):
-        fellows = rows[close < SAME]
+    for i, close in zip(chosen, alike, strict=True):
+        copied = np.isin(whose[rows], whose[rows[close >= SAME]])
+        fellows = rows[~copied]
         if len(fellows):
-            rest = _alone(bank, label, bank.positives.take(fellows), bank.negatives)
+            rest = _alone(bank, label, bank.positives.take(fellows), against)
             for like in _compared(bank.positives.take([int(i)]), rest, options):
                 scores.append(scores_of(like, rest, options).score[0])
                 used.append(i)
@@ -247,22 +249,46 @@ def impostor_scores(bank: Bank, label: int, options: ScoringOptions) -> FloatArr
 def _scores(
     bank: Bank, label: int, options: ScoringOptions, found: list[Likeness]
 ) -> npt.NDArray[np.float64]:
-    against = _alone(bank, label, _mine(bank, label), bank.negatives)
+    against = _alone(bank, label, _mine(bank, label), _opposing(bank, label, options))
     scores = [scores_of(like, against, options).score for like in found]
     return np.concatenate(scores).astype(np.float64)
 
 
 def _impostors(bank: Bank, label: int, options: ScoringOptions) -> list[Likeness]:
     """What is not a class, compared with it: other classes and surroundings, then negatives."""
-    others = bank.positives.take(np.flatnonzero(bank.labels != label))
-    around = np.flatnonzero(np.abs(bank.positives.contexts).max(axis=1, initial=0) > 0)
-    against = _alone(bank, label, _mine(bank, label), bank.negatives)
+    others, count = _others(bank, label), len(bank.negatives)
+    opposing = _opposing(bank, label, options)
+    against = _alone(bank, label, _mine(bank, label), opposing)
     plain = _alone(bank, label, _mine(bank, label), bank.negatives.take([]))
+    crossed = np.arange(count, len(opposing))
     return [
-        *_compared(others, against, options),
-        *_compared(_surroundings(bank.positives.take(around)), against, options),
-        *_compared_negatives(bank.negatives, plain, options),
+        *(
+            _compared_beside(opposing, crossed, plain, options)
+            if len(crossed)
+            else _compared(bank.positives.take(others), against, options)
+        ),
+        *_compared(_surroundings(bank.positives.take(_surrounded(bank))), against, options),
+        *_compared_beside(opposing, np.arange(count), plain, options),
     ]
+
+
+def _others(bank: Bank, label: int) -> IntArray:
+    """Rows of the exemplars of other classes, without changed views of them."""
+    return np.flatnonzero((bank.labels != label) & bank.positives.own)
+
+
+def _surrounded(bank: Bank) -> IntArray:
+    """Rows of the exemplars that something surrounds, without changed views of them."""
+    some = np.abs(bank.positives.contexts).max(axis=1, initial=0) > 0
+    return np.flatnonzero(some & bank.positives.own)
+
+
+def _opposing(bank: Bank, label: int, options: ScoringOptions) -> Rows:
+    """The negatives of a class: those of the bank and, with ``cross_negatives``, behind these the
+    exemplars of the other classes."""
+    if not options.cross_negatives or len(bank.classes) < 2:
+        return bank.negatives
+    return join([bank.negatives, bank.positives.take(_others(bank, label))])
 
 
 def _surroundings(rows: Rows) -> Rows:
@@ -287,16 +313,19 @@ def _compared(rows: Rows, bank: Bank, options: ScoringOptions) -> list[Likeness]
     return [likeness(regions.take(part), space, options) for part in _parts(len(rows))]
 
 
-def _compared_negatives(rows: Rows, bank: Bank, options: ScoringOptions) -> list[Likeness]:
-    """Negatives compared with a bank without any, each beside the other negatives: the nearest of them
-    is read off one product, where comparing each with the rest would describe N banks of N rows. Rows
-    and bank together are what the centre is the mean of, whichever row is left out."""
+def _compared_beside(
+    rows: Rows, chosen: IntArray, bank: Bank, options: ScoringOptions
+) -> list[Likeness]:
+    """The chosen ones of some negatives compared with a bank without any, each beside the others of
+    them all: which counts is read off one product, where comparing each with the rest would describe N
+    banks of N rows. Rows and bank together are what the centre is the mean of, whichever row is left
+    out."""
     regions, space = centred(as_regions(rows), bank, options)
     moved = replace(rows, vectors=regions.embedded.vectors)
     found = []
-    for part in _parts(len(rows)):
-        some = regions.take(part)
-        others = nearest_others(some, part, moved, bank.share)
+    for part in _parts(len(chosen)):
+        some = regions.take(chosen[part])
+        others = nearest_others(some, chosen[part], moved, bank.share, options)
         found.append(likeness(some, space, options, others))
     return found
 

@@ -75,7 +75,9 @@ class Compared:
 
     def marks(self, options: ScoringOptions) -> Marks:
         """What the decision rule looks at."""
-        return marks_of(self.alike, totals_of(self.alike, options, self.levels), self.told)
+        return marks_of(
+            self.alike, totals_of(self.alike, options, self.levels), options.ratio, self.told
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ def judge_regions(
     Those, and the rows of ``also``, are candidates beside the best.
     """
     options = rule.scoring
-    whole = compare(regions.described, bank, rule, told)
+    whole = compare(regions, bank, rule, told)
     found = regions.proposals
     room = room_of(found.details, rule.suppression)
     asked = np.union1d(whole.told.rows, np.asarray(also, np.int64))
@@ -149,8 +151,9 @@ def judge_regions(
     )
 
 
-def compare(described: Descriptors, bank: Bank, rule: Rule, told: Told | None = None) -> Compared:
+def compare(regions: Regions, bank: Bank, rule: Rule, told: Told | None = None) -> Compared:
     """All regions of an image with a bank, as the options want both."""
+    described = regions.described if rule.scoring.scale == "any" else regions.sized()
     moved, space = centred(described, bank, rule.scoring)
     alike = likeness(moved, space, rule.scoring)
     levels = level_of(alike.plain(rule.scoring), alike.valid, np.asarray(rule.usual))
@@ -213,6 +216,7 @@ def _candidate(
     bank, scores, taken = contest.bank, settled.scores, settled.taken
     label, by = int(scores.label[i]), int(taken.by[i])
     near, far = int(scores.nearest_positive[i]), int(scores.nearest_negative[i])
+    against = (*bank.negatives.names, *bank.positives.names)
     return Candidate(
         id=int(contest.rows[i]),
         label=bank.classes[label] if label >= 0 else None,
@@ -228,10 +232,11 @@ def _candidate(
         negative_similarity=_optional(scores.neg[i]),
         shape_similarity=_optional(scores.shape[i]),
         context_similarity=_optional(scores.context[i]),
+        size_similarity=_optional(scores.size[i]),
         margin=_optional(scores.margin[i]),
         class_margin=_optional(scores.gap[i]),
         nearest_positive=_evidence(bank.positives.names, near, scores.nearest_positive_cosine[i]),
-        nearest_negative=_evidence(bank.negatives.names, far, scores.neg[i]),
+        nearest_negative=_evidence(against, far, scores.neg[i]),
         suppressed_by=int(contest.rows[by]) if by >= 0 else None,
         segmentation=mask[2],
         flags=flags,

@@ -152,6 +152,11 @@ def judge_of(
             "the bank holds no second look at its exemplars.",
             "Build it again with --second-look, or pass --second-look 0.",
         )
+    if scoring.scale != "any" and not bank.knows_sizes:
+        raise UsageError(
+            f"--scale {scoring.scale}: of a class no exemplar says how large the object is.",
+            "Give one a mask, an alpha channel or a LabelMe file; build an older bank again.",
+        )
     chosen, usual = calibrated(bank, scoring)
     rule = Rule(scoring, suppression, chosen, tuple(usual.tolist()))
     judge = Judge(replace(gathered, bank=bank), rule, models)
