@@ -14,22 +14,14 @@ surrounds the exemplars) as an impostor.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .bank import SAME, Bank, Rows, join
-from .bank.likeness import (
-    Likeness,
-    as_regions,
-    centred,
-    likeness,
-    nearest_others,
-    rounded,
-    weighted,
-)
+from .bank import SAME, Bank, Rows
+from .bank.compared import alone, compared, impostors, of_class, of_others, opposing, surrounded
+from .bank.likeness import Likeness, rounded, weighted
 from .bank.types import JUDGED
 from .config import LEVEL_WEIGHT, ScoringOptions
 from .records import ClassThreshold, Interval
@@ -58,8 +50,6 @@ REACH = np.linspace(-0.2, 0.2, 401)
 """Where, around the threshold of the exemplars, that of the verdicts is looked for."""
 MOST_LEFT_OUT = 30
 """Exemplars of a class that are looked at, evenly spread, so that a large bank stays quick."""
-BLOCK = 256
-"""Rows that are scored at once, so that memory does not grow with the square of the exemplars."""
 SEPARATES = 0.75
 """Least probability that a positive outscores an impostor for the folders to count as separable."""
 
@@ -70,8 +60,8 @@ def calibrated(
     """The ``thresholds`` of a bank and its ``usual_levels``."""
     found, levels = [], []
     for label in range(len(bank.classes)):
-        on_map = _impostors(bank.without_crops(), label, options)
-        others = _impostors(bank, label, options) if bank.looks_closer else on_map
+        on_map = impostors(bank.without_crops(), label, options)
+        others = impostors(bank, label, options) if bank.looks_closer else on_map
         levels.append(_median([alike.plain(options)[:, 0] for alike in on_map]))
         found.append(_of_class(bank, label, options, LEVEL_WEIGHT * levels[-1], others))
     return tuple(found), np.asarray(levels, np.float64)
@@ -173,10 +163,10 @@ def _least(bank: Bank, label: int, options: ScoringOptions) -> tuple[str, float]
 def cost_of_negatives(bank: Bank, label: int, options: ScoringOptions) -> float:
     """What the nearest negative takes off the score of an exemplar of a class, the median; 0 without
     negatives."""
-    mine = _mine(bank, label)
+    mine = of_class(bank, label)
     own = np.flatnonzero(mine.own)
     some = mine.take(own[_spread(len(own))])
-    found = _compared(some, _alone(bank, label, mine, _opposing(bank, label, options)), options)
+    found = compared(some, alone(bank, label, mine, opposing(bank, label, options)), options)
     costs = [weighted(options.negative_weight, rounded(like.against.cosine)) for like in found]
     return float(np.median(np.concatenate(costs)))
 
@@ -201,7 +191,7 @@ def _told(bank: Bank, label: int, rows: IntArray) -> IntArray:
     not the class, in the order of ``impostor_scores``; as for ``_moved``. What lies on the line is what
     people are asked, so it tells where the line is. Files that they bring do not, nor what they point
     at because it was not found, which alone would draw the line down."""
-    others, around = _others(bank, label), np.zeros(len(_surrounded(bank)), np.int64)
+    others, around = of_others(bank, label), np.zeros(len(surrounded(bank)), np.int64)
     parts = (_judged(bank.positives.take(rows)), -_judged(bank.positives.take(others)))
     return np.concatenate([*parts, around, -_judged(bank.negatives)])
 
@@ -219,7 +209,7 @@ def left_out_scores(bank: Bank, label: int, options: ScoringOptions) -> FloatArr
 
 def _left_out(bank: Bank, label: int, options: ScoringOptions) -> tuple[IntArray, FloatArray]:
     """``left_out_scores`` and the rows (N,) of the positives that they are of, before them."""
-    rows, against = np.flatnonzero(bank.labels == label), _opposing(bank, label, options)
+    rows, against = np.flatnonzero(bank.labels == label), opposing(bank, label, options)
     own, whose = rows[bank.positives.own[rows]], bank.positives.whose
     chosen = own[_spread(len(own))]
     alike = bank.positives.vectors[chosen] @ bank.positives.vectors[rows].T
@@ -228,8 +218,8 @@ def _left_out(bank: Bank, label: int, options: ScoringOptions) -> tuple[IntArray
         copied = np.isin(whose[rows], whose[rows[close >= SAME]])
         fellows = rows[~copied]
         if len(fellows):
-            rest = _alone(bank, label, bank.positives.take(fellows), against)
-            for like in _compared(bank.positives.take([int(i)]), rest, options):
+            rest = alone(bank, label, bank.positives.take(fellows), against)
+            for like in compared(bank.positives.take([int(i)]), rest, options):
                 scores.append(scores_of(like, rest, options).score[0])
                 used.append(i)
     return np.asarray(used, np.int64), np.asarray(scores, np.float64)
@@ -243,96 +233,15 @@ def _spread(count: int) -> IntArray:
 
 def impostor_scores(bank: Bank, label: int, options: ScoringOptions) -> FloatArray:
     """Score for a class of everything in the bank that is not it."""
-    return _scores(bank, label, options, _impostors(bank, label, options))
+    return _scores(bank, label, options, impostors(bank, label, options))
 
 
 def _scores(
     bank: Bank, label: int, options: ScoringOptions, found: list[Likeness]
 ) -> npt.NDArray[np.float64]:
-    against = _alone(bank, label, _mine(bank, label), _opposing(bank, label, options))
+    against = alone(bank, label, of_class(bank, label), opposing(bank, label, options))
     scores = [scores_of(like, against, options).score for like in found]
     return np.concatenate(scores).astype(np.float64)
-
-
-def _impostors(bank: Bank, label: int, options: ScoringOptions) -> list[Likeness]:
-    """What is not a class, compared with it: other classes and surroundings, then negatives."""
-    others, count = _others(bank, label), len(bank.negatives)
-    opposing = _opposing(bank, label, options)
-    against = _alone(bank, label, _mine(bank, label), opposing)
-    plain = _alone(bank, label, _mine(bank, label), bank.negatives.take([]))
-    crossed = np.arange(count, len(opposing))
-    return [
-        *(
-            _compared_beside(opposing, crossed, plain, options)
-            if len(crossed)
-            else _compared(bank.positives.take(others), against, options)
-        ),
-        *_compared(_surroundings(bank.positives.take(_surrounded(bank))), against, options),
-        *_compared_beside(opposing, np.arange(count), plain, options),
-    ]
-
-
-def _others(bank: Bank, label: int) -> IntArray:
-    """Rows of the exemplars of other classes, without changed views of them."""
-    return np.flatnonzero((bank.labels != label) & bank.positives.own)
-
-
-def _surrounded(bank: Bank) -> IntArray:
-    """Rows of the exemplars that something surrounds, without changed views of them."""
-    some = np.abs(bank.positives.contexts).max(axis=1, initial=0) > 0
-    return np.flatnonzero(some & bank.positives.own)
-
-
-def _opposing(bank: Bank, label: int, options: ScoringOptions) -> Rows:
-    """The negatives of a class: those of the bank and, with ``cross_negatives``, behind these the
-    exemplars of the other classes."""
-    if not options.cross_negatives or len(bank.classes) < 2:
-        return bank.negatives
-    return join([bank.negatives, bank.positives.take(_others(bank, label))])
-
-
-def _surroundings(rows: Rows) -> Rows:
-    """What surrounds the exemplars in the place of these; there is no second look at it."""
-    unknown = np.full_like(rows.outlines, np.nan)
-    return Rows(rows.contexts, np.zeros_like(rows.contexts), unknown, rows.origins)
-
-
-def _mine(bank: Bank, label: int) -> Rows:
-    return bank.positives.take(np.flatnonzero(bank.labels == label))
-
-
-def _alone(bank: Bank, label: int, positives: Rows, negatives: Rows) -> Bank:
-    """A bank of one class."""
-    labels = np.zeros(len(positives), np.int64)
-    return Bank((bank.classes[label],), positives, labels, negatives, bank.space)
-
-
-def _compared(rows: Rows, bank: Bank, options: ScoringOptions) -> list[Likeness]:
-    """Rows compared as if they were regions, block by block."""
-    regions, space = centred(as_regions(rows), bank, options)
-    return [likeness(regions.take(part), space, options) for part in _parts(len(rows))]
-
-
-def _compared_beside(
-    rows: Rows, chosen: IntArray, bank: Bank, options: ScoringOptions
-) -> list[Likeness]:
-    """The chosen ones of some negatives compared with a bank without any, each beside the others of
-    them all: which counts is read off one product, where comparing each with the rest would describe N
-    banks of N rows. Rows and bank together are what the centre is the mean of, whichever row is left
-    out."""
-    regions, space = centred(as_regions(rows), bank, options)
-    moved = replace(rows, vectors=regions.embedded.vectors)
-    found = []
-    for part in _parts(len(chosen)):
-        some = regions.take(chosen[part])
-        others = nearest_others(some, chosen[part], moved, bank.share, options)
-        found.append(likeness(some, space, options, others))
-    return found
-
-
-def _parts(count: int) -> list[IntArray]:
-    """Row numbers in blocks; one empty block for none."""
-    return [np.arange(i, min(i + BLOCK, count)) for i in range(0, max(count, 1), BLOCK)]
 
 
 def _auc(own: FloatArray, others: FloatArray) -> float | None:

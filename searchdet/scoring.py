@@ -168,8 +168,8 @@ def totals_of(alike: Likeness, options: ScoringOptions, level: FloatArray | None
     score = pos - negative_weight * max(neg, 0) - shape_weight * (1 - shape)
     - context_weight * max(context, 0) - SIZE_WEIGHT * (1 - size) - LEVEL_WEIGHT * level. The negatives'
     term is clamped, so a negative can only lower a score (after T-Rex-Omni, arXiv 2511.08997). A
-    fragment of an object has the object around it, and so a context that looks like the class. Shapes count only if every class
-    knows one.
+    fragment of an object has the object around it, and so a context that looks like the class. Shapes
+    count only if every class knows one.
     """
     scores = alike.plain(options) - weighted(options.shape_weight, 1 - alike.shape)
     scores = scores - weighted(options.context_weight, alike.context)

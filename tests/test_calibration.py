@@ -9,6 +9,7 @@ import pytest
 from banks import bank, options, rows, units
 
 from searchdet import calibration
+from searchdet.bank import compared as between
 from searchdet.bank.audit import SAME, audit, conflicts, effects, left_out, without
 from searchdet.bank.likeness import centred, likeness
 from searchdet.bank.types import Bank, Origin, Rows, extended, join
@@ -120,7 +121,7 @@ def test_what_is_not_a_class_with_the_other_classes_among_its_negatives(
     monkeypatch: pytest.MonkeyPatch, negatives: int
 ) -> None:
     """Each other exemplar is a region before a bank that lacks it."""
-    monkeypatch.setattr(calibration, "BLOCK", 5)
+    monkeypatch.setattr(between, "BLOCK", 5)
     known = described(negatives, negatives)
     how = ScoringOptions(cross_negatives=True, negative_quantile=0.9, negative_weight=0.7)
     others = known.positives.take(np.flatnonzero(known.labels != 0))
@@ -154,7 +155,7 @@ def test_what_is_not_a_class_with_the_other_classes_among_its_negatives(
 def test_negatives_are_scored_as_if_each_were_left_out(
     monkeypatch: pytest.MonkeyPatch, how: str, centring: str, negatives: int
 ) -> None:
-    monkeypatch.setattr(calibration, "BLOCK", 5)
+    monkeypatch.setattr(between, "BLOCK", 5)
     known = described(negatives, negatives)
     given = ScoringOptions(
         pos_agg=how, centring=centring, negative_weight=0.7, shape_weight=0.4, context_weight=0.3
@@ -174,7 +175,7 @@ def work(monkeypatch: pytest.MonkeyPatch, known: Bank) -> tuple[int, int]:
         calls, handled = calls + 1, handled + len(regions) + len(space.negatives)
         return likeness(regions, space, *rest)
 
-    monkeypatch.setattr(calibration, "likeness", counted)
+    monkeypatch.setattr(between, "likeness", counted)
     thresholds(known, options())
     return calls, handled
 
@@ -183,7 +184,7 @@ def test_calibration_describes_no_bank_for_each_negative(monkeypatch: pytest.Mon
     (few, small), (many, large) = (work(monkeypatch, bank(4, count)) for count in (100, 200))
     assert few == many, "one block of rows each"
     assert large <= 2.1 * small
-    more = work(monkeypatch, bank(4, 4 * calibration.BLOCK))[0]
+    more = work(monkeypatch, bank(4, 4 * between.BLOCK))[0]
     assert more <= few + 2 * 2 * 3, "a block more for each class, for its level and its impostors"
 
 
