@@ -46,6 +46,7 @@ ROOMS = (
     "masks",
     "storage",
     "config",
+    "stages",
     "version",
     "errors",
 )

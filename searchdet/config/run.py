@@ -185,6 +185,7 @@ class RunOptions:
     cache: CacheOptions = CacheOptions()
     json_lines: bool = option(False, "One JSON record a line on stdout.", OUTPUT, flags=("--json",))
     fail_if_empty: bool = option(False, "Exit 6 if nothing is found.", OUTPUT)
+    quiet: bool = option(False, "Tell of failures and warnings alone.", OUTPUT, flags=("--quiet", "-q"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from ..proposals.rendering import rendered
 from ..records import TOLD, Candidate, ClassLimits, ClassThreshold, Evidence, limits_of
 from ..regions import Regions
 from ..scoring import Marks, Scores, Told, decide, level_of, marks_of, scores_of, totals_of
+from ..stages import SCORING, SUPPRESSION, stage
 from ..suppression import Overlaps, Suppressed, mutual, overlaps, total_order
 from .settling import Rivals, beside
 
@@ -128,13 +129,15 @@ def judge_regions(
     Those, and the rows of ``also``, are candidates beside the best.
     """
     options = rule.scoring
-    whole = compare(regions, bank, rule, told)
+    with stage(SCORING):
+        whole = compare(regions, bank, rule, told)
     found = regions.proposals
     room = room_of(found.details, rule.suppression)
     asked = np.union1d(whole.told.rows, np.asarray(also, np.int64))
     rows = np.union1d(best(whole.marks(options).score, AHEAD * room, every=True), asked)
     chosen = Regions(found.take(rows), whole.described.take(rows))
-    lying = overlaps(Masks.of(chosen.proposals.rles, found.mask_size))
+    with stage(SUPPRESSION):
+        lying = overlaps(Masks.of(chosen.proposals.rles, found.mask_size))
     said = whole.told.among(rows)
     contest = Contest(chosen, rows, whole.alike.take(rows), lying, whole.bank, whole.levels, said)
     settled = settle(contest, rule)
@@ -175,15 +178,18 @@ def best(scores: npt.NDArray[Any], count: int, every: bool = False) -> IntArray:
 def _seen_again(contest: Contest, seen: IntArray, look: Look, options: ScoringOptions) -> Contest:
     """The contest with the chosen regions compared by a second look."""
     described = replace(contest.regions.described.take(seen), crops=look(contest.rows[seen]))
-    closer = likeness(described, contest.bank, options)
+    with stage(SCORING):
+        closer = likeness(described, contest.bank, options)
     return replace(contest, alike=contest.alike.replaced(seen, closer))
 
 
 def settle(contest: Contest, rule: Rule) -> Settled:
     """Score, suppress and decide."""
     limits = rule.limits(contest.bank.classes)
-    scores = scores_of(contest.alike, contest.bank, rule.scoring, contest.levels, contest.told)
-    taken, left = beside(scores, contest.rivals, limits, rule.usual_least, rule.suppression)
+    with stage(SCORING):
+        scores = scores_of(contest.alike, contest.bank, rule.scoring, contest.levels, contest.told)
+    with stage(SUPPRESSION):
+        taken, left = beside(scores, contest.rivals, limits, rule.usual_least, rule.suppression)
     reasons = decide(scores, limits, taken.factor)
     usual = rule.usual_least[np.maximum(scores.label, 0)]
     return Settled(scores, taken, left, reasons, probability(left, usual))
