@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..errors import UsageError
 from .option import Check, between, check_options, one_of, option
+from .pictures import KINDS
 
 EXAMPLES, OUTPUT = "Examples", "Output"
 EXEMPLAR_MASKS = ("auto", "whole")
@@ -29,8 +30,12 @@ def _strict() -> bool:
 class Examples:
     """Where examples come from: folders, a COCO file with the folder of its images, or a saved bank."""
 
-    positive: Path | None = option(None, "Folder of examples; sub-folders are classes.", EXAMPLES)
-    negative: Path | None = option(None, "Folder of counter-examples, any depth.", EXAMPLES)
+    positive: Path | None = option(
+        None, "Folder of examples; sub-folders are classes.", EXAMPLES, flags=("--positive", "-p")
+    )
+    negative: Path | None = option(
+        None, "Folder of counter-examples, any depth.", EXAMPLES, flags=("--negative", "-n")
+    )
     positive_coco: Path | None = option(None, "COCO file; its annotations are the examples.", EXAMPLES)
     positive_images: Path | None = option(None, "Folder of the images of --positive-coco.", EXAMPLES)
     bank: Path | None = option(None, "Saved bank instead of example folders.", EXAMPLES)
@@ -142,9 +147,7 @@ class OutputOptions:
         OUTPUT,
         flags=("--output", "-o"),
     )
-    save: str = option(
-        "overlay", "Pictures: overlay, masks, crops, heatmap (with commas), or none.", OUTPUT
-    )
+    save: str = option("overlay", f"Pictures: {', '.join(KINDS)} (with commas), or none.", OUTPUT)
     no_save: bool = option(False, "Write no file at all.", OUTPUT)
     dataset: str = option(
         "coco",

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from .. import exports
 from ..config import names_of
+from ..config.pictures import KINDS
 from ..errors import OutputError, UsageError
 from ..images import LoadedImage, Query, natural
 from ..records import ImageRecord, RecordError, read_record, unusable
@@ -26,7 +27,6 @@ from .render import THUMBNAIL_QUALITY, Picture, encode_jpeg, thumbnail
 log = logging.getLogger(__name__)
 
 
-PICTURES = ("overlay", "masks", "crops", "heatmap")
 DRAWN = re.compile(r"(\d{3,}-)?[a-z0-9._-]+\.(png|jpg)")
 """Names of the files in an image's folder of masks, crops or heat maps."""
 _MAX_NAME = 255
@@ -37,8 +37,8 @@ def pictures(text: str) -> tuple[str, ...]:
     """``overlay,crops`` as names of what to draw; ``none`` is none. Raises UsageError for another."""
     chosen = names_of(text)
     for name in chosen:
-        if name not in PICTURES:
-            raise UsageError(f"--save {name!r} is unknown; choose {', '.join(PICTURES)} or none.")
+        if name not in KINDS:
+            raise UsageError(f"--save {name!r} is unknown; choose {', '.join(KINDS)} or none.")
     return chosen
 
 
@@ -96,10 +96,12 @@ class Output:
             return None
         if (record.sha256, record.settings_sha256) != (sha256, settings):
             return None
-        if set(self.save_pictures) - {"overlay"}:
+        drawn_kinds = [KINDS[kind] for kind in self.save_pictures]
+        if any(kind.many for kind in drawn_kinds):
             return None
-        shown = ("thumbnails", "overlays") if self.save_pictures else ("thumbnails",)
-        return record if all(self.path(kind, name, ".jpg").is_file() for kind in shown) else None
+        shown = [("thumbnails", ".jpg"), *((kind.folder, kind.suffix) for kind in drawn_kinds)]
+        there = all(self.path(kind, name, suffix).is_file() for kind, suffix in shown)
+        return record if there else None
 
     def save(
         self,
@@ -134,10 +136,12 @@ class Output:
 
     def _remove_pictures(self, name: str) -> None:
         """What was drawn for an older record, so that nothing shows what is no longer so."""
-        for kind in ("thumbnails", "overlays"):
-            files.remove(self.path(kind, name, ".jpg"))
-        for kind in ("masks", "crops", "heatmaps"):
-            folder = self.folder / kind / name
+        files.remove(self.path("thumbnails", name, ".jpg"))
+        for kind in KINDS.values():
+            if not kind.many:
+                files.remove(self.path(kind.folder, name, kind.suffix))
+                continue
+            folder = self.folder / kind.folder / name
             if folder.is_dir() and not folder.is_symlink():
                 for path in folder.iterdir():
                     if DRAWN.fullmatch(path.name):

@@ -1,0 +1,60 @@
+"""What options that are off by default give on the annotated sets: AP50, F1 and false detections.
+
+    python benchmarks/bench_options.py [rules] [augment]
+
+K = 5 with all negatives, one draw, the default backbone and proposer. PHOTOS=12 looks at so many
+photographs of each set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from accuracy import Case, Outcome, averaged, case, header, line, measure
+from common import SETS, run_parts
+from sets import Set, every, gathered
+
+from searchdet.evaluation.metrics import mean
+
+RULES: dict[str, dict[str, Any]] = {
+    "as it is": {},
+    "--scale same": {"scale": "same"},
+    "--pos-agg consensus": {"pos_agg": "consensus"},
+    "--negative-quantile 0.9": {"negative_quantile": 0.9},
+    "--cross-negatives": {"cross_negatives": True},
+    "--ratio 1.2": {"ratio": 1.2},
+    "--suppression box_nms": {"suppression": "box_nms"},
+    "--suppression nms": {"suppression": "nms"},
+}
+
+
+def rules() -> None:
+    """Options of the score and the decision, with the same regions."""
+
+    def cases(one: Set) -> dict[str, Case]:
+        bank = gathered(one, 5, 0).bank
+        return {name: case(one, bank, **change) for name, change in RULES.items()}
+
+    tell(cases)
+
+
+def tell(cases: Callable[[Set], dict[str, Case]]) -> None:
+    """Figures of the cases of each set, a line each; NaN for a set that has a case not."""
+    made: dict[str, dict[str, Outcome]] = {}
+    for one in every():
+        made[one.name] = measure(one, cases(one))
+        for name, outcome in made[one.name].items():
+            print(f"  {one.name} {name}: {mean(outcome.figures, 'ap50'):.3f}", flush=True)
+    header([name for name in SETS if name in made])
+    for title, figure in (("AP50", "ap50"), ("F1", "f1"), ("false", "false_per_absent")):
+        for name in dict.fromkeys(name for outcomes in made.values() for name in outcomes):
+            figures = {
+                which: averaged([outcomes[name].figures], figure) if name in outcomes else float("nan")
+                for which, outcomes in made.items()
+            }
+            line(f"{title}, {name}", figures)
+
+
+if __name__ == "__main__":
+    run_parts(__doc__, {"rules": rules})
