@@ -31,7 +31,7 @@ def quick(
         typer.Argument(help="Images to search; else all that lie beside the examples."),
     ] = None,
 ) -> None:
-    """Find the objects of DIR/positive in the other images of DIR; DIR/negative are counter-examples."""
+    """Find the objects of DIR/positive in the other images of DIR, with DIR/negative if it is there."""
     examples = examples_in(folder)
     if not images:
         scan = replace(scan, recursive=True)
@@ -44,7 +44,7 @@ def examples_in(folder: Path) -> Examples:
     if not positive.is_dir():
         raise UsageError(
             f"{folder}: has no folder {POSITIVE}/.",
-            f"Put examples into {POSITIVE}/ (sub-folders are classes), counter-examples into "
-            f"{NEGATIVE}/, and images beside these; or name the folders: `searchdet detect --positive DIR`.",
+            f"Put examples into {POSITIVE}/ (sub-folders are classes), others into {NEGATIVE}/, and "
+            "images beside these; or name the folders: `searchdet detect --positive DIR`.",
         )
     return Examples(positive=positive, negative=negative if negative.is_dir() else None)

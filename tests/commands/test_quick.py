@@ -51,7 +51,7 @@ def test_the_folder_of_results_may_lie_inside_and_negatives_may_lack(world: Path
 def test_a_folder_without_examples_is_refused_with_what_to_do(world: Path) -> None:
     result = quick("in/images", "-o", "out", code=2)
     assert "in/images: has no folder positive/" in result.stderr
-    assert "counter-examples into negative/" in result.stderr
+    assert "others into negative/" in result.stderr
     assert not (world / "out").exists()
 
 
