@@ -41,7 +41,7 @@ OTHERS = ["images", "--parallel", "--continue-on-error", "examples", "output", "
 COMMANDS = ["detect", "batch", "quick", "config create", "config validate", "config show", "info"]
 RUN = re.compile(
     r"quick|config|doctor|masks-from|--save|box_nms|consensus|1000|--ratio|cross|quantile|rectangles"
-    r"| -q| -v|\\*"
+    r"| -q| -v|\*"
 )
 """What a line that is also run has: other commands, and what is not tested elsewhere as it stands."""
 NEEDS = re.compile(r"\.(pth|safetensors)\b")
