@@ -13,8 +13,12 @@ from typing import Any
 
 from accuracy import Case, Outcome, averaged, case, header, line, measure
 from common import SETS, run_parts
-from sets import Set, every, gathered
+from sets import Set, bank_of, drawn, every, gathered
 
+from searchdet.bank.build import settle
+from searchdet.bank.views import gains
+from searchdet.config import ExemplarOptions
+from searchdet.config.run import AUGMENTS
 from searchdet.evaluation.metrics import mean
 
 RULES: dict[str, dict[str, Any]] = {
@@ -39,6 +43,25 @@ def rules() -> None:
     tell(cases)
 
 
+def augment() -> None:
+    """--augment, and what the audit says of it: each kind, and all."""
+
+    def cases(one: Set) -> dict[str, Case]:
+        chosen = drawn(one, 5, 0)
+        whole = bank_of(one, chosen, ",".join(AUGMENTS))
+        for item in gains(whole):
+            change = "-" if item.lead is None else f"{item.lead:+.4f} +- {item.error:.4f}"
+            print(f"  {one.name} {','.join(item.kinds)}: {change}, {item.verdict}", flush=True)
+        wanted = {"none": "none"} | {kind: kind for kind in AUGMENTS} | {"all": ",".join(AUGMENTS)}
+        made = {}
+        for title, kinds in wanted.items():
+            bank = settle(bank_of(one, chosen, kinds), ExemplarOptions()).bank
+            made[f"--augment {title}"] = case(one, bank)
+        return made
+
+    tell(cases)
+
+
 def tell(cases: Callable[[Set], dict[str, Case]]) -> None:
     """Figures of the cases of each set, a line each; NaN for a set that has a case not."""
     made: dict[str, dict[str, Outcome]] = {}
@@ -57,4 +80,4 @@ def tell(cases: Callable[[Set], dict[str, Case]]) -> None:
 
 
 if __name__ == "__main__":
-    run_parts(__doc__, {"rules": rules})
+    run_parts(__doc__, {"rules": rules, "augment": augment})

@@ -135,7 +135,8 @@ FloatArray = npt.NDArray[np.float32]
 
 def origin(item: Exemplar) -> Origin:
     """Where an exemplar comes from."""
-    return Origin(item.name, item.sha256, item.mask_source, mask_key(item.mask))
+    told = (item.mask_source, mask_key(item.mask), item.copy_of, item.view)
+    return Origin(item.name, item.sha256, *told)
 
 
 def mask_key(mask: npt.NDArray[np.bool_]) -> str:

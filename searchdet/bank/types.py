@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -249,8 +249,15 @@ class Bank:
         )
 
     def counts(self) -> dict[str, int]:
-        """How many positives each class has."""
-        return {name: int((self.labels == c).sum()) for c, name in enumerate(self.classes)}
+        """How many positives each class has, changed views not counted."""
+        own = self.labels[self.positives.own]
+        return {name: int((own == c).sum()) for c, name in enumerate(self.classes)}
+
+    def without_views(self, kept: Collection[str] = ()) -> Bank:
+        """The same without changed views of exemplars, but for the ``kept`` ones."""
+        origins = self.positives.origins
+        rows = [i for i, item in enumerate(origins) if not item.copy_of or item.view in kept]
+        return replace(self, positives=self.positives.take(rows), labels=self.labels[rows])
 
     def describe(self) -> JsonObject:
         """Counts, as JSON values."""

@@ -12,7 +12,7 @@ from .models import (
     ProposalOptions,
     points_of_layer,
 )
-from .option import Pairs
+from .option import Pairs, names_of
 from .run import (
     CacheOptions,
     Examples,
@@ -34,7 +34,7 @@ from .scoring import (
     ScoringOptions,
     SuppressionOptions,
 )
-from .settings import MAX_PIXELS, MOST_PIXELS, Settings, names_of, settings_from
+from .settings import MAX_PIXELS, MOST_PIXELS, Settings, settings_from
 
 __all__ = [
     "CENTRINGS",

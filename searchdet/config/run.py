@@ -6,12 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UsageError
-from .option import Check, between, check_options, one_of, option
+from .option import Check, between, check_options, names_of, one_of, option
 from .pictures import KINDS
 
 EXAMPLES, OUTPUT = "Examples", "Output"
 EXEMPLAR_MASKS = ("auto", "whole")
 CROWDS = ("auto", "objects", "ignored")
+AUGMENTS = ("flips", "turns", "scale")
+_AUGMENT = Check(
+    f"it must be none, or of {', '.join(AUGMENTS)}, with commas.",
+    lambda value: set(names_of(value)) <= set(AUGMENTS),
+)
 _SHARD = (
     "Only part i of n, by name: i/n, from 1; auto: as the scheduler of a cluster says, auto/n where "
     "that does not say of how many."
@@ -86,6 +91,12 @@ class ExemplarOptions:
         "Of photos and boxes: whole, or auto (the region that photos share, the object in a box).",
         EXAMPLES,
         check=one_of(*EXEMPLAR_MASKS),
+    )
+    augment: str = option(
+        "none",
+        f"Changed views of the examples that are examples too: {', '.join(AUGMENTS)} (with commas).",
+        EXAMPLES,
+        check=_AUGMENT,
     )
     keep_conflicts: bool = option(
         False,

@@ -223,6 +223,7 @@ def _candidate(
     label, by = int(scores.label[i]), int(taken.by[i])
     near, far = int(scores.nearest_positive[i]), int(scores.nearest_negative[i])
     against = (*bank.negatives.names, *bank.positives.names)
+    shown = [item.copy_of or item.name for item in bank.positives.origins]
     return Candidate(
         id=int(contest.rows[i]),
         label=bank.classes[label] if label >= 0 else None,
@@ -241,7 +242,7 @@ def _candidate(
         size_similarity=_optional(scores.size[i]),
         margin=_optional(scores.margin[i]),
         class_margin=_optional(scores.gap[i]),
-        nearest_positive=_evidence(bank.positives.names, near, scores.nearest_positive_cosine[i]),
+        nearest_positive=_evidence(shown, near, scores.nearest_positive_cosine[i]),
         nearest_negative=_evidence(against, far, scores.neg[i]),
         suppressed_by=int(contest.rows[by]) if by >= 0 else None,
         segmentation=mask[2],

@@ -104,13 +104,14 @@ class Judge:
             suppression=rule.suppression,
             thresholds={item.label: item for item in rule.thresholds},
             exemplars=ExemplarInfo(
-                positive=len(bank.positives),
+                positive=int(bank.positives.own.sum()),
                 negative=len(bank.negatives),
                 ignored_negatives=self.gathered.ignored,
                 skipped=self.gathered.skipped,
                 auto_masks=tuple(o.name for o in bank.positives.origins if o.mask_source in FOUND),
                 miscut_negatives=self.gathered.miscut,
                 shapes_known=bank.knows_shapes,
+                views=int((~bank.positives.own).sum()),
             ),
         )
 

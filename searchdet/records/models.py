@@ -189,7 +189,7 @@ class ExemplarInfo:
     negative: those that count. ignored_negatives: they conflict with positives. skipped: they cannot
     be read. auto_masks: the object was looked for. miscut_negatives: they lie on an object that was
     said to be right, so they decide their own regions and no others. shapes_known: outlines are
-    compared.
+    compared. views: changed views of the positives, which are not among these.
     """
 
     positive: int
@@ -199,6 +199,7 @@ class ExemplarInfo:
     auto_masks: tuple[str, ...] = ()
     miscut_negatives: tuple[str, ...] = ()
     shapes_known: bool = False
+    views: int = 0
 
     @classmethod
     def from_json(cls, values: Fields) -> ExemplarInfo:
@@ -211,6 +212,7 @@ class ExemplarInfo:
             values.texts("auto_masks"),
             values.texts("miscut_negatives") if "miscut_negatives" in values.values else (),
             values.flag("shapes_known"),
+            values.whole("views") if "views" in values else 0,
         )
 
 
