@@ -9,17 +9,21 @@ photographs of each set.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from accuracy import Case, Outcome, averaged, case, header, line, measure
 from common import SETS, run_parts
-from sets import Set, bank_of, drawn, every, gathered
+from sets import Photo, Set, bank_of, drawn, every, gathered
 
+from searchdet.bank import Bank
 from searchdet.bank.build import settle
 from searchdet.bank.views import gains
 from searchdet.config import ExemplarOptions
 from searchdet.config.run import AUGMENTS
+from searchdet.decision import Look
 from searchdet.evaluation.metrics import mean
+from searchdet.regions import Regions
 
 RULES: dict[str, dict[str, Any]] = {
     "as it is": {},
@@ -33,20 +37,34 @@ RULES: dict[str, dict[str, Any]] = {
 }
 
 
+@dataclass(frozen=True)
+class Guided(Photo):
+    """A photograph whose regions are those that one bank is asked for, whatever it is compared with."""
+
+    by: Bank | None = None
+
+    def regions(self, bank: Bank | None = None) -> Regions:
+        return super().regions(self.by)
+
+    def look(self, regions: Regions, bank: Bank | None = None) -> Look:
+        return super().look(regions, self.by)
+
+
 def rules() -> None:
     """Options of the score and the decision, with the same regions."""
 
-    def cases(one: Set) -> dict[str, Case]:
+    def cases(one: Set) -> tuple[Set, dict[str, Case]]:
         bank = gathered(one, 5, 0).bank
-        return {name: case(one, bank, **change) for name, change in RULES.items()}
+        return one, {name: case(one, bank, **change) for name, change in RULES.items()}
 
     tell(cases)
 
 
 def augment() -> None:
-    """--augment, and what the audit says of it: each kind, and all."""
+    """--augment, and what the audit says of it: each kind, and all, with the regions of the examples
+    as they are."""
 
-    def cases(one: Set) -> dict[str, Case]:
+    def cases(one: Set) -> tuple[Set, dict[str, Case]]:
         chosen = drawn(one, 5, 0)
         whole = bank_of(one, chosen, ",".join(AUGMENTS))
         for item in gains(whole):
@@ -57,16 +75,18 @@ def augment() -> None:
         for title, kinds in wanted.items():
             bank = settle(bank_of(one, chosen, kinds), ExemplarOptions()).bank
             made[f"--augment {title}"] = case(one, bank)
-        return made
+        plain = made["--augment none"].bank
+        photos = tuple(Guided(p.image_id, p.path, p.remembered, plain) for p in one.photos)
+        return replace(one, photos=photos), made
 
     tell(cases)
 
 
-def tell(cases: Callable[[Set], dict[str, Case]]) -> None:
+def tell(cases: Callable[[Set], tuple[Set, dict[str, Case]]]) -> None:
     """Figures of the cases of each set, a line each; NaN for a set that has a case not."""
     made: dict[str, dict[str, Outcome]] = {}
     for one in every():
-        made[one.name] = measure(one, cases(one))
+        made[one.name] = measure(*cases(one))
         for name, outcome in made[one.name].items():
             print(f"  {one.name} {name}: {mean(outcome.figures, 'ap50'):.3f}", flush=True)
     header([name for name in SETS if name in made])
