@@ -81,7 +81,7 @@ def leads(bank: Bank) -> FloatArray:
     for at, i in enumerate(own.tolist()):
         same = labels == labels[i]
         copied = np.isin(whose, whose[rows @ rows[i] >= SAME])
-        fellows = same & ~copied & (whose != whose[i])
+        fellows = same & ~copied
         if not fellows.any():
             continue
         prototype = l2_normalize(rows[fellows].mean(axis=0)[None])[0].astype(np.float64)
