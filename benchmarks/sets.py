@@ -23,7 +23,7 @@ from searchdet.annotations import Truth
 from searchdet.annotations.coco import read_truth
 from searchdet.backbones import Backbone
 from searchdet.bank import Bank, Gathered
-from searchdet.bank.build import settle
+from searchdet.bank.build import Enrolment, settle, with_views
 from searchdet.bank.describe import build_bank
 from searchdet.config import (
     BackboneOptions,
@@ -164,6 +164,13 @@ def gathered(
 ) -> Gathered:
     """A bank of ``per_class`` exemplars a class and negatives (None: all), drawn with a seed; masks
     as --exemplar-mask. Only the drawn exemplars are looked at."""
+    return settle(bank_of(one, drawn(one, per_class, seed, negatives, masks)), ExemplarOptions())
+
+
+def drawn(
+    one: Set, per_class: int, seed: int, negatives: int | None = None, masks: str = "auto"
+) -> list[Exemplar]:
+    """The exemplars of ``gathered``."""
     rng = np.random.default_rng(seed)
     chosen: list[Exemplar] = []
     for label in sorted({item.label for item in one.examples if item.label is not None}):
@@ -174,10 +181,17 @@ def gathered(
     if masks == "auto":
         kept = Store(CACHE / _code(), kinds.AUTOMASKS)
         chosen = automask.apply(chosen, regions_of(one), {"space": one.backbone.name}, kept)
+    return chosen
+
+
+def bank_of(one: Set, chosen: list[Exemplar], augment: str = "none") -> Bank:
+    """A bank of exemplars, and of their changed views as --augment."""
     store = Store(CACHE / _code(), kinds.EXEMPLARS)
     closer = one.backbone.closer is not None
     bank = build_bank(one.backbone, chosen, EmbeddingOptions(), store, closer)
-    return settle(bank, ExemplarOptions())
+    options = ExemplarOptions(augment=augment)
+    cache = CACHE / _code()
+    return with_views(bank, chosen, Enrolment(one.backbone, EmbeddingOptions(), options, cache, closer))
 
 
 def regions_of(one: Set) -> Callable[[Exemplar], Regions]:

@@ -14,22 +14,14 @@ surrounds the exemplars) as an impostor.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .bank import SAME, Bank, Rows
-from .bank.likeness import (
-    Likeness,
-    as_regions,
-    centred,
-    likeness,
-    nearest_others,
-    rounded,
-    weighted,
-)
+from .bank.compared import alone, compared, impostors, of_class, of_others, opposing, surrounded
+from .bank.likeness import Likeness, rounded, weighted
 from .bank.types import JUDGED
 from .config import LEVEL_WEIGHT, ScoringOptions
 from .records import ClassThreshold, Interval
@@ -58,8 +50,6 @@ REACH = np.linspace(-0.2, 0.2, 401)
 """Where, around the threshold of the exemplars, that of the verdicts is looked for."""
 MOST_LEFT_OUT = 30
 """Exemplars of a class that are looked at, evenly spread, so that a large bank stays quick."""
-BLOCK = 256
-"""Rows that are scored at once, so that memory does not grow with the square of the exemplars."""
 SEPARATES = 0.75
 """Least probability that a positive outscores an impostor for the folders to count as separable."""
 
@@ -70,8 +60,8 @@ def calibrated(
     """The ``thresholds`` of a bank and its ``usual_levels``."""
     found, levels = [], []
     for label in range(len(bank.classes)):
-        on_map = _impostors(bank.without_crops(), label, options)
-        others = _impostors(bank, label, options) if bank.looks_closer else on_map
+        on_map = impostors(bank.without_crops(), label, options)
+        others = impostors(bank, label, options) if bank.looks_closer else on_map
         levels.append(_median([alike.plain(options)[:, 0] for alike in on_map]))
         found.append(_of_class(bank, label, options, LEVEL_WEIGHT * levels[-1], others))
     return tuple(found), np.asarray(levels, np.float64)
@@ -149,7 +139,7 @@ def _of_class(
         label=bank.classes[label],
         min_score=least,
         source=source,
-        exemplars=int((bank.labels == label).sum()),
+        exemplars=int((bank.positives.own & (bank.labels == label)).sum()),
         recall=wilson(right, len(own)),
         false_alarms=wilson(wrong, len(others)),
         precision=wilson(right, right + wrong),
@@ -173,9 +163,10 @@ def _least(bank: Bank, label: int, options: ScoringOptions) -> tuple[str, float]
 def cost_of_negatives(bank: Bank, label: int, options: ScoringOptions) -> float:
     """What the nearest negative takes off the score of an exemplar of a class, the median; 0 without
     negatives."""
-    mine = _mine(bank, label)
-    some = mine.take(_spread(len(mine)))
-    found = _compared(some, _alone(bank, label, mine, bank.negatives), options)
+    mine = of_class(bank, label)
+    own = np.flatnonzero(mine.own)
+    some = mine.take(own[_spread(len(own))])
+    found = compared(some, alone(bank, label, mine, opposing(bank, label, options)), options)
     costs = [weighted(options.negative_weight, rounded(like.against.cosine)) for like in found]
     return float(np.median(np.concatenate(costs)))
 
@@ -200,10 +191,9 @@ def _told(bank: Bank, label: int, rows: IntArray) -> IntArray:
     not the class, in the order of ``impostor_scores``; as for ``_moved``. What lies on the line is what
     people are asked, so it tells where the line is. Files that they bring do not, nor what they point
     at because it was not found, which alone would draw the line down."""
-    others = np.flatnonzero(bank.labels != label)
-    around = int((np.abs(bank.positives.contexts).max(axis=1, initial=0) > 0).sum())
+    others, around = of_others(bank, label), np.zeros(len(surrounded(bank)), np.int64)
     parts = (_judged(bank.positives.take(rows)), -_judged(bank.positives.take(others)))
-    return np.concatenate([*parts, np.zeros(around, np.int64), -_judged(bank.negatives)])
+    return np.concatenate([*parts, around, -_judged(bank.negatives)])
 
 
 def _judged(rows: Rows) -> IntArray:
@@ -212,22 +202,24 @@ def _judged(rows: Rows) -> IntArray:
 
 
 def left_out_scores(bank: Bank, label: int, options: ScoringOptions) -> FloatArray:
-    """(N,): what each exemplar of a class scores against the class without it and its copies; none for
-    a class with one distinct exemplar."""
+    """(N,): what each exemplar of a class scores against the class without it, its copies and its
+    changed views; none for a class with one distinct exemplar."""
     return _left_out(bank, label, options)[1]
 
 
 def _left_out(bank: Bank, label: int, options: ScoringOptions) -> tuple[IntArray, FloatArray]:
     """``left_out_scores`` and the rows (N,) of the positives that they are of, before them."""
-    rows = np.flatnonzero(bank.labels == label)
-    chosen = _spread(len(rows))
-    alike = bank.positives.vectors[rows[chosen]] @ bank.positives.vectors[rows].T
+    rows, against = np.flatnonzero(bank.labels == label), opposing(bank, label, options)
+    own, whose = rows[bank.positives.own[rows]], bank.positives.whose
+    chosen = own[_spread(len(own))]
+    alike = bank.positives.vectors[chosen] @ bank.positives.vectors[rows].T
     used, scores = [], []
-    for i, close in zip(rows[chosen], alike, strict=True):
-        fellows = rows[close < SAME]
+    for i, close in zip(chosen, alike, strict=True):
+        copied = np.isin(whose[rows], whose[rows[close >= SAME]])
+        fellows = rows[~copied]
         if len(fellows):
-            rest = _alone(bank, label, bank.positives.take(fellows), bank.negatives)
-            for like in _compared(bank.positives.take([int(i)]), rest, options):
+            rest = alone(bank, label, bank.positives.take(fellows), against)
+            for like in compared(bank.positives.take([int(i)]), rest, options):
                 scores.append(scores_of(like, rest, options).score[0])
                 used.append(i)
     return np.asarray(used, np.int64), np.asarray(scores, np.float64)
@@ -241,69 +233,15 @@ def _spread(count: int) -> IntArray:
 
 def impostor_scores(bank: Bank, label: int, options: ScoringOptions) -> FloatArray:
     """Score for a class of everything in the bank that is not it."""
-    return _scores(bank, label, options, _impostors(bank, label, options))
+    return _scores(bank, label, options, impostors(bank, label, options))
 
 
 def _scores(
     bank: Bank, label: int, options: ScoringOptions, found: list[Likeness]
 ) -> npt.NDArray[np.float64]:
-    against = _alone(bank, label, _mine(bank, label), bank.negatives)
+    against = alone(bank, label, of_class(bank, label), opposing(bank, label, options))
     scores = [scores_of(like, against, options).score for like in found]
     return np.concatenate(scores).astype(np.float64)
-
-
-def _impostors(bank: Bank, label: int, options: ScoringOptions) -> list[Likeness]:
-    """What is not a class, compared with it: other classes and surroundings, then negatives."""
-    others = bank.positives.take(np.flatnonzero(bank.labels != label))
-    around = np.flatnonzero(np.abs(bank.positives.contexts).max(axis=1, initial=0) > 0)
-    against = _alone(bank, label, _mine(bank, label), bank.negatives)
-    plain = _alone(bank, label, _mine(bank, label), bank.negatives.take([]))
-    return [
-        *_compared(others, against, options),
-        *_compared(_surroundings(bank.positives.take(around)), against, options),
-        *_compared_negatives(bank.negatives, plain, options),
-    ]
-
-
-def _surroundings(rows: Rows) -> Rows:
-    """What surrounds the exemplars in the place of these; there is no second look at it."""
-    unknown = np.full_like(rows.outlines, np.nan)
-    return Rows(rows.contexts, np.zeros_like(rows.contexts), unknown, rows.origins)
-
-
-def _mine(bank: Bank, label: int) -> Rows:
-    return bank.positives.take(np.flatnonzero(bank.labels == label))
-
-
-def _alone(bank: Bank, label: int, positives: Rows, negatives: Rows) -> Bank:
-    """A bank of one class."""
-    labels = np.zeros(len(positives), np.int64)
-    return Bank((bank.classes[label],), positives, labels, negatives, bank.space)
-
-
-def _compared(rows: Rows, bank: Bank, options: ScoringOptions) -> list[Likeness]:
-    """Rows compared as if they were regions, block by block."""
-    regions, space = centred(as_regions(rows), bank, options)
-    return [likeness(regions.take(part), space, options) for part in _parts(len(rows))]
-
-
-def _compared_negatives(rows: Rows, bank: Bank, options: ScoringOptions) -> list[Likeness]:
-    """Negatives compared with a bank without any, each beside the other negatives: the nearest of them
-    is read off one product, where comparing each with the rest would describe N banks of N rows. Rows
-    and bank together are what the centre is the mean of, whichever row is left out."""
-    regions, space = centred(as_regions(rows), bank, options)
-    moved = replace(rows, vectors=regions.embedded.vectors)
-    found = []
-    for part in _parts(len(rows)):
-        some = regions.take(part)
-        others = nearest_others(some, part, moved, bank.share)
-        found.append(likeness(some, space, options, others))
-    return found
-
-
-def _parts(count: int) -> list[IntArray]:
-    """Row numbers in blocks; one empty block for none."""
-    return [np.arange(i, min(i + BLOCK, count)) for i in range(0, max(count, 1), BLOCK)]
 
 
 def _auc(own: FloatArray, others: FloatArray) -> float | None:

@@ -24,6 +24,7 @@ from .commands.merge import merge
 from .commands.models import models_app
 from .commands.options import AsJson, with_options
 from .commands.places import PLACE
+from .commands.quick import quick
 from .commands.report import report
 from .commands.serve import serve
 from .commands.settings.group import ConfigFile, NoConfig, SettingsGroup
@@ -42,6 +43,7 @@ app.add_typer(models_app, name="models")
 app.add_typer(bank_app, name="bank")
 app.add_typer(cache_app, name="cache")
 app.command("detect")(detect)
+app.command("quick")(quick)
 app.command("merge")(merge)
 app.command("index")(index)
 app.command("search")(search)

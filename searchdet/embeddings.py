@@ -58,12 +58,14 @@ class Descriptors:
     embedded: their vectors. contexts (N, D): unit vectors of what directly surrounds each, zero rows
     where nothing does. outlines (N, S): shapes, NaN rows where they are unknown. crops (N, C): unit
     vectors of a second look, which take the place of the last C columns of ``embedded``; None without.
+    areas (N,): pixels of the image that each covers, NaN where unknown; None where not asked for.
     """
 
     embedded: MaskEmbeddings
     contexts: FloatArray
     outlines: FloatArray
     crops: FloatArray | None = None
+    areas: npt.NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.contexts)
@@ -71,7 +73,9 @@ class Descriptors:
     def take(self, rows: IntArray) -> Descriptors:
         """The chosen rows, in that order."""
         crops = None if self.crops is None else self.crops[rows]
-        return Descriptors(self.embedded.take(rows), self.contexts[rows], self.outlines[rows], crops)
+        areas = None if self.areas is None else self.areas[rows]
+        embedded, contexts = self.embedded.take(rows), self.contexts[rows]
+        return Descriptors(embedded, contexts, self.outlines[rows], crops, areas)
 
 
 def stack(parts: Sequence[Descriptors]) -> Descriptors:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from .bank import Bank
 from .bank.likeness import Likeness, argmax, likeness, nans, rounded, weighted
-from .config import LEVEL_WEIGHT, ScoringOptions
+from .config import LEVEL_WEIGHT, SIZE_WEIGHT, ScoringOptions
 from .embeddings import Descriptors
 from .records import ACCEPTED, INVALID, ClassLimits, Standing, failures
 
@@ -32,9 +32,9 @@ _TOGETHER = 1024
 class Marks:
     """What the decision rule looks at, of N regions, row i = mask i.
 
-    label (N,): best class. score (N,): of it, all together. margin (N,): its cosine minus the nearest
-    negative's, NaN without negatives. gap (N,): score minus the second class's, NaN with one class.
-    Rows that are not valid hold -1 and NaN.
+    label (N,): best class. score (N,): of it, all together. margin (N,): its cosine minus ``ratio``
+    times that of the negative that counts, NaN without negatives. gap (N,): score minus the second
+    class's, NaN with one class. Rows that are not valid hold -1 and NaN.
     """
 
     valid: BoolArray
@@ -60,16 +60,18 @@ class Marks:
 class Scores(Marks):
     """Marks of N regions with what they are made of.
 
-    pos (N,): cosine to the best class after aggregation. neg (N,): nearest negative's cosine. shape
-    (N,): likeness of the outline to the nearest of the class's, 0..1, and context (N,): cosine of the
-    surroundings to its prototype; NaN where unknown or not used. nearest_positive, nearest_negative
-    (N,): bank rows (-1: none); their cosines.
+    pos (N,): cosine to the best class after aggregation. neg (N,): cosine of the negative that counts.
+    shape (N,): likeness of the outline to the nearest of the class's, 0..1, context (N,): cosine of the
+    surroundings to its prototype, and size (N,): likeness of the area to those of the class, 0..1; NaN
+    where unknown or not used. nearest_positive, nearest_negative (N,): bank rows (-1: none), of the
+    second as of ``Nearest``; their cosines.
     """
 
     pos: FloatArray
     neg: FloatArray
     shape: FloatArray
     context: FloatArray
+    size: FloatArray
     nearest_positive: IntArray
     nearest_positive_cosine: FloatArray
     nearest_negative: IntArray
@@ -164,27 +166,33 @@ def totals_of(alike: Likeness, options: ScoringOptions, level: FloatArray | None
     """(N, C): the score of each region for each class. level (C,) or (N, C): of its image, None for 0.
 
     score = pos - negative_weight * max(neg, 0) - shape_weight * (1 - shape)
-    - context_weight * max(context, 0) - LEVEL_WEIGHT * level. The negatives' term is clamped, so a
-    negative can only lower a score (after T-Rex-Omni, arXiv 2511.08997). A fragment of an object has
-    the object around it, and so a context that looks like the class. Shapes count only if every class
-    knows one.
+    - context_weight * max(context, 0) - SIZE_WEIGHT * (1 - size) - LEVEL_WEIGHT * level. The negatives'
+    term is clamped, so a negative can only lower a score (after T-Rex-Omni, arXiv 2511.08997). A
+    fragment of an object has the object around it, and so a context that looks like the class. Shapes
+    count only if every class knows one.
     """
     scores = alike.plain(options) - weighted(options.shape_weight, 1 - alike.shape)
     scores = scores - weighted(options.context_weight, alike.context)
+    if options.scale != "any":
+        scores = scores - weighted(SIZE_WEIGHT, 1 - alike.size)
     return scores if level is None else scores - LEVEL_WEIGHT * np.atleast_2d(level)
 
 
-def marks_of(alike: Likeness, totals: FloatArray, told: Told | None = None) -> Marks:
-    """What the decision rule looks at. totals (N, C): as of ``totals_of``. told: of these rows."""
+def marks_of(alike: Likeness, totals: FloatArray, ratio: float, told: Told | None = None) -> Marks:
+    """What the decision rule looks at. totals (N, C): as of ``totals_of``. ratio: as of the options.
+    told: of these rows."""
     told = told or Told.nothing()
     totals = told.totals(totals)
     rows, valid, label = np.arange(len(totals)), alike.valid, argmax(totals)
-    margin = told.clear(rounded(alike.pos[rows, label]) - rounded(alike.against.cosine))
+    against = rounded(alike.against.of(label)[0])
+    margin = rounded(alike.pos[rows, label]) - against
+    if ratio != 1:
+        margin = margin - (ratio - 1) * np.maximum(against, 0)
     return Marks(
         valid=valid,
         label=np.where(valid, label, -1),
         score=_masked(rounded(totals[rows, label]), valid),
-        margin=_masked(rounded(margin), valid),
+        margin=_masked(rounded(told.clear(margin)), valid),
         gap=_masked(told.clear(_gap(totals)), valid),
     )
 
@@ -199,20 +207,22 @@ def scores_of(
     """Scores of N regions. level: as for ``totals_of``; told: of these rows."""
     rows, valid = np.arange(len(alike.valid)), alike.valid
     totals = totals_of(alike, options, level)
-    marks = marks_of(alike, totals, told)
+    marks = marks_of(alike, totals, options.ratio, told)
     label = np.maximum(marks.label, 0)
     own = np.where(bank.labels[None] == label[:, None], alike.cosines, -np.inf)
     nearest_own = argmax(own)
-    neg = rounded(alike.against.cosine)
+    against, opposing = alike.against.of(label)
+    neg = rounded(against)
     return Scores(
         *marks.parts(),
         pos=_masked(rounded(alike.pos[rows, label]), valid),
         neg=_masked(neg, valid),
         shape=_masked(rounded(alike.shape[rows, label]), valid),
         context=_masked(rounded(alike.context[rows, label]), valid),
+        size=_masked(rounded(alike.size[rows, label]), valid),
         nearest_positive=np.where(valid, nearest_own, -1),
         nearest_positive_cosine=_masked(rounded(alike.cosines[rows, nearest_own]), valid),
-        nearest_negative=np.where(valid & ~np.isnan(neg), alike.against.row, -1),
+        nearest_negative=np.where(valid & ~np.isnan(neg), opposing, -1),
     )
 
 

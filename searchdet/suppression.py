@@ -3,8 +3,9 @@
 Masked pooling is blind to size, so a fragment of an object scores as high as the object. Everything
 here works on shares of overlap between masks: one matrix product of their coverage on a coarse grid, of
 which few are not 0. Masks of several images may stand beside each other: they do not lie on each other.
-Three ways: hard suppression (``nms``), semantic soft merging (No-Time-To-Train, arXiv 2507.02798) and
-graph diffusion (FSOD-VFM, arXiv 2602.03137). All give each row a factor 0..1 and the row to blame.
+Four ways: hard suppression (``nms``), the same by boxes alone (``box_nms``), semantic soft merging
+(No-Time-To-Train, arXiv 2507.02798) and graph diffusion (FSOD-VFM, arXiv 2602.03137). All give each row
+a factor 0..1 and the row to blame.
 """
 
 from __future__ import annotations
@@ -127,6 +128,31 @@ def nms(
             kept.append(int(row))
             np.maximum(union, cover, out=union)
     return Suppressed(factor, by)
+
+
+def box_nms(boxes: Float32Array, labels: IntArray, order: IntArray, max_iou: float) -> Suppressed:
+    """Hard suppression by boxes (N, 4) xyxy within classes, exclusive maximum. order: rows best first;
+    only these take part. A row falls to 0 where the IoU of its box with that of a kept row of its class
+    exceeds ``max_iou``; the kept row that overlaps it most is to blame."""
+    factor, by = _untouched(len(boxes))
+    for label in np.unique(labels[order]):
+        kept: list[int] = []
+        for row in order[labels[order] == label].tolist():
+            shared = _box_iou(boxes[row], boxes[kept])
+            if kept and shared.max() > max_iou:
+                factor[row], by[row] = 0.0, kept[int(shared.argmax())]
+            else:
+                kept.append(row)
+    return Suppressed(factor, by)
+
+
+def _box_iou(box: Float32Array, others: Float32Array) -> npt.NDArray[np.float64]:
+    """(M,): IoU of one box (4,) with others (M, 4)."""
+    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
+    shared = np.prod(np.clip(high - low, 0, None), axis=1, dtype=np.float64)
+    areas = np.prod(others[:, 2:] - others[:, :2], axis=1, dtype=np.float64)
+    own = np.prod(box[2:] - box[:2], dtype=np.float64)
+    return np.asarray(shared / np.maximum(own + areas - shared, 1e-12))
 
 
 def mutual(vectors: Float32Array, found: Pairs) -> npt.NDArray[np.float64]:

@@ -177,7 +177,7 @@ def test_index_and_search_tell_it_too(world: Path) -> None:
     one, two = (json.loads((world / name / "index.json").read_text()) for name in ("one", "two"))
     assert one == two
     search = ["search", "two", "--positive", "in/positive", "-o", "found"]
-    assert "--nms-iou 0.2 (needs --suppression nms)" in invoke(*search, "--nms-iou", "0.2")
+    assert "--nms-iou 0.2 (needs --suppression nms or box_nms)" in invoke(*search, "--nms-iou", "0.2")
     run = json.loads((world / "found/run.json").read_text())
     assert run["ignored_options"] == ["--nms-iou"]
     assert run["settings"]["suppression"]["nms_iou"] == 0.5

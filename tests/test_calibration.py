@@ -9,9 +9,10 @@ import pytest
 from banks import bank, options, rows, units
 
 from searchdet import calibration
+from searchdet.bank import compared as between
 from searchdet.bank.audit import SAME, audit, conflicts, effects, left_out, without
 from searchdet.bank.likeness import centred, likeness
-from searchdet.bank.types import Bank, Origin, Rows, extended
+from searchdet.bank.types import Bank, Origin, Rows, extended, join
 from searchdet.calibration import probability, thresholds, wilson
 from searchdet.config import CENTRINGS, LEVEL_WEIGHT, POSITIVE_AGGREGATIONS, ScoringOptions
 from searchdet.embeddings import Descriptors, MaskEmbeddings, l2_normalize
@@ -115,13 +116,46 @@ def one_by_one(known: Bank, label: int, how: ScoringOptions) -> np.ndarray:
     return np.concatenate(found)
 
 
+@pytest.mark.parametrize("negatives", [0, 1, 23])
+def test_what_is_not_a_class_with_the_other_classes_among_its_negatives(
+    monkeypatch: pytest.MonkeyPatch, negatives: int
+) -> None:
+    """Each other exemplar is a region before a bank that lacks it."""
+    monkeypatch.setattr(between, "BLOCK", 5)
+    known = described(negatives, negatives)
+    how = ScoringOptions(cross_negatives=True, negative_quantile=0.9, negative_weight=0.7)
+    others = known.positives.take(np.flatnonzero(known.labels != 0))
+    union = join([known.negatives, others])
+    alone = replace(
+        known,
+        classes=known.classes[:1],
+        positives=known.positives.take(np.flatnonzero(known.labels == 0)),
+        labels=np.zeros(int((known.labels == 0).sum()), int),
+        negatives=union,
+    )
+    plain = replace(how, cross_negatives=False)
+    wanted, around = one_by_one(alone, 0, plain), len(others)
+    surrounded = int((np.abs(alone.positives.contexts).max(axis=1) > 0).sum())
+    got = calibration.impostor_scores(known, 0, how)
+    assert np.abs(got[:around] - wanted[surrounded + negatives :]).max() < 3e-6
+    if negatives:
+        assert np.abs(got[-negatives:] - wanted[surrounded : surrounded + negatives]).max() < 3e-6
+    left = calibration.left_out_scores(known, 0, how)
+    assert np.abs(left - calibration.left_out_scores(alone, 0, plain)).max() < 3e-6
+    given = (
+        calibration.cost_of_negatives(known, 0, how),
+        calibration.cost_of_negatives(alone, 0, plain),
+    )
+    assert given[0] == given[1] > 0
+
+
 @pytest.mark.parametrize("how", POSITIVE_AGGREGATIONS)
 @pytest.mark.parametrize("centring", CENTRINGS)
 @pytest.mark.parametrize("negatives", [0, 1, 2, 23])
 def test_negatives_are_scored_as_if_each_were_left_out(
     monkeypatch: pytest.MonkeyPatch, how: str, centring: str, negatives: int
 ) -> None:
-    monkeypatch.setattr(calibration, "BLOCK", 5)
+    monkeypatch.setattr(between, "BLOCK", 5)
     known = described(negatives, negatives)
     given = ScoringOptions(
         pos_agg=how, centring=centring, negative_weight=0.7, shape_weight=0.4, context_weight=0.3
@@ -141,7 +175,7 @@ def work(monkeypatch: pytest.MonkeyPatch, known: Bank) -> tuple[int, int]:
         calls, handled = calls + 1, handled + len(regions) + len(space.negatives)
         return likeness(regions, space, *rest)
 
-    monkeypatch.setattr(calibration, "likeness", counted)
+    monkeypatch.setattr(between, "likeness", counted)
     thresholds(known, options())
     return calls, handled
 
@@ -150,7 +184,7 @@ def test_calibration_describes_no_bank_for_each_negative(monkeypatch: pytest.Mon
     (few, small), (many, large) = (work(monkeypatch, bank(4, count)) for count in (100, 200))
     assert few == many, "one block of rows each"
     assert large <= 2.1 * small
-    more = work(monkeypatch, bank(4, 4 * calibration.BLOCK))[0]
+    more = work(monkeypatch, bank(4, 4 * between.BLOCK))[0]
     assert more <= few + 2 * 2 * 3, "a block more for each class, for its level and its impostors"
 
 

@@ -29,6 +29,7 @@ from searchdet.detector import Detector
 GUIDES = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [
     ROOT / "README.md",
+    ROOT / "README.ru.md",
     *GUIDES,
     *(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md")),
     *(ROOT / name / "README.md" for name in ("models", "benchmarks")),
@@ -221,9 +222,17 @@ def parameters() -> Iterator[Any]:
         todo += getattr(command, "commands", {}).values()
 
 
+def foreign(page: Path) -> set[str]:
+    """Flags of another program: those in the first cells of tables that are headed ``original``."""
+    tables = re.findall(r"^\| original \|.*?(?=\n\n)", page.read_text(encoding="utf-8"), re.M | re.S)
+    cells = [row.split(" | ")[0] for table in tables for row in table.splitlines()]
+    return {flag for cell in cells for flag in re.findall(r"`(--[a-z][\w-]*)`", cell)}
+
+
 @pages
 def test_commands_options_and_variables_in_sentences_exist(page: Path) -> None:
     flags = {flag for param in parameters() for flag in (*param.opts, *param.secondary_opts)}
+    flags |= foreign(page)
     known = {str(param.envvar) for param in parameters() if param.envvar} | {
         *RESERVED,
         "SEARCHDET_REQUIRE_BROWSER",

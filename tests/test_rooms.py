@@ -47,6 +47,7 @@ ROOMS = (
     "masks",
     "storage",
     "config",
+    "stages",
     "version",
     "errors",
 )

@@ -11,7 +11,7 @@ from profiles import examples
 
 from searchdet.bank.likeness import centred
 from searchdet.bank.types import Bank, Origin, extended
-from searchdet.config import POSITIVE_AGGREGATIONS, ScoringOptions, SuppressionOptions
+from searchdet.config import POSITIVE_AGGREGATIONS, SIZE_WEIGHT, ScoringOptions, SuppressionOptions
 from searchdet.embeddings import Descriptors, MaskEmbeddings, l2_normalize
 from searchdet.errors import UsageError
 from searchdet.masks import shape as outline
@@ -51,6 +51,8 @@ def test_scores_equal_the_float64_formula(how: str) -> None:
                 expected[i, c] = cosine.max()
             elif how == "mean_topk":
                 expected[i, c] = sorted(cosine)[-2:][0] / 2 + sorted(cosine)[-1] / 2
+            elif how == "consensus":
+                expected[i, c] = max(t for t in cosine if (cosine >= t).sum() >= 2)
             else:
                 weights = np.exp(cosine) / np.exp(cosine).sum()
                 mixed = weights @ own
@@ -66,6 +68,83 @@ def test_scores_equal_the_float64_formula(how: str) -> None:
     nearest = [np.where(known.labels == got.label[i], p @ x[i], -9).argmax() for i in range(9)]
     assert got.nearest_positive.tolist() == nearest
     assert got.nearest_negative.tolist() == (x @ n.T).argmax(1).tolist()
+
+
+@pytest.mark.parametrize("share", [1.0, 0.95, 0.8, 0.5, 0.01])
+def test_the_negative_at_a_quantile_counts(share: float) -> None:
+    """By NumPy's own quantile, upwards to a negative that there is."""
+    regions, known = units(9, seed=5), bank(6, 21)
+    got = score(regions, known, negative_quantile=share, negative_weight=0.5)
+    alike = regions.astype(np.float64) @ known.negatives.vectors.astype(np.float64).T
+    wanted = np.quantile(alike, share, axis=1, method="higher")
+    assert np.abs(got.neg - wanted).max() < 2e-6
+    assert np.abs(alike[np.arange(9), got.nearest_negative] - wanted).max() < 2e-6
+    assert np.abs(got.score - (got.pos - 0.5 * np.maximum(wanted, 0))).max() < 3e-6
+
+
+@pytest.mark.parametrize("negatives", [0, 3])
+def test_examples_of_other_classes_are_negatives_where_that_is_asked_for(negatives: int) -> None:
+    """As if each class had a bank of its own, with the others among its negatives."""
+    regions, known = units(12, seed=8), bank(7, negatives, 3)
+    got = score(regions, known, cross_negatives=True, negative_weight=0.4)
+    x, every = regions.astype(np.float64), known.positives.vectors.astype(np.float64)
+    columns, against = [], []
+    for c in range(3):
+        mine, others = every[known.labels == c], every[known.labels != c]
+        prototype = mine.mean(0) / np.linalg.norm(mine.mean(0))
+        neg = (x @ np.concatenate([others, known.negatives.vectors]).T).max(1)
+        columns.append(x @ prototype - 0.4 * np.maximum(neg, 0))
+        against.append(neg)
+    assert (got.label == np.argmax(columns, axis=0)).all()
+    assert np.abs(got.score - np.max(columns, axis=0)).max() < 2e-6
+    wanted = np.asarray(against)[got.label, np.arange(12)]
+    assert np.abs(got.neg - wanted).max() < 2e-6
+    assert np.abs(got.margin - (got.pos - wanted)).max() < 2e-6
+    rows_of = np.concatenate([known.negatives.vectors, known.positives.vectors])
+    assert np.abs((x * rows_of[got.nearest_negative]).sum(1) - wanted).max() < 2e-6
+
+
+def test_a_ratio_asks_for_so_many_times_the_negative() -> None:
+    regions, known = units(40, seed=5), bank()
+    plain, got = score(regions, known), score(regions, known, ratio=1.3)
+    assert (plain.score == got.score).all()
+    limits = [ClassLimits(-2.0)] * 2
+    passes = np.asarray(decide(got, limits)) == "accepted"
+    some = got.neg > 0.01
+    assert (passes[some] == (got.pos[some] / got.neg[some] >= 1.3)).all()
+    assert 0 < passes[some].sum() < np.sum(np.asarray(decide(plain, limits))[some] == "accepted")
+    assert np.abs(got.margin - plain.margin)[got.neg <= 0].max(initial=0) == 0
+
+
+def sized(vectors: np.ndarray, areas: np.ndarray) -> Descriptors:
+    return replace(regions_of(vectors), areas=areas)
+
+
+def test_sizes_unlike_those_of_the_exemplars_cost_by_their_spread() -> None:
+    known = bank(4, 2, 1)
+    areas = np.asarray([100.0, 200.0, 400.0, 800.0])
+    known = replace(known, positives=replace(known.positives, areas=areas))
+    middle, spread = np.log(np.sqrt(200 * 400)), 1.4826 * np.log(2)  # deviations .5, .5, 1.5, 1.5
+    where = np.asarray([-8.0, -4, -2.5, -1, 0, 0.7, 1, 2.5, 4, 5])
+    vectors = np.repeat(units(1, seed=3), len(where), axis=0)
+    tried = sized(vectors, np.exp(middle + where * spread))
+    plain = score_regions(tried, known, options())
+    got = score_regions(tried, known, options(scale="same"))
+    wanted = np.clip(1 - (np.abs(where) - 1) / 3, 0, 1)
+    assert np.abs(got.size - wanted).max() < 1e-6
+    assert np.abs(plain.score - got.score - SIZE_WEIGHT * (1 - wanted)).max() < 3e-6
+    assert np.isnan(plain.size).all()
+    unknown = score_regions(sized(vectors, np.full(len(where), np.nan)), known, options(scale="same"))
+    assert (unknown.score == plain.score).all()
+    with pytest.raises(ValueError, match="areas"):
+        score(vectors, known, scale="same")
+
+
+def test_one_exemplar_alone_leaves_room_for_other_sizes() -> None:
+    known = bank(1, 0, 1)
+    known = replace(known, positives=replace(known.positives, areas=np.asarray([100.0])))
+    tried = sized(np.repeat(units(1), 3, axis=0), np.asarray([100.0, 149.0, 100 * 1.5**4]))
+    assert np.abs(score_regions(tried, known, options(scale="same")).size - [1, 1, 0]).max() < 1e-6
 
 
 def test_no_negatives_and_one_class_leave_their_rules_out() -> None:

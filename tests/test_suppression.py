@@ -16,6 +16,7 @@ from searchdet.suppression import (
     Overlaps,
     Suppressed,
     across_classes,
+    box_nms,
     diffuse,
     merge,
     mutual,
@@ -247,3 +248,25 @@ def test_no_two_detections_of_two_classes_are_one_object(count: int, seed: int) 
         assert got.factor[i] == (0 if fell else 1)
         if fell:
             assert above[got.by[i]] == max(above[j] for j in better)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_nms_of_boxes_equals_torchvisions_within_classes(seed: int) -> None:
+    import torch
+    from torchvision.ops import batched_nms
+
+    rng = np.random.default_rng(seed)
+    corners = rng.uniform(0, 60, (50, 2))
+    boxes = np.concatenate([corners, corners + rng.uniform(1, 40, (50, 2))], axis=1).astype(np.float32)
+    labels, order = rng.integers(0, 3, 50), rng.permutation(50)
+    got = box_nms(boxes, labels, order, 0.4)
+    falling = np.empty(50, np.float32)
+    falling[order] = np.arange(50, 0, -1)
+    given = (boxes, falling, labels)
+    kept = batched_nms(*(torch.from_numpy(part) for part in given), 0.4).numpy()
+    assert np.flatnonzero(got.factor > 0).tolist() == sorted(kept.tolist())
+    assert 0 < len(kept) < 50
+    gone = got.factor == 0
+    assert (got.by[~gone] == -1).all()
+    assert set(got.by[gone].tolist()) <= set(kept.tolist())
+    assert (labels[got.by[gone]] == labels[gone]).all()

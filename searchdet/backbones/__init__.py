@@ -25,7 +25,7 @@ def _register(*specs: BackboneSpec) -> dict[str, BackboneSpec]:
     return table
 
 
-SPECS = _register(*dinov3_convnext.SPECS, *vit.SPECS, resnet.SPEC, *efficientnet_lite.SPECS)
+SPECS = _register(*dinov3_convnext.SPECS, *vit.SPECS, *resnet.SPECS, *efficientnet_lite.SPECS)
 CARRIED = "efficientnet_lite2"
 """The network of the embedded backbone."""
 NAMES = (FILTERBANK, EMBEDDED, *SPECS)
@@ -100,7 +100,7 @@ def _absent(name: str, own: Published) -> CheckpointError:
         return CheckpointError(
             f"--backbone {name} needs weights.",
             f"Pass --backbone-ckpt FILE, or put {own.filename} (from {own.source}) in models/; "
-            f"see `searchdet models pull {name}`.",
+            f"see `searchdet models pull {own.model}`.",
         )
     place = carried(own)
     if place is not None:

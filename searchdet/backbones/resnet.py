@@ -1,7 +1,9 @@
-"""ResNet-101 (He et al. 2016) of torchvision: the last map before average pooling."""
+"""ResNet-101 (He et al. 2016) of torchvision: the last map before pooling, or an earlier one."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..weights import Layout, Published, StateDict, rename
@@ -21,14 +23,18 @@ def build(spec: BackboneSpec, state: StateDict) -> Network:
     return network
 
 
-def run(network: Network, batch: Tensor) -> tuple[Tensor, ...]:
-    """Output of layer4 (N, C, h, w)."""
-    x = batch
-    for name, module in network.named_children():
-        if name in ("avgpool", "fc"):
-            break
-        x = module(x)
-    return (x,)
+def run_to(layer: str) -> Callable[[Network, Tensor], tuple[Tensor, ...]]:
+    """What gives the output (N, C, h, w) of a layer."""
+
+    def run(network: Network, batch: Tensor) -> tuple[Tensor, ...]:
+        x = batch
+        for name, module in network.named_children():
+            x = module(x)
+            if name == layer:
+                break
+        return (x,)
+
+    return run
 
 
 def _published(prefix: str) -> Published:
@@ -44,7 +50,7 @@ def _published(prefix: str) -> Published:
     )
 
 
-SPEC = BackboneSpec(
+_LAST = BackboneSpec(
     name="resnet101",
     dim=2048,
     stride=32,
@@ -57,8 +63,17 @@ SPEC = BackboneSpec(
         ),
     ),
     build=build,
-    run=run,
+    run=run_to("layer4"),
     finish=no_finish,
     short_side=768,
     arch={"layers": [3, 4, 23, 3]},
 )
+
+
+def _earlier(layer: str, dim: int, stride: int) -> BackboneSpec:
+    """The map of an earlier layer, finer and less sure of classes. The file is loaded whole all the
+    same, so that it is checked whole."""
+    return replace(_LAST, name=f"resnet101_{layer}", dim=dim, stride=stride, run=run_to(layer))
+
+
+SPECS = (_LAST, _earlier("layer3", 1024, 16), _earlier("layer2", 512, 8))

@@ -56,6 +56,7 @@ def conflicts(bank: Bank) -> IntArray:
     so no constant of a space is needed. A class with one distinct exemplar conflicts only with a
     picture of itself.
     """
+    bank = bank.without_views()
     rows, against = bank.positives.vectors, bank.negatives.vectors
     if not len(against):
         return np.zeros(0, np.int64)
@@ -82,7 +83,9 @@ def without(bank: Bank, negatives: IntArray) -> Bank:
 
 
 def audit(bank: Bank) -> list[Finding]:
-    """A finding for each exemplar, positives first, in the order of the bank."""
+    """A finding for each exemplar, positives first, in the order of the bank; changed views of
+    exemplars take no part (``views.gains`` says what they give)."""
+    bank = bank.without_views()
     return _positives(bank) + _negatives(bank)
 
 

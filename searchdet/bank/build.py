@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -10,8 +11,9 @@ from pathlib import Path
 from .. import backbones, exemplars
 from ..annotations import Notes
 from ..backbones import Backbone
-from ..config import EmbeddingOptions, Examples, ExemplarOptions, ProposalOptions, Settings
-from ..exemplars import Exemplar, Reading, automask, boxmask
+from ..config import EmbeddingOptions, Examples, ExemplarOptions, ProposalOptions, Settings, names_of
+from ..errors import UsageError
+from ..exemplars import Exemplar, Reading, augment, automask, boxmask
 from ..output import Picture, exemplar_picture
 from ..proposals.regions import IN_BOX, RegionProposer
 from ..proposals.types import BoxPrompted, Proposer
@@ -23,9 +25,9 @@ from ..weights import LoadedBefore
 from . import file as bankfile
 from . import miscut
 from .audit import conflicts, without
-from .describe import build_bank, compute_of
+from .describe import build_bank, compute_of, describe
 from .said import Sayings, sayings
-from .types import Bank
+from .types import Bank, Rows, extended, join
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +89,11 @@ def read(examples: Examples, settings: Settings) -> Read:
     """All exemplars that are files, or the saved bank. Raises ExemplarError for the first thing that
     cannot be used; with ``skip_bad_exemplars`` only where nothing of a class is left."""
     if examples.bank is not None:
+        if names_of(settings.exemplars.augment):
+            raise UsageError(
+                "--augment changes what is made into a bank, and --bank is one.",
+                "Build it with --augment: `searchdet bank build`.",
+            )
         return Read([], bankfile.load(examples.bank))
     how, notes = settings.exemplars, Notes(settings.exemplars.strict)
     found = exemplars.find_positives(examples.positive, notes) if examples.positive else []
@@ -119,7 +126,22 @@ def enrol(items: list[Exemplar], by: Enrolment) -> tuple[Bank, list[Exemplar]]:
     if by.options.exemplar_mask == "auto":
         items = find_masks(items, by)
     bank = build_bank(by.backbone, items, by.embedding, Store(by.cache, kinds.EXEMPLARS), by.closer)
-    return bank, items
+    return with_views(bank, items, by), items
+
+
+def with_views(bank: Bank, items: list[Exemplar], by: Enrolment) -> Bank:
+    """The bank with the changed views of its positive exemplars that the options want. One photo's are
+    made at a time."""
+    wanted, kept = names_of(by.options.augment), Store(by.cache, kinds.EXEMPLARS)
+    rows: list[Rows] = []
+    labels: list[str | None] = []
+    positive = [item for item in items if item.label is not None] if wanted else []
+    for _, group in itertools.groupby(positive, key=lambda item: id(item.pixels)):
+        found = list(augment.views(list(group), wanted))
+        if found:
+            rows.append(describe(by.backbone, found, by.embedding, kept, bank.looks_closer))
+            labels += [item.label for item in found]
+    return extended(bank, join(rows), labels) if rows else bank
 
 
 def find_masks(items: list[Exemplar], by: Enrolment, bank: Bank | None = None) -> list[Exemplar]:

@@ -135,7 +135,8 @@ FloatArray = npt.NDArray[np.float32]
 
 def origin(item: Exemplar) -> Origin:
     """Where an exemplar comes from."""
-    return Origin(item.name, item.sha256, item.mask_source, mask_key(item.mask))
+    told = (item.mask_source, mask_key(item.mask), item.copy_of, item.view)
+    return Origin(item.name, item.sha256, *told)
 
 
 def mask_key(mask: npt.NDArray[np.bool_]) -> str:
@@ -158,7 +159,13 @@ def _describe(feature_map: FeatureMap, item: Exemplar, options: EmbeddingOptions
         raise ExemplarError(
             f"{item.name}: the backbone gives it no descriptor.", "Replace the file or remove it."
         )
-    return rows_of(described, [origin(item)])
+    return replace(rows_of(described, [origin(item)]), areas=_areas(item))
+
+
+def _areas(item: Exemplar) -> npt.NDArray[np.float64]:
+    """(1,): pixels of its mask; NaN for a whole picture or box, whose object is smaller."""
+    known = item.mask_source not in SHAPELESS
+    return np.asarray([float(item.mask.sum()) if known else np.nan])
 
 
 def compute_of(backbone: Backbone) -> list[str]:
@@ -184,4 +191,4 @@ def _rows(arrays: Arrays, _: Fields, item: Exemplar, dim: int) -> Rows:
         raise ValueError(f"its vectors are {vectors.dtype} {vectors.shape}")
     if not np.isfinite(vectors).all() or not np.isfinite(contexts).all() or np.isinf(outlines).any():
         raise ValueError("its vectors hold NaN or infinity")
-    return Rows(vectors, contexts, outlines, (origin(item),))
+    return Rows(vectors, contexts, outlines, (origin(item),), areas=_areas(item))

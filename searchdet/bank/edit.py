@@ -18,7 +18,7 @@ from ..regions import settings_in
 from ..storage import kinds
 from ..storage.cache import Store
 from ..storage.values import JsonObject
-from .build import Enrolment, enrol, find_masks, read
+from .build import Enrolment, enrol, find_masks, read, with_views
 from .describe import describe
 from .file import require_space
 from .types import JUDGED, Bank, extended, indexed
@@ -69,18 +69,19 @@ def add(bank: Bank, given: Additions, settings: Settings) -> Bank:
         items = find_masks(items, by, bank)
     kept = Store(by.cache, kinds.EXEMPLARS)
     rows = describe(by.backbone, items, by.embedding, kept, bank.looks_closer)
-    return extended(bank, rows, [item.label for item in items])
+    return with_views(extended(bank, rows, [item.label for item in items]), items, by)
 
 
 def remove(bank: Bank, names: Sequence[str]) -> Bank:
-    """The bank without the named exemplars. Raises UsageError for an unknown name and ExemplarError
-    where no positive is left."""
+    """The bank without the named exemplars and their changed views. Raises UsageError for an unknown
+    name, and ExemplarError where no positive is left."""
     known = {*bank.positives.names, *bank.negatives.names}
     unknown = [name for name in names if name not in known]
     if unknown:
         raise UsageError(f"the bank has no exemplar {unknown[0]!r}.", "See `searchdet bank show`.")
     gone = set(names)
-    kept = [i for i, name in enumerate(bank.positives.names) if name not in gone]
+    origins = bank.positives.origins
+    kept = [i for i, item in enumerate(origins) if not {item.name, item.copy_of} & gone]
     if not kept:
         raise ExemplarError("no positive exemplar would be left.", "Build a new bank instead.")
     classes, numbers = indexed([bank.classes[bank.labels[i]] for i in kept])
@@ -97,10 +98,10 @@ def remove(bank: Bank, names: Sequence[str]) -> Bank:
 def facts(bank: Bank) -> JsonObject:
     """What a bank holds."""
     rows: list[JsonObject] = [
-        {"label": bank.classes[c], **asdict(o)}
+        {"label": bank.classes[c], **o.to_json()}
         for c, o in zip(bank.labels, bank.positives.origins, strict=True)
     ]
-    rows += [{"label": None, **asdict(o)} for o in bank.negatives.origins]
+    rows += [{"label": None, **o.to_json()} for o in bank.negatives.origins]
     space = asdict(bank.space) if bank.space else {}
     judged: JsonObject = {"judged": asdict(bank.judged)} if bank.judged else {}
     return {"space": space, **judged, **bank.describe(), "exemplars": rows}

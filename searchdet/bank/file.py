@@ -27,12 +27,13 @@ def save(bank: Bank, path: Place) -> None:
     sides = {name: getattr(bank, name) for name in _SIDES}
     arrays = {f"{n}.{part}": getattr(rows, part) for n, rows in sides.items() for part in _PARTS}
     arrays |= {f"{n}.crops": rows.crops for n, rows in sides.items() if rows.crops is not None}
+    arrays |= {f"{n}.areas": rows.areas for n, rows in sides.items() if rows.areas is not None}
     arrays["labels"] = bank.labels
     facts: JsonObject = {
         "schema": SCHEMA,
         "classes": list(bank.classes),
         "space": bank.space.to_json(),
-        "origins": {name: [asdict(o) for o in rows.origins] for name, rows in sides.items()},
+        "origins": {name: [o.to_json() for o in rows.origins] for name, rows in sides.items()},
     }
     if bank.judged is not None:
         facts = {**facts, "judged": asdict(bank.judged)}
@@ -95,7 +96,10 @@ def _rows(arrays: tensors.Arrays, origins: list[Fields], name: str) -> Rows:
             raise ValueError(f"its crops of {name} are not float32 rows")
         _require_unit(crops, f"crops of {name}")
     origin = tuple(Origin.from_json(item) for item in origins)
-    return Rows(vectors, contexts, outlines, origin, crops)
+    areas = arrays.get(f"{name}.areas")
+    if areas is not None and (areas.dtype != np.float64 or (areas <= 0).any() or np.isinf(areas).any()):
+        raise ValueError(f"its areas of {name} are not numbers of pixels")
+    return Rows(vectors, contexts, outlines, origin, crops, areas)
 
 
 def _require_unit(rows: FloatArray, name: str) -> None:

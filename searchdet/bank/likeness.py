@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,16 +18,29 @@ from .types import Bank, Rows
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+LEAST_SPREAD, MOST_SPREADS = math.log(1.5), 4.0
+"""Of sizes, as logs of areas: what sizes differ by at least where few exemplars tell, and so many
+spreads away nothing is of the same size."""
+DEVIATION = 1.4826
+"""A median deviation as a standard one, of normal numbers."""
 DIGITS = 6
 """Scores are rounded before any threshold, so that batch size cannot flip a decision."""
 
 
 @dataclass(frozen=True, slots=True)
 class Nearest:
-    """The nearest negative of N regions: cosine (N,), NaN without one, and its row (N,) in the bank."""
+    """What speaks most against N regions: cosine (N, K), NaN without a negative, and its row (N, K), in
+    the bank's negatives and, behind these, its positives. K is 1 where it is the same for all classes,
+    else a column for each class."""
 
     cosine: FloatArray
     row: IntArray
+
+    def of(self, label: IntArray) -> tuple[FloatArray, IntArray]:
+        """Cosine and row (N,) for one class of each region."""
+        at = label if self.cosine.shape[1] > 1 else np.zeros_like(label)
+        rows = np.arange(len(label))
+        return self.cosine[rows, at], self.row[rows, at]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +48,7 @@ class Likeness:
     """What N regions have in common with a bank, before any score; row i = mask i.
 
     valid (N,). cosines (N, P): to each positive, (N, 0) where no single one is asked for. pos (N, C):
-    cosine to each class. against: the nearest negative. shape, context (N, C): as of ``Scores``.
+    cosine to each class. against: the nearest negative. shape, context, size (N, C): as of ``Scores``.
     """
 
     valid: BoolArray
@@ -43,16 +57,17 @@ class Likeness:
     against: Nearest
     shape: FloatArray
     context: FloatArray
+    size: FloatArray
 
     def plain(self, options: ScoringOptions) -> FloatArray:
         """(N, C): pos - negative_weight * max(neg, 0), what is told from the features alone."""
-        return self.pos - weighted(options.negative_weight, rounded(self.against.cosine))[:, None]
+        return self.pos - weighted(options.negative_weight, rounded(self.against.cosine))
 
     def take(self, rows: IntArray) -> Likeness:
         """The chosen rows, in that order."""
         against = Nearest(self.against.cosine[rows], self.against.row[rows])
         parts = (self.valid[rows], self.cosines[rows], self.pos[rows])
-        return Likeness(*parts, against, self.shape[rows], self.context[rows])
+        return Likeness(*parts, against, self.shape[rows], self.context[rows], self.size[rows])
 
     def replaced(self, rows: IntArray, other: Likeness) -> Likeness:
         """The same with the cosines of some rows from ``other``, whose row i is rows[i]."""
@@ -77,11 +92,12 @@ def likeness(
         regions.embedded.valid,
         alike,
         _class_cosines(regions, alike, bank, options),
-        known or nearest(cosines(regions, bank.negatives, bank.share)),
+        known or opposed(cosines(regions, bank.negatives, bank.share), alike, bank, options),
         shapes(
             lambda known: similarity(regions.outlines, known).max(axis=1), len(regions), bank, options
         ),
         contexts(lambda: regions.contexts @ bank.prototypes().T, around, bank, options),
+        sizes(regions.areas, bank, options, len(regions)),
     )
 
 
@@ -89,7 +105,7 @@ def as_regions(rows: Rows) -> Descriptors:
     """Exemplars as if they were regions of an image."""
     count = len(rows)
     embedded = MaskEmbeddings(rows.vectors, np.ones(count, bool), np.zeros(count, bool))
-    return Descriptors(embedded, rows.contexts, rows.outlines, rows.crops)
+    return Descriptors(embedded, rows.contexts, rows.outlines, rows.crops, rows.sizes)
 
 
 def cosines(regions: Descriptors, rows: Rows, share: float) -> FloatArray:
@@ -103,22 +119,45 @@ def cosines(regions: Descriptors, rows: Rows, share: float) -> FloatArray:
     return np.asarray(vectors[:, :seen] @ rows.vectors[:, :seen].T + share * crops, np.float32)
 
 
-def nearest(alike: FloatArray) -> Nearest:
-    """The nearest negative by cosines (N, M) to each."""
-    if not alike.shape[1]:
-        return Nearest(nans(len(alike)), argmax(alike))
-    row = argmax(alike)
-    return Nearest(alike[np.arange(len(alike)), row], row)
+def opposed(
+    negatives: FloatArray, positives: FloatArray, bank: Bank, options: ScoringOptions
+) -> Nearest:
+    """What speaks against N regions by their cosines (N, M) to the negatives and (N, P) to the
+    positives, which are negatives of the other classes with ``cross_negatives``, but for changed views
+    of them."""
+    if not options.cross_negatives or len(bank.classes) < 2:
+        return nearest(negatives, options)
+    made = []
+    for c in range(len(bank.classes)):
+        others = np.where((bank.labels == c) | ~bank.positives.own, -np.inf, positives)
+        made.append(nearest(np.concatenate([negatives, others], axis=1), options))
+    cosine, row = (np.concatenate([getattr(one, n) for one in made], axis=1) for n in ("cosine", "row"))
+    return Nearest(cosine, row)
 
 
-def nearest_others(regions: Descriptors, rows: IntArray, everyone: Rows, share: float) -> Nearest:
-    """For the chosen rows of ``everyone`` (as regions) the nearest of the others: all but itself,
+def nearest(alike: FloatArray, options: ScoringOptions) -> Nearest:
+    """The negative that counts by cosines (N, M) to each: the nearest, or the one at the quantile of
+    the options. -inf is none, the same columns in every row."""
+    there = int((alike[:1] > -np.inf).sum())
+    if not there:
+        return Nearest(nans(len(alike))[:, None], np.zeros((len(alike), 1), np.int64))
+    place = there - 1 - math.ceil(options.negative_quantile * (there - 1))
+    row = np.argsort(-alike, axis=1, kind="stable")[:, [place]] if place else argmax(alike)[:, None]
+    return Nearest(np.take_along_axis(alike, row, axis=1), row)
+
+
+def nearest_others(
+    regions: Descriptors, rows: IntArray, everyone: Rows, share: float, options: ScoringOptions
+) -> Nearest:
+    """For the chosen rows of ``everyone`` (as regions) what counts of the others: all but itself,
     copies included."""
-    if len(everyone) < 2:
-        return nearest(np.zeros((len(rows), 0), np.float32))
     alike = cosines(regions, everyone, share)
-    alike[np.arange(len(rows)), rows] = -np.inf
-    return nearest(alike)
+    at = np.arange(len(everyone))
+    others = at[:-1] + (at[:-1] >= rows[:, None])
+    found = nearest(np.take_along_axis(alike, others, axis=1), options)
+    if not others.shape[1]:
+        return found
+    return Nearest(found.cosine, np.take_along_axis(others, found.row, axis=1))
 
 
 def centred(regions: Descriptors, bank: Bank, options: ScoringOptions) -> tuple[Descriptors, Bank]:
@@ -173,9 +212,10 @@ def class_cosines(
         own = alike[:, members]
         if options.pos_agg == "max":
             columns.append(own.max(axis=1))
-        elif options.pos_agg == "mean_topk":
+        elif options.pos_agg in ("mean_topk", "consensus"):
             k = min(options.topk, own.shape[1])
-            columns.append(np.sort(own, axis=1)[:, -k:].mean(axis=1))
+            best = np.sort(own, axis=1)[:, -k:]
+            columns.append(best.mean(axis=1) if options.pos_agg == "mean_topk" else best[:, 0])
         else:
             mine = bank.positives.take(np.flatnonzero(members))
             columns.append(_attention(own, cosines(as_regions(mine), mine, bank.share)))
@@ -218,6 +258,33 @@ def contexts(
     if not options.context_weight:
         return np.full((len(some), len(bank.classes)), np.nan, np.float32)
     return np.where(some[:, None], alike(), np.nan)
+
+
+def sizes(
+    areas: FloatArray | None, bank: Bank, options: ScoringOptions, count: int
+) -> npt.NDArray[np.float64]:
+    """How like each of ``count`` regions of these areas (N,), pixels, is in size to each class, (N, C),
+    0..1; NaN where not used or not known.
+
+    The distance is the log of the ratio of its area to the median of the exemplars', in units of their
+    spread (the median deviation, as a standard one; at least ``LEAST_SPREAD``): up to 1 nothing is
+    lost, from ``MOST_SPREADS`` on everything is. Raises ValueError where regions have no areas.
+    """
+    made = np.full((count, len(bank.classes)), np.nan)
+    if options.scale == "any":
+        return made
+    if areas is None:
+        raise ValueError("these regions say nothing of their areas")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        own, all_known = np.log(areas), np.log(bank.sizes())
+    for c in range(len(bank.classes)):
+        known = all_known[(bank.labels == c) & np.isfinite(all_known)]
+        if len(known):
+            middle = np.median(known)
+            spread = max(DEVIATION * float(np.median(np.abs(known - middle))), LEAST_SPREAD)
+            far = (np.abs(own - middle) / spread - 1) / (MOST_SPREADS - 1)
+            made[:, c] = np.where(np.isfinite(own), 1 - np.clip(far, 0, 1), np.nan)
+    return made
 
 
 def weighted(weight: float, values: FloatArray) -> FloatArray:

@@ -159,7 +159,7 @@ def _unseen(known: Known, verdicts: Sequence[Verdict]) -> list[str]:
 def _rows(known: Known, item: Judged, closer: bool) -> Rows:
     """The rows of the regions that were judged, with crops where all are there and wanted."""
     at = np.asarray([verdict.candidate for verdict in item.verdicts], np.int64)
-    described = known.regions.described.take(at)
+    described = known.regions.sized().take(at)
     origins = [_origin(item, i) for i in range(len(at))]
     return rows_of(described, origins, known.crops_of(at) if closer else None)
 

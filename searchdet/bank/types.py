@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,37 +24,47 @@ JUDGED, POINTED, MISCUT = "record", "pointed", "miscut"
 one that a person pointed at, as nothing was found there; one that is wrong, on an object that is right.
 """
 REGIONS = (JUDGED, POINTED, MISCUT)
+_ORIGIN = ("name", "sha256", "mask_source", "mask")
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where an exemplar comes from: its name, the SHA-256 of its image, how its mask was found, and a
-    digest of the mask."""
+    digest of the mask. copy_of: the name of the exemplar that this is a changed view of, made by
+    ``view`` (``exemplars.augment``); both are empty for an exemplar itself."""
 
     name: str
     sha256: str = ""
     mask_source: str = "whole"
     mask: str = ""
+    copy_of: str = ""
+    view: str = ""
+
+    def to_json(self) -> JsonObject:
+        """Plain JSON values; what is empty of a copy is left out."""
+        values = asdict(self)
+        return values if self.copy_of else {k: values[k] for k in _ORIGIN}
 
     @classmethod
     def from_json(cls, values: Fields) -> Origin:
         """Raises ValueError for another form."""
-        return cls(
-            values.text("name"), values.text("sha256"), values.text("mask_source"), values.text("mask")
-        )
+        copied = [values.text(name) if name in values else "" for name in ("copy_of", "view")]
+        return cls(*(values.text(name) for name in _ORIGIN), *copied)
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
     """Exemplars of one side, N: vectors (N, D) float32, unit length; contexts (N, D) of what surrounds
     each in its photo, zero rows where nothing does; outlines (N, S), NaN rows where the shape is not
-    known; the origin of each row; and crops (N, C), unit vectors of a second look at each, or None."""
+    known; the origin of each row; crops (N, C), unit vectors of a second look at each, or None; and
+    areas (N,), pixels of each, NaN where that is not known, or None for none."""
 
     vectors: FloatArray
     contexts: FloatArray
     outlines: FloatArray
     origins: tuple[Origin, ...]
     crops: FloatArray | None = None
+    areas: npt.NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.origins)
@@ -64,6 +74,8 @@ class Rows:
             raise ValueError(f"{count} origins, outlines {self.outlines.shape} differ")
         if self.crops is not None and (self.crops.ndim != 2 or len(self.crops) != count):
             raise ValueError(f"{count} origins, crops {self.crops.shape} differ")
+        if self.areas is not None and self.areas.shape != (count,):
+            raise ValueError(f"{count} origins, areas {self.areas.shape} differ")
 
     def __len__(self) -> int:
         return len(self.origins)
@@ -77,7 +89,25 @@ class Rows:
         at = np.asarray(rows, np.int64)
         origins = tuple(self.origins[i] for i in at)
         crops = None if self.crops is None else self.crops[at]
-        return Rows(self.vectors[at], self.contexts[at], self.outlines[at], origins, crops)
+        areas = None if self.areas is None else self.areas[at]
+        return Rows(self.vectors[at], self.contexts[at], self.outlines[at], origins, crops, areas)
+
+    @property
+    def sizes(self) -> npt.NDArray[np.float64]:
+        """(N,): pixels of each, NaN where that is not known."""
+        return np.full(len(self), np.nan) if self.areas is None else self.areas
+
+    @property
+    def own(self) -> npt.NDArray[np.bool_]:
+        """(N,): whether each is an exemplar itself, and no changed view of one."""
+        return np.asarray([not item.copy_of for item in self.origins], bool)
+
+    @property
+    def whose(self) -> IntArray:
+        """(N,): a number for each exemplar that the rows are, or are changed views of."""
+        names = [item.copy_of or item.name for item in self.origins]
+        known = {name: i for i, name in enumerate(dict.fromkeys(names))}
+        return np.asarray([known[name] for name in names], np.int64)
 
 
 def rows_of(described: Descriptors, origins: Sequence[Origin], crops: FloatArray | None = None) -> Rows:
@@ -88,6 +118,7 @@ def rows_of(described: Descriptors, origins: Sequence[Origin], crops: FloatArray
         np.asarray(described.outlines, np.float32),
         tuple(origins),
         crops,
+        described.areas,
     )
 
 
@@ -108,6 +139,7 @@ def join(parts: Sequence[Rows]) -> Rows:
         np.concatenate([part.outlines for part in parts]),
         tuple(item for part in parts for item in part.origins),
         np.concatenate(crops) if crops else None,
+        None if all(part.areas is None for part in parts) else np.concatenate([p.sizes for p in parts]),
     )
 
 
@@ -196,6 +228,15 @@ class Bank:
         known = ~np.isnan(self.positives.outlines[:, 0])
         return set(self.labels[known].tolist()) == set(range(len(self.classes)))
 
+    def sizes(self) -> npt.NDArray[np.float64]:
+        """(P,): pixels of each positive; NaN where that is not known, and for changed views."""
+        return np.where(self.positives.own, self.positives.sizes, np.nan)
+
+    @property
+    def knows_sizes(self) -> bool:
+        """Whether every class has an exemplar whose size is known."""
+        return set(self.labels[~np.isnan(self.sizes())].tolist()) == set(range(len(self.classes)))
+
     def distinct(self) -> Bank:
         """Without repeated vectors of one class or side (the first stays), so that a file that is there
         twice weighs as one."""
@@ -208,8 +249,15 @@ class Bank:
         )
 
     def counts(self) -> dict[str, int]:
-        """How many positives each class has."""
-        return {name: int((self.labels == c).sum()) for c, name in enumerate(self.classes)}
+        """How many positives each class has, changed views not counted."""
+        own = self.labels[self.positives.own]
+        return {name: int((own == c).sum()) for c, name in enumerate(self.classes)}
+
+    def without_views(self, kept: Collection[str] = ()) -> Bank:
+        """The same without changed views of exemplars, but for the ``kept`` ones."""
+        origins = self.positives.origins
+        rows = [i for i, item in enumerate(origins) if not item.copy_of or item.view in kept]
+        return replace(self, positives=self.positives.take(rows), labels=self.labels[rows])
 
     def describe(self) -> JsonObject:
         """Counts, as JSON values."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
@@ -15,6 +15,9 @@ from ..images import LoadedImage, Query, decode, digest, read_bytes
 from ..output import Output
 from ..records import ImageRecord, failed
 from ..regions import Regions
+from ..stages import READING, WRITING, Seconds, gathered, stage, together
+from ..storage.values import JsonObject
+from .summary import Summary
 
 AHEAD = 1
 """Images that are read while another one is worked on."""
@@ -22,20 +25,25 @@ AHEAD = 1
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The record of one image, how long the image took in seconds, and whether it was there already."""
+    """The record of one image, how long the image took in seconds, whether it was there already, and
+    how long each stage of the work took, as far as it was done."""
 
     record: ImageRecord
     seconds: float
     known: bool = False
+    stages: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Tally:
-    """How a run went: images by status, and seconds by image. No record stays in memory."""
+    """How a run went: images by status, seconds by image and by stage of the work, and what was found.
+    No record stays in memory."""
 
     counts: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     known: int = 0
+    stages: dict[str, float] = field(default_factory=dict)
+    summary: Summary = field(default_factory=Summary)
 
     def add(self, result: Result) -> None:
         """Count one more."""
@@ -44,21 +52,35 @@ class Tally:
         self.known += result.known
         if not result.known:
             self.seconds[result.record.image] = round(result.seconds, 3)
+        self.stages = together(self.stages, result.stages)
+        self.summary.add(result.record)
+
+    def to_json(self) -> JsonObject:
+        """What ``run.json`` says of it, as JSON values."""
+        return {
+            "counts": self.counts,
+            "known": self.known,
+            "seconds": self.seconds,
+            "stages": {name: round(value, 3) for name, value in self.stages.items()},
+            "statistics": self.summary.to_json(),
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class _Described:
-    """What was seen of an image, and how long it took in seconds. map: where it is wanted and new."""
+    """What was seen of an image, and how long it took in seconds, of each stage too. map: where it is
+    wanted and new."""
 
     regions: Regions
     map: FeatureMap | None
     seconds: float
+    stages: Seconds
 
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
     """An image that is read: its pixels, or the record that is there already, or why it failed.
-    described: where the reader has looked at it too."""
+    described: where the reader has looked at it too. reading: seconds."""
 
     query: Query
     sha256: str = ""
@@ -66,6 +88,7 @@ class _Prepared:
     described: _Described | None = None
     known: ImageRecord | None = None
     error: SearchdetError | None = None
+    reading: float = 0.0
 
 
 def run(detector: Detector, queries: Iterable[Query], output: Output | None) -> Iterator[Result]:
@@ -107,7 +130,7 @@ def _ahead(detector: Detector, queries: Iterable[Query], output: Output | None) 
 
 
 def _prepare(detector: Detector, query: Query, output: Output | None) -> _Prepared:
-    sha256 = ""
+    sha256, started = "", time.monotonic()
     try:
         with memory_as_error(query.path):
             data = read_bytes(query.path)
@@ -118,7 +141,7 @@ def _prepare(detector: Detector, query: Query, output: Output | None) -> _Prepar
                     return _Prepared(query, sha256, known=known)
             settings = detector.settings
             image = decode(query.path, data, settings.max_pixels, settings.reading.bounds)
-            return _Prepared(query, sha256, image)
+            return _Prepared(query, sha256, image, reading=time.monotonic() - started)
     except (ImageError, ResourceError) as error:
         return _Prepared(query, sha256, error=error)
 
@@ -139,8 +162,9 @@ def _read_ahead(detector: Detector, query: Query, output: Output | None) -> _Pre
 def _describe(detector: Detector, image: LoadedImage, name: str, output: Output | None) -> _Described:
     started, maps = time.monotonic(), list[FeatureMap]()
     seen = maps.append if output is not None and output.wants_heat else None
-    regions = detector.describe(image, name, seen)
-    return _Described(regions, maps[0] if maps else None, time.monotonic() - started)
+    with gathered() as stages:
+        regions = detector.describe(image, name, seen)
+    return _Described(regions, maps[0] if maps else None, time.monotonic() - started, stages)
 
 
 def _finish(detector: Detector, prepared: _Prepared, output: Output | None) -> Result:
@@ -154,10 +178,25 @@ def _finish(detector: Detector, prepared: _Prepared, output: Output | None) -> R
     try:
         with memory_as_error(query.path):
             seen = prepared.described or _describe(detector, image, query.name, output)
-            record = detector.judged(image, query.name, seen.regions)
-            if output is not None:
-                heat = detector.heat(image.pixels, seen.map) if output.wants_heat else None
-                output.save(record, image, query.path, heat)
+            with gathered() as stages:
+                record = detector.judged(image, query.name, seen.regions)
+                with stage(WRITING):
+                    _write(detector, query, image, (record, seen), output)
     except (ImageError, EmbeddingError, ResourceError) as error:
         return fail(query, error, image.sha256, output)
-    return Result(record, before + time.monotonic() - started)
+    spent = together({READING: prepared.reading}, seen.stages, stages)
+    return Result(record, before + time.monotonic() - started, stages=spent)
+
+
+def _write(
+    detector: Detector,
+    query: Query,
+    image: LoadedImage,
+    found: tuple[ImageRecord, _Described],
+    output: Output | None,
+) -> None:
+    """Save a record of what was seen, with the pictures that are wanted. Raises OutputError."""
+    if output is not None:
+        record, seen = found
+        heat = detector.heat(image.pixels, seen.map) if output.wants_heat else None
+        output.save(record, image, query.path, heat)

@@ -28,6 +28,7 @@ from .places import PLACE
 
 if TYPE_CHECKING:
     from ..bank import Bank, Finding
+    from ..bank.views import Gain
     from ..records import ClassThreshold, Interval
 
 _BankArgument = Annotated[Place, typer.Argument(metavar="BANK", help="A file that `bank build` made.")]
@@ -183,20 +184,24 @@ def bank_audit(
     from ..bank import file as bankfile
     from ..bank import miscut
     from ..bank.audit import audit
+    from ..bank.views import gains
     from ..calibration import thresholds_of
 
     whole = bankfile.load(bank)
     loaded, cut = miscut.plain(whole), miscut.names_of(whole)  # which take no part
-    findings, thresholds = audit(loaded), thresholds_of(loaded)
+    findings, thresholds, views = audit(loaded), thresholds_of(loaded), gains(loaded)
     if json_lines:
         rows = {
             "exemplars": [item.to_json() for item in findings],
             "classes": [item.to_json() for item in thresholds],
             "miscut": list(cut),
+            "views": [item.to_json() for item in views],
         }
         print(json.dumps(rows, indent=1))
         return
     for line in (*_finding_lines(findings), "", *_threshold_lines(thresholds), "", *_LEGEND):
+        print(line)
+    for line in _view_lines(views):
         print(line)
     for name in cut:
         print(f"miscut, decides its own region alone: {name}")
@@ -230,6 +235,25 @@ def _threshold_lines(thresholds: Iterable[ClassThreshold]) -> Iterator[str]:
         shares = [_interval(share) for share in (item.recall, item.precision)]
         said = verdict[item.separates]
         yield f"{item.min_score:6.3f} {shares[0]:>18} {shares[1]:>18}  {item.label}{said}"
+
+
+_ADVICE = {
+    "helps": "helps: keep it",
+    "hurts": "hurts: build the bank without it",
+    "unclear": "no clear difference: not worth its time",
+    "few": "too few examples to say",
+}
+
+
+def _view_lines(views: list[Gain]) -> Iterator[str]:
+    """What each kind of --augment gives the examples that are left out."""
+    if views:
+        yield ""
+        yield f"{'lead':>7} {'+-':>6}  --augment"
+    for item in views:
+        change = "-" if item.lead is None else f"{item.lead:+.3f}"
+        numbers = f"{change:>7} {_cell(item.error):>6}"
+        yield f"{numbers}  {','.join(item.kinds)}  <- {_ADVICE[item.verdict]}"
 
 
 def _cell(value: float | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     Started = tuple[Callable[[], JsonObject], Callable[[list[Query]], Iterator[Result]]]
 
+log = logging.getLogger(__name__)
+
 
 @with_options(verbose=True)
 def detect(
@@ -35,6 +38,18 @@ def detect(
     run: RunOptions,
 ) -> None:
     """Find the objects of the examples in IMAGES. What is done already in the output folder stays."""
+    search_images(images, examples, settings, output, scan, run)
+
+
+def search_images(
+    images: list[str],
+    examples: Examples,
+    settings: Settings,
+    output: OutputOptions,
+    scan: ScanOptions,
+    run: RunOptions,
+) -> None:
+    """What ``detect`` does: search, tell, write, and exit with the code that the images ask for."""
     from ..batch import WorkerSpec
     from ..images import discover
 
@@ -47,10 +62,10 @@ def detect(
         target = target.listed()
     start = partial(_started, WorkerSpec(examples, settings, target), run)
     tally, stopped = _run(start, queries, run, target)
+    if not run.quiet:
+        _tell_all(tally, output, target is not None)
     if not queries:
         say("None of the images belongs to this shard.")
-    elif target is not None:
-        say(f"Records, pictures and datasets ({output.dataset}) are in {output.output}.")
     if stopped is not None:
         raise typer.Exit(128 + stopped)
     _leave(tally, run.fail_if_empty)
@@ -69,7 +84,7 @@ def _run(
             with progress(len(queries)) as advance:
                 for result in advance(results(queries)):
                     tally.add(result)
-                    _tell(result)
+                    _tell(result, run.quiet)
                     if run.json_lines:
                         print(result.record.to_line(), flush=True)
                     if run.strict and result.record.failed:
@@ -108,12 +123,22 @@ def _started(job: WorkerSpec, run: RunOptions) -> Started:
 def _run_facts(said: JsonObject, tally: Tally) -> JsonObject:
     from ..version import versions
 
-    counts: JsonObject = {"counts": tally.counts, "known": tally.known, "seconds": tally.seconds}
-    return {"schema": kinds.RUN_SCHEMA, "versions": versions(), **said, **counts}
+    return {"schema": kinds.RUN_SCHEMA, "versions": versions(), **said, **tally.to_json()}
 
 
-def _tell(result: Result) -> None:
-    """One line an image on stderr."""
+def _tell_all(tally: Tally, output: OutputOptions, written: bool) -> None:
+    """What a run found, and where it is; with --verbose how long it took."""
+    for line in tally.summary.lines():
+        say(line)
+    if tally.stages:
+        seconds = ", ".join(f"{name.replace('_', ' ')} {t:.2f}" for name, t in tally.stages.items())
+        log.info("Seconds by stage: %s.", seconds)
+    if written and tally.counts:
+        say(f"Records, pictures and datasets ({output.dataset}) are in {output.output}.")
+
+
+def _tell(result: Result, quiet: bool) -> None:
+    """One line an image on stderr; where it is to be quiet, of what went wrong alone."""
     record = result.record
     if record.error is not None:
         say(f"{record.image}: FAILED ({record.error.code}) {record.error.message}")
@@ -123,7 +148,8 @@ def _tell(result: Result) -> None:
         tally.setdefault(item.label or "", []).append(item.score or 0.0)
     found = ", ".join(f"{len(v)} {name} (best {max(v):.3f})" for name, v in sorted(tally.items()))
     time = "done before" if result.known else f"{result.seconds:.2f} s"
-    say(f"{record.image}: {found or _nothing(record)} [{time}]")
+    if not quiet:
+        say(f"{record.image}: {found or _nothing(record)} [{time}]")
     if record.spread is not None and record.spread.collapse:
         say(
             f"WARNING: {record.image}: different masks look the same to the backbone (cosine "

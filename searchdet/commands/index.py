@@ -229,7 +229,8 @@ def search(
             print(line)
     if target is not None:
         target.finish({"schema": kinds.RUN_SCHEMA, **judge.run_json(), "probe": probe})
-        say(f"Records and datasets ({output.dataset}) are in {folder}.")
+        if not run.quiet:
+            say(f"Records and datasets ({output.dataset}) are in {folder}.")
     if probe < 1:
         say(f"The nearest {probe:.1%} of its lists were looked at for each class; --probe 1 reads all.")
     if run.fail_if_empty and not rows:

@@ -12,7 +12,7 @@ from .models import (
     ProposalOptions,
     points_of_layer,
 )
-from .option import Pairs
+from .option import Pairs, names_of
 from .run import (
     CacheOptions,
     EngineOptions,
@@ -29,12 +29,13 @@ from .scoring import (
     CENTRINGS,
     LEVEL_WEIGHT,
     POSITIVE_AGGREGATIONS,
+    SIZE_WEIGHT,
     SUPPRESSIONS,
     Limits,
     ScoringOptions,
     SuppressionOptions,
 )
-from .settings import MAX_PIXELS, MOST_PIXELS, Settings, names_of, settings_from
+from .settings import MAX_PIXELS, MOST_PIXELS, Settings, settings_from
 
 __all__ = [
     "CENTRINGS",
@@ -43,6 +44,7 @@ __all__ = [
     "MAX_PIXELS",
     "MOST_PIXELS",
     "POSITIVE_AGGREGATIONS",
+    "SIZE_WEIGHT",
     "SUPPRESSIONS",
     "BackboneOptions",
     "CacheOptions",

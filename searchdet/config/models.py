@@ -96,6 +96,12 @@ class ProposalOptions:
         check=between(1, 16),
         needs=Need("--crop-layers", lambda given: given.crop_layers > 0),
     )
+    sam_long_side: int | None = option(
+        None,
+        "Long side that SAM's proposals are made at, pixels: a larger picture is scaled down first.",
+        PROPOSALS,
+        check=between(64, 8192),
+    )
     prompting: str = option(
         "auto",
         "everything; guided: what looks like the examples too, or first; auto: guided for `regions`.",
@@ -133,7 +139,7 @@ class ProposalOptions:
     )
     drop_rectangles: float | None = option(
         None,
-        "Drop masks this near (IoU) to a rectangle.",
+        "Drop masks this near (IoU) to a rectangle, at any angle, with holes or without.",
         PROPOSALS,
         check=between(0.5, 1),
     )

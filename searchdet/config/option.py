@@ -218,3 +218,9 @@ def _pair(text: str, flag: str) -> tuple[str, float]:
         if name:
             return name, float(value)
     raise UsageError(f"{flag} {text!r} is not NAME=VALUE.", f"For example {flag} bolt=0.4.")
+
+
+def names_of(text: str) -> tuple[str, ...]:
+    """``a,b`` as names, each once; ``none`` is none."""
+    names = [name.strip().lower() for name in text.split(",")]
+    return () if names == ["none"] else tuple(dict.fromkeys(names))

@@ -7,12 +7,18 @@ from pathlib import Path
 
 from ..errors import UsageError
 from .address import Place
-from .option import Check, between, check_options, one_of, option
+from .option import Check, between, check_options, names_of, one_of, option
+from .pictures import KINDS
 
 EXAMPLES, OUTPUT = "Examples", "Output"
 EXEMPLAR_MASKS = ("auto", "whole")
 CROWDS = ("auto", "objects", "ignored")
 ENGINES = ("local", "ray")
+AUGMENTS = ("flips", "turns", "scale")
+_AUGMENT = Check(
+    f"it must be none, or of {', '.join(AUGMENTS)}, with commas.",
+    lambda value: set(names_of(value)) <= set(AUGMENTS),
+)
 _SHARD = (
     "Only part i of n, by name: i/n, from 1; auto: as the scheduler of a cluster says, auto/n where "
     "that does not say of how many."
@@ -32,10 +38,18 @@ class Examples:
     """Where examples come from: folders, a COCO file with the folder of its images, or a saved bank."""
 
     positive: Path | None = option(
-        None, "Folder of examples; sub-folders are classes.", EXAMPLES, fetched=True
+        None,
+        "Folder of examples; sub-folders are classes.",
+        EXAMPLES,
+        flags=("--positive", "-p"),
+        fetched=True,
     )
     negative: Path | None = option(
-        None, "Folder of counter-examples, any depth.", EXAMPLES, fetched=True
+        None,
+        "Folder of counter-examples, any depth.",
+        EXAMPLES,
+        flags=("--negative", "-n"),
+        fetched=True,
     )
     positive_coco: Path | None = option(
         None, "COCO file; its annotations are the examples.", EXAMPLES, fetched=True
@@ -91,6 +105,12 @@ class ExemplarOptions:
         "Of photos and boxes: whole, or auto (the region that photos share, the object in a box).",
         EXAMPLES,
         check=one_of(*EXEMPLAR_MASKS),
+    )
+    augment: str = option(
+        "none",
+        f"Changed views of the examples that are examples too: {', '.join(AUGMENTS)} (with commas).",
+        EXAMPLES,
+        check=_AUGMENT,
     )
     keep_conflicts: bool = option(
         False,
@@ -152,9 +172,7 @@ class OutputOptions:
         OUTPUT,
         flags=("--output", "-o"),
     )
-    save: str = option(
-        "overlay", "Pictures: overlay, masks, crops, heatmap (with commas), or none.", OUTPUT
-    )
+    save: str = option("overlay", f"Pictures: {', '.join(KINDS)} (with commas), or none.", OUTPUT)
     no_save: bool = option(False, "Write no file at all.", OUTPUT)
     dataset: str = option(
         "coco",
@@ -221,6 +239,7 @@ class RunOptions:
     json_lines: bool = option(False, "One JSON record a line on stdout.", OUTPUT, flags=("--json",))
     fail_if_empty: bool = option(False, "Exit 6 if nothing is found.", OUTPUT)
     engine: EngineOptions = EngineOptions()
+    quiet: bool = option(False, "Tell of failures and warnings alone.", OUTPUT, flags=("--quiet", "-q"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .option import Need, Pairs, at_least, between, check_options, one_of, option
+from .option import Need, Pairs, above_zero, at_least, between, check_options, one_of, option
 
 SCORES, DECISION = "Scores and decision", "Decision"
 CENTRINGS = ("none", "mean")
 THRESHOLDS = ("auto", "training", "default")
-SUPPRESSIONS = ("merge", "nms", "diffusion")
+SUPPRESSIONS = ("merge", "nms", "box_nms", "diffusion")
 CLASS_OVERLAPS = ("best", "allow")
-POSITIVE_AGGREGATIONS = ("prototype", "max", "mean_topk", "attention")
+POSITIVE_AGGREGATIONS = ("prototype", "max", "mean_topk", "consensus", "attention")
+SCALES = ("any", "same")
 LEVEL_WEIGHT = 0.2
 """How much of an image's level, the median of what its regions score by their features, is taken off
 each score: how alike all things look differs between images and between spaces."""
+SIZE_WEIGHT = 0.2
+"""What a size that is unlike that of the exemplars costs, with ``--scale same``."""
 _WEIGHT, _SCORE, _MARGIN, _LEAD = between(0, 10), between(-2, 1), between(-2, 2), between(0, 2)
 _NMS = Need("--suppression nms", lambda given: given.suppression == "nms")
+_IOU = Need("--suppression nms or box_nms", lambda given: given.suppression in ("nms", "box_nms"))
+_TOPK = Need(
+    "--pos-agg mean_topk or consensus", lambda given: given.pos_agg in ("mean_topk", "consensus")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,28 +31,45 @@ class ScoringOptions:
     """The score and the decision.
 
     score = pos - negative_weight * max(neg, 0) - shape_weight * (1 - shape)
-    - context_weight * max(context, 0) - LEVEL_WEIGHT * the image's level. ``threshold`` says where the
+    - context_weight * max(context, 0) - LEVEL_WEIGHT * the image's level, and with ``scale`` same
+    - SIZE_WEIGHT * (1 - size). neg is the cosine to the negative that ``negative_quantile`` says, and
+    the margin pos - neg - (ratio - 1) * max(neg, 0). ``threshold`` says where the
     least score comes from if ``min_score`` is None; ``class_min_score`` and ``class_min_margin`` are
     (class, value) pairs that go before the general ones. ``second_look`` None is the backbone's own.
     """
 
     pos_agg: str = option(
         "prototype",
-        "prototype, max, mean_topk or attention.",
+        "prototype, max, mean_topk, consensus (so many exemplars agree) or attention.",
         SCORES,
         check=one_of(*POSITIVE_AGGREGATIONS),
     )
     topk: int = option(
         3,
-        "Exemplars that mean_topk averages.",
+        "Exemplars that mean_topk averages, or that must agree for consensus.",
         SCORES,
         check=at_least(1),
-        needs=Need("--pos-agg mean_topk", lambda given: given.pos_agg == "mean_topk"),
+        needs=_TOPK,
     )
     negative_weight: float = option(0.3, "score = pos - weight * max(neg, 0).", SCORES, check=_WEIGHT)
+    negative_quantile: float = option(
+        1.0,
+        "Which negative counts: 1 is the nearest, 0.95 that below the nearest twentieth.",
+        SCORES,
+        check=above_zero(1),
+    )
+    cross_negatives: bool = option(
+        False, "Examples of the other classes are negatives of a class too.", SCORES
+    )
     shape_weight: float = option(0.6, "What an unlike outline costs.", SCORES, check=_WEIGHT)
     context_weight: float = option(
         0.2, "What surroundings that look like the class cost.", SCORES, check=_WEIGHT
+    )
+    scale: str = option(
+        "any",
+        "any, or same: objects as large as the exemplars, in pixels, score more.",
+        SCORES,
+        check=one_of(*SCALES),
     )
     centring: str = option(
         "none",
@@ -63,6 +87,12 @@ class ScoringOptions:
     )
     min_score: float | None = option(None, "Least score; overrides --threshold.", SCORES, check=_SCORE)
     min_margin: float = option(0.0, "Least pos - neg (with negatives).", SCORES, check=_MARGIN)
+    ratio: float = option(
+        1.0,
+        "The margin is pos - ratio * neg: with 1.2, pos must be 1.2 times neg.",
+        SCORES,
+        check=_WEIGHT,
+    )
     class_margin: float = option(0.0, "Least lead over the second class.", SCORES, check=_LEAD)
     class_min_score: Pairs = option(
         (), "Least score of one class, NAME=VALUE; repeatable.", SCORES, check=_SCORE
@@ -130,17 +160,23 @@ class Limits:
 @dataclass(frozen=True, slots=True)
 class SuppressionOptions:
     """What becomes of fragments and duplicates. ``nms_iou`` is a mask IoU, ``max_covered`` the share of
-    a mask that better detections of its class may cover; both are for ``nms``. ``class_overlap``: what
+    a mask that better detections of its class may cover; both are for ``nms``. ``nms_iou`` is one of
+    boxes for ``box_nms``. ``class_overlap``: what
     becomes of a detection that lies on a better one of another class. ``max_masks``: after scoring the
     best so many proposals are candidates."""
 
-    suppression: str = option("merge", "nms, merge or diffusion.", SCORES, check=one_of(*SUPPRESSIONS))
+    suppression: str = option(
+        "merge",
+        "merge, nms (of masks), box_nms (of boxes) or diffusion; each within classes.",
+        SCORES,
+        check=one_of(*SUPPRESSIONS),
+    )
     nms_iou: float = option(
         0.5,
         "Overlap from which on the lower score goes.",
         SCORES,
         check=between(0, 1),
-        needs=_NMS,
+        needs=_IOU,
     )
     max_covered: float = option(
         0.5,

@@ -40,9 +40,3 @@ def settings_from(values: Mapping[str, object]) -> Settings:
     for name in sorted(values.keys() - known):
         raise UsageError(f"unknown option {name!r}.", meant(name, known))
     return from_values(Settings, values)
-
-
-def names_of(text: str) -> tuple[str, ...]:
-    """``a,b`` as names, each once; ``none`` is none."""
-    names = [name.strip().lower() for name in text.split(",")]
-    return () if names == ["none"] else tuple(dict.fromkeys(names))

@@ -20,6 +20,7 @@ from ..proposals.rendering import rendered
 from ..records import TOLD, Candidate, ClassLimits, ClassThreshold, Evidence, limits_of
 from ..regions import Regions
 from ..scoring import Marks, Scores, Told, decide, level_of, marks_of, scores_of, totals_of
+from ..stages import SCORING, SUPPRESSION, stage
 from ..suppression import Overlaps, Suppressed, mutual, overlaps, total_order
 from .settling import Rivals, beside
 
@@ -75,7 +76,9 @@ class Compared:
 
     def marks(self, options: ScoringOptions) -> Marks:
         """What the decision rule looks at."""
-        return marks_of(self.alike, totals_of(self.alike, options, self.levels), self.told)
+        return marks_of(
+            self.alike, totals_of(self.alike, options, self.levels), options.ratio, self.told
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +129,15 @@ def judge_regions(
     Those, and the rows of ``also``, are candidates beside the best.
     """
     options = rule.scoring
-    whole = compare(regions.described, bank, rule, told)
+    with stage(SCORING):
+        whole = compare(regions, bank, rule, told)
     found = regions.proposals
     room = room_of(found.details, rule.suppression)
     asked = np.union1d(whole.told.rows, np.asarray(also, np.int64))
     rows = np.union1d(best(whole.marks(options).score, AHEAD * room, every=True), asked)
     chosen = Regions(found.take(rows), whole.described.take(rows))
-    lying = overlaps(Masks.of(chosen.proposals.rles, found.mask_size))
+    with stage(SUPPRESSION):
+        lying = overlaps(Masks.of(chosen.proposals.rles, found.mask_size))
     said = whole.told.among(rows)
     contest = Contest(chosen, rows, whole.alike.take(rows), lying, whole.bank, whole.levels, said)
     settled = settle(contest, rule)
@@ -149,8 +154,9 @@ def judge_regions(
     )
 
 
-def compare(described: Descriptors, bank: Bank, rule: Rule, told: Told | None = None) -> Compared:
+def compare(regions: Regions, bank: Bank, rule: Rule, told: Told | None = None) -> Compared:
     """All regions of an image with a bank, as the options want both."""
+    described = regions.described if rule.scoring.scale == "any" else regions.sized()
     moved, space = centred(described, bank, rule.scoring)
     alike = likeness(moved, space, rule.scoring)
     levels = level_of(alike.plain(rule.scoring), alike.valid, np.asarray(rule.usual))
@@ -172,15 +178,18 @@ def best(scores: npt.NDArray[Any], count: int, every: bool = False) -> IntArray:
 def _seen_again(contest: Contest, seen: IntArray, look: Look, options: ScoringOptions) -> Contest:
     """The contest with the chosen regions compared by a second look."""
     described = replace(contest.regions.described.take(seen), crops=look(contest.rows[seen]))
-    closer = likeness(described, contest.bank, options)
+    with stage(SCORING):
+        closer = likeness(described, contest.bank, options)
     return replace(contest, alike=contest.alike.replaced(seen, closer))
 
 
 def settle(contest: Contest, rule: Rule) -> Settled:
     """Score, suppress and decide."""
     limits = rule.limits(contest.bank.classes)
-    scores = scores_of(contest.alike, contest.bank, rule.scoring, contest.levels, contest.told)
-    taken, left = beside(scores, contest.rivals, limits, rule.usual_least, rule.suppression)
+    with stage(SCORING):
+        scores = scores_of(contest.alike, contest.bank, rule.scoring, contest.levels, contest.told)
+    with stage(SUPPRESSION):
+        taken, left = beside(scores, contest.rivals, limits, rule.usual_least, rule.suppression)
     reasons = decide(scores, limits, taken.factor)
     usual = rule.usual_least[np.maximum(scores.label, 0)]
     return Settled(scores, taken, left, reasons, probability(left, usual))
@@ -213,6 +222,8 @@ def _candidate(
     bank, scores, taken = contest.bank, settled.scores, settled.taken
     label, by = int(scores.label[i]), int(taken.by[i])
     near, far = int(scores.nearest_positive[i]), int(scores.nearest_negative[i])
+    against = (*bank.negatives.names, *bank.positives.names)
+    shown = [item.copy_of or item.name for item in bank.positives.origins]
     return Candidate(
         id=int(contest.rows[i]),
         label=bank.classes[label] if label >= 0 else None,
@@ -228,10 +239,11 @@ def _candidate(
         negative_similarity=_optional(scores.neg[i]),
         shape_similarity=_optional(scores.shape[i]),
         context_similarity=_optional(scores.context[i]),
+        size_similarity=_optional(scores.size[i]),
         margin=_optional(scores.margin[i]),
         class_margin=_optional(scores.gap[i]),
-        nearest_positive=_evidence(bank.positives.names, near, scores.nearest_positive_cosine[i]),
-        nearest_negative=_evidence(bank.negatives.names, far, scores.neg[i]),
+        nearest_positive=_evidence(shown, near, scores.nearest_positive_cosine[i]),
+        nearest_negative=_evidence(against, far, scores.neg[i]),
         suppressed_by=int(contest.rows[by]) if by >= 0 else None,
         segmentation=mask[2],
         flags=flags,

@@ -104,13 +104,14 @@ class Judge:
             suppression=rule.suppression,
             thresholds={item.label: item for item in rule.thresholds},
             exemplars=ExemplarInfo(
-                positive=len(bank.positives),
+                positive=int(bank.positives.own.sum()),
                 negative=len(bank.negatives),
                 ignored_negatives=self.gathered.ignored,
                 skipped=self.gathered.skipped,
                 auto_masks=tuple(o.name for o in bank.positives.origins if o.mask_source in FOUND),
                 miscut_negatives=self.gathered.miscut,
                 shapes_known=bank.knows_shapes,
+                views=int((~bank.positives.own).sum()),
             ),
         )
 
@@ -151,6 +152,11 @@ def judge_of(
         raise UsageError(
             "the bank holds no second look at its exemplars.",
             "Build it again with --second-look, or pass --second-look 0.",
+        )
+    if scoring.scale != "any" and not bank.knows_sizes:
+        raise UsageError(
+            f"--scale {scoring.scale}: of a class no exemplar says how large the object is.",
+            "Give one a mask, an alpha channel or a LabelMe file; build an older bank again.",
         )
     chosen, usual = calibrated(bank, scoring)
     rule = Rule(scoring, suppression, chosen, tuple(usual.tolist()))

@@ -16,7 +16,17 @@ import numpy.typing as npt
 from ..config import SuppressionOptions
 from ..records import ClassLimits
 from ..scoring import Marks, accepted, final
-from ..suppression import Overlaps, Pairs, Suppressed, across_classes, diffuse, merge, nms, total_order
+from ..suppression import (
+    Overlaps,
+    Pairs,
+    Suppressed,
+    across_classes,
+    box_nms,
+    diffuse,
+    merge,
+    nms,
+    total_order,
+)
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -54,7 +64,7 @@ def beside(
 
     A region is only ever lowered by one that passes the rules itself, so what does not pass may be
     left out: the others come out the same. For what passes stands before what does not (``ranking``);
-    each of the three ways lowers a row by rows before it alone, and counts as kept, or iterates over,
+    each of the four ways lowers a row by rows before it alone, and counts as kept, or iterates over,
     rows before it alone; and ``across_classes`` is between detections, which have passed. What a person
     is sure of stands before all others, and is not lowered.
     """
@@ -119,6 +129,8 @@ def suppress(rivals: Rivals, marks: Marks, order: IntArray, options: Suppression
         if rivals.cells is None:
             raise ValueError("nms looks at what each region covers")
         return nms(rivals.cells, marks.label, order, options.nms_iou, options.max_covered)
+    if options.suppression == "box_nms":
+        return box_nms(rivals.boxes, marks.label, order, options.nms_iou)
     if options.suppression == "merge":
         return merge(rivals.pairs, rivals.alike(), marks.label, order)
     return diffuse(rivals.pairs, marks.label, order, DIFFUSION_ALPHA, DIFFUSION_POWER)

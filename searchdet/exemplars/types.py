@@ -38,7 +38,8 @@ class Exemplar:
 
     pixels (H, W, 3) uint8; mask (H, W) bool; mask_source: file, labelme, coco, box, alpha or whole, and
     where the object was looked for auto (in a photo) or boxed (in its box). sha256 of the image:
-    ``LoadedImage.content``.
+    ``LoadedImage.content``. copy_of, view: of what this is a changed view, and which (``augment``); ""
+    for an example itself.
     """
 
     name: str
@@ -47,3 +48,5 @@ class Exemplar:
     mask: BoolArray
     mask_source: str
     sha256: str
+    copy_of: str = ""
+    view: str = ""

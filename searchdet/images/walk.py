@@ -9,11 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..config.pictures import KINDS
 from ..storage import files, kinds
 
 RUN = frozenset(("records", "sources", "thumbnails"))
 """Folders that a run writes; a killed one leaves them without ``run.json``."""
-WRITTEN = RUN | {"exemplars", "overlays", "masks", "crops", "heatmaps"}
+WRITTEN = RUN | {"exemplars", *(kind.folder for kind in KINDS.values())}
 """All folders that a run may write."""
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..bank import Bank
-from ..bank.likeness import class_cosines
+from ..bank.likeness import class_cosines, opposed, weighted
 from ..config import LEVEL_WEIGHT, ScoringOptions
 from ..decision import Judge
 from ..scoring import SURE, levels_of
@@ -63,15 +63,21 @@ def plain_scores(vectors: npt.NDArray[np.float16], bank: Bank, options: ScoringO
 
     plain = options.pos_agg == "prototype"
     wanted = bank.prototypes() if plain else bank.positives.vectors
-    columns = torch.from_numpy(np.concatenate([wanted, bank.negatives.vectors])).T.contiguous()
+    against = [bank.negatives.vectors, *([bank.positives.vectors] if options.cross_negatives else [])]
+    columns = torch.from_numpy(np.concatenate([wanted, *against])).T.contiguous()
+    nearest_counts = options.negative_quantile == 1 and not options.cross_negatives
     out = np.empty((len(vectors), len(bank.classes)), np.float32)
     with torch.inference_mode():
         for where, rows in blocks(vectors):
             cosines = rows @ columns
-            near, against = cosines[:, : len(wanted)], cosines[:, len(wanted) :]
+            near, far = cosines[:, : len(wanted)], cosines[:, len(wanted) :]
             if not plain:
                 near = torch.from_numpy(class_cosines(rows.numpy(), near.numpy(), bank, options))
-            if len(bank.negatives):
-                near = near - options.negative_weight * against.amax(1, keepdim=True).clamp(min=0)
+            if nearest_counts and len(bank.negatives):
+                near = near - options.negative_weight * far.amax(1, keepdim=True).clamp(min=0)
+            elif not nearest_counts:
+                negatives, positives = np.split(far.numpy(), [len(bank.negatives)], axis=1)
+                cosine = opposed(negatives, positives, bank, options).cosine
+                near = near - torch.from_numpy(weighted(options.negative_weight, cosine)).float()
             out[where] = near.numpy()
     return out

@@ -56,8 +56,9 @@ class Common:
 
     def part(self, rows: slice) -> Likeness:
         """The likeness of some rows; no single exemplar is named."""
-        near = Nearest(self.against[rows], np.zeros(len(self.against[rows]), np.int64))
-        unknown = np.full((len(near.row), len(self.pos)), np.nan, np.float32)
+        against = self.against[rows, None]
+        near = Nearest(against, np.zeros(against.shape, np.int64))
+        unknown = np.full((len(against), len(self.pos)), np.nan, np.float32)
         context = unknown if not self.context else _side_by_side(self.context, rows)
         return Likeness(
             self.valid[rows],
@@ -66,6 +67,7 @@ class Common:
             near,
             unknown if not self.shape else _side_by_side(self.shape, rows),
             np.where(self.around[rows, None], context, np.nan),
+            unknown,
         )
 
 

@@ -134,7 +134,8 @@ class Board:
             plain, own = alike.plain(rule.scoring), ends[images.start : images.stop + 1] - rows.start
             levels = levels_of(plain, alike.valid, np.asarray(rule.usual), own)
             level = levels[image[rows] - images.start]
-            return marks_of(alike, totals_of(alike, rule.scoring, level), told.within(rows))
+            totals = totals_of(alike, rule.scoring, level)
+            return marks_of(alike, totals, rule.scoring.ratio, told.within(rows))
 
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             parts = [made.parts() for made in pool.map(marked, _together(ends))]
@@ -147,7 +148,7 @@ class Board:
         for i in images.tolist():
             item = self.shelf.images[i]
             told = self._known.image(i, judge.gathered.said, judge.bank.classes)
-            made = compare(self.shelf.regions(i).described, judge.bank, judge.rule, told)
+            made = compare(self.shelf.regions(i), judge.bank, judge.rule, told)
             exact = made.marks(judge.rule.scoring)
             for known, part in zip(marks.parts(), exact.parts(), strict=True):
                 known[item.start : item.start + item.count] = part
@@ -174,8 +175,10 @@ class Board:
 
 
 def _quick(scoring: ScoringOptions) -> bool:
-    """Whether a rule looks at no more than prototypes."""
-    return scoring.pos_agg == "prototype" and scoring.centring == "none"
+    """Whether a rule looks at no more than prototypes and the nearest negative."""
+    nearest = scoring.negative_quantile == 1 and not scoring.cross_negatives
+    plain = scoring.pos_agg == "prototype" and scoring.centring == "none"
+    return plain and nearest and scoring.scale == "any"
 
 
 def _together(ends: IntArray) -> list[slice]:

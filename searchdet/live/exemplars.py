@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..bank import Bank, Rows, join
-from ..bank.describe import mask_key
+from ..bank.describe import SHAPELESS, mask_key
 from ..bank.miscut import lies_on
 from ..bank.types import MISCUT, REGIONS, Origin, indexed, rows_of
 from ..errors import DAMAGE, UsageError
@@ -109,7 +109,7 @@ class Drawer:
 def of_region(regions: Regions, row: int, content: str, source: str) -> Drawn:
     """A region, alone, as an exemplar: its vectors as they are. row: its number in the image, content:
     of that; source: as of an ``Origin``. Raises UsageError for a region that has no descriptor."""
-    described = regions.described
+    described = regions.sized()
     if not described.embedded.valid[0]:
         raise UsageError(f"region {row} has no descriptor.", "Choose another one, or draw a box.")
     mask = rendered(regions.proposals).rles[0]
@@ -178,7 +178,7 @@ def _packed(drawn: Drawn, space: Space) -> tuple[tensors.Arrays, JsonObject]:
     arrays: tensors.Arrays = {name: getattr(drawn.rows, name) for name in _PARTS}
     if drawn.picture:
         arrays["picture"] = np.frombuffer(drawn.picture, np.uint8)
-    origin = {k: v for k, v in asdict(drawn.origin).items() if k != "name"}
+    origin = {k: v for k, v in drawn.origin.to_json().items() if k != "name"}
     facts: JsonObject = {
         "schema": SCHEMA,
         "space": space.to_json(),
@@ -202,9 +202,9 @@ def _unpacked(arrays: tensors.Arrays, facts: Fields, space: Space) -> Drawn:
     mask = rle.from_json(facts.child("mask"), (height, width))
     origin = Origin.from_json(Fields({**facts.child("origin").values, "name": ""}))
     picture = arrays["picture"].tobytes() if "picture" in arrays else b""
-    return Drawn(
-        Rows(arrays["vectors"], arrays["contexts"], arrays["outlines"], (origin,)), mask, picture
-    )
+    areas = np.asarray([np.nan if origin.mask_source in SHAPELESS else float(rle.area(mask))])
+    parts = (arrays["vectors"], arrays["contexts"], arrays["outlines"])
+    return Drawn(Rows(*parts, (origin,), areas=areas), mask, picture)
 
 
 def _require(array: npt.NDArray[np.float32], name: str, width: int | None) -> None:

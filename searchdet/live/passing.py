@@ -106,8 +106,9 @@ class Passing:
         return np.flatnonzero(np.bincount(self.image[above], minlength=len(images)) > room)
 
     def _parts(self, image: IntArray) -> list[slice]:
-        """All rows at once, or, with ``nms``, which looks at the cells of an image, one by one."""
-        if self.options.suppression != "nms":
+        """All rows at once, or, with ``nms``, which looks at the cells of an image, and ``box_nms``,
+        whose boxes would lie on those of other images, image by image."""
+        if self.options.suppression not in ("nms", "box_nms"):
             return [slice(0, len(image))]
         cuts = [0, *(np.flatnonzero(np.diff(image)) + 1).tolist(), len(image)]
         return [slice(first, last) for first, last in pairwise(cuts) if last > first]

@@ -31,7 +31,13 @@ def entries() -> list[Published]:
     for name, plan in plans.items():
         if plan.weights is None:
             rows.append(Published("", model=name, licence=plan.licence))
-    return [*rows, *published().values()]
+    shared = [
+        replace(item, model=name)
+        for name, spec in SPECS.items()
+        for item in spec.published
+        if item.model != name  # another layer of the network in that file
+    ]
+    return [*rows, *published().values(), *shared]
 
 
 def kind_of(item: Published) -> str:

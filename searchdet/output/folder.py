@@ -15,6 +15,7 @@ from pathlib import Path
 from .. import exports
 from ..config import names_of
 from ..config.address import Place
+from ..config.pictures import KINDS
 from ..errors import OutputError, UsageError
 from ..images import LoadedImage, Query
 from ..images.inputs import natural_text
@@ -28,7 +29,6 @@ from .render import THUMBNAIL_QUALITY, Picture, encode_jpeg, thumbnail
 log = logging.getLogger(__name__)
 
 
-PICTURES = ("overlay", "masks", "crops", "heatmap")
 DRAWN = re.compile(r"(\d{3,}-)?[a-z0-9._-]+\.(png|jpg)")
 """Names of the files in an image's folder of masks, crops or heat maps."""
 _MAX_NAME = 255
@@ -39,8 +39,8 @@ def pictures(text: str) -> tuple[str, ...]:
     """``overlay,crops`` as names of what to draw; ``none`` is none. Raises UsageError for another."""
     chosen = names_of(text)
     for name in chosen:
-        if name not in PICTURES:
-            raise UsageError(f"--save {name!r} is unknown; choose {', '.join(PICTURES)} or none.")
+        if name not in KINDS:
+            raise UsageError(f"--save {name!r} is unknown; choose {', '.join(KINDS)} or none.")
     return chosen
 
 
@@ -109,11 +109,12 @@ class Output:
             return None
         if (record.sha256, record.settings_sha256) != (sha256, settings):
             return None
-        if set(self.save_pictures) - {"overlay"}:
+        drawn_kinds = [KINDS[kind] for kind in self.save_pictures]
+        if any(kind.many for kind in drawn_kinds):
             return None
-        shown = ("thumbnails", "overlays") if self.save_pictures else ("thumbnails",)
-        drawn = (self.path(kind, name, ".jpg") for kind in shown)
-        return record if all(self._holds(path) for path in drawn) else None
+        shown = [("thumbnails", ".jpg"), *((kind.folder, kind.suffix) for kind in drawn_kinds)]
+        there = all(self._holds(self.path(kind, name, suffix)) for kind, suffix in shown)
+        return record if there else None
 
     def _may_hold(self, path: Place) -> bool:
         """Whether a file can be there, without asking: not if a store had none when the run began."""
@@ -163,11 +164,12 @@ class Output:
 
     def _remove_pictures(self, name: str) -> None:
         """What was drawn for an older record, so that nothing shows what is no longer so."""
-        for kind in ("thumbnails", "overlays"):
-            places.remove(self.path(kind, name, ".jpg"))
-        for kind in ("masks", "crops", "heatmaps"):
-            folder = self.folder / kind / name
-            for path in places.inside(folder):
+        places.remove(self.path("thumbnails", name, ".jpg"))
+        for kind in KINDS.values():
+            if not kind.many:
+                places.remove(self.path(kind.folder, name, kind.suffix))
+                continue
+            for path in places.inside(self.folder / kind.folder / name):
                 if DRAWN.fullmatch(path.name):
                     places.remove(path)
 

@@ -1,17 +1,19 @@
-"""What ``--save`` draws of one image: overlay, masks, crops, heat maps; as bytes with their place."""
+"""What ``--save`` draws of one image, as bytes with their place. A new kind is a line in
+``config.pictures`` and one here."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from ..config.pictures import KINDS
 from ..masks import rle
 from ..records import Candidate, ImageRecord
 from ..storage.files import slug
-from .render import encode_jpeg, encode_png, heatmap, overlay
+from .render import contours, encode_jpeg, encode_png, heatmap, overlay, semantic, side_by_side, union
 
 UInt8Array = npt.NDArray[np.uint8]
 Heat = Mapping[str, npt.NDArray[np.float32]]
@@ -28,22 +30,36 @@ class Place:
     part: str
     suffix: str
 
+    @classmethod
+    def of(cls, name: str, part: str = "") -> Place:
+        """Of a picture of that kind."""
+        return cls(KINDS[name].folder, part, KINDS[name].suffix)
+
 
 def drawn(
     wanted: tuple[str, ...], image: UInt8Array, record: ImageRecord, heat: Heat | None
 ) -> Iterator[tuple[Place, bytes]]:
     """Pictures of the detections of a record on its (H, W, 3) image."""
-    if "overlay" in wanted:
-        yield Place("overlays", "", ".jpg"), encode_jpeg(overlay(image, record))
+    whole: dict[str, Callable[[], bytes]] = {
+        "overlay": lambda: encode_jpeg(overlay(image, record)),
+        "contours": lambda: encode_jpeg(contours(image, record)),
+        "side-by-side": lambda: encode_jpeg(side_by_side(image, overlay(image, record))),
+        "semantic": lambda: semantic(record),
+        "union": lambda: encode_png(union(record)),
+        "original": lambda: encode_png(image),
+    }
+    for name, draw in whole.items():
+        if name in wanted:
+            yield Place.of(name), draw()
     for item in record.detections:
         part = f"/{item.id:03}-{slug(item.label or '')}"
         if "masks" in wanted:
             mask = rle.decode([item.segmentation], image.shape[:2])[0]
-            yield Place("masks", part, ".png"), encode_png(mask.astype(np.uint8) * 255)
+            yield Place.of("masks", part), encode_png(mask.astype(np.uint8) * 255)
         if "crops" in wanted:
-            yield Place("crops", part, ".png"), encode_png(cut_out(image, item))
+            yield Place.of("crops", part), encode_png(cut_out(image, item))
     for label, values in (heat or {}).items():
-        yield Place("heatmaps", f"/{slug(label)}", ".jpg"), encode_jpeg(heatmap(image, values, label))
+        yield Place.of("heatmap", f"/{slug(label)}"), encode_jpeg(heatmap(image, values, label))
 
 
 def cut_out(image: UInt8Array, item: Candidate) -> UInt8Array:

@@ -1,10 +1,11 @@
-"""Overlays: masks, boxes and labels drawn on the picture. Colours depend on the class name alone."""
+"""Masks and labels drawn on the picture, or alone. Colours depend on the class name alone."""
 
 from __future__ import annotations
 
 import colorsys
 import hashlib
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -54,6 +55,51 @@ def overlay(image: UInt8Array, record: ImageRecord) -> UInt8Array:
         taken.append(box)
         _draw_label(draw, font, item, box)
     return np.array(picture)
+
+
+def contours(image: UInt8Array, record: ImageRecord) -> UInt8Array:
+    """The outlines of the detections of a record on its (H, W, 3) image, best on top, within a dark rim
+    that shows them on any ground; nothing else of the image changes."""
+    canvas = image.copy()
+    unit = max(1, round(min(image.shape[:2]) / 350))
+    for item in record.detections[::-1]:
+        outlines = _outlines(decode([item.segmentation], canvas.shape[:2])[0])
+        cv2.drawContours(canvas, outlines, -1, (0, 0, 0), unit + 2, cv2.LINE_AA)
+        cv2.drawContours(canvas, outlines, -1, class_colour(item.label or ""), unit, cv2.LINE_AA)
+    return np.asarray(canvas, np.uint8)
+
+
+def semantic(record: ImageRecord) -> bytes:
+    """A PNG (H, W) whose pixels are numbers, 0 where no detection is, and 1 and on for the classes of
+    the record in their order, the better detection on top. Its palette has their colours; of more than
+    255 classes it is grey, with 16 bits."""
+    numbers = np.zeros((record.height, record.width), np.uint16)
+    for item in record.detections[::-1]:
+        mask = decode([item.segmentation], numbers.shape)[0]
+        numbers[mask] = record.classes.index(item.label or "") + 1
+    if len(record.classes) > 255:
+        return encode_png(numbers)
+    picture, buffer = Image.fromarray(numbers.astype(np.uint8)).convert("P"), io.BytesIO()
+    picture.putpalette([0, 0, 0, *(value for name in record.classes for value in class_colour(name))])
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def union(record: ImageRecord) -> UInt8Array:
+    """(H, W): 255 under any detection of a record, 0 elsewhere."""
+    made = np.zeros((record.height, record.width), np.uint8)
+    for item in record.detections:
+        made[decode([item.segmentation], made.shape)[0]] = 255
+    return made
+
+
+def side_by_side(one: UInt8Array, two: UInt8Array) -> UInt8Array:
+    """Two pictures (H, W, 3) of one size beside each other; below each other where they are more than
+    twice as wide as high."""
+    axis, gap = int(one.shape[1] <= 2 * one.shape[0]), max(4, min(one.shape[:2]) // 100)
+    between = np.full_like(one, 255)
+    between = between[:, :gap] if axis else between[:gap]
+    return np.asarray(np.concatenate([one, between, two], axis=axis), np.uint8)
 
 
 def outlined(image: UInt8Array, mask: npt.NDArray[np.bool_]) -> UInt8Array:
@@ -111,8 +157,8 @@ def heatmap(image: UInt8Array, values: npt.NDArray[np.float32], label: str) -> U
     return np.array(picture)
 
 
-def encode_png(image: UInt8Array) -> bytes:
-    """(H, W), (H, W, 3) or (H, W, 4) uint8 -> PNG bytes."""
+def encode_png(image: UInt8Array | npt.NDArray[np.uint16]) -> bytes:
+    """(H, W), (H, W, 3) or (H, W, 4) uint8, or (H, W) uint16 -> PNG bytes."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "PNG")
     return buffer.getvalue()
@@ -130,8 +176,13 @@ def _draw_mask(canvas: UInt8Array, item: Candidate, unit: float) -> None:
     mask = decode([item.segmentation], canvas.shape[:2])[0]
     tint = np.asarray(colour, np.float32)
     canvas[mask] = (0.65 * canvas[mask] + 0.35 * tint).astype(np.uint8)
-    outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(canvas, outlines, -1, colour, max(1, round(1.5 * unit)), cv2.LINE_AA)
+    cv2.drawContours(canvas, _outlines(mask), -1, colour, max(1, round(1.5 * unit)), cv2.LINE_AA)
+
+
+def _outlines(mask: npt.NDArray[np.bool_]) -> Sequence[npt.NDArray[np.int32]]:
+    """The outer outlines of a mask (H, W), as OpenCV draws them."""
+    found, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return found  # type: ignore[return-value]
 
 
 def _text(item: Candidate) -> str:

@@ -62,13 +62,14 @@ def off_border(boxes: FloatArray, size: tuple[int, int], width: int) -> BoolArra
 
 
 def is_rectangle(rles: Sequence[Rle], iou: float) -> BoolArray:
-    """Masks that overlap with the smallest rectangle around them, at any angle, by ``iou`` or more:
-    screens, sheets of paper, picture frames."""
+    """Masks whose silhouette, holes filled, overlaps with the smallest rectangle around it, at any
+    angle, by ``iou`` or more: screens, sheets of paper, picture frames."""
     return np.asarray([rectangularity(code) >= iou for code in rles], bool)
 
 
 def rectangularity(code: Rle) -> float:
-    """IoU of a mask with the smallest rectangle around it (the mask lies inside, so area by area)."""
+    """IoU of the silhouette of a mask, its holes filled, with the smallest rectangle around it (it lies
+    inside, so area by area). What is let into a frame from its edge is no hole."""
     runs = rle.runs(code)
     if not len(runs.column):
         return 0.0
@@ -76,7 +77,16 @@ def rectangularity(code: Rle) -> float:
     corners = [(left, runs.top), (right, runs.top), (left, runs.bottom), (right, runs.bottom)]
     points = np.concatenate([np.stack(pair, axis=1) for pair in corners]).astype(np.float32)
     _, (width, height), _ = cv2.minAreaRect(points)
-    return float((runs.bottom - runs.top).sum() / max(width * height, 1e-9))
+    return float(_silhouette(code) / max(width * height, 1e-9))
+
+
+def _silhouette(code: Rle) -> int:
+    """Pixels of a mask and of its holes, from which no way along pixels side by side leads out."""
+    window = rle.window(code)[0]
+    around = np.zeros((window.shape[0] + 2, window.shape[1] + 2), np.uint8)
+    around[1:-1, 1:-1] = window
+    cv2.floodFill(around, None, (0, 0), (2,))
+    return int((around != 2).sum())
 
 
 def is_contained(rles: Sequence[Rle], share: float) -> BoolArray:

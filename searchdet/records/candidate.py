@@ -26,6 +26,8 @@ _NUMBERS = (
     "margin",
     "class_margin",
 )
+_SIZE = "size_similarity"
+"""Is in records where sizes are compared, and only there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,9 @@ class Candidate:
     id: row of the proposal. reason: accepted, or the rule that it failed (``rule.REASONS``). bbox: xyxy
     in image pixels, exclusive maximum. segmentation: COCO run-length encoding. score: after
     suppression, which left ``suppression_factor`` of ``score_before_suppression``; suppressed_by: the
-    id of the row that took most. Similarities are cosines: to the class, to the nearest negative, of
-    the outline, and of the surroundings to the class. margin: positive less negative similarity;
+    id of the row that took most. Similarities are cosines: to the class, to the negative that counts,
+    of the outline, and of the surroundings to the class; and of the size, 0..1, where that is compared.
+    margin: positive less ``ratio`` times the negative similarity;
     class_margin: lead over the second class. Numbers that do not exist (no negatives, one class,
     invalid) are None.
     """
@@ -79,6 +82,7 @@ class Candidate:
     suppressed_by: int | None
     segmentation: Rle
     flags: tuple[str, ...] = ()
+    size_similarity: float | None = None
 
     @property
     def accepted(self) -> bool:
@@ -106,6 +110,7 @@ class Candidate:
             "accepted": self.accepted,
             "reason": self.reason,
             **{name: _optional(getattr(self, name)) for name in _NUMBERS},
+            **({_SIZE: _optional(self.size_similarity)} if self.size_similarity is not None else {}),
             "bbox": [rounded(v) for v in self.bbox],
             "area": self.area,
             "quality": rounded(self.quality),
@@ -127,7 +132,8 @@ class Candidate:
         evidence = values.child("evidence")
         near, far = (evidence.optional_child(f"nearest_{side}") for side in ("positive", "negative"))
         x0, y0, x1, y1 = values.numbers("bbox", 4)
-        numbers = {name: values.optional_number(name) for name in _NUMBERS}
+        known = (*_NUMBERS, _SIZE) if _SIZE in values else _NUMBERS
+        numbers = {name: values.optional_number(name) for name in known}
         factor = numbers.pop("suppression_factor")
         made = cls(
             id=values.whole("id"),

@@ -15,7 +15,14 @@ from .thresholds import ClassThreshold
 Options = TypeVar("Options", EmbeddingOptions, ProposalOptions, ScoringOptions, SuppressionOptions)
 _NOT_SAID = ("name", "checkpoint", "allow_unverified", "masks_from", "masks_dataset")
 """Options of the proposer that are no settings: its name and what file it has stand beside them."""
-_LATER: JsonObject = {"crop_points_downscale": 1}
+_LATER: JsonObject = {
+    "crop_points_downscale": 1,
+    "sam_long_side": None,
+    "negative_quantile": 1.0,
+    "cross_negatives": False,
+    "ratio": 1.0,
+    "scale": "any",
+}
 """Options that files of this form from before them do not name, with the value that acted then."""
 
 
@@ -182,7 +189,7 @@ class ExemplarInfo:
     negative: those that count. ignored_negatives: they conflict with positives. skipped: they cannot
     be read. auto_masks: the object was looked for. miscut_negatives: they lie on an object that was
     said to be right, so they decide their own regions and no others. shapes_known: outlines are
-    compared.
+    compared. views: changed views of the positives, which are not among these.
     """
 
     positive: int
@@ -192,6 +199,7 @@ class ExemplarInfo:
     auto_masks: tuple[str, ...] = ()
     miscut_negatives: tuple[str, ...] = ()
     shapes_known: bool = False
+    views: int = 0
 
     @classmethod
     def from_json(cls, values: Fields) -> ExemplarInfo:
@@ -204,6 +212,7 @@ class ExemplarInfo:
             values.texts("auto_masks"),
             values.texts("miscut_negatives") if "miscut_negatives" in values.values else (),
             values.flag("shapes_known"),
+            values.whole("views") if "views" in values else 0,
         )
 
 

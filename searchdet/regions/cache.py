@@ -23,6 +23,7 @@ from ..masks import shape as outline
 from ..proposals import Proposals
 from ..proposals.types import ByImage, ImageId
 from ..records import proposal_settings
+from ..stages import SECOND_LOOK, stage
 from ..storage import kinds
 from ..storage.cache import Store, key_of
 from ..storage.tensors import Arrays
@@ -242,7 +243,8 @@ class Remembered:
         new = np.setdiff1d(rows, known)
         if len(new):
             masks = [rle.runs(found.rles[int(i)]) for i in new]
-            made = look_closer(closer, image, masks, found.mask_size).astype(np.float16)
+            with stage(SECOND_LOOK):
+                made = look_closer(closer, image, masks, found.mask_size).astype(np.float16)
             known, vectors = np.append(known, new), np.concatenate([vectors, made])
             order = np.argsort(known)
             known, vectors = known[order], vectors[order]

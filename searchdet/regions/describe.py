@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from ..masks.shape import outlines_of
 from ..proposals import Proposals, Proposer
 from ..proposals.tiling import join, uncut, views
 from ..proposals.types import ByImage, ImageId
+from ..stages import EMBEDDING, PROPOSALS, stage
 
 FloatArray = npt.NDArray[np.float32]
 UInt8Array = npt.NDArray[np.uint8]
@@ -34,6 +36,13 @@ class Regions:
 
     proposals: Proposals
     described: Descriptors
+
+    def sized(self) -> Descriptors:
+        """The descriptors with the area of each region, pixels of the image."""
+        found = self.proposals
+        drawn = Masks.of(found.rles, found.mask_size).areas
+        (height, width), (rows, columns) = found.size, found.mask_size
+        return replace(self.described, areas=drawn * (height * width) / max(rows * columns, 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +87,28 @@ class Describer:
         feature_map, found = self._seen(image)
         if seen is not None:
             seen(feature_map)
-        masks = Masks.of(found.rles, found.mask_size)
-        shapes = outlines_of(masks.runs, masks.count)
-        return Regions(found, describe(feature_map, masks, shapes, self.embedding))
+        with stage(EMBEDDING):
+            masks = Masks.of(found.rles, found.mask_size)
+            shapes = outlines_of(masks.runs, masks.count)
+            return Regions(found, describe(feature_map, masks, shapes, self.embedding))
 
     def _seen(self, image: UInt8Array) -> tuple[FeatureMap, Proposals]:
         """Map and proposals of an image: side by side where only one of the two is a network and
         neither needs the other."""
         if self.promise is not None:
-            feature_map = self.backbone.feature_map(image)
-            return feature_map, self.proposer.propose(image, self.promise(feature_map))
+            feature_map = self._map(image)
+            return feature_map, self._propose(image, self.promise(feature_map))
         if self.proposer.compute is not None:
-            return self.backbone.feature_map(image), self.proposer.propose(image)
+            return self._map(image), self._propose(image)
         with ThreadPoolExecutor(1) as worker:
-            described = worker.submit(self.backbone.feature_map, image)
-            found = self.proposer.propose(image)
+            described = worker.submit(copy_context().run, self._map, image)
+            found = self._propose(image)
             return described.result(), found
+
+    def _map(self, image: UInt8Array) -> FeatureMap:
+        with stage(EMBEDDING):
+            return self.backbone.feature_map(image)
+
+    def _propose(self, image: UInt8Array, promise: FloatArray | None = None) -> Proposals:
+        with stage(PROPOSALS):
+            return self.proposer.propose(image, promise)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..config import LEVEL_WEIGHT, Limits
+from ..config import LEVEL_WEIGHT, SIZE_WEIGHT, Limits
 from ..output import THUMBNAIL_SIDE
 from ..records import TOLD, Candidate, Evidence, ImageRecord, RunInfo, limits_for
 from ..storage.values import JsonObject, JsonValue
@@ -31,6 +31,7 @@ _NUMBERS = {
     "negative": "negative_similarity",
     "shape": "shape_similarity",
     "context": "context_similarity",
+    "size": "size_similarity",
     "quality": "quality",
 }
 """Numbers of the details: the page's name and the candidate's."""
@@ -135,6 +136,7 @@ class Contents:
                 "negative": scoring.negative_weight,
                 "shape": scoring.shape_weight,
                 "context": scoring.context_weight,
+                "size": SIZE_WEIGHT if scoring.scale != "any" else 0,
                 "level": LEVEL_WEIGHT,
             },
             "facts": _facts(run),

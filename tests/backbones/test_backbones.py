@@ -190,6 +190,26 @@ def test_resnet_equals_torchvision(tmp_path: Path, photo: np.ndarray, figure: Fi
     assert figure("relative error to torchvision, ResNet", error) <= 1e-4
 
 
+@pytest.mark.parametrize(("layer", "stride"), [("layer2", 8), ("layer3", 16)])
+def test_an_earlier_layer_of_resnet_is_that_of_torchvision(
+    tmp_path: Path, photo: np.ndarray, layer: str, stride: int
+) -> None:
+    from torchvision.models.feature_extraction import create_feature_extractor
+    from torchvision.models.resnet import Bottleneck, ResNet
+
+    network = ref.shake(ResNet(Bottleneck, [1, 1, 1, 1]))
+    path = save(tmp_path / "w.pth", network.state_dict())
+    backbone = load(path, f"resnet101_{layer}", 96)
+    batch = backbone.prepare(photo)
+    with torch.inference_mode():
+        wanted = create_feature_extractor(network, [layer])(batch)[layer][0]
+    got = backbone.feature_map(photo).features
+    assert got.shape == wanted.shape
+    assert got.shape[0] == backbone.dim
+    assert batch.shape[-1] == stride * got.shape[2]
+    assert relative_error(got, wanted) <= 1e-4
+
+
 def test_timm_s_own_forward_in_the_timm_layout(tmp_path: Path, photo: np.ndarray) -> None:
     import timm
 
@@ -382,7 +402,7 @@ def test_every_registered_network_builds_on_meta_with_its_dim_and_a_published_fi
         assert maps[0].shape[2] * spec.stride == 224
     assert spec.dim in widths
     assert spec.published[0].filename
-    assert {item.model for item in spec.published} == {name}
+    assert {item.model for item in spec.published} == {name.partition("_layer")[0]}
     assert all(item.licence and item.source for item in spec.published)
     if "model_name" in spec.arch:
         config = timm.get_pretrained_cfg(spec.arch["model_name"])

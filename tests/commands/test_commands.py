@@ -37,6 +37,7 @@ BAD: dict[str, list[str]] = {
     "models list": [],
     "models pull": ["nonsense"],
     "models verify": ["absent.pth"],
+    "quick": ["absent"],
     "report": ["absent"],
     "search": ["absent", "--positive", "absent"],
     "serve": ["absent.png", "-o", "file", "--port", "0", "--no-open"],

@@ -151,13 +151,23 @@ def judge(rng: np.random.Generator, made_index: index.Index, **options: object) 
     return make_judge(Gathered(bank), ScoringOptions(**given), SuppressionOptions(), models())
 
 
-@pytest.mark.parametrize("how", POSITIVE_AGGREGATIONS)
+RULES = [
+    *({"pos_agg": how, "topk": 2, "min_score": 0.1} for how in POSITIVE_AGGREGATIONS),
+    {"cross_negatives": True},
+    {"negative_quantile": 0.5},
+    {"cross_negatives": True, "negative_quantile": 0.7, "pos_agg": "max"},
+]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: "-".join(map(str, rule.values())))
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("top", [0, 1, 5])
-def test_the_bound_never_hides_a_detection(tmp_path: Path, how: str, seed: int, top: int) -> None:
+def test_the_bound_never_hides_a_detection(
+    tmp_path: Path, rule: dict[str, object], seed: int, top: int
+) -> None:
     rng = np.random.default_rng(seed)
     whole = made(tmp_path / "i", rng, [0, 7, 3, 0, 9, 1, 5, 0])
-    chief = judge(rng, whole, pos_agg=how)
+    chief = judge(rng, whole, **rule)
     every = [chief.record(item.image, whole.regions(item)) for item in whole.images]
     scores = sorted((d.score for r in every for d in r.detections), reverse=True)
     assert scores

@@ -38,6 +38,9 @@ RULES: dict[str, Rule] = {
     "features alone": ({"shape_weight": 0.0, "context_weight": 0.0}, {}),
     "max": ({"pos_agg": "max"}, {}),
     "centred": ({"centring": "mean"}, {}),
+    "boxes": ({}, {"suppression": "box_nms", "nms_iou": 0.3}),
+    "crossed": ({"cross_negatives": True, "negative_quantile": 0.7}, {}),
+    "ratio": ({"ratio": 1.2}, {}),
 }
 COUNTS = [12, 0, 30, 1, 45, 7, 12, 30, 0, 22]
 

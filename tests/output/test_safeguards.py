@@ -16,6 +16,7 @@ from worlds import BLUE, RED, draw, tree_hash
 from searchdet import exports
 from searchdet.cli import app
 from searchdet.commands.console import Stopped, stoppable
+from searchdet.config.pictures import KINDS
 from searchdet.detector import Detector
 from searchdet.errors import OutputError
 from searchdet.index import file as index
@@ -256,10 +257,10 @@ def test_a_search_leaves_no_pictures_of_the_records_it_replaces(world: Path) -> 
     long = "x" * 246 + ".png"
     (world / "in/images" / long).write_bytes((world / "in/images/a.png").read_bytes())
     run("index", "in/images", "-r", "-o", "idx")
-    run("detect", "in/images", "-r", *EXAMPLES, "-o", "out", "--save", "overlay,masks,crops,heatmap")
+    run("detect", "in/images", "-r", *EXAMPLES, "-o", "out", "--save", ",".join(KINDS))
     record = world / "out/records/none.png.json"
     record.write_text(record.read_text().replace('"none.png"', '"../../in/images/none.png"'))
-    folders = ["overlays", "thumbnails", "masks", "crops", "heatmaps", "sources"]
+    folders = ["thumbnails", "sources", *(kind.folder for kind in KINDS.values())]
     for folder in folders:
         assert [p for p in (world / "out" / folder).rglob("*") if p.is_file()], folder
     inputs = tree_hash(world / "in")

@@ -84,6 +84,22 @@ def test_by_default_a_mask_at_the_edge_of_the_picture_stays() -> None:
 
 
 @pytest.mark.parametrize("degrees", [0, 10, 30, 45, 77])
+def test_rectangles_with_holes_are_known_at_any_angle(degrees: float) -> None:
+    """A picture frame, and a sheet with two holes; a ring is none, nor is a frame that is open."""
+    whole = turned_block(degrees)
+    frame = whole & ~turned_block(degrees, 44, 22)
+    sheet = whole & ~disc(95, 50, 5) & ~disc(107, 50, 3)
+    ring = disc(100, 50, 20) & ~disc(100, 50, 12)
+    wanted = filters.rectangularity(rle.encode(whole))
+    for mask in (frame, sheet):
+        assert filters.rectangularity(rle.encode(mask)) == wanted
+    assert left([frame, sheet, ring], drop_rectangles=0.9) == [2]
+    opened = frame & ~block(96, 0, 104, 50)
+    assert filters.rectangularity(rle.encode(opened)) < 0.7
+    assert left([opened], drop_rectangles=0.9) == [0]
+
+
+@pytest.mark.parametrize("degrees", [0, 10, 30, 45, 77])
 def test_rectangles_at_any_angle_are_known(degrees: float) -> None:
     assert filters.rectangularity(rle.encode(turned_block(degrees))) > 0.93
 

@@ -264,3 +264,25 @@ def test_random_sam_weights_find_nothing_of_it(tmp_path: Path) -> None:
     write_exemplars(tmp_path)
     there, found, _ = hits(detector_with(random_sam(tmp_path), tmp_path), range(900, 902))
     assert found < there
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_long_side_of_proposals_finds_the_same_objects_on_a_smaller_copy(
+    tiny_sam: Path, turned: bool
+) -> None:
+    scene = make_scene(10**6 + 3, size=512)
+    image = np.ascontiguousarray(scene.image[:, :384])
+    masks = [mask[:, :384] for mask in scene.masks]
+    if turned:
+        image, masks = image.transpose(1, 0, 2).copy(), [mask.T for mask in masks]
+    given = {"points_per_side": 12, "pred_iou_thresh": 0.7, "stability_score_thresh": 0.7}
+    whole = load_proposer("sam", tiny_sam, **given).propose(image)
+    small = load_proposer("sam", tiny_sam, **given, sam_long_side=128).propose(image)
+    assert (whole.drawn, small.drawn) == (None, (96, 128) if turned else (128, 96))
+    assert small.size == image.shape[:2]
+    assert (small.boxes[:, 2:] <= [image.shape[1], image.shape[0]]).all()
+    drawn = (whole.dense(), small.dense())
+    best = [[max(iou(own, mask) for own in found) for mask in masks] for found in drawn]
+    assert np.mean(best[1]) > 0.8 * np.mean(best[0]) > 0.5
+    same = load_proposer("sam", tiny_sam, **given, sam_long_side=512).propose(image)
+    assert same.rles == whole.rles

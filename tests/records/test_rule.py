@@ -53,6 +53,7 @@ def scores_of(table: list[Case]) -> Scores:
         neg=blank,
         shape=blank,
         context=blank,
+        size=blank,
         score=column("score_before_suppression"),
         margin=column("margin"),
         gap=column("class_margin"),

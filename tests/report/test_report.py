@@ -43,6 +43,7 @@ DETAILS = {
     "negative": "negative_similarity",
     "shape": "shape_similarity",
     "context": "context_similarity",
+    "size": "size_similarity",
     "quality": "quality",
     "probability": "probability",
 }

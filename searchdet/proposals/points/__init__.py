@@ -10,8 +10,10 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
 from ...config import ProposalOptions, points_of_layer
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 READS = FILTERS | {
     *("points_per_side", "crop_layers", "crop_points_downscale"),
     *("pred_iou_thresh", "stability_score_thresh", "prompting", "guided_share", "smooth"),
+    "sam_long_side",
 }
 CROP_OVERLAP = 512 / 1500
 """Of the crops of segment-anything's own generator."""
@@ -80,6 +83,9 @@ class PointProposer:
         from ..frame import render
         from .generator import LEVEL
 
+        whole = (image.shape[0], image.shape[1])
+        if self._options.sam_long_side is not None:
+            image = shrunk(image, self._options.sam_long_side)
         size = (image.shape[0], image.shape[1])
         rles, quality, views = [], [], []
         removed: Counter[str] = Counter()
@@ -101,16 +107,24 @@ class PointProposer:
                 views.append((x1 - x0) * (y1 - y0))
         kept = prefer_small_views(rle.boxes(rles), np.asarray(views))
         removed["duplicate"] += len(rles) - len(kept)
-        found = from_rles([rles[i] for i in kept], [quality[i] for i in kept], size)
+        found = from_rles([rles[i] for i in kept], [quality[i] for i in kept], whole, size)
         details = {"points_asked": asked, "memory_retries": oom}
-        whole = Proposals(size, found.boxes, found.quality, found.rles, removed, details)
-        return finish(whole, self._options)
+        return finish(replace(found, removed=removed, details=details), self._options)
 
     def _prompts(self, per_side: int, promise: FloatArray | None) -> Prompts:
         """Of one crop. promise: the part of the map that lies under it."""
         if promise is None:
             return Everything(per_side)
         return Guided(per_side, promise, self._options.guided_share)
+
+
+def shrunk(image: UInt8Array, long_side: int) -> UInt8Array:
+    """An (H, W, 3) picture with a long side of at most so many pixels, by area; itself where it has."""
+    size = max(image.shape[:2])
+    if size <= long_side:
+        return image
+    height, width = (max(1, round(n * long_side / size)) for n in image.shape[:2])
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def crops(size: tuple[int, int], layers: int) -> list[tuple[Area, int]]:

@@ -88,11 +88,11 @@ function row(words, value, kind) {
 }
 
 // positive - negative weight * max(negative, 0) - shape weight * (1 - shape)
-// - context weight * max(context, 0) - level weight * level of the image
+// - context weight * max(context, 0) - size weight * (1 - size) - level weight * level of the image
 function sum(image, j) {
   const known = detail(image);
   const at = (name) => (known[name][j] === null ? NaN : known[name][j] / MILLION);
-  const { negative, shape, context, level } = image.rule.weights;
+  const { negative, shape, context, size, level } = image.rule.weights;
   const rows = [row("Similarity to the class", exact(at("positive")))];
   const less = (words, weight, value) => {
     if (weight && !Number.isNaN(value)) rows.push(row(words, `\u2212${exact(weight * Math.max(value, 0))}`));
@@ -100,6 +100,7 @@ function sum(image, j) {
   less(`${negative} \u00d7 similarity to the nearest negative`, negative, at("negative"));
   less(`${shape} \u00d7 (1 \u2212 shape similarity, ${short(at("shape"))})`, shape, 1 - at("shape"));
   less(`${context} \u00d7 context similarity, ${short(at("context"))}`, context, at("context"));
+  less(`${size} \u00d7 (1 \u2212 size similarity, ${short(at("size"))})`, size, 1 - at("size"));
   const own = known.levels[image.label[j]] / MILLION;
   if (own) rows.push(row(`${level} \u00d7 what any region of this image scores, ${short(own)}`, exact(-level * own)));
   const whole = at("suppressionFactor") === 1;
