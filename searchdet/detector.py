@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .backbones import FeatureMap
-from .bank import Bank, Enrolment, Gathered, gather, read
+from .bank import Bank, Enrolment, Gathered, Read, gather, read, with_tiles
 from .config import (
     DEFAULT_BACKBONE,
     Examples,
@@ -24,7 +24,9 @@ from .config import (
 from .config.option import from_values
 from .decision import Look, make_judge
 from .embeddings import cell_vectors
+from .errors import UsageError
 from .images import LoadedImage, Told, from_array, from_pil, read_image
+from .normality import Unusual, suited
 from .proposals.types import ImageId
 from .records import ImageInfo, ImageRecord, RunInfo, SourceInfo
 from .regions import Models, Regions, Remembered, load_models, note_guide
@@ -45,16 +47,20 @@ class Detector:
     """Finds the classes of a bank in images. Make it with ``build`` or ``from_folders``."""
 
     def __init__(self, models: Models, gathered: Gathered, settings: Settings) -> None:
-        settings, ignored = models.effective(settings, _as_judged(gathered.bank, models, settings))
+        normal = gathered.bank.normality
+        judged = _as_judged(gathered.bank, models, settings)
+        settings, ignored = models.effective(settings, judged, normal.info.method if normal else "")
         self.settings = settings
         self.models = models
         info = models.info(settings)
         judge = make_judge(gathered, settings.scoring, settings.suppression, info)
         self.judge = replace(judge, ignored=ignored)
-        guided = settings.proposals.prompting == "guided"
-        describer = models.describer(settings, self._promise if guided else None)
+        guided, normal = settings.proposals.prompting == "guided", self.bank.normality
+        unusual = Unusual(normal, models.backbone.stride, settings.proposals) if normal else None
+        describer = models.describer(settings, self._promise if guided else None, unusual)
         guide = guide_of(self.bank, self.judge.rule.scoring) if guided else ""
-        if guided:
+        guide = f"{guide} {normal.digest}".lstrip() if normal else guide
+        if guide:
             note_guide(settings.cache, self.judge.fingerprint, guide)
         kept = (Store(settings.cache, kind) for kind in (kinds.REGIONS, kinds.CLOSEUPS))
         self.regions = Remembered(describer, next(kept), guide, next(kept))
@@ -76,10 +82,14 @@ class Detector:
         """
         settings = settings or Settings()
         given = read(examples, settings)
+        settings, tile_by = _for_defects(given, settings)
         models = load_models(settings, defer)
-        return cls(
-            models, gather(given, Enrolment.of(models.backbone, settings, models.proposer)), settings
-        )
+        if tile_by:
+            looks = models.backbone.closer is not None and bool(given.items or given.saved)
+            settings = replace(settings, scoring=suited.scoring_for(settings.scoring, looks))
+        gathered = gather(given, Enrolment.of(models.backbone, settings, models.proposer))
+        gathered = replace(gathered, bank=with_tiles(gathered.bank, tile_by))
+        return cls(models, gathered, settings)
 
     @classmethod
     def from_folders(
@@ -192,6 +202,22 @@ class Detector:
 
     def _promise(self, feature_map: FeatureMap) -> npt.NDArray[np.float32]:
         return promise(cell_vectors(feature_map), self.bank, self.judge.rule.scoring)
+
+
+def _for_defects(given: Read, settings: Settings) -> tuple[Settings, str]:
+    """The settings as they suit defects, and what decided about tiles; as they are, and "", where
+    nothing says what is normal. Raises UsageError where a bank's good parts were looked at otherwise,
+    or say it already."""
+    saved = given.saved.normality if given.saved else None
+    if saved is not None:
+        if settings.normality.by_image:
+            raise UsageError("--bank: holds good parts.", "Leave out --normal-self.")
+        options = suited.with_saved(settings.proposals, saved.info)
+        return replace(settings, proposals=options), saved.info.tile_by
+    if not (given.normals or settings.normality.by_image):
+        return settings, ""
+    options, tile_by = suited.proposals_for(settings.proposals, given.smallest)
+    return replace(settings, proposals=options), tile_by
 
 
 def _as_judged(bank: Bank, models: Models, settings: Settings) -> tuple[str, int] | None:

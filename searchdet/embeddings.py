@@ -58,12 +58,15 @@ class Descriptors:
     embedded: their vectors. contexts (N, D): unit vectors of what directly surrounds each, zero rows
     where nothing does. outlines (N, S): shapes, NaN rows where they are unknown. crops (N, C): unit
     vectors of a second look, which take the place of the last C columns of ``embedded``; None without.
+    unusual (N,): how far each is from what is normal, 0..1, one half at the limit; None where nothing
+    says what is normal.
     """
 
     embedded: MaskEmbeddings
     contexts: FloatArray
     outlines: FloatArray
     crops: FloatArray | None = None
+    unusual: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.contexts)
@@ -71,12 +74,17 @@ class Descriptors:
     def take(self, rows: IntArray) -> Descriptors:
         """The chosen rows, in that order."""
         crops = None if self.crops is None else self.crops[rows]
-        return Descriptors(self.embedded.take(rows), self.contexts[rows], self.outlines[rows], crops)
+        unusual = None if self.unusual is None else self.unusual[rows]
+        parts = (self.embedded.take(rows), self.contexts[rows], self.outlines[rows])
+        return Descriptors(*parts, crops, unusual)
 
 
 def stack(parts: Sequence[Descriptors]) -> Descriptors:
     """The rows of all parts, one after another."""
     embedded = [part.embedded for part in parts]
+    unusual = [part.unusual for part in parts if part.unusual is not None]
+    if unusual and len(unusual) != len(parts):
+        raise ValueError("only of some regions it is known how unusual they are")
     return Descriptors(
         MaskEmbeddings(
             np.concatenate([item.vectors for item in embedded]),
@@ -85,6 +93,7 @@ def stack(parts: Sequence[Descriptors]) -> Descriptors:
         ),
         np.concatenate([part.contexts for part in parts]),
         np.concatenate([part.outlines for part in parts]),
+        unusual=np.concatenate(unusual) if unusual else None,
     )
 
 

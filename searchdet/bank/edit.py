@@ -6,22 +6,23 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from .. import exemplars
+from .. import exemplars, proposals
 from ..annotations import Notes
 from ..config import Examples, Settings
 from ..errors import DAMAGE, ExemplarError, UsageError
 from ..exemplars import Exemplar, Reading
 from ..images import read_image, used_range
 from ..masks import rle
+from ..normality import suited
 from ..records import damaged, read_record
 from ..regions import settings_in
 from ..storage import kinds
 from ..storage.cache import Store
 from ..storage.values import JsonObject
-from .build import Enrolment, enrol, find_masks, read
+from .build import Enrolment, enrol, find_masks, read, with_tiles
 from .describe import describe
 from .file import require_space
-from .types import JUDGED, Bank, extended, indexed
+from .types import JUDGED, Bank, extended, indexed, of_normality
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,27 @@ class Additions:
 
 
 def build(examples: Examples, settings: Settings) -> Bank:
-    """A bank of all examples, copies and conflicts included. Raises ExemplarError, CheckpointError."""
-    items = read(examples, settings).items
-    bank, _ = enrol(items, Enrolment.load(settings))
-    return bank
+    """A bank of all examples, copies and conflicts included, and of what is normal. Raises
+    ExemplarError, CheckpointError."""
+    given, tile_by = read(examples, settings), ""
+    by = Enrolment.load(settings)
+    if given.normals or settings.normality.by_image:
+        options, tile_by = suited.proposals_for(settings.proposals, given.smallest)
+        by = replace(by, proposer=proposals.load(options), proposals=options)
+    normality = by.normality_of(given)
+    if normality is not None and not given.items:
+        return with_tiles(of_normality(normality, by.space), tile_by)
+    bank, _ = enrol(given.items, by)
+    return with_tiles(replace(bank, normality=normality), tile_by)
+
+
+def require_exemplars(bank: Bank, what: str) -> None:
+    """Raise UsageError for a bank without exemplars. what: cannot be done with it."""
+    if bank.by_normality:
+        raise UsageError(
+            f"the bank holds good parts and no exemplars, so {what}.",
+            "Build one with both: `searchdet bank build --positive DIR --normal DIR`.",
+        )
 
 
 def add(bank: Bank, given: Additions, settings: Settings) -> Bank:

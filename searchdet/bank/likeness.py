@@ -35,6 +35,8 @@ class Likeness:
 
     valid (N,). cosines (N, P): to each positive, (N, 0) where no single one is asked for. pos (N, C):
     cosine to each class. against: the nearest negative. shape, context (N, C): as of ``Scores``.
+    unusual (N,): as of the regions; None where it is not known. alone: it is all that is known, as the
+    bank has no exemplars.
     """
 
     valid: BoolArray
@@ -43,6 +45,8 @@ class Likeness:
     against: Nearest
     shape: FloatArray
     context: FloatArray
+    unusual: FloatArray | None = None
+    alone: bool = False
 
     def plain(self, options: ScoringOptions) -> FloatArray:
         """(N, C): pos - negative_weight * max(neg, 0), what is told from the features alone."""
@@ -52,7 +56,9 @@ class Likeness:
         """The chosen rows, in that order."""
         against = Nearest(self.against.cosine[rows], self.against.row[rows])
         parts = (self.valid[rows], self.cosines[rows], self.pos[rows])
-        return Likeness(*parts, against, self.shape[rows], self.context[rows])
+        unusual = None if self.unusual is None else self.unusual[rows]
+        rest = (self.shape[rows], self.context[rows], unusual, self.alone)
+        return Likeness(*parts, against, *rest)
 
     def replaced(self, rows: IntArray, other: Likeness) -> Likeness:
         """The same with the cosines of some rows from ``other``, whose row i is rows[i]."""
@@ -82,6 +88,8 @@ def likeness(
             lambda known: similarity(regions.outlines, known).max(axis=1), len(regions), bank, options
         ),
         contexts(lambda: regions.contexts @ bank.prototypes().T, around, bank, options),
+        regions.unusual,
+        bank.by_normality,
     )
 
 

@@ -12,6 +12,7 @@ from .models import (
     ProposalOptions,
     points_of_layer,
 )
+from .normality import NormalityOptions
 from .option import Pairs
 from .run import (
     CacheOptions,
@@ -50,6 +51,7 @@ __all__ = [
     "ExemplarOptions",
     "Limits",
     "LogOptions",
+    "NormalityOptions",
     "OutputOptions",
     "Pairs",
     "ProposalOptions",

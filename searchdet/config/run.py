@@ -34,11 +34,15 @@ class Examples:
     positive_coco: Path | None = option(None, "COCO file; its annotations are the examples.", EXAMPLES)
     positive_images: Path | None = option(None, "Folder of the images of --positive-coco.", EXAMPLES)
     bank: Path | None = option(None, "Saved bank instead of example folders.", EXAMPLES)
+    normal: Path | None = option(
+        None, "Folder of good parts; what is unusual beside them is a defect.", EXAMPLES
+    )
 
     def __post_init__(self) -> None:
-        if not self.given:
+        if not self.given and self.normal is None:
             raise UsageError(
-                "no examples are given.", "Name a folder: --positive DIR (or --positive-coco, --bank)."
+                "no examples are given.",
+                "Name a folder: --positive DIR (or --positive-coco, --bank), or good parts: --normal DIR.",
             )
         _require_fit(self)
 
@@ -67,6 +71,15 @@ def _require_fit(given: Examples) -> None:
         raise UsageError("--bank goes with no other examples.", "Add them to it: `searchdet bank add`.")
     if given.positive_images is not None and given.positive_coco is None:
         raise UsageError("--positive-images is for --positive-coco, which is not given.")
+    if given.normal is not None and given.bank is not None:
+        raise UsageError(
+            "--normal goes not with --bank.", "Keep good parts in it: `searchdet bank build --normal`."
+        )
+    if given.normal is not None and given.negative is not None and not given.given:
+        raise UsageError(
+            "--negative is given without examples of a class.",
+            "Put what is not a defect among the good parts of --normal, or name --positive DIR.",
+        )
 
 
 @dataclass(frozen=True, slots=True)

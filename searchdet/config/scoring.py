@@ -24,7 +24,8 @@ class ScoringOptions:
     """The score and the decision.
 
     score = pos - negative_weight * max(neg, 0) - shape_weight * (1 - shape)
-    - context_weight * max(context, 0) - LEVEL_WEIGHT * the image's level. ``threshold`` says where the
+    - context_weight * max(context, 0) - LEVEL_WEIGHT * the image's level + normal_weight * the logit
+    of what is unusual, where that is known. ``threshold`` says where the
     least score comes from if ``min_score`` is None; ``class_min_score`` and ``class_min_margin`` are
     (class, value) pairs that go before the general ones. ``second_look`` None is the backbone's own.
     """
@@ -46,6 +47,9 @@ class ScoringOptions:
     shape_weight: float = option(0.6, "What an unlike outline costs.", SCORES, check=_WEIGHT)
     context_weight: float = option(
         0.2, "What surroundings that look like the class cost.", SCORES, check=_WEIGHT
+    )
+    normal_weight: float = option(
+        0.05, "What is unusual counts so much, in logits (--normal, --normal-self).", SCORES, check=_WEIGHT
     )
     centring: str = option(
         "none",

@@ -213,6 +213,7 @@ def _candidate(
     bank, scores, taken = contest.bank, settled.scores, settled.taken
     label, by = int(scores.label[i]), int(taken.by[i])
     near, far = int(scores.nearest_positive[i]), int(scores.nearest_negative[i])
+    near = -1 if bank.by_normality else near
     return Candidate(
         id=int(contest.rows[i]),
         label=bank.classes[label] if label >= 0 else None,

@@ -77,6 +77,15 @@ def find_negatives(folder: Path, notes: Notes | None = None) -> list[Found]:
     return _doubted(found)
 
 
+def find_normals(folder: Path) -> list[Found]:
+    """Files of good parts, from all levels."""
+    _require_folder(folder, "--normal")
+    own = Notes()
+    found = _collect(folder, folder, None, own)
+    own.tell()
+    return found
+
+
 def _doubted(found: list[Found]) -> list[Found]:
     """The same, where those without a mask know the image whose mask they could be."""
     near = namesakes(dict.fromkeys(item.path for item in found))

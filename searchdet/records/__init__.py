@@ -24,6 +24,7 @@ from .models import (
     embedding_from,
     proposal_settings,
 )
+from .normality import NormalityInfo
 from .record import SCHEMA, ImageRecord, RecordError, damaged, failed, read_record, unusable
 from .rule import ACCEPTED, INVALID, SUPPRESSED, ClassLimits, Standing, failures, reason_of
 from .thresholds import (
@@ -52,6 +53,7 @@ __all__ = [
     "Interval",
     "Limits",
     "ModelInfo",
+    "NormalityInfo",
     "PixelStats",
     "Preprocessing",
     "ProposalCounts",
