@@ -38,7 +38,7 @@ from .storage.values import JsonObject
 if TYPE_CHECKING:
     from PIL import Image
 
-    from .output import Heat
+    from .output import Heat, Maps, Output
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +56,9 @@ class Detector:
         judge = make_judge(gathered, settings.scoring, settings.suppression, info)
         self.judge = replace(judge, ignored=ignored)
         guided, normal = settings.proposals.prompting == "guided", self.bank.normality
-        unusual = Unusual(normal, models.backbone.stride, settings.proposals) if normal else None
-        describer = models.describer(settings, self._promise if guided else None, unusual)
+        own = Unusual(normal, models.backbone.stride, settings.proposals) if normal else None
+        self.unusual = own
+        describer = models.describer(settings, self._promise if guided else None, own)
         guide = guide_of(self.bank, self.judge.rule.scoring) if guided else ""
         guide = f"{guide} {normal.digest}".lstrip() if normal else guide
         if guide:
@@ -173,6 +174,20 @@ class Detector:
         cosines = np.asarray(cells @ self.bank.prototypes().T, np.float32)
         return {label: cosines[..., c] for c, label in enumerate(self.bank.classes)}
 
+    def maps(
+        self, image: npt.NDArray[np.uint8], wanted: Output, feature_map: FeatureMap | None = None
+    ) -> Maps:
+        """The maps of an (H, W, 3) image that an output draws. feature_map: that of the image, if it is
+        known. Raises UsageError where one shows what is not normal and nothing says what is."""
+        from .output import Maps
+
+        require_drawable(self.bank, wanted)
+        if feature_map is None:
+            feature_map = self.regions.describer.backbone.feature_map(image)
+        heat = self.heat(image, feature_map) if wanted.wants_heat else None
+        unusual = self.unusual if wanted.wants_anomaly else None
+        return Maps(heat, unusual.map_of(feature_map) if unusual else None)
+
     def run_json(self) -> JsonObject:
         """What ``run.json`` says of settings and exemplars, as JSON values."""
         choice = self.models.choice
@@ -202,6 +217,15 @@ class Detector:
 
     def _promise(self, feature_map: FeatureMap) -> npt.NDArray[np.float32]:
         return promise(cell_vectors(feature_map), self.bank, self.judge.rule.scoring)
+
+
+def require_drawable(bank: Bank, output: Output | None) -> None:
+    """Raise UsageError where a picture of what is not normal is wanted and nothing says what is."""
+    if output is not None and output.wants_anomaly and bank.normality is None:
+        raise UsageError(
+            "--save anomaly: nothing says what is normal.",
+            "Pass --normal DIR with good parts, or --normal-self.",
+        )
 
 
 def _for_defects(given: Read, settings: Settings) -> tuple[Settings, str]:

@@ -1,5 +1,5 @@
-"""Synthetic metal surfaces with defects in them, made by rule: brushed, cast and ground; pits, scratches
-and cracks of 4 to 40 pixels, with exact masks. Nothing here reads files."""
+"""Synthetic metal surfaces with defects in them, made by rule: brushed, cast and ground; pits,
+scratches and cracks of 4 to 40 pixels, with exact masks. Nothing here reads files."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def make_surface(finish: str, seed: int, defects: Sequence[str] = ()) -> Surface
     for kind in defects:
         for _ in range(100):
             mask = _DEFECT[kind](rng)
-            if 8 <= mask.sum() and not (mask & (taken > 0)).any():
+            if mask.sum() >= 8 and not (mask & (taken > 0)).any():
                 break
         else:
             raise RuntimeError(f"no room for a {kind}")
@@ -70,7 +70,7 @@ def _noise(rng: np.random.Generator, across: float, down: float) -> FloatArray:
 def _light(rng: np.random.Generator, strength: float) -> FloatArray:
     """Light that falls off in one direction."""
     turn = rng.uniform(0, 2 * math.pi)
-    y, x = np.mgrid[0:1 : HEIGHT * 1j, 0:1 : WIDTH * 1j]
+    y, x = np.mgrid[0 : 1 : HEIGHT * 1j, 0 : 1 : WIDTH * 1j]
     return np.asarray(strength * (x * math.cos(turn) + y * math.sin(turn)), np.float32)
 
 

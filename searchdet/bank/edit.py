@@ -76,6 +76,7 @@ def add(bank: Bank, given: Additions, settings: Settings) -> Bank:
     photo is what the bank's exemplars of its class show. Raises ExemplarError, CheckpointError,
     UsageError.
     """
+    require_exemplars(bank, "none is added")
     if bank.space is None:
         raise UsageError(
             "the bank does not say which model it is of.", "Build it again: `searchdet bank build`."
@@ -93,6 +94,7 @@ def add(bank: Bank, given: Additions, settings: Settings) -> Bank:
 def remove(bank: Bank, names: Sequence[str]) -> Bank:
     """The bank without the named exemplars. Raises UsageError for an unknown name and ExemplarError
     where no positive is left."""
+    require_exemplars(bank, "none is taken out")
     known = {*bank.positives.names, *bank.negatives.names}
     unknown = [name for name in names if name not in known]
     if unknown:
@@ -121,6 +123,8 @@ def facts(bank: Bank) -> JsonObject:
     rows += [{"label": None, **asdict(o)} for o in bank.negatives.origins]
     space = asdict(bank.space) if bank.space else {}
     judged: JsonObject = {"judged": asdict(bank.judged)} if bank.judged else {}
+    if bank.normality is not None:
+        judged = {**judged, "normality": asdict(bank.normality.info)}
     return {"space": space, **judged, **bank.describe(), "exemplars": rows}
 
 

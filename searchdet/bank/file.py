@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import DAMAGE, ExemplarError
+from ..errors import DAMAGE, ExemplarError, UsageError
 from ..normality import Normality
 from ..regions import Space
 from ..storage import files, tensors
@@ -58,6 +58,15 @@ def load(path: Path) -> Bank:
         raise ExemplarError(
             f"--bank {path}: {error}.", "Make it again with `searchdet bank build`."
         ) from error
+
+
+def require_plain(bank: Bank, what: str) -> None:
+    """Raise UsageError for a bank that says what is normal. what: knows only exemplars."""
+    if bank.normality is not None:
+        raise UsageError(
+            f"--bank: holds good parts, and {what} compares with exemplars alone.",
+            "Use `searchdet detect`, or build a bank without --normal.",
+        )
 
 
 def require_space(bank: Bank, space: Space, name: str) -> None:

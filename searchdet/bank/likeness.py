@@ -57,8 +57,8 @@ class Likeness:
         against = Nearest(self.against.cosine[rows], self.against.row[rows])
         parts = (self.valid[rows], self.cosines[rows], self.pos[rows])
         unusual = None if self.unusual is None else self.unusual[rows]
-        rest = (self.shape[rows], self.context[rows], unusual, self.alone)
-        return Likeness(*parts, against, *rest)
+        rest = (self.shape[rows], self.context[rows])
+        return Likeness(*parts, against, *rest, unusual, self.alone)
 
     def replaced(self, rows: IntArray, other: Likeness) -> Likeness:
         """The same with the cosines of some rows from ``other``, whose row i is rows[i]."""

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from ..backbones import FeatureMap
-from ..detector import Detector
+from ..detector import Detector, require_drawable
 from ..errors import EmbeddingError, ImageError, ResourceError, SearchdetError, memory_as_error
 from ..images import LoadedImage, Query, decode, digest, read_bytes
 from ..output import Output
@@ -92,6 +92,14 @@ def fail(query: Query, error: SearchdetError, sha256: str, output: Output | None
     return Result(record, 0.0)
 
 
+def ready(detector: Detector, output: Output | None) -> None:
+    """Show the exemplars in the output. Raises UsageError where it is to show what the detector does
+    not know."""
+    require_drawable(detector.bank, output)
+    if output is not None:
+        output.preview(detector.gathered.shown)
+
+
 def _ahead(detector: Detector, queries: Iterable[Query], output: Output | None) -> Iterator[_Prepared]:
     waiting: deque[Future[_Prepared]] = deque()
     pool = ThreadPoolExecutor(1, "searchdet-reader")
@@ -138,7 +146,7 @@ def _read_ahead(detector: Detector, query: Query, output: Output | None) -> _Pre
 
 def _describe(detector: Detector, image: LoadedImage, name: str, output: Output | None) -> _Described:
     started, maps = time.monotonic(), list[FeatureMap]()
-    seen = maps.append if output is not None and output.wants_heat else None
+    seen = maps.append if output is not None and output.wants_maps else None
     regions = detector.describe(image, name, seen)
     return _Described(regions, maps[0] if maps else None, time.monotonic() - started)
 
@@ -156,8 +164,9 @@ def _finish(detector: Detector, prepared: _Prepared, output: Output | None) -> R
             seen = prepared.described or _describe(detector, image, query.name, output)
             record = detector.judged(image, query.name, seen.regions)
             if output is not None:
-                heat = detector.heat(image.pixels, seen.map) if output.wants_heat else None
-                output.save(record, image, query.path, heat)
+                wanted = output.wants_maps
+                maps = detector.maps(image.pixels, output, seen.map) if wanted else None
+                output.save(record, image, query.path, maps)
     except (ImageError, EmbeddingError, ResourceError) as error:
         return fail(query, error, image.sha256, output)
     return Result(record, before + time.monotonic() - started)

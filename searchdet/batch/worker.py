@@ -170,8 +170,7 @@ def _serve(pipe: Connection, job: WorkerSpec) -> None:
     """Raises one of _CLOSED where the pipe closes; whatever else the system refuses is sent."""
     try:
         detector = Detector.build(job.examples, job.settings, defer=False)  # loading is no image's time
-        if job.output is not None:
-            job.output.preview(detector.gathered.shown)
+        batch.ready(detector, job.output)
     except (SearchdetError, OSError) as error:
         pipe.send(("error", error))
         return

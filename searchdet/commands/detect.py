@@ -91,8 +91,7 @@ def _started(job: WorkerSpec, timeout: float | None) -> Started:
         worker = Worker(job, timeout)
         return worker.start(), worker.run
     detector = Detector.build(job.examples, job.settings)
-    if job.output is not None:
-        job.output.preview(detector.gathered.shown)
+    batch.ready(detector, job.output)
     return detector.run_json(), lambda queries: batch.run(detector, queries, job.output)
 
 

@@ -14,6 +14,7 @@ from ..config import (
     EmbeddingOptions,
     Examples,
     ExemplarOptions,
+    NormalityOptions,
     OutputOptions,
     ProposalOptions,
     RunOptions,
@@ -73,7 +74,10 @@ _Probe = Annotated[
 
 
 @with_options(
-    without=(ScoringOptions, SuppressionOptions, ExemplarOptions, "prompting", "guided_share"),
+    without=(
+        *(ScoringOptions, SuppressionOptions, ExemplarOptions, NormalityOptions),
+        *("prompting", "guided_share"),
+    ),
     verbose=True,
 )
 def index(
@@ -172,6 +176,7 @@ _Folder = Annotated[
     without=(
         *(ProposalOptions, EmbeddingOptions, "backbone", "feat_short_side", "centring", "max_pixels"),
         *("output", "save", "no_save", "timeout", "second_look"),
+        *(NormalityOptions, "normal", "normal_weight"),
     ),
     verbose=True,
 )

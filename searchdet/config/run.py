@@ -42,7 +42,7 @@ class Examples:
         if not self.given and self.normal is None:
             raise UsageError(
                 "no examples are given.",
-                "Name a folder: --positive DIR (or --positive-coco, --bank), or good parts: --normal DIR.",
+                "Name a folder: --positive DIR (or --positive-coco, --bank), or --normal DIR.",
             )
         _require_fit(self)
 
@@ -156,7 +156,7 @@ class OutputOptions:
         flags=("--output", "-o"),
     )
     save: str = option(
-        "overlay", "Pictures: overlay, masks, crops, heatmap (with commas), or none.", OUTPUT
+        "overlay", "Pictures: overlay, masks, crops, heatmap, anomaly (with commas), or none.", OUTPUT
     )
     no_save: bool = option(False, "Write no file at all.", OUTPUT)
     dataset: str = option(

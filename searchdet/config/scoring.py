@@ -49,7 +49,10 @@ class ScoringOptions:
         0.2, "What surroundings that look like the class cost.", SCORES, check=_WEIGHT
     )
     normal_weight: float = option(
-        0.05, "What is unusual counts so much, in logits (--normal, --normal-self).", SCORES, check=_WEIGHT
+        0.05,
+        "What is unusual counts so much, in logits (--normal, --normal-self).",
+        SCORES,
+        check=_WEIGHT,
     )
     centring: str = option(
         "none",

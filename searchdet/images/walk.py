@@ -13,7 +13,7 @@ from ..storage import files, kinds
 
 RUN = frozenset(("records", "sources", "thumbnails"))
 """Folders that a run writes; a killed one leaves them without ``run.json``."""
-WRITTEN = RUN | {"exemplars", "overlays", "masks", "crops", "heatmaps"}
+WRITTEN = RUN | {"exemplars", "overlays", "masks", "crops", "heatmaps", "anomaly"}
 """All folders that a run may write."""
 
 

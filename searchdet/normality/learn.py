@@ -63,7 +63,7 @@ def learn(images: Sequence[UInt8Array], by: Teacher) -> Normality:
     them to this proposer. Raises ExemplarError where they are too few to leave one out."""
     if len(images) < LEAST_IMAGES:
         raise ExemplarError(
-            f"--normal: {len(images)} image is too little, as each is left out in turn to know what good "
+            f"--normal: {len(images)} image is too little: each is left out in turn, to know what good "
             "parts show.",
             f"Put at least {LEAST_IMAGES} images of good parts there; ten say more.",
         )

@@ -1,4 +1,4 @@
-"""Regions by what is normal: parts of an image whose cells are unusual, and how unusual each region is."""
+"""Regions beside what is normal: parts of an image that are unusual, and how unusual each region is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings that suit defects, where the user has not said otherwise; every record says what they are."""
+"""Settings that suit defects, where the user has not said otherwise; every record tells them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def with_saved(options: ProposalOptions, info: NormalityInfo) -> ProposalOptions
     options = options if options.tile else replace(options, tile=info.tile)
     if (options.name, options.tile) != (info.proposer, info.tile):
         raise UsageError(
-            f"--bank: its good parts were looked at with --proposals {info.proposer} --tile {info.tile}.",
+            f"--bank: its good parts were seen with --proposals {info.proposer} --tile {info.tile}.",
             "Leave both out, or pass --normal DIR with the examples instead of the bank.",
         )
     return options

@@ -60,7 +60,7 @@ class Normality:
 
     @classmethod
     def read(cls, arrays: Arrays, facts: Fields, dim: int) -> Normality | None:
-        """Of a file; None where it holds none. dim: of its space. Raises ValueError for another form."""
+        """Of a file; None where it holds none. dim: of its space. Raises ValueError."""
         if "normality" not in facts.values:
             return None
         info = NormalityInfo.from_json(facts.child("normality"))

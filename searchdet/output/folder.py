@@ -20,13 +20,13 @@ from ..records import ImageRecord, RecordError, read_record, unusable
 from ..storage import files, kinds
 from ..storage.values import JsonObject
 from . import recordmemory
-from .pictures import Heat, drawn
+from .pictures import Maps, drawn
 from .render import THUMBNAIL_QUALITY, Picture, encode_jpeg, thumbnail
 
 log = logging.getLogger(__name__)
 
 
-PICTURES = ("overlay", "masks", "crops", "heatmap")
+PICTURES = ("overlay", "masks", "crops", "heatmap", "anomaly")
 DRAWN = re.compile(r"(\d{3,}-)?[a-z0-9._-]+\.(png|jpg)")
 """Names of the files in an image's folder of masks, crops or heat maps."""
 _MAX_NAME = 255
@@ -60,6 +60,14 @@ class Output:
     @property
     def wants_heat(self) -> bool:
         return "heatmap" in self.save_pictures
+
+    @property
+    def wants_maps(self) -> bool:
+        return self.wants_heat or self.wants_anomaly
+
+    @property
+    def wants_anomaly(self) -> bool:
+        return "anomaly" in self.save_pictures
 
     def check(self, queries: list[Query]) -> None:
         """Fail early: the folder must be writable and must not be read as input. Removes what a killed
@@ -106,11 +114,11 @@ class Output:
         record: ImageRecord,
         image: LoadedImage | None,
         source: Path | None = None,
-        heat: Heat | None = None,
+        maps: Maps | None = None,
     ) -> None:
         """Write one record, last of all, and with an image its pictures; older pictures of it go.
 
-        source: the image's file; heat: a map (h, w) of each class. Raises OutputError.
+        source: the image's file; maps: that are drawn too. Raises OutputError.
         """
         name = record.image
         path = self.path("records", name, ".json")
@@ -120,7 +128,7 @@ class Output:
         if image is not None:
             small = encode_jpeg(thumbnail(image.pixels), THUMBNAIL_QUALITY)
             self._write(self.path("thumbnails", name, ".jpg"), small)
-            for place, data in drawn(self.save_pictures, image.pixels, record, heat):
+            for place, data in drawn(self.save_pictures, image.pixels, record, maps):
                 self._write(self.path(place.folder, f"{name}{place.part}", place.suffix), data)
         if source is not None:
             self._note_source(name, source)
@@ -134,7 +142,7 @@ class Output:
 
     def _remove_pictures(self, name: str) -> None:
         """What was drawn for an older record, so that nothing shows what is no longer so."""
-        for kind in ("thumbnails", "overlays"):
+        for kind in ("thumbnails", "overlays", "anomaly"):
             files.remove(self.path(kind, name, ".jpg"))
         for kind in ("masks", "crops", "heatmaps"):
             folder = self.folder / kind / name

@@ -1,4 +1,4 @@
-"""What ``--save`` draws of one image: overlay, masks, crops, heat maps; as bytes with their place."""
+"""What ``--save`` draws of one image: overlay, masks, crops, maps; as bytes with their place."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from .render import encode_jpeg, encode_png, heatmap, overlay
 UInt8Array = npt.NDArray[np.uint8]
 Heat = Mapping[str, npt.NDArray[np.float32]]
 """For each class (h, w): how much each cell of the image looks like it."""
+DEVIATIONS = (0.0, 14.0)
+"""The ends of the colours for what is unusual: the same everywhere, so that a good part looks so."""
 MARGIN = 0.1
 """Of a crop around the box of its mask, as a share of the box."""
 
@@ -29,10 +31,23 @@ class Place:
     suffix: str
 
 
+@dataclass(frozen=True, slots=True)
+class Maps:
+    """What is drawn of an image beside its detections. anomaly (h, w): deviations of its cells from
+    what is normal."""
+
+    heat: Heat | None = None
+    anomaly: npt.NDArray[np.float32] | None = None
+
+
 def drawn(
-    wanted: tuple[str, ...], image: UInt8Array, record: ImageRecord, heat: Heat | None
+    wanted: tuple[str, ...], image: UInt8Array, record: ImageRecord, maps: Maps | None
 ) -> Iterator[tuple[Place, bytes]]:
     """Pictures of the detections of a record on its (H, W, 3) image."""
+    maps = maps or Maps()
+    if maps.anomaly is not None:
+        picture = heatmap(image, maps.anomaly, "deviations", DEVIATIONS)
+        yield Place("anomaly", "", ".jpg"), encode_jpeg(picture)
     if "overlay" in wanted:
         yield Place("overlays", "", ".jpg"), encode_jpeg(overlay(image, record))
     for item in record.detections:
@@ -42,7 +57,7 @@ def drawn(
             yield Place("masks", part, ".png"), encode_png(mask.astype(np.uint8) * 255)
         if "crops" in wanted:
             yield Place("crops", part, ".png"), encode_png(cut_out(image, item))
-    for label, values in (heat or {}).items():
+    for label, values in (maps.heat or {}).items():
         yield Place("heatmaps", f"/{slug(label)}", ".jpg"), encode_jpeg(heatmap(image, values, label))
 
 

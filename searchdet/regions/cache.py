@@ -205,8 +205,8 @@ def crops_key(regions: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Remembered:
     """A describer whose regions are kept. guide: what guided prompting, and parts that are unusual,
-    depend on beyond the image; "" where there is neither. closeups: keeps what a second look saw. name: of the one image whose
-    masks the proposer looks up by it."""
+    depend on beyond the image; "" where there is neither. closeups: keeps what a second look saw.
+    name: of the one image whose masks the proposer looks up by it."""
 
     describer: Describer
     store: Store

@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields, replace
 from .. import backbones, proposals
 from ..backbones import Backbone
 from ..config import ProposalOptions, ScoringOptions, Settings
-from ..config.normality import METHODS
 from ..config.acting import CHOOSING, acting, warn
+from ..config.normality import METHODS
 from ..errors import UsageError
 from ..proposals import Proposer
 from ..proposals.choice import Choice, choice_of
@@ -51,7 +51,9 @@ class Models:
         scoring, unscored = acting(settings.scoring, *((None, "") if normal else _WITHOUT_NORMALS))
         learned = normal in METHODS  # else each image is its own measure, or nothing is normal
         normality, unlearned = acting(
-            settings.normality, None if learned else frozenset({"by_image"}), "a search without --normal"
+            settings.normality,
+            None if learned else frozenset({"by_image"}),
+            "a search without --normal",
         )
         scoring = self._looking(scoring, looks)
         suppression, unsuppressed = acting(settings.suppression)
