@@ -168,9 +168,9 @@ def totals_of(alike: Likeness, options: ScoringOptions, level: FloatArray | None
     score = pos - negative_weight * max(neg, 0) - shape_weight * (1 - shape)
     - context_weight * max(context, 0) - LEVEL_WEIGHT * level + normal_weight * logit(unusual), the
     last within ``MOST_LOGIT``; where there are no exemplars, unusual alone. The negatives' term is
-    clamped, so a negative can only lower a score (after T-Rex-Omni, arXiv 2511.08997). A fragment of an object has
-    the object around it, and so a context that looks like the class. Shapes count only if every class
-    knows one.
+    clamped, so a negative can only lower a score (after T-Rex-Omni, arXiv 2511.08997). A fragment of
+    an object has the object around it, and so a context that looks like the class. Shapes count only if
+    every class knows one.
     """
     scores = alike.plain(options) - weighted(options.shape_weight, 1 - alike.shape)
     scores = scores - weighted(options.context_weight, alike.context)
