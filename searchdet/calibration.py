@@ -32,13 +32,12 @@ from .bank.likeness import (
 )
 from .bank.types import JUDGED
 from .config import LEVEL_WEIGHT, ScoringOptions
+from .normality.suited import at_the_limit
 from .records import ClassThreshold, Interval
 from .scoring import scores_of
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-AT_LIMIT = 0.5
-"""What scores, without exemplars, that stands out as much as good parts may."""
 ENOUGH = 3
 """Scores on each side from which on folders are said to separate or not."""
 FLOOR, FOLLOWED, USUAL = 0.51, 0.5, 0.15
@@ -71,7 +70,7 @@ def calibrated(
 ) -> tuple[tuple[ClassThreshold, ...], npt.NDArray[np.float64]]:
     """The ``thresholds`` of a bank and its ``usual_levels``."""
     if bank.by_normality:
-        return (_at_the_limit(bank.classes[0], options),), np.zeros(1)
+        return (at_the_limit(bank.classes[0], options),), np.zeros(1)
     found, levels = [], []
     for label in range(len(bank.classes)):
         on_map = _impostors(bank.without_crops(), label, options)
@@ -95,13 +94,6 @@ def usual_levels(bank: Bank, options: ScoringOptions) -> FloatArray:
     """(C,): what things that are not the class score for it by their features alone, the median; 0
     where the bank holds none. What stands for the regions of an image that has few."""
     return calibrated(bank, options)[1]
-
-
-def _at_the_limit(label: str, options: ScoringOptions) -> ClassThreshold:
-    """The threshold of a class without exemplars: the limit of what stands out on good parts."""
-    given = dict(options.class_min_score).get(label, options.min_score)
-    source, least = ("normal", AT_LIMIT) if given is None else ("given", round(given, 6))
-    return ClassThreshold(label, least, source, 0)
 
 
 def _median(parts: list[npt.NDArray[Any]]) -> float:

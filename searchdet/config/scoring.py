@@ -49,7 +49,7 @@ class ScoringOptions:
         0.2, "What surroundings that look like the class cost.", SCORES, check=_WEIGHT
     )
     normal_weight: float = option(
-        0.05,
+        0.1,
         "What is unusual counts so much, in logits (--normal, --normal-self).",
         SCORES,
         check=_WEIGHT,

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..config import ProposalOptions, ScoringOptions
 from ..errors import UsageError
-from ..records import NormalityInfo
+from ..records import ClassThreshold, NormalityInfo
 
 log = logging.getLogger(__name__)
 PROPOSER = "spots"
@@ -15,6 +15,8 @@ LOOKS = 150
 """Candidates that get a second look: defects are small, so a crop of each tells most."""
 MASKS = 600
 """Proposals that are described: the best of ``spots`` hold nearly all that it finds."""
+AT_LIMIT = 0.5
+"""What is unusual, at the limit of good parts."""
 LEAST_SIDE = 6
 """Pixels a side, where masks are looked for, that the smallest exemplar must have."""
 WORKING_SIDE = 800
@@ -51,6 +53,13 @@ def scoring_for(options: ScoringOptions, looks: bool) -> ScoringOptions:
     shape = 0.0 if options.shape_weight == ScoringOptions().shape_weight else options.shape_weight
     again = LOOKS if options.second_look is None else options.second_look
     return replace(options, shape_weight=shape, second_look=again if looks else 0)
+
+
+def at_the_limit(label: str, options: ScoringOptions) -> ClassThreshold:
+    """The threshold of a class without exemplars: what stands out as much as good parts may."""
+    given = dict(options.class_min_score).get(label, options.min_score)
+    source, least = ("normal", AT_LIMIT) if given is None else ("given", round(given, 6))
+    return ClassThreshold(label, least, source, 0)
 
 
 def _named(options: ProposalOptions, name: str) -> ProposalOptions:

@@ -16,7 +16,7 @@ from .thresholds import ClassThreshold
 Options = TypeVar("Options", EmbeddingOptions, ProposalOptions, ScoringOptions, SuppressionOptions)
 _NOT_SAID = ("name", "checkpoint", "allow_unverified", "masks_from", "masks_dataset")
 """Options of the proposer that are no settings: its name and what file it has stand beside them."""
-_LATER: JsonObject = {"crop_points_downscale": 1, "normal_weight": 0.05}
+_LATER: JsonObject = {"crop_points_downscale": 1, "normal_weight": 0.1}
 """Options that files of this form from before them do not name, with the value that acted then."""
 
 
