@@ -2,11 +2,11 @@
 
     python benchmarks/bench_defects.py [surfaces] [methods] [pitting] [terms]
 
-surfaces: 24 synthetic metal surfaces of tests/surfaces.py, good parts alone; and others of the same rule,
-of which nothing was seen while constants were chosen. methods: the two methods and the views on the
-latter. pitting: bsd_pitting of ../shared/data, each image its own measure; its windows were chosen on
-every other image, so the rest is a row of its own. terms: the same with each part left out. COUNT=6 looks
-at so many images, evenly spread.
+surfaces: 24 synthetic metal surfaces of tests/surfaces.py, good parts alone; and others of the same
+rule. Constants were chosen on a third lot. methods: the two methods and the views on the latter.
+pitting: bsd_pitting of ../shared/data, each image its own measure; its windows were chosen on every
+other image, so the rest is a row of its own. terms: the same with each part left out. COUNT=6 looks at
+so many images, evenly spread.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Judged:
     seconds: float
 
     def line(self, title: str, only: Iterable[int] | None = None) -> None:
-        """Print recall of what is scored, AP50, F1, and false detections an image that shows nothing."""
+        """Print recall of what is scored, AP50, F1, and detections on an image that shows nothing."""
         rows = self.records if only is None else {n: self.records[n] for n in only}
         truth = self.truth.only(rows)
         regions = {
@@ -68,8 +68,8 @@ class Judged:
         false = f"{np.mean(clean):.2f} of {len(clean)}" if clean else "-"
         recall = proposal_recall(truth, regions)[0.5] or 0.0
         print(
-            f"{title:40} recall of 300 {recall:.3f}  AP50 {figures.ap50 or 0:.3f}  F1 {figures.f1 or 0:.3f}"
-            f"  false a clean image {false}  {self.seconds:.1f} s",
+            f"{title:40} recall of 300 {recall:.3f}  AP50 {figures.ap50 or 0:.3f}"
+            f"  F1 {figures.f1 or 0:.3f}  false a clean image {false}  {self.seconds:.1f} s",
             flush=True,
         )
 

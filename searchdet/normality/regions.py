@@ -32,6 +32,8 @@ LEAST = 8
 MOST_PARTS = 200
 FINER = 4
 """Points a cell, a side, at which the map is read under a mask."""
+TOP = "top_percent_millideviations"
+"""What a record calls the score of its image, in thousandths of a deviation."""
 QUALITY = 0.5
 """Of a part of the map: nothing is known of it beside the map."""
 
@@ -63,7 +65,8 @@ class Unusual:
     def _measured(self, feature_map: FeatureMap, found: Proposals) -> tuple[Proposals, Float64Array]:
         field = self.map_of(feature_map)
         joined = joined_with(found, parts_of(field, found, self.options))
-        return joined, means_under(field, joined)
+        details = {**joined.details, TOP: round(1000 * max(top_percent(field), 0.0))}
+        return replace(joined, details=details), means_under(field, joined)
 
 
 def parts_of(field: FloatArray, found: Proposals, options: ProposalOptions) -> Proposals:
@@ -91,6 +94,13 @@ def joined_with(found: Proposals, more: Proposals) -> Proposals:
     names = {**found.removed, **more.removed}
     removed = {name: found.removed.get(name, 0) + more.removed.get(name, 0) for name in names}
     return replace(made, removed=removed, details={**found.details, "unusual_parts": len(more)})
+
+
+def top_percent(field: FloatArray) -> float:
+    """The score of an image by a map (h, w): the mean of its largest hundredth, of one cell at least
+    (AnomalyDINO)."""
+    ranked = np.sort(field.ravel())[::-1]
+    return float(ranked[: max(1, len(ranked) // 100)].mean())
 
 
 def means_under(field: FloatArray, found: Proposals) -> Float64Array:
