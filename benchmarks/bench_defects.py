@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import sets
 from common import DATA, run_parts
 from surfaces import DEFECTS, FINISHES, Surface, benchmark_surfaces, make_surface
 
@@ -159,7 +160,8 @@ def _pits(title: str, halves: bool = False, **options: Any) -> None:
     folder = DATA / "bsd_pitting"
     examples = Examples(folder / "positive", folder / "negative")
     truth = read_truth(folder / "annotations.json")
-    detector = Detector.build(examples, settings_from(options))
+    kept = sets.CACHE / sets._code((*sets.SOURCES, "normality"))
+    detector = Detector.build(examples, settings_from({**options, "cache": kept}))
     names = some(sorted(truth.names.items()))
     images = [(name, read_image(folder / "images" / name).pixels) for _, name in names]
     found = judged(detector, truth, images)
@@ -184,8 +186,10 @@ def terms() -> None:
     _pits("spots", **plain)
     _pits("spots, outlines not compared", **plain, shape_weight=0.0)
     _pits("and 150 looks", **plain, shape_weight=0.0, second_look=150)
-    for weight in (0.02, 0.05, 0.1, 0.2):
-        _pits(f"and --normal-self, weight {weight}", normal_self=True, normal_weight=weight)
+    for weight in (0.0, 0.05, 0.1, 0.2):
+        _pits(f"and --normal-self, weight {weight}", True, normal_self=True, normal_weight=weight)
+    _pits("and --negative-weight 0.6", True, normal_self=True, negative_weight=0.6)
+    _pits("and 300 looks", True, normal_self=True, second_look=300)
 
 
 def main() -> None:

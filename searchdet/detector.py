@@ -99,6 +99,7 @@ class Detector:
         negative: str | Path | None = None,
         *,
         bank: str | Path | None = None,
+        normal: str | Path | None = None,
         backbone: str = DEFAULT_BACKBONE,
         backbone_checkpoint: str | Path | None = None,
         proposals: str = "auto",
@@ -107,7 +108,7 @@ class Detector:
         precision: str = "auto",
         **options: object,
     ) -> Detector:
-        """Detector from example folders, or from a saved bank.
+        """Detector from example folders, from good parts, or from a saved bank.
 
         options: ``cache``, a folder that remembers descriptions and regions by content (default: none),
         and fields of the options in config by their names (``feat_short_side``, ``points_per_side``,
@@ -124,7 +125,7 @@ class Detector:
                 "precision": precision,
             }
         )
-        given = {"positive": positive, "negative": negative, "bank": bank}
+        given = {"positive": positive, "negative": negative, "bank": bank, "normal": normal}
         return cls.build(from_values(Examples, given), settings)
 
     @property

@@ -24,8 +24,8 @@ class NormalityOptions:
         key="normal_self",
     )
     method: str = option(
-        "subspace",
-        "subspace: what the main directions of normal cells leave; nearest: distance to the nearest.",
+        "nearest",
+        "nearest: distance to the nearest normal cell; subspace: what their main directions leave.",
         NORMALITY,
         key="normal_method",
         check=one_of(*METHODS),

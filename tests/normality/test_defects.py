@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ from searchdet.scoring import logit
 from searchdet.storage.values import Fields
 
 FINISH = "brushed"
-QUICK = {"backbone": "filterbank", "normal_views": "none"}
+QUICK: dict[str, Any] = {"backbone": "filterbank", "normal_views": "none"}
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,7 @@ def test_a_record_says_what_was_normal_and_is_read_again(detector: Detector, goo
     said = record.to_json()
     normal = said["normality"]
     assert isinstance(normal, dict)
-    assert (normal["method"], normal["images"], normal["proposer"]) == ("subspace", 4, "spots")
+    assert (normal["method"], normal["images"], normal["proposer"]) == ("nearest", 4, "spots")
     assert record.classes == ("defect",)
     assert record.run is not None
     threshold = record.run.thresholds["defect"]
@@ -103,8 +104,8 @@ def test_a_score_without_examples_is_how_unusual_a_region_is(detector: Detector,
 
 
 def test_beside_examples_it_is_a_term_of_the_score(good: Path) -> None:
-    examples = Examples(positive=good / "positive", normal=good / "good")
-    detector = Detector.build(examples, settings_from({**QUICK, "scored_masks": 200}))
+    given = {**QUICK, "scored_masks": 200}
+    detector = Detector.from_folders(good / "positive", normal=good / "good", **given)
     image, name = detector._load(good / "test" / "20.png", None)
     regions = detector.describe(image, name)
     rule, scores = detector.judge.rule, []
