@@ -181,15 +181,14 @@ def pitting() -> None:
 
 def terms() -> None:
     """What each part gives on bsd_pitting."""
+    for weight in (0.0, 0.05, 0.2):
+        _pits(f"--normal-self, weight {weight}", True, normal_self=True, normal_weight=weight)
+    _pits("--normal-self, --negative-weight 0.6", True, normal_self=True, negative_weight=0.6)
+    _pits("--normal-self, 40 looks", True, normal_self=True, second_look=40)
     plain: dict[str, Any] = {"proposals": "spots", "scored_masks": 600}
-    _pits("regions, as without good parts")
+    _pits("spots, outlines not compared, 150 looks", **plain, shape_weight=0.0, second_look=150)
     _pits("spots", **plain)
-    _pits("spots, outlines not compared", **plain, shape_weight=0.0)
-    _pits("and 150 looks", **plain, shape_weight=0.0, second_look=150)
-    for weight in (0.0, 0.05, 0.1, 0.2):
-        _pits(f"and --normal-self, weight {weight}", True, normal_self=True, normal_weight=weight)
-    _pits("and --negative-weight 0.6", True, normal_self=True, negative_weight=0.6)
-    _pits("and 300 looks", True, normal_self=True, second_look=300)
+    _pits("regions, as without good parts")
 
 
 def main() -> None:

@@ -105,6 +105,11 @@ class Read:
     normals: tuple[Exemplar, ...] = ()
 
     @property
+    def has_exemplars(self) -> bool:
+        """Whether there are some of a class."""
+        return bool(self.items) if self.saved is None else not self.saved.by_normality
+
+    @property
     def smallest(self) -> float | None:
         """Pixels a side of the smallest exemplar whose object is known; None where none is."""
         known = [item for item in self.items if item.label is not None and item.mask_source != "whole"]

@@ -47,12 +47,17 @@ def with_saved(options: ProposalOptions, info: NormalityInfo) -> ProposalOptions
     return options
 
 
-def scoring_for(options: ScoringOptions, looks: bool) -> ScoringOptions:
-    """Options of the score: defects of one kind share no outline. looks: whether there are exemplars,
-    and what looks at candidates again."""
+def scoring_for(options: ScoringOptions, exemplars: bool, closer: bool) -> ScoringOptions:
+    """Options of the score: defects of one kind share no outline. exemplars: whether there are some,
+    without which a WARNING says what cannot act; closer: whether anything looks at candidates again."""
     shape = 0.0 if options.shape_weight == ScoringOptions().shape_weight else options.shape_weight
-    again = LOOKS if options.second_look is None else options.second_look
-    return replace(options, shape_weight=shape, second_look=again if looks else 0)
+    options = replace(options, shape_weight=shape)
+    if exemplars:
+        again = LOOKS if options.second_look is None and closer else options.second_look
+        return replace(options, second_look=again)
+    if options.threshold != "auto" or options.second_look:
+        log.warning("Not used, as there are no examples: --threshold, --second-look.")
+    return replace(options, threshold="auto", second_look=0)
 
 
 def at_the_limit(label: str, options: ScoringOptions) -> ClassThreshold:
