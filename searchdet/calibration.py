@@ -24,6 +24,7 @@ from .bank.compared import alone, compared, impostors, of_class, of_others, oppo
 from .bank.likeness import Likeness, rounded, weighted
 from .bank.types import JUDGED
 from .config import LEVEL_WEIGHT, ScoringOptions
+from .normality.suited import at_the_limit
 from .records import ClassThreshold, Interval
 from .scoring import scores_of
 
@@ -58,6 +59,8 @@ def calibrated(
     bank: Bank, options: ScoringOptions
 ) -> tuple[tuple[ClassThreshold, ...], npt.NDArray[np.float64]]:
     """The ``thresholds`` of a bank and its ``usual_levels``."""
+    if bank.by_normality:
+        return (at_the_limit(bank.classes[0], options),), np.zeros(1)
     found, levels = [], []
     for label in range(len(bank.classes)):
         on_map = impostors(bank.without_crops(), label, options)

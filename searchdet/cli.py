@@ -77,8 +77,15 @@ def _root(
 @with_options()
 def evaluate(
     context: typer.Context,
-    truth: Annotated[Path, typer.Argument(metavar=PLACE, help="COCO file with the annotated objects.")],
-    output: Annotated[Place, typer.Argument(metavar="OUT", help="Output folder of `detect`.")],
+    truth: Annotated[
+        Path,
+        typer.Argument(
+            metavar=PLACE, help="COCO file with the annotated objects; with --masks there is none."
+        ),
+    ],
+    output: Annotated[
+        Optional[Place], typer.Argument(metavar="OUT", help="Output folder of `detect`.")
+    ] = None,
     images: Annotated[
         Optional[Place],
         typer.Option(
@@ -96,6 +103,16 @@ def evaluate(
     crowds: Annotated[
         str, typer.Option("--crowds", help="Annotations with iscrowd 1: objects, ignored, or auto.")
     ] = "auto",
+    masks: Annotated[
+        Optional[Path],
+        typer.Option(
+            "--masks", help="Folder of mask files named as the images: `eval OUT --masks DIR`."
+        ),
+    ] = None,
+    unmasked_empty: Annotated[
+        bool,
+        typer.Option("--no-mask-is-empty", help="For --masks: an image without a mask shows nothing."),
+    ] = False,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Stop if a part of the truth is left out; also of `detect`."),
@@ -103,7 +120,7 @@ def evaluate(
     json_lines: AsJson = False,
 ) -> None:
     """Compare records with annotated images: AP, recall, false alarms, best thresholds."""
-    code = 0
+    code, truth, output = 0, *_compared(truth, output, masks, unmasked_empty)
     if images is not None:
         words = ["detect", str(images), "--root", str(images), "--output", str(output), *context.args]
         words += ["--debug"] if context.params["debug"] else []
@@ -121,12 +138,34 @@ def evaluate(
         raise UsageError(f"{context.args[0]} is an option of `detect`; give --images DIR with it.")
     if crowds not in CROWDS:
         raise UsageError(f"--crowds is {crowds!r}; choose one of {', '.join(CROWDS)}.")
+    if masks is not None:
+        from .evaluation.masks import mask_card
+
+        if parts is not None:
+            raise UsageError("--images-by-class goes with a COCO file, and not with --masks.")
+        by_mask = mask_card(list(read_records(output)), masks, unmasked_empty)
+        print(json.dumps(by_mask.to_json()) if json_lines else "\n".join(by_mask.lines()))
+        raise typer.Exit(code)
     notes = Notes(strict, UsageError)
     card = scorecard(read_truth(truth, parts, crowds, notes), list(read_records(output)), notes)
     notes.tell()
     print(json.dumps(card.to_json()) if json_lines else "\n".join(card.lines()))
     if code:
         raise typer.Exit(code)
+
+
+def _compared(truth: Path, output: Place | None, masks: Path | None, empty: bool) -> tuple[Path, Place]:
+    """The COCO file and the output folder of `eval`; with masks the folder alone, in both places.
+    Raises UsageError for another number of paths."""
+    from .errors import UsageError
+
+    if masks is None and empty:
+        raise UsageError("--no-mask-is-empty goes with --masks DIR.")
+    if masks is not None and output is not None:
+        raise UsageError("--masks takes the place of the COCO file.", "Name the output folder alone.")
+    if masks is None and output is None:
+        raise UsageError("name a COCO file and the output folder, or --masks DIR and the folder.")
+    return truth, output or truth
 
 
 @app.command()

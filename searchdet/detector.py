@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .backbones import FeatureMap
-from .bank import Bank, Enrolment, Gathered, Read, gather, read
+from .bank import Bank, Enrolment, Gathered, Read, gather, read, with_tiles
 from .config import (
     DEFAULT_BACKBONE,
     Examples,
@@ -24,7 +24,9 @@ from .config import (
 from .config.option import from_values
 from .decision import Look, make_judge
 from .embeddings import cell_vectors
+from .errors import UsageError
 from .images import LoadedImage, Told, from_array, from_pil, read_image
+from .normality import Unusual, suited
 from .proposals.types import ImageId
 from .records import ImageInfo, ImageRecord, RunInfo, SourceInfo
 from .regions import Models, Regions, Remembered, load_models, note_guide
@@ -36,7 +38,7 @@ from .storage.values import JsonObject
 if TYPE_CHECKING:
     from PIL import Image
 
-    from .output import Heat
+    from .output import Heat, Maps, Output
 
 log = logging.getLogger(__name__)
 
@@ -45,16 +47,21 @@ class Detector:
     """Finds the classes of a bank in images. Make it with ``build`` or ``from_folders``."""
 
     def __init__(self, models: Models, gathered: Gathered, settings: Settings) -> None:
-        settings, ignored = models.effective(settings, _as_judged(gathered.bank, models, settings))
+        normal = gathered.bank.normality
+        judged = _as_judged(gathered.bank, models, settings)
+        settings, ignored = models.effective(settings, judged, normal.info.method if normal else "")
         self.settings = settings
         self.models = models
         info = models.info(settings)
         judge = make_judge(gathered, settings.scoring, settings.suppression, info)
         self.judge = replace(judge, ignored=ignored)
-        guided = settings.proposals.prompting == "guided"
-        describer = models.describer(settings, self._promise if guided else None)
+        guided, normal = settings.proposals.prompting == "guided", self.bank.normality
+        own = Unusual(normal, models.backbone.stride, settings.proposals) if normal else None
+        self.unusual = own
+        describer = models.describer(settings, self._promise if guided else None, own)
         guide = guide_of(self.bank, self.judge.rule.scoring) if guided else ""
-        if guided:
+        guide = f"{guide} {normal.digest}".lstrip() if normal else guide
+        if guide:
             note_guide(settings.cache, self.judge.fingerprint, guide)
         kept = (Store(settings.cache, kind) for kind in (kinds.REGIONS, kinds.CLOSEUPS))
         self.regions = Remembered(describer, next(kept), guide, next(kept))
@@ -76,12 +83,25 @@ class Detector:
         """
         settings = settings or Settings()
         given = read(examples, settings)
-        return cls.of(load_models(settings, defer), given, settings)
+        settings, tile_by = _for_defects(given, settings)
+        models = load_models(settings, defer)
+        if tile_by:
+            closer = models.backbone.closer is not None
+            scoring = suited.scoring_for(settings.scoring, given.has_exemplars, closer)
+            settings = replace(settings, scoring=scoring)
+        gathered = gather(given, Enrolment.of(models.backbone, settings, models.proposer))
+        gathered = replace(gathered, bank=with_tiles(gathered.bank, tile_by))
+        return cls(models, gathered, settings)
 
     @classmethod
     def of(cls, models: Models, given: Read | Gathered, settings: Settings) -> Detector:
         """With models that are there, and examples that were read, or gathered by the same models
-        elsewhere. Raises ExemplarError or UsageError."""
+        elsewhere. Raises ExemplarError or UsageError, that also where good parts are among them."""
+        if _says_what_is_normal(given, settings):
+            raise UsageError(
+                "good parts (--normal) are not sent to other machines.",
+                "Leave out --engine ray; parts of the run may go side by side (--shard 1/2).",
+            )
         if isinstance(given, Read):
             given = gather(given, Enrolment.of(models.backbone, settings, models.proposer))
         return cls(models, given, settings)
@@ -93,6 +113,7 @@ class Detector:
         negative: str | Path | None = None,
         *,
         bank: str | Path | None = None,
+        normal: str | Path | None = None,
         backbone: str = DEFAULT_BACKBONE,
         backbone_checkpoint: str | Path | None = None,
         proposals: str = "auto",
@@ -101,7 +122,7 @@ class Detector:
         precision: str = "auto",
         **options: object,
     ) -> Detector:
-        """Detector from example folders, or from a saved bank.
+        """Detector from example folders, from good parts, or from a saved bank.
 
         options: ``cache``, a folder that remembers descriptions and regions by content (default: none),
         and fields of the options in config by their names (``feat_short_side``, ``points_per_side``,
@@ -118,7 +139,7 @@ class Detector:
                 "precision": precision,
             }
         )
-        given = {"positive": positive, "negative": negative, "bank": bank}
+        given = {"positive": positive, "negative": negative, "bank": bank, "normal": normal}
         return cls.build(from_values(Examples, given), settings)
 
     @property
@@ -168,6 +189,20 @@ class Detector:
         cosines = np.asarray(cells @ self.bank.prototypes().T, np.float32)
         return {label: cosines[..., c] for c, label in enumerate(self.bank.classes)}
 
+    def maps(
+        self, image: npt.NDArray[np.uint8], wanted: Output, feature_map: FeatureMap | None = None
+    ) -> Maps:
+        """The maps of an (H, W, 3) image that an output draws. feature_map: that of the image, if it is
+        known. Raises UsageError where one shows what is not normal and nothing says what is."""
+        from .output import Maps
+
+        require_drawable(self.bank, wanted)
+        if feature_map is None:
+            feature_map = self.regions.describer.backbone.feature_map(image)
+        heat = self.heat(image, feature_map) if wanted.wants_heat else None
+        unusual = self.unusual if wanted.wants_anomaly else None
+        return Maps(heat, unusual.map_of(feature_map) if unusual else None)
+
     def run_json(self) -> JsonObject:
         """What ``run.json`` says of settings and exemplars, as JSON values."""
         choice = self.models.choice
@@ -197,6 +232,40 @@ class Detector:
 
     def _promise(self, feature_map: FeatureMap) -> npt.NDArray[np.float32]:
         return promise(cell_vectors(feature_map), self.bank, self.judge.rule.scoring)
+
+
+def require_drawable(bank: Bank, output: Output | None) -> None:
+    """Raise UsageError where a picture of what is not normal is wanted and nothing says what is."""
+    if output is not None and output.wants_anomaly and bank.normality is None:
+        raise UsageError(
+            "--save anomaly: nothing says what is normal.",
+            "Pass --normal DIR with good parts, or --normal-self.",
+        )
+
+
+def _for_defects(given: Read, settings: Settings) -> tuple[Settings, str]:
+    """The settings as they suit defects, and what decided about tiles; as they are, and "", where
+    nothing says what is normal. Raises UsageError where a bank's good parts were looked at otherwise,
+    or say it already."""
+    saved = given.saved.normality if given.saved else None
+    if saved is not None:
+        if settings.normality.by_image:
+            raise UsageError("--bank: holds good parts.", "Leave out --normal-self.")
+        options = suited.with_saved(settings.proposals, saved.info)
+        return replace(settings, proposals=options), saved.info.tile_by
+    if not (given.normals or settings.normality.by_image):
+        return settings, ""
+    options, tile_by = suited.proposals_for(settings.proposals, given.smallest)
+    return replace(settings, proposals=options), tile_by
+
+
+def _says_what_is_normal(given: Read | Gathered, settings: Settings) -> bool:
+    """Whether there are good parts, or a bank that was made with some."""
+    if settings.normality.by_image:
+        return True
+    if isinstance(given, Gathered):
+        return given.bank.normality is not None
+    return bool(given.normals) or (given.saved is not None and given.saved.normality is not None)
 
 
 def _as_judged(bank: Bank, models: Models, settings: Settings) -> tuple[str, int] | None:

@@ -59,6 +59,8 @@ class Descriptors:
     where nothing does. outlines (N, S): shapes, NaN rows where they are unknown. crops (N, C): unit
     vectors of a second look, which take the place of the last C columns of ``embedded``; None without.
     areas (N,): pixels of the image that each covers, NaN where unknown; None where not asked for.
+    unusual (N,): how far each is from what is normal, 0..1, one half at the limit; None where nothing
+    says what is normal.
     """
 
     embedded: MaskEmbeddings
@@ -66,6 +68,7 @@ class Descriptors:
     outlines: FloatArray
     crops: FloatArray | None = None
     areas: npt.NDArray[np.float64] | None = None
+    unusual: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.contexts)
@@ -74,13 +77,17 @@ class Descriptors:
         """The chosen rows, in that order."""
         crops = None if self.crops is None else self.crops[rows]
         areas = None if self.areas is None else self.areas[rows]
+        unusual = None if self.unusual is None else self.unusual[rows]
         embedded, contexts = self.embedded.take(rows), self.contexts[rows]
-        return Descriptors(embedded, contexts, self.outlines[rows], crops, areas)
+        return Descriptors(embedded, contexts, self.outlines[rows], crops, areas, unusual)
 
 
 def stack(parts: Sequence[Descriptors]) -> Descriptors:
     """The rows of all parts, one after another."""
     embedded = [part.embedded for part in parts]
+    unusual = [part.unusual for part in parts if part.unusual is not None]
+    if unusual and len(unusual) != len(parts):
+        raise ValueError("only of some regions it is known how unusual they are")
     return Descriptors(
         MaskEmbeddings(
             np.concatenate([item.vectors for item in embedded]),
@@ -89,6 +96,7 @@ def stack(parts: Sequence[Descriptors]) -> Descriptors:
         ),
         np.concatenate([part.contexts for part in parts]),
         np.concatenate([part.outlines for part in parts]),
+        unusual=np.concatenate(unusual) if unusual else None,
     )
 
 

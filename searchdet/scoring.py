@@ -24,6 +24,8 @@ USUAL_COUNT = 20
 SURE, CLEAR, NEVER = 1.0, 2.0, -3.0
 """Score, and margin and lead, of a region that a person said is of a class, which reach every limit
 that there can be; and the score of one that is of none, which reaches no limit."""
+MOST_LOGIT = 6.0
+"""So much, either way, what is unusual counts at most."""
 _TOGETHER = 1024
 """Images whose levels are found at once."""
 
@@ -166,16 +168,27 @@ def totals_of(alike: Likeness, options: ScoringOptions, level: FloatArray | None
     """(N, C): the score of each region for each class. level (C,) or (N, C): of its image, None for 0.
 
     score = pos - negative_weight * max(neg, 0) - shape_weight * (1 - shape)
-    - context_weight * max(context, 0) - SIZE_WEIGHT * (1 - size) - LEVEL_WEIGHT * level. The negatives'
-    term is clamped, so a negative can only lower a score (after T-Rex-Omni, arXiv 2511.08997). A
-    fragment of an object has the object around it, and so a context that looks like the class. Shapes
-    count only if every class knows one.
+    - context_weight * max(context, 0) - SIZE_WEIGHT * (1 - size) - LEVEL_WEIGHT * level
+    + normal_weight * logit(unusual), the last within ``MOST_LOGIT``; where there are no exemplars,
+    unusual alone. The negatives' term is clamped, so a negative can only lower a score (after
+    T-Rex-Omni, arXiv 2511.08997). A fragment of an object has the object around it, and so a context
+    that looks like the class. Shapes count only if every class knows one.
     """
     scores = alike.plain(options) - weighted(options.shape_weight, 1 - alike.shape)
     scores = scores - weighted(options.context_weight, alike.context)
+    if alike.alone and alike.unusual is not None:
+        return np.asarray(alike.unusual[:, None], np.float64)
     if options.scale != "any":
         scores = scores - weighted(SIZE_WEIGHT, 1 - alike.size)
+    if alike.unusual is not None:
+        scores = scores + options.normal_weight * logit(alike.unusual)[:, None]
     return scores if level is None else scores - LEVEL_WEIGHT * np.atleast_2d(level)
+
+
+def logit(unusual: FloatArray) -> FloatArray:
+    """(N,): logits of 0..1, within ``MOST_LOGIT``."""
+    share = np.clip(np.asarray(unusual, np.float64), 1e-6, 1 - 1e-6)
+    return np.clip(np.log(share / (1 - share)), -MOST_LOGIT, MOST_LOGIT)
 
 
 def marks_of(alike: Likeness, totals: FloatArray, ratio: float, told: Told | None = None) -> Marks:

@@ -36,6 +36,7 @@ ROOMS = (
     "output",
     "exports",
     "exemplars",
+    "normality",
     "regions",
     "embeddings",
     "backbones",

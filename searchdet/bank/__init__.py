@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .audit import SAME, Finding
-from .build import Enrolment, Gathered, Read, gather, read, settle, settled
+from .build import Enrolment, Gathered, Read, gather, read, settle, settled, with_tiles
 from .edit import Additions, add, facts, remove
 from .taught import Learned, Taught, teach
 from .types import Bank, JudgedBy, Rows, join
@@ -29,4 +29,5 @@ __all__ = [
     "settle",
     "settled",
     "teach",
+    "with_tiles",
 ]

@@ -11,9 +11,18 @@ from pathlib import Path
 from .. import backbones, exemplars
 from ..annotations import Notes
 from ..backbones import Backbone
-from ..config import EmbeddingOptions, Examples, ExemplarOptions, ProposalOptions, Settings, names_of
-from ..errors import UsageError
+from ..config import (
+    EmbeddingOptions,
+    Examples,
+    ExemplarOptions,
+    NormalityOptions,
+    ProposalOptions,
+    Settings,
+    names_of,
+)
+from ..errors import ExemplarError, UsageError
 from ..exemplars import Exemplar, Reading, augment, automask, boxmask
+from ..normality import Normality, Teacher, learn, of_images
 from ..output import Picture, exemplar_picture
 from ..proposals.regions import IN_BOX, RegionProposer
 from ..proposals.types import BoxPrompted, Proposer
@@ -27,7 +36,7 @@ from . import miscut
 from .audit import conflicts, without
 from .describe import build_bank, compute_of, describe
 from .said import Sayings, sayings
-from .types import Bank, Rows, extended, join
+from .types import Bank, Rows, extended, join, of_normality
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +67,8 @@ class Enrolment:
     cache: Path | None = None
     closer: bool = False
     proposer: Proposer | None = None
+    normal: NormalityOptions = NormalityOptions()
+    proposals: ProposalOptions = ProposalOptions()
 
     @property
     def space(self) -> Space:
@@ -67,8 +78,17 @@ class Enrolment:
     def of(cls, backbone: Backbone, settings: Settings, proposer: Proposer | None = None) -> Enrolment:
         """With a backbone, and perhaps a proposer, that are there already."""
         looks = settings.scoring.looks(backbone.second_look) > 0
-        embedding, exemplars = settings.embedding, settings.exemplars
-        return cls(backbone, embedding, exemplars, settings.cache, looks, proposer)
+        own = (settings.embedding, settings.exemplars, settings.cache, looks, proposer)
+        return cls(backbone, *own, settings.normality, settings.proposals)
+
+    def normality_of(self, given: Read) -> Normality | None:
+        """What is normal by what was read; None where nothing says it. Raises ExemplarError."""
+        if self.proposer is None or not (given.normals or self.normal.by_image):
+            return None
+        if not given.normals:
+            return of_images(self.proposer.name)
+        teacher = Teacher(self.backbone, self.proposer, self.normal, self.proposals)
+        return learn([item.pixels for item in given.normals], teacher)
 
     @classmethod
     def load(cls, settings: Settings) -> Enrolment:
@@ -78,11 +98,24 @@ class Enrolment:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What was read: exemplars of files, or a saved bank; and the names of exemplars left out."""
+    """What was read: exemplars of files, or a saved bank; the names of exemplars left out; and good
+    parts."""
 
     items: list[Exemplar]
     saved: Bank | None = None
     skipped: tuple[str, ...] = ()
+    normals: tuple[Exemplar, ...] = ()
+
+    @property
+    def has_exemplars(self) -> bool:
+        """Whether there are some of a class."""
+        return bool(self.items) if self.saved is None else not self.saved.by_normality
+
+    @property
+    def smallest(self) -> float | None:
+        """Pixels a side of the smallest exemplar whose object is known; None where none is."""
+        known = [item for item in self.items if item.label is not None and item.mask_source != "whole"]
+        return min((float(item.mask.sum()) ** 0.5 for item in known), default=None)
 
 
 def read(examples: Examples, settings: Settings) -> Read:
@@ -105,8 +138,20 @@ def read(examples: Examples, settings: Settings) -> Read:
     bad = skipped if how.skip_bad_exemplars else None
     reading = Reading(settings.max_pixels, how.mask_index, notes, settings.reading.bounds)
     items = exemplars.load_with(found, reading, bad)
+    good = _good_parts(examples.normal, reading, bad) if examples.normal else ()
     notes.tell()
-    return Read(items, None, tuple(skipped))
+    return Read(items, None, tuple(skipped), good)
+
+
+def _good_parts(folder: Path, reading: Reading, skipped: list[str] | None) -> tuple[Exemplar, ...]:
+    items = exemplars.load_with(exemplars.find_normals(folder), reading, skipped)
+    masked = [item.name for item in items if item.mask_source != "whole"]
+    if masked:
+        raise ExemplarError(
+            f"--normal: {masked[0]} has a mask or annotations, and a good part has nothing to mark.",
+            "Take the mask away, or the image if it shows a defect.",
+        )
+    return tuple(items)
 
 
 def gather(given: Read, by: Enrolment) -> Gathered:
@@ -115,10 +160,22 @@ def gather(given: Read, by: Enrolment) -> Gathered:
     if given.saved is not None:
         bankfile.require_space(given.saved, by.space, "--bank")
         return settle(given.saved, by.options)
+    normality = by.normality_of(given)
+    if not given.items and normality is not None:
+        return Gathered(of_normality(normality, by.space), skipped=given.skipped)
     bank, items = enrol(given.items, by)
+    bank = replace(bank, normality=normality)
     # drawn at once and kept as JPEG, so that the run does not hold every photo
     shown = tuple(Picture(item.name, exemplar_picture(item.pixels, item.mask)) for item in items)
     return replace(settle(bank, by.options, shown), skipped=given.skipped)
+
+
+def with_tiles(bank: Bank, tile_by: str) -> Bank:
+    """The same, where what is normal says what decided about tiles."""
+    normal = bank.normality
+    if normal is None:
+        return bank
+    return replace(bank, normality=replace(normal, info=replace(normal.info, tile_by=tile_by)))
 
 
 def enrol(items: list[Exemplar], by: Enrolment) -> tuple[Bank, list[Exemplar]]:

@@ -6,22 +6,23 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from .. import exemplars
+from .. import exemplars, proposals
 from ..annotations import Notes
 from ..config import Examples, Settings
 from ..errors import DAMAGE, ExemplarError, UsageError
 from ..exemplars import Exemplar, Reading
 from ..images import read_image, used_range
 from ..masks import rle
+from ..normality import suited
 from ..records import damaged, read_record
 from ..regions import settings_in
 from ..storage import kinds
 from ..storage.cache import Store
 from ..storage.values import JsonObject
-from .build import Enrolment, enrol, find_masks, read, with_views
+from .build import Enrolment, enrol, find_masks, read, with_tiles, with_views
 from .describe import describe
 from .file import require_space
-from .types import JUDGED, Bank, extended, indexed
+from .types import JUDGED, Bank, extended, indexed, of_normality
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,27 @@ class Additions:
 
 
 def build(examples: Examples, settings: Settings) -> Bank:
-    """A bank of all examples, copies and conflicts included. Raises ExemplarError, CheckpointError."""
-    items = read(examples, settings).items
-    bank, _ = enrol(items, Enrolment.load(settings))
-    return bank
+    """A bank of all examples, copies and conflicts included, and of what is normal. Raises
+    ExemplarError, CheckpointError."""
+    given, tile_by = read(examples, settings), ""
+    by = Enrolment.load(settings)
+    if given.normals or settings.normality.by_image:
+        options, tile_by = suited.proposals_for(settings.proposals, given.smallest)
+        by = replace(by, proposer=proposals.load(options), proposals=options)
+    normality = by.normality_of(given)
+    if normality is not None and not given.items:
+        return with_tiles(of_normality(normality, by.space), tile_by)
+    bank, _ = enrol(given.items, by)
+    return with_tiles(replace(bank, normality=normality), tile_by)
+
+
+def require_exemplars(bank: Bank, what: str) -> None:
+    """Raise UsageError for a bank without exemplars. what: cannot be done with it."""
+    if bank.by_normality:
+        raise UsageError(
+            f"the bank holds good parts and no exemplars, so {what}.",
+            "Build one with both: `searchdet bank build --positive DIR --normal DIR`.",
+        )
 
 
 def add(bank: Bank, given: Additions, settings: Settings) -> Bank:
@@ -58,6 +76,7 @@ def add(bank: Bank, given: Additions, settings: Settings) -> Bank:
     photo is what the bank's exemplars of its class show. Raises ExemplarError, CheckpointError,
     UsageError.
     """
+    require_exemplars(bank, "none is added")
     if bank.space is None:
         raise UsageError(
             "the bank does not say which model it is of.", "Build it again: `searchdet bank build`."
@@ -75,6 +94,7 @@ def add(bank: Bank, given: Additions, settings: Settings) -> Bank:
 def remove(bank: Bank, names: Sequence[str]) -> Bank:
     """The bank without the named exemplars and their changed views. Raises UsageError for an unknown
     name, and ExemplarError where no positive is left."""
+    require_exemplars(bank, "none is taken out")
     known = {*bank.positives.names, *bank.negatives.names}
     unknown = [name for name in names if name not in known]
     if unknown:
@@ -104,6 +124,8 @@ def facts(bank: Bank) -> JsonObject:
     rows += [{"label": None, **o.to_json()} for o in bank.negatives.origins]
     space = asdict(bank.space) if bank.space else {}
     judged: JsonObject = {"judged": asdict(bank.judged)} if bank.judged else {}
+    if bank.normality is not None:
+        judged = {**judged, "normality": asdict(bank.normality.info)}
     return {"space": space, **judged, **bank.describe(), "exemplars": rows}
 
 

@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..config.address import Place
-from ..errors import DAMAGE, ExemplarError
+from ..errors import DAMAGE, ExemplarError, UsageError
+from ..normality import Normality
 from ..regions import Space
 from ..storage import places, tensors
 from ..storage.values import Fields, JsonObject
-from .types import Bank, JudgedBy, Origin, Rows
+from .types import NORMAL, Bank, JudgedBy, Origin, Rows
 
 FloatArray = npt.NDArray[np.float32]
 SCHEMA = "searchdet.bank/5"
@@ -37,6 +38,9 @@ def save(bank: Bank, path: Place) -> None:
     }
     if bank.judged is not None:
         facts = {**facts, "judged": asdict(bank.judged)}
+    if bank.normality is not None:
+        facts = {**facts, "normality": asdict(bank.normality.info)}
+        arrays |= bank.normality.to_arrays()
     places.write(path, tensors.pack(arrays, facts))
 
 
@@ -55,6 +59,15 @@ def load(path: Place) -> Bank:
         raise ExemplarError(
             f"--bank {path}: {error}.", "Make it again with `searchdet bank build`."
         ) from error
+
+
+def require_plain(bank: Bank, what: str) -> None:
+    """Raise UsageError for a bank that says what is normal. what: knows only exemplars."""
+    if bank.normality is not None:
+        raise UsageError(
+            f"--bank: holds good parts, and {what} compares with exemplars alone.",
+            "Use `searchdet detect`, or build a bank without --normal.",
+        )
 
 
 def require_space(bank: Bank, space: Space, name: str) -> None:
@@ -79,7 +92,9 @@ def _bank(arrays: tensors.Arrays, facts: Fields) -> Bank:
         if rows.crops is not None and rows.crops.shape[1] != (space.parts or (space.dim,))[-1]:
             raise ValueError(f"its crops of {name} have another dimension than its space")
     judged = JudgedBy.from_json(facts.child("judged")) if "judged" in facts else None
-    return Bank(facts.texts("classes"), labels=arrays["labels"], space=space, judged=judged, **sides)
+    normal = Normality.read(arrays, facts, space.dim)
+    classes, labels = facts.texts("classes"), arrays["labels"]
+    return Bank(classes, labels=labels, space=space, judged=judged, normality=normal, **sides)
 
 
 def _rows(arrays: tensors.Arrays, origins: list[Fields], name: str) -> Rows:
@@ -89,7 +104,11 @@ def _rows(arrays: tensors.Arrays, origins: list[Fields], name: str) -> Rows:
             raise ValueError(f"its {name} are not float32 rows")
     if not np.isfinite(vectors).all() or not np.isfinite(contexts).all() or np.isinf(outlines).any():
         raise ValueError(f"its {name} hold NaN or infinity")
-    _require_unit(vectors, name)
+    if origins and all(item.text("mask_source") == NORMAL for item in origins):
+        if vectors.any():
+            raise ValueError(f"its {name} have a vector where no exemplar is")
+    else:
+        _require_unit(vectors, name)
     crops = arrays.get(f"{name}.crops")
     if crops is not None:
         if crops.dtype != np.float32 or crops.ndim != 2 or not np.isfinite(crops).all():

@@ -49,6 +49,8 @@ class Likeness:
 
     valid (N,). cosines (N, P): to each positive, (N, 0) where no single one is asked for. pos (N, C):
     cosine to each class. against: the nearest negative. shape, context, size (N, C): as of ``Scores``.
+    unusual (N,): as of the regions; None where it is not known. alone: it is all that is known, as the
+    bank has no exemplars.
     """
 
     valid: BoolArray
@@ -58,6 +60,8 @@ class Likeness:
     shape: FloatArray
     context: FloatArray
     size: FloatArray
+    unusual: FloatArray | None = None
+    alone: bool = False
 
     def plain(self, options: ScoringOptions) -> FloatArray:
         """(N, C): pos - negative_weight * max(neg, 0), what is told from the features alone."""
@@ -67,7 +71,9 @@ class Likeness:
         """The chosen rows, in that order."""
         against = Nearest(self.against.cosine[rows], self.against.row[rows])
         parts = (self.valid[rows], self.cosines[rows], self.pos[rows])
-        return Likeness(*parts, against, self.shape[rows], self.context[rows], self.size[rows])
+        unusual = None if self.unusual is None else self.unusual[rows]
+        rest = (self.shape[rows], self.context[rows], self.size[rows])
+        return Likeness(*parts, against, *rest, unusual, self.alone)
 
     def replaced(self, rows: IntArray, other: Likeness) -> Likeness:
         """The same with the cosines of some rows from ``other``, whose row i is rows[i]."""
@@ -98,6 +104,8 @@ def likeness(
         ),
         contexts(lambda: regions.contexts @ bank.prototypes().T, around, bank, options),
         sizes(regions.areas, bank, options, len(regions)),
+        regions.unusual,
+        bank.by_normality,
     )
 
 

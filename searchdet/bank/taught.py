@@ -48,6 +48,11 @@ class Learned:
 def teach(bank: Bank, given: Taught, settings: Settings) -> Learned:
     """The bank with an exemplar of each verdict: right ones of their class, those of another class of
     that, wrong ones as negatives. Raises UsageError, ExemplarError, and with images CheckpointError."""
+    if bank.by_normality:
+        raise UsageError(
+            "the bank holds good parts and no exemplars, so verdicts teach it nothing.",
+            "Build one with both: `searchdet bank build --positive DIR --normal DIR`.",
+        )
     if bank.space is None:
         raise UsageError(
             "the bank does not say which model it is of.", "Build it again: `searchdet bank build`."

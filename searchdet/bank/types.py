@@ -14,6 +14,7 @@ from ..config.models import PROMPTINGS
 from ..embeddings import Descriptors, l2_normalize
 from ..errors import UsageError
 from ..masks import shape as outline
+from ..normality import Normality
 from ..regions import Space
 from ..storage.values import Fields, JsonObject
 
@@ -25,6 +26,10 @@ one that a person pointed at, as nothing was found there; one that is wrong, on 
 """
 REGIONS = (JUDGED, POINTED, MISCUT)
 _ORIGIN = ("name", "sha256", "mask_source", "mask")
+NORMAL = "normal"
+"""Where the one row of a class comes from that has no exemplar: it is what is not normal."""
+DEFECT = "defect"
+"""That class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +171,7 @@ class Bank:
 
     classes: sorted names; positives with labels (P,), index into classes; negatives. Every class has at
     least one row. space: where the vectors come from. judged: None where nothing is said of it.
+    normality: what is normal beside these classes, None where nothing says it.
     """
 
     classes: tuple[str, ...]
@@ -174,6 +180,7 @@ class Bank:
     negatives: Rows
     space: Space | None = None
     judged: JudgedBy | None = None
+    normality: Normality | None = None
 
     def __post_init__(self) -> None:
         if len(self.positives) != len(self.labels):
@@ -188,6 +195,11 @@ class Bank:
     @property
     def dim(self) -> int:
         return int(self.positives.vectors.shape[1])
+
+    @property
+    def by_normality(self) -> bool:
+        """Whether its class has no exemplar, and is what is not normal."""
+        return {item.mask_source for item in self.positives.origins} == {NORMAL}
 
     @property
     def looks_closer(self) -> bool:
@@ -262,6 +274,13 @@ class Bank:
     def describe(self) -> JsonObject:
         """Counts, as JSON values."""
         return {"classes": self.counts(), "negative": len(self.negatives)}
+
+
+def of_normality(normality: Normality, space: Space) -> Bank:
+    """A bank without exemplars: of one class, what is not normal. Its one row is no vector."""
+    rows = plain_rows(np.zeros((1, space.dim), np.float32), (Origin(NORMAL, mask_source=NORMAL),))
+    nothing = plain_rows(np.zeros((0, space.dim), np.float32), ())
+    return Bank((DEFECT,), rows, np.zeros(1, np.int64), nothing, space, None, normality)
 
 
 def indexed(labels: Sequence[str]) -> tuple[tuple[str, ...], IntArray]:

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from ..backbones import FeatureMap
-from ..detector import Detector
+from ..detector import Detector, require_drawable
 from ..errors import EmbeddingError, ImageError, ResourceError, SearchdetError, memory_as_error
 from ..images import LoadedImage, Query, decode, digest, read_bytes
 from ..output import Output
@@ -115,6 +115,14 @@ def fail(query: Query, error: SearchdetError, sha256: str, output: Output | None
     return Result(record, 0.0)
 
 
+def ready(detector: Detector, output: Output | None) -> None:
+    """Show the exemplars in the output. Raises UsageError where it is to show what the detector does
+    not know."""
+    require_drawable(detector.bank, output)
+    if output is not None:
+        output.preview(detector.gathered.shown)
+
+
 def _ahead(detector: Detector, queries: Iterable[Query], output: Output | None) -> Iterator[_Prepared]:
     waiting: deque[Future[_Prepared]] = deque()
     pool = ThreadPoolExecutor(1, "searchdet-reader")
@@ -161,7 +169,7 @@ def _read_ahead(detector: Detector, query: Query, output: Output | None) -> _Pre
 
 def _describe(detector: Detector, image: LoadedImage, name: str, output: Output | None) -> _Described:
     started, maps = time.monotonic(), list[FeatureMap]()
-    seen = maps.append if output is not None and output.wants_heat else None
+    seen = maps.append if output is not None and output.wants_maps else None
     with gathered() as stages:
         regions = detector.describe(image, name, seen)
     return _Described(regions, maps[0] if maps else None, time.monotonic() - started, stages)
@@ -198,5 +206,5 @@ def _write(
     """Save a record of what was seen, with the pictures that are wanted. Raises OutputError."""
     if output is not None:
         record, seen = found
-        heat = detector.heat(image.pixels, seen.map) if output.wants_heat else None
-        output.save(record, image, query.path, heat)
+        maps = detector.maps(image.pixels, output, seen.map) if output.wants_maps else None
+        output.save(record, image, query.path, maps)

@@ -245,8 +245,7 @@ def _loaded(pipe: Connection, job: WorkerSpec) -> tuple[Detector, Gathered | Non
         detector = Detector.of(models, given, job.settings)
         return detector, detector.gathered if isinstance(given, Read) else None
     detector = Detector.build(job.examples, job.settings, defer=False)
-    if job.output is not None:
-        job.output.preview(detector.gathered.shown)
+    batch.ready(detector, job.output)
     return detector, None
 
 

@@ -72,6 +72,8 @@ def bank_show(
     if loaded.judged is not None:
         own = loaded.judged
         print(f"{'judged by':14} --prompting {own.prompting} --second-look {own.second_look}")
+    for name, value in (asdict(loaded.normality.info) if loaded.normality else {}).items():
+        print(f"{'normal ' + name:14} {value}")
     for c, origin in zip(loaded.labels, loaded.positives.origins, strict=True):
         print(f"{loaded.classes[c]:24} {origin.mask_source:8} {origin.name}")
     for origin in loaded.negatives.origins:
@@ -184,10 +186,12 @@ def bank_audit(
     from ..bank import file as bankfile
     from ..bank import miscut
     from ..bank.audit import audit
+    from ..bank.edit import require_exemplars
     from ..bank.views import gains
     from ..calibration import thresholds_of
 
     whole = bankfile.load(bank)
+    require_exemplars(whole, "there is nothing to audit")
     loaded, cut = miscut.plain(whole), miscut.names_of(whole)  # which take no part
     findings, thresholds, views = audit(loaded), thresholds_of(loaded), gains(loaded)
     if json_lines:
@@ -265,5 +269,8 @@ def _interval(value: Interval | None) -> str:
 
 
 def _counts(bank: Bank) -> str:
+    normal = f"; {bank.normality.info.images} good parts" if bank.normality else ""
+    if bank.by_normality:
+        return f"no examples{normal}"
     classes = ", ".join(f"{count} {name}" for name, count in bank.counts().items())
-    return f"{classes}; {len(bank.negatives)} negatives"
+    return f"{classes}; {len(bank.negatives)} negatives{normal}"

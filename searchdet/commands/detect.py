@@ -115,8 +115,7 @@ def _started(job: WorkerSpec, run: RunOptions) -> Started:
         facts = worker.start()
         return lambda: facts, worker.run
     detector = Detector.build(job.examples, job.settings)
-    if job.output is not None:
-        job.output.preview(detector.gathered.shown)
+    batch.ready(detector, job.output)
     return detector.run_json, lambda queries: batch.run(detector, queries, job.output)
 
 

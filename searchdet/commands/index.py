@@ -15,6 +15,7 @@ from ..config import (
     EngineOptions,
     Examples,
     ExemplarOptions,
+    NormalityOptions,
     OutputOptions,
     ProposalOptions,
     RunOptions,
@@ -78,7 +79,10 @@ _Probe = Annotated[
 
 
 @with_options(
-    without=(ScoringOptions, SuppressionOptions, ExemplarOptions, "prompting", "guided_share"),
+    without=(
+        *(ScoringOptions, SuppressionOptions, ExemplarOptions, NormalityOptions),
+        *("prompting", "guided_share"),
+    ),
     verbose=True,
 )
 def index(
@@ -187,6 +191,7 @@ _Folder = Annotated[
     without=(
         *(ProposalOptions, EmbeddingOptions, "backbone", "feat_short_side", "centring", "max_pixels"),
         *(EngineOptions, "output", "save", "no_save", "timeout", "second_look"),
+        *(NormalityOptions, "normal", "normal_weight"),
     ),
     verbose=True,
 )

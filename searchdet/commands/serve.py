@@ -58,7 +58,10 @@ _Bridges = Annotated[
     ),
 ]
 TICK, END_SECONDS = 0.25, 2.0
-LEFT_OUT = ("prompting", "guided_share", "second_look", "output", "save", "no_save", "overwrite")
+LEFT_OUT = (
+    *("prompting", "guided_share", "second_look", "output", "save", "no_save", "overwrite"),
+    *("normal", "normal_self", "normal_method", "normal_views", "normal_weight"),
+)
 """Options that a page cannot follow: its regions are made without exemplars, and seen once."""
 
 

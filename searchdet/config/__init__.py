@@ -12,6 +12,7 @@ from .models import (
     ProposalOptions,
     points_of_layer,
 )
+from .normality import NormalityOptions
 from .option import Pairs, names_of
 from .run import (
     CacheOptions,
@@ -54,6 +55,7 @@ __all__ = [
     "ExemplarOptions",
     "Limits",
     "LogOptions",
+    "NormalityOptions",
     "OutputOptions",
     "Pairs",
     "ProposalOptions",

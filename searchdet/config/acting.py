@@ -11,11 +11,19 @@ from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
 from .models import EmbeddingOptions, ProposalOptions
+from .normality import NormalityOptions
 from .option import declaration
 from .scoring import ScoringOptions, SuppressionOptions
 
 log = logging.getLogger(__name__)
-Options = TypeVar("Options", ProposalOptions, EmbeddingOptions, ScoringOptions, SuppressionOptions)
+Options = TypeVar(
+    "Options",
+    ProposalOptions,
+    EmbeddingOptions,
+    ScoringOptions,
+    SuppressionOptions,
+    NormalityOptions,
+)
 
 
 CHOOSING = frozenset({"name", "checkpoint", "allow_unverified"})

@@ -22,6 +22,7 @@ KINDS = {
     "semantic": Kind("semantic", ".png"),
     "union": Kind("union", ".png"),
     "original": Kind("original", ".png"),
+    "anomaly": Kind("anomaly", ".jpg"),
     "masks": Kind("masks", ".png", many=True),
     "crops": Kind("crops", ".png", many=True),
     "heatmap": Kind("heatmaps", ".jpg", many=True),

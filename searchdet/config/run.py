@@ -58,11 +58,18 @@ class Examples:
         None, "Folder of the images of --positive-coco.", EXAMPLES, fetched=True
     )
     bank: Path | None = option(None, "Saved bank instead of example folders.", EXAMPLES, fetched=True)
+    normal: Path | None = option(
+        None,
+        "Folder of good parts; what is unusual beside them is a defect.",
+        EXAMPLES,
+        fetched=True,
+    )
 
     def __post_init__(self) -> None:
-        if not self.given:
+        if not self.given and self.normal is None:
             raise UsageError(
-                "no examples are given.", "Name a folder: --positive DIR (or --positive-coco, --bank)."
+                "no examples are given.",
+                "Name a folder: --positive DIR (or --positive-coco, --bank), or --normal DIR.",
             )
         _require_fit(self)
 
@@ -91,6 +98,15 @@ def _require_fit(given: Examples) -> None:
         raise UsageError("--bank goes with no other examples.", "Add them to it: `searchdet bank add`.")
     if given.positive_images is not None and given.positive_coco is None:
         raise UsageError("--positive-images is for --positive-coco, which is not given.")
+    if given.normal is not None and given.bank is not None:
+        raise UsageError(
+            "--normal goes not with --bank.", "Keep good parts in it: `searchdet bank build --normal`."
+        )
+    if given.normal is not None and given.negative is not None and not given.given:
+        raise UsageError(
+            "--negative is given without examples of a class.",
+            "Put what is not a defect among the good parts of --normal, or name --positive DIR.",
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,9 +31,10 @@ class ScoringOptions:
     """The score and the decision.
 
     score = pos - negative_weight * max(neg, 0) - shape_weight * (1 - shape)
-    - context_weight * max(context, 0) - LEVEL_WEIGHT * the image's level, and with ``scale`` same
-    - SIZE_WEIGHT * (1 - size). neg is the cosine to the negative that ``negative_quantile`` says, and
-    the margin pos - neg - (ratio - 1) * max(neg, 0). ``threshold`` says where the
+    - context_weight * max(context, 0) - LEVEL_WEIGHT * the image's level + normal_weight * the logit
+    of what is unusual, where that is known, and with ``scale`` same - SIZE_WEIGHT * (1 - size). neg is
+    the cosine to the negative that ``negative_quantile`` says, and the margin
+    pos - neg - (ratio - 1) * max(neg, 0). ``threshold`` says where the
     least score comes from if ``min_score`` is None; ``class_min_score`` and ``class_min_margin`` are
     (class, value) pairs that go before the general ones. ``second_look`` None is the backbone's own.
     """
@@ -70,6 +71,12 @@ class ScoringOptions:
         "any, or same: objects as large as the exemplars, in pixels, score more.",
         SCORES,
         check=one_of(*SCALES),
+    )
+    normal_weight: float = option(
+        0.1,
+        "What is unusual counts so much, in logits (--normal, --normal-self).",
+        SCORES,
+        check=_WEIGHT,
     )
     centring: str = option(
         "none",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import UsageError, meant
 from .models import BackboneOptions, EmbeddingOptions, ProposalOptions
+from .normality import NormalityOptions
 from .option import from_values, keys, option
 from .run import OUTPUT, ExemplarOptions, ReadingOptions
 from .scoring import ScoringOptions, SuppressionOptions
@@ -28,6 +29,7 @@ class Settings:
     embedding: EmbeddingOptions = EmbeddingOptions()
     scoring: ScoringOptions = ScoringOptions()
     suppression: SuppressionOptions = SuppressionOptions()
+    normality: NormalityOptions = NormalityOptions()
     exemplars: ExemplarOptions = ExemplarOptions()
     reading: ReadingOptions = ReadingOptions()
     max_pixels: int = option(MAX_PIXELS, "Refuse larger images.", OUTPUT)

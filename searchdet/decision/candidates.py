@@ -224,6 +224,7 @@ def _candidate(
     near, far = int(scores.nearest_positive[i]), int(scores.nearest_negative[i])
     against = (*bank.negatives.names, *bank.positives.names)
     shown = [item.copy_of or item.name for item in bank.positives.origins]
+    near = -1 if bank.by_normality else near
     return Candidate(
         id=int(contest.rows[i]),
         label=bank.classes[label] if label >= 0 else None,

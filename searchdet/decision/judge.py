@@ -93,6 +93,8 @@ class Judge:
         """What ``run.json`` says of the exemplars: classes, and names of both sides."""
         rows = {"positive": self.bank.positives, "negative": self.bank.negatives}
         names = {side: list(found.names) for side, found in rows.items()}
+        if self.bank.by_normality:
+            names["positive"] = []
         return {"exemplars": {"classes": list(self.bank.classes), **names}}
 
     def run_info(self) -> RunInfo:
@@ -104,7 +106,7 @@ class Judge:
             suppression=rule.suppression,
             thresholds={item.label: item for item in rule.thresholds},
             exemplars=ExemplarInfo(
-                positive=int(bank.positives.own.sum()),
+                positive=0 if bank.by_normality else int(bank.positives.own.sum()),
                 negative=len(bank.negatives),
                 ignored_negatives=self.gathered.ignored,
                 skipped=self.gathered.skipped,
@@ -113,6 +115,7 @@ class Judge:
                 shapes_known=bank.knows_shapes,
                 views=int((~bank.positives.own).sum()),
             ),
+            normality=bank.normality.info if bank.normality else None,
         )
 
 
@@ -174,6 +177,7 @@ def _fingerprint(judge: Judge) -> str:
             "form": [SCHEMA, __version__],
             "said": judge.run_info().to_json(),
             "bank": [rows, bank.labels.tolist(), list(bank.classes)],
+            **({"normality": bank.normality.digest} if bank.normality else {}),
             **({"told": told} if told else {}),
         }
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .coco import find_coco
-from .folders import find_file, find_negatives, find_positives
+from .folders import find_file, find_negatives, find_normals, find_positives
 from .read import Reading, load, load_with
 from .types import Exemplar, Found
 
@@ -14,6 +14,7 @@ __all__ = [
     "find_coco",
     "find_file",
     "find_negatives",
+    "find_normals",
     "find_positives",
     "load",
     "load_with",

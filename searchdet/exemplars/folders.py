@@ -77,6 +77,15 @@ def find_negatives(folder: Path, notes: Notes | None = None) -> list[Found]:
     return _doubted(found)
 
 
+def find_normals(folder: Path) -> list[Found]:
+    """Files of good parts, from all levels."""
+    _require_folder(folder, "--normal")
+    own = Notes()
+    found = _collect(folder, folder, None, own, "normal")
+    own.tell()
+    return found
+
+
 def _doubted(found: list[Found]) -> list[Found]:
     """The same, where those without a mask know the image whose mask they could be."""
     near = namesakes(dict.fromkeys(item.path for item in found))
@@ -88,9 +97,11 @@ def _doubted(found: list[Found]) -> list[Found]:
     ]
 
 
-def _collect(root: Path, folder: Path, label: str | None, notes: Notes) -> list[Found]:
+def _collect(
+    root: Path, folder: Path, label: str | None, notes: Notes, what: str = "negative"
+) -> list[Found]:
     beside = sort(sorted(_walk(folder), key=lambda path: path.as_posix()), folder)
-    what = "negative" if label is None else "positive"
+    what = what if label is None else "positive"
     others = [path.name for path in beside.others]
     if beside.orphans:
         raise ExemplarError(

@@ -117,6 +117,7 @@ def judge_for(found: Index, examples: Examples, settings: Settings) -> Judge:
     given = read(examples, settings)
     if given.saved is not None:
         bankfile.require_space(given.saved, found.space, "--bank")
+        bankfile.require_plain(given.saved, "an index")
         gathered = settle(given.saved, settings.exemplars)
     else:
         by = Enrolment.load(settings_in(found.space, settings))

@@ -23,7 +23,7 @@ from ..records import ImageRecord, read_record
 from ..storage import files, kinds, places
 from ..storage.values import JsonObject
 from . import recordmemory
-from .pictures import Heat, drawn
+from .pictures import Maps, drawn
 from .render import THUMBNAIL_QUALITY, Picture, encode_jpeg, thumbnail
 
 log = logging.getLogger(__name__)
@@ -65,6 +65,14 @@ class Output:
     @property
     def wants_heat(self) -> bool:
         return "heatmap" in self.save_pictures
+
+    @property
+    def wants_maps(self) -> bool:
+        return self.wants_heat or self.wants_anomaly
+
+    @property
+    def wants_anomaly(self) -> bool:
+        return "anomaly" in self.save_pictures
 
     def check(self, queries: list[Query]) -> None:
         """Fail early: the folder must be writable and must not be read as input. Removes what a killed
@@ -130,11 +138,11 @@ class Output:
         record: ImageRecord,
         image: LoadedImage | None,
         source: Place | None = None,
-        heat: Heat | None = None,
+        maps: Maps | None = None,
     ) -> None:
         """Write one record, last of all, and with an image its pictures; older pictures of it go.
 
-        source: the image's file; heat: a map (h, w) of each class. Raises OutputError.
+        source: the image's file; maps: that are drawn too. Raises OutputError.
         """
         name = record.image
         path = self.path("records", name, ".json")
@@ -144,7 +152,7 @@ class Output:
         if image is not None:
             small = encode_jpeg(thumbnail(image.pixels), THUMBNAIL_QUALITY)
             self._write(self.path("thumbnails", name, ".jpg"), small)
-            for place, data in drawn(self.save_pictures, image.pixels, record, heat):
+            for place, data in drawn(self.save_pictures, image.pixels, record, maps):
                 self._write(self.path(place.folder, f"{name}{place.part}", place.suffix), data)
         if source is not None:
             self._note_source(name, source)

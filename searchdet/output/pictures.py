@@ -18,6 +18,8 @@ from .render import contours, encode_jpeg, encode_png, heatmap, overlay, semanti
 UInt8Array = npt.NDArray[np.uint8]
 Heat = Mapping[str, npt.NDArray[np.float32]]
 """For each class (h, w): how much each cell of the image looks like it."""
+DEVIATIONS = (0.0, 14.0)
+"""The ends of the colours for what is unusual: the same everywhere, so that a good part looks so."""
 MARGIN = 0.1
 """Of a crop around the box of its mask, as a share of the box."""
 
@@ -36,10 +38,23 @@ class Place:
         return cls(KINDS[name].folder, part, KINDS[name].suffix)
 
 
+@dataclass(frozen=True, slots=True)
+class Maps:
+    """What is drawn of an image beside its detections. anomaly (h, w): deviations of its cells from
+    what is normal."""
+
+    heat: Heat | None = None
+    anomaly: npt.NDArray[np.float32] | None = None
+
+
 def drawn(
-    wanted: tuple[str, ...], image: UInt8Array, record: ImageRecord, heat: Heat | None
+    wanted: tuple[str, ...], image: UInt8Array, record: ImageRecord, maps: Maps | None
 ) -> Iterator[tuple[Place, bytes]]:
     """Pictures of the detections of a record on its (H, W, 3) image."""
+    maps = maps or Maps()
+    if maps.anomaly is not None:
+        picture = heatmap(image, maps.anomaly, "deviations", DEVIATIONS)
+        yield Place.of("anomaly"), encode_jpeg(picture)
     whole: dict[str, Callable[[], bytes]] = {
         "overlay": lambda: encode_jpeg(overlay(image, record)),
         "contours": lambda: encode_jpeg(contours(image, record)),
@@ -58,7 +73,7 @@ def drawn(
             yield Place.of("masks", part), encode_png(mask.astype(np.uint8) * 255)
         if "crops" in wanted:
             yield Place.of("crops", part), encode_png(cut_out(image, item))
-    for label, values in (heat or {}).items():
+    for label, values in (maps.heat or {}).items():
         yield Place.of("heatmap", f"/{slug(label)}"), encode_jpeg(heatmap(image, values, label))
 
 

@@ -137,10 +137,15 @@ def exemplar_picture(image: UInt8Array, mask: npt.NDArray[np.bool_]) -> bytes:
     return encode_jpeg(drawn)
 
 
-def heatmap(image: UInt8Array, values: npt.NDArray[np.float32], label: str) -> UInt8Array:
+def heatmap(
+    image: UInt8Array,
+    values: npt.NDArray[np.float32],
+    label: str,
+    bounds: tuple[float, float] | None = None,
+) -> UInt8Array:
     """The (H, W, 3) picture under the colours of a map (h, w); blue is its least and red its largest
     value, which are written on it."""
-    low, high = float(values.min()), float(values.max())
+    low, high = bounds or (float(values.min()), float(values.max()))
     scaled = (values - low) / max(high - low, 1e-6)
     large = cv2.resize(scaled, image.shape[1::-1], interpolation=cv2.INTER_CUBIC)
     colours = cv2.applyColorMap((255 * np.clip(large, 0, 1)).astype(np.uint8), cv2.COLORMAP_TURBO)

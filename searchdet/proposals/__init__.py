@@ -59,6 +59,7 @@ PROPOSERS = _register(
     ProposerSpec("edgetam", ".transformers_sam.edgetam", "EdgeTAM"),
     ProposerSpec("sam3", ".transformers_sam.sam3", "SAM 3 by points"),
     ProposerSpec("regions", ".regions", "needs no weights"),
+    ProposerSpec("spots", ".spots", "small defects; needs no weights"),
     ProposerSpec("masks", ".given", "of other tools, --masks-from"),
 )
 """``auto`` is the one that takes the file that is given, or the first whose weight file is found, else

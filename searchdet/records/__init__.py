@@ -24,6 +24,7 @@ from .models import (
     embedding_from,
     proposal_settings,
 )
+from .normality import NormalityInfo
 from .record import (
     SCHEMA,
     ImageRecord,
@@ -61,6 +62,7 @@ __all__ = [
     "Interval",
     "Limits",
     "ModelInfo",
+    "NormalityInfo",
     "PixelStats",
     "Preprocessing",
     "ProposalCounts",

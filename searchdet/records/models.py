@@ -10,6 +10,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from ..config import EmbeddingOptions, ProposalOptions, ScoringOptions, SuppressionOptions
 from ..errors import UsageError
 from ..storage.values import Fields, JsonObject
+from .normality import NormalityInfo
 from .thresholds import ClassThreshold
 
 Options = TypeVar("Options", EmbeddingOptions, ProposalOptions, ScoringOptions, SuppressionOptions)
@@ -22,6 +23,7 @@ _LATER: JsonObject = {
     "cross_negatives": False,
     "ratio": 1.0,
     "scale": "any",
+    "normal_weight": 0.1,
 }
 """Options that files of this form from before them do not name, with the value that acted then."""
 
@@ -225,27 +227,32 @@ class RunInfo:
     suppression: SuppressionOptions
     thresholds: Mapping[str, ClassThreshold]
     exemplars: ExemplarInfo
+    normality: NormalityInfo | None = None
 
     def to_json(self) -> JsonObject:
         """Plain JSON values."""
+        normal = {} if self.normality is None else {"normality": asdict(self.normality)}
         return {
             **self.models.to_json(),
             "scoring": asdict(self.scoring),
             "suppression": asdict(self.suppression),
             "thresholds": {name: item.to_json() for name, item in self.thresholds.items()},
             "exemplars": asdict(self.exemplars),
+            **normal,
         }
 
     @classmethod
     def from_json(cls, values: Fields) -> RunInfo:
         """Raises ValueError for another form."""
         thresholds = values.child("thresholds")
+        normal = values.optional_child("normality") if "normality" in values.values else None
         return cls(
             ModelInfo.from_json(values),
             _options(ScoringOptions, values.child("scoring")),
             _options(SuppressionOptions, values.child("suppression")),
             {name: ClassThreshold.from_json(thresholds.child(name)) for name in thresholds.values},
             ExemplarInfo.from_json(values.child("exemplars")),
+            None if normal is None else NormalityInfo.from_json(normal),
         )
 
 

@@ -43,7 +43,8 @@ class Interval:
 class ClassThreshold:
     """The least score of one class and what is known about it.
 
-    source: auto, default (too few exemplars, or not asked for) or given. recall: share of the left-out
+    source: auto, default (too few exemplars, or not asked for), normal (what stands out on good parts;
+    there are no exemplars) or given. recall: share of the left-out
     exemplars above it; false_alarms: share of the impostors above it; precision: share of positives
     among both. auc: probability that an exemplar outscores an impostor (area under the ROC curve).
     separates: None where there is too little to say.

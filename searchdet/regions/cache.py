@@ -62,6 +62,8 @@ def pack(regions: Regions) -> Packed:
         "counts": np.frombuffer(b"".join(counts), np.uint8),
         "offsets": np.cumsum([0, *(len(text) for text in counts)], dtype=np.int64),
     }
+    if described.unusual is not None:
+        arrays["unusual"] = described.unusual.astype(np.float32)
     said = {"size": list(found.size), "removed": dict(found.removed), "details": dict(found.details)}
     if found.drawn is not None:
         said["drawn"] = list(found.drawn)
@@ -82,8 +84,9 @@ def unpack(packed: Packed) -> Regions:
     embedded = MaskEmbeddings(
         l2_normalize(arrays["vectors"]), np.asarray(arrays["valid"]), np.asarray(arrays["subcell"])
     )
-    contexts = l2_normalize(arrays["contexts"])
-    return Regions(found, Descriptors(embedded, contexts, arrays["outlines"].astype(np.float32)))
+    contexts, outlines = l2_normalize(arrays["contexts"]), arrays["outlines"].astype(np.float32)
+    described = Descriptors(embedded, contexts, outlines, unusual=arrays.get("unusual"))
+    return Regions(found, described)
 
 
 def first(packed: Packed, count: int) -> Packed:
@@ -137,7 +140,10 @@ def _sound_sizes(packed: Packed) -> tuple[tuple[int, int], tuple[int, int] | Non
     facts.counts("removed"), facts.counts("details")
     text, ends = arrays["counts"], arrays["offsets"]
     long = (np.float16, arrays["vectors"].shape[-1:])
-    for name, (kind, form) in ({"vectors": long, "contexts": long} | _FORMS).items():
+    forms = {"vectors": long, "contexts": long} | _FORMS
+    if "unusual" in arrays:
+        forms["unusual"] = (np.float32, ())
+    for name, (kind, form) in forms.items():
         array = arrays[name]
         if array.dtype != kind or array.shape != (len(ends) - 1, *form):
             raise ValueError(f"its {name} are {array.dtype} {array.shape}")
@@ -199,9 +205,9 @@ def crops_key(regions: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """A describer whose regions are kept. guide: what guided prompting depends on beyond the image;
-    "" where every point is asked. closeups: keeps what a second look saw. name: of the one image whose
-    masks the proposer looks up by it."""
+    """A describer whose regions are kept. guide: what guided prompting, and parts that are unusual,
+    depend on beyond the image; "" where there is neither. closeups: keeps what a second look saw.
+    name: of the one image whose masks the proposer looks up by it."""
 
     describer: Describer
     store: Store

@@ -25,6 +25,8 @@ UInt8Array = npt.NDArray[np.uint8]
 Promise = Callable[[FeatureMap], FloatArray]
 """Feature map -> (h, w): how much each cell looks like what is searched for."""
 
+Unusual = Callable[[FeatureMap, Proposals], tuple[Proposals, FloatArray]]
+"""Feature map and proposals of an image -> more proposals, and how unusual each is, (N,) 0..1."""
 Seen = Callable[[FeatureMap], object]
 READS = frozenset({"tile", "tile_overlap"})
 """The options of the proposals that are looked at here, whatever the proposer."""
@@ -47,13 +49,15 @@ class Regions:
 
 @dataclass(frozen=True, slots=True)
 class Describer:
-    """A proposer and a backbone with their options. promise: for guided prompting, else None."""
+    """A proposer and a backbone with their options. promise: for guided prompting, else None. unusual:
+    where it is known what is normal, else None."""
 
     backbone: Backbone
     proposer: Proposer
     proposals: ProposalOptions
     embedding: EmbeddingOptions
     promise: Promise | None = None
+    unusual: Unusual | None = None
 
     def of(self, image: ImageId) -> Describer:
         """The describer of one image, where its proposer must know which it is."""
@@ -87,10 +91,14 @@ class Describer:
         feature_map, found = self._seen(image)
         if seen is not None:
             seen(feature_map)
+        unusual = None
+        if self.unusual is not None:
+            found, unusual = self.unusual(feature_map, found)
         with stage(EMBEDDING):
             masks = Masks.of(found.rles, found.mask_size)
             shapes = outlines_of(masks.runs, masks.count)
-            return Regions(found, describe(feature_map, masks, shapes, self.embedding))
+            described = describe(feature_map, masks, shapes, self.embedding)
+        return Regions(found, replace(described, unusual=unusual))
 
     def _seen(self, image: UInt8Array) -> tuple[FeatureMap, Proposals]:
         """Map and proposals of an image: side by side where only one of the two is a network and

@@ -57,11 +57,11 @@ def space_of_record(run: RunInfo, like: Space) -> Space:
 
 def known_regions(cache: Path, record: ImageRecord, run: RunInfo, space: Space) -> Known | None:
     """The regions of a record's image in a cache folder, in that space; None where it holds none, as
-    for guided prompting where ``note_guide`` was not called."""
+    where what they depend on beyond models and image was not noted (``note_guide``)."""
     store, closeups = Store(cache, kinds.REGIONS), Store(cache, kinds.CLOSEUPS)
     dim = (space.parts or (space.dim,))[-1]
     guide = ""
-    if run.models.proposer.options.prompting == "guided":
+    if run.models.proposer.options.prompting == "guided" or run.normality is not None:
         noted = _guides(cache).recall(_guide_key(record.settings_sha256), lambda _, f: f.text("guide"))
         if noted is None:
             return None

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from .. import backbones, proposals
 from ..backbones import Backbone
 from ..config import ProposalOptions, ScoringOptions, Settings
 from ..config.acting import CHOOSING, acting, warn
+from ..config.normality import METHODS
 from ..errors import UsageError
 from ..proposals import Proposer
 from ..proposals.choice import Choice, choice_of
 from ..records import BackboneInfo, ModelInfo, ProposerInfo
 from ..weights import LoadedBefore
 from .describe import READS as TILES
-from .describe import Describer, Promise
+from .describe import Describer, Promise, Unusual
 
 log = logging.getLogger(__name__)
+_WITHOUT_NORMALS = (
+    frozenset(item.name for item in fields(ScoringOptions)) - {"normal_weight"},
+    "a search without --normal",
+)
+"""Which options of the score act where nothing says what is normal, and the words for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +37,29 @@ class Models:
     choice: Choice | None = None
 
     def effective(
-        self, settings: Settings, own: tuple[str, int] | None = None
+        self, settings: Settings, own: tuple[str, int] | None = None, normal: str = ""
     ) -> tuple[Settings, tuple[str, ...]]:
         """The settings without what cannot act, which is said in a WARNING, and the flags of that. own:
-        what ``--prompting auto`` and a second look that is not given are; None: the models' own."""
+        what ``--prompting auto`` and a second look that is not given are; None: the models' own.
+        normal: how it is known what is normal; "" where it is not."""
         prompting, looks = own or (self.proposer.prompting, self.backbone.second_look)
         reads = self.proposer.reads | TILES | CHOOSING
         found, unread = acting(settings.proposals, reads, self.proposer.name)
         if found.prompting == "auto":
             found = replace(found, prompting=prompting)
         embedding, unpooled = acting(settings.embedding)
-        scoring, unscored = acting(settings.scoring)
+        scoring, unscored = acting(settings.scoring, *((None, "") if normal else _WITHOUT_NORMALS))
+        learned = normal in METHODS  # else each image is its own measure, or nothing is normal
+        normality, unlearned = acting(
+            settings.normality,
+            None if learned else frozenset({"by_image"}),
+            "a search without --normal",
+        )
         scoring = self._looking(scoring, looks)
         suppression, unsuppressed = acting(settings.suppression)
-        ignored = warn([*unread, *unpooled, *unscored, *unsuppressed])
-        kept = replace(
-            settings, proposals=found, embedding=embedding, scoring=scoring, suppression=suppression
-        )
-        return kept, ignored
+        ignored = warn([*unread, *unpooled, *unscored, *unlearned, *unsuppressed])
+        kept = replace(settings, proposals=found, embedding=embedding, scoring=scoring)
+        return replace(kept, suppression=suppression, normality=normality), ignored
 
     def _looking(self, scoring: ScoringOptions, own: int) -> ScoringOptions:
         """With a second look where the user does not say. Raises UsageError where one is wanted and
@@ -59,9 +70,13 @@ class Models:
             )
         return replace(scoring, second_look=scoring.looks(own))
 
-    def describer(self, settings: Settings, promise: Promise | None = None) -> Describer:
-        """What makes regions of an image. promise: for guided prompting."""
-        return Describer(self.backbone, self.proposer, settings.proposals, settings.embedding, promise)
+    def describer(
+        self, settings: Settings, promise: Promise | None = None, unusual: Unusual | None = None
+    ) -> Describer:
+        """What makes regions of an image. promise: for guided prompting; unusual: beside what is
+        normal."""
+        given = (settings.proposals, settings.embedding, promise, unusual)
+        return Describer(self.backbone, self.proposer, *given)
 
     def info(self, settings: Settings) -> ModelInfo:
         """What a record says of the models."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..bank import Bank, Enrolment, read
+from ..bank import file as bankfile
 from ..bank.build import enrol
 from ..config import Examples, ScanOptions, Settings
 from ..errors import EmbeddingError, ImageError, ResourceError, UsageError, counted, memory_as_error
@@ -136,6 +137,8 @@ def _start(job: Job, by: Enrolment | None) -> tuple[Bank | None, tuple[Picture, 
     if job.examples is None:
         return None, ()
     given = read(job.examples, job.settings)
+    if given.saved is not None:
+        bankfile.require_plain(given.saved, "a session")
     if given.saved is not None or by is None:
         return given.saved, ()
     bank, items = enrol(given.items, by)

@@ -1,0 +1,75 @@
+"""Settings that suit defects, where the user has not said otherwise; every record tells them."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from ..config import ProposalOptions, ScoringOptions
+from ..errors import UsageError
+from ..records import ClassThreshold, NormalityInfo
+
+log = logging.getLogger(__name__)
+PROPOSER = "spots"
+LOOKS = 150
+"""Candidates that get a second look: defects are small, so a crop of each tells most."""
+MASKS = 600
+"""Proposals that are described: the best of ``spots`` hold nearly all that it finds."""
+AT_LIMIT = 0.5
+"""What is unusual, at the limit of good parts."""
+LEAST_SIDE = 6
+"""Pixels a side, where masks are looked for, that the smallest exemplar must have."""
+WORKING_SIDE = 800
+"""About how long a side the copy has on which they are looked for; smaller tiles show no more."""
+
+
+def proposals_for(options: ProposalOptions, smallest: float | None) -> tuple[ProposalOptions, str]:
+    """Options of the proposals, and what decided about tiles: ``given`` or ``exemplar``. smallest:
+    pixels a side of the smallest exemplar whose object is known; None: nothing says it."""
+    options = _named(options, PROPOSER)
+    if options.tile or smallest is None:
+        return options, "given"
+    tile = max(WORKING_SIDE, round(WORKING_SIDE * smallest / LEAST_SIDE))
+    log.info("Images beyond %d pixels in tiles: the smallest example has %.0f a side.", tile, smallest)
+    return replace(options, tile=tile), "exemplar"
+
+
+def with_saved(options: ProposalOptions, info: NormalityInfo) -> ProposalOptions:
+    """Options of the proposals as those by which a bank's good parts were looked at, where the user
+    does not say. Raises UsageError where they would be others, for which no limit is known."""
+    options = _named(options, info.proposer)
+    options = options if options.tile else replace(options, tile=info.tile)
+    if (options.name, options.tile) != (info.proposer, info.tile):
+        raise UsageError(
+            f"--bank: its good parts were seen with --proposals {info.proposer} --tile {info.tile}.",
+            "Leave both out, or pass --normal DIR with the examples instead of the bank.",
+        )
+    return options
+
+
+def scoring_for(options: ScoringOptions, exemplars: bool, closer: bool) -> ScoringOptions:
+    """Options of the score: defects of one kind share no outline. exemplars: whether there are some,
+    without which a WARNING says what cannot act; closer: whether anything looks at candidates again."""
+    shape = 0.0 if options.shape_weight == ScoringOptions().shape_weight else options.shape_weight
+    options = replace(options, shape_weight=shape)
+    if exemplars:
+        again = LOOKS if options.second_look is None and closer else options.second_look
+        return replace(options, second_look=again)
+    if options.threshold != "auto" or options.second_look:
+        log.warning("Not used, as there are no examples: --threshold, --second-look.")
+    return replace(options, threshold="auto", second_look=0)
+
+
+def at_the_limit(label: str, options: ScoringOptions) -> ClassThreshold:
+    """The threshold of a class without exemplars: what stands out as much as good parts may."""
+    given = dict(options.class_min_score).get(label, options.min_score)
+    source, least = ("normal", AT_LIMIT) if given is None else ("given", round(given, 6))
+    return ClassThreshold(label, least, source, 0)
+
+
+def _named(options: ProposalOptions, name: str) -> ProposalOptions:
+    alone = options.name == "auto" and options.checkpoint is None and options.masks_from is None
+    options = replace(options, name=name) if alone else options
+    if options.name == PROPOSER and options.scored_masks == ProposalOptions().scored_masks:
+        options = replace(options, scored_masks=MASKS)
+    return options
