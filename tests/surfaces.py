@@ -7,6 +7,7 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -140,7 +141,7 @@ def _crack(rng: np.random.Generator) -> npt.NDArray[np.bool_]:
 _DEFECT = {"pit": _pit, "scratch": _scratch, "crack": _crack}
 
 
-def _drawn(lines: list[FloatArray], closed: bool, width: int) -> npt.NDArray[np.bool_]:
+def _drawn(lines: list[npt.NDArray[Any]], closed: bool, width: int) -> npt.NDArray[np.bool_]:
     canvas = np.zeros((HEIGHT, WIDTH), np.uint8)
     points = [np.round(line * 16).astype(np.int32) for line in lines]
     if closed:
