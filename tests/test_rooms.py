@@ -46,7 +46,6 @@ ROOMS = (
     "masks",
     "storage",
     "config",
-    "stages",
     "version",
     "errors",
 )

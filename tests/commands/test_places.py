@@ -25,10 +25,11 @@ def test_a_name_that_begins_like_an_option(world: Path, name: str, there: bool) 
         return
     result = CliRunner().invoke(app, ["detect", name, *EXAMPLES])
     assert result.exit_code == 2
-    more = "; if the value of an option is, put a space between them: -o .jpg."
+    value = {"-o.jpg": "-o .jpg", "-photos": "-p hotos"}.get(name)
+    more = f"; if the value of an option is, put a space between them: {value}."
     assert result.stderr.splitlines() == [
         f"error: {name}: begins like an option. If a file is meant, write ./{name}, or -- before it"
-        + (more if name == "-o.jpg" else ".")
+        + (more if value else ".")
     ]
     assert not list(world.glob("*jpg/records")), "nothing was taken for -o"
 
@@ -39,7 +40,7 @@ def test_such_a_file_is_searched_if_it_is_written_so(world: Path) -> None:
     for words in (["./-x.png"], ["--", "-x.png"]):
         result = call("--no-save", *words)
         assert result.exit_code == 0, result.stderr
-        assert result.stderr.splitlines()[-1].startswith("-x.png: 1 red")
+        assert any(line.startswith("-x.png: 1 red") for line in result.stderr.splitlines())
 
 
 def test_options_stay_options_whatever_lies_around(
