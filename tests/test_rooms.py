@@ -48,7 +48,6 @@ ROOMS = (
     "masks",
     "storage",
     "config",
-    "stages",
     "version",
     "errors",
 )

@@ -15,7 +15,7 @@ from ..images import LoadedImage, Query, decode, digest, read_bytes
 from ..output import Output
 from ..records import ImageRecord, failed
 from ..regions import Regions
-from ..stages import READING, WRITING, Seconds, gathered, stage, together
+from ..storage.stages import READING, WRITING, Seconds, gathered, stage, together
 from ..storage.values import JsonObject
 from .summary import Summary
 

@@ -20,7 +20,7 @@ from ..proposals.rendering import rendered
 from ..records import TOLD, Candidate, ClassLimits, ClassThreshold, Evidence, limits_of
 from ..regions import Regions
 from ..scoring import Marks, Scores, Told, decide, level_of, marks_of, scores_of, totals_of
-from ..stages import SCORING, SUPPRESSION, stage
+from ..storage.stages import SCORING, SUPPRESSION, stage
 from ..suppression import Overlaps, Suppressed, mutual, overlaps, total_order
 from .settling import Rivals, beside
 

@@ -57,7 +57,7 @@ def drawn(
         yield Place.of("anomaly"), encode_jpeg(picture)
     whole: dict[str, Callable[[], bytes]] = {
         "overlay": lambda: encode_jpeg(overlay(image, record)),
-        "contours": lambda: encode_jpeg(contours(image, record)),
+        "contours": lambda: encode_jpeg(contours(image, record), subsampling=0),
         "side-by-side": lambda: encode_jpeg(side_by_side(image, overlay(image, record))),
         "semantic": lambda: semantic(record),
         "union": lambda: encode_png(union(record)),

@@ -58,14 +58,15 @@ def overlay(image: UInt8Array, record: ImageRecord) -> UInt8Array:
 
 
 def contours(image: UInt8Array, record: ImageRecord) -> UInt8Array:
-    """The outlines of the detections of a record on its (H, W, 3) image, best on top, within a dark rim
-    that shows them on any ground; nothing else of the image changes."""
+    """The outlines of the detections of a record on its (H, W, 3) image, best on top, within a rim that
+    shows them on any ground; nothing else of the image changes."""
     canvas = image.copy()
-    unit = max(1, round(min(image.shape[:2]) / 350))
+    unit = max(2, round(min(image.shape[:2]) / 350))
     for item in record.detections[::-1]:
         outlines = _outlines(decode([item.segmentation], canvas.shape[:2])[0])
-        cv2.drawContours(canvas, outlines, -1, (0, 0, 0), unit + 2, cv2.LINE_AA)
-        cv2.drawContours(canvas, outlines, -1, class_colour(item.label or ""), unit, cv2.LINE_AA)
+        colour = class_colour(item.label or "")
+        cv2.drawContours(canvas, outlines, -1, _ink(colour), unit + 2, cv2.LINE_AA)
+        cv2.drawContours(canvas, outlines, -1, colour, unit, cv2.LINE_AA)
     return np.asarray(canvas, np.uint8)
 
 
@@ -230,8 +231,13 @@ def _draw_label(
     box: Box,
 ) -> None:
     colour = class_colour(item.label or "")
-    luminance = 0.3 * colour[0] + 0.6 * colour[1] + 0.1 * colour[2]
     draw.rectangle(box, fill=colour)
     offset = draw.textbbox((0, 0), _text(item), font=font)
-    ink = (0, 0, 0) if luminance > 120 else (255, 255, 255)
-    draw.text((box[0] + 3 - offset[0], box[1] + 3 - offset[1]), _text(item), fill=ink, font=font)
+    at = (box[0] + 3 - offset[0], box[1] + 3 - offset[1])
+    draw.text(at, _text(item), fill=_ink(colour), font=font)
+
+
+def _ink(colour: Colour) -> Colour:
+    """Black or white, whichever shows on a colour."""
+    luminance = 0.3 * colour[0] + 0.6 * colour[1] + 0.1 * colour[2]
+    return (0, 0, 0) if luminance > 120 else (255, 255, 255)

@@ -23,9 +23,9 @@ from ..masks import shape as outline
 from ..proposals import Proposals
 from ..proposals.types import ByImage, ImageId
 from ..records import proposal_settings
-from ..stages import SECOND_LOOK, stage
 from ..storage import kinds
 from ..storage.cache import Store, key_of
+from ..storage.stages import SECOND_LOOK, stage
 from ..storage.tensors import Arrays
 from ..storage.values import Fields
 from ..version import __version__

@@ -18,7 +18,7 @@ from ..masks.shape import outlines_of
 from ..proposals import Proposals, Proposer
 from ..proposals.tiling import join, uncut, views
 from ..proposals.types import ByImage, ImageId
-from ..stages import EMBEDDING, PROPOSALS, stage
+from ..storage.stages import EMBEDDING, PROPOSALS, stage
 
 FloatArray = npt.NDArray[np.float32]
 UInt8Array = npt.NDArray[np.uint8]

@@ -10,7 +10,7 @@ import pytest
 from exported import record
 
 from searchdet.batch.summary import Summary
-from searchdet.stages import EMBEDDING, PROPOSALS, SCORING, gathered, stage, together
+from searchdet.storage.stages import EMBEDDING, PROPOSALS, SCORING, gathered, stage, together
 
 
 def test_figures_are_those_of_the_masks_and_the_scores() -> None:

@@ -25,11 +25,11 @@ def test_a_name_that_begins_like_an_option(world: Path, name: str, there: bool) 
         return
     result = CliRunner().invoke(app, ["detect", name, *EXAMPLES])
     assert result.exit_code == 2
-    apart = {"-o.jpg": "-o .jpg", "-photos": "-p hotos"}
-    more = "; if the value of an option is, put a space between them"
+    value = {"-o.jpg": "-o .jpg", "-photos": "-p hotos"}.get(name)
+    more = f"; if the value of an option is, put a space between them: {value}."
     assert result.stderr.splitlines() == [
         f"error: {name}: begins like an option. If a file is meant, write ./{name}, or -- before it"
-        + (f"{more}: {apart[name]}." if name in apart else ".")
+        + (more if value else ".")
     ]
     assert not list(world.glob("*jpg/records")), "nothing was taken for -o"
 
