@@ -33,7 +33,7 @@ test-all: $(VENV)/installed-dev
 
 # What chance tries, for an hour or more: five times the examples, and many more kills and requests.
 test-nightly: $(VENV)/installed-dev
-	SERVE_KILLS=40 RAY_KILLS=20 SERVE_REQUESTS=5000 $(PYTEST) -m "not (sample or client)" \
+	SERVE_KILLS=40 RAY_KILLS=20 SERVE_REQUESTS=5000 STORE_STEP=1 $(PYTEST) -m "not (sample or client)" \
 		--hypothesis-profile=nightly $(ARGS)
 
 # Exports as the readers of other tools take them: these go into .venv-clients, which needs the network.
