@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from .runner import Result, Tally
+from .summary import Summary
 from .worker import Worker, WorkerSpec
 
 __all__ = [
     "Result",
+    "Summary",
     "Tally",
     "Worker",
     "WorkerSpec",
