@@ -19,6 +19,9 @@ FloatArray = npt.NDArray[np.floating[Any]]
 HELPS, HURTS, UNCLEAR, FEW = "helps", "hurts", "unclear", "few"
 SURE = 2.0
 """Standard errors that a mean change is away from none before it counts."""
+WORTH = 0.01
+"""Least mean change for which views are recommended: below it AP50 did not rise on annotated sets
+(benchmarks/README.md)."""
 ENOUGH = 3
 """Exemplars that can be left out from which on there is anything to say."""
 
@@ -28,7 +31,7 @@ class Gain:
     """What views of some kinds change. exemplars: how many were left out, each with its views, from
     classes with others; lead: the mean change of their lead, the cosine to their class less the largest
     to what is not their class, and error: its standard error; both None where none could be left out.
-    verdict: helps, hurts, unclear (the change is within two standard errors) or few."""
+    verdict: helps, hurts, unclear (within two standard errors, or a gain below ``WORTH``) or few."""
 
     kinds: tuple[str, ...]
     exemplars: int
@@ -65,7 +68,7 @@ def _gain(kinds: tuple[str, ...], changes: FloatArray) -> Gain:
     if len(known) > 1:
         error = float(known.std(ddof=1) / np.sqrt(len(known)))
     verdict = FEW if len(known) < ENOUGH else UNCLEAR
-    if verdict != FEW and abs(lead) > SURE * error:
+    if verdict != FEW and abs(lead) > SURE * error and (lead < 0 or lead >= WORTH):
         verdict = HELPS if lead > 0 else HURTS
     return Gain(kinds, len(known), lead, error, verdict)
 

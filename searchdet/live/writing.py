@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from ..batch import Summary
 from ..config import Settings
 from ..decision import Judge
 from ..errors import ImageError
@@ -32,16 +33,18 @@ def write(
     that is no longer as it was described, ImageError for one that cannot be read, and OutputError."""
     target = given.output or Output(out, cache=given.settings.cache)
     target.preview(given.shown)
-    counts: Counter[str] = Counter()
+    counts, summary = Counter[str](), Summary()
     for info, record in records:
         counts[record.status] += 1
+        summary.add(record)
         image = _image(info, given.paths, given.settings)
         target.save(record, image, given.paths.get(info.name))
     for item in failures:
         path = given.paths.get(item.name)
         counts["failed"] += 1
         target.save(_failed(item, path), None, path)
-    done: JsonObject = {"counts": dict(counts), "known": 0, "seconds": {}}
+    done: JsonObject = {"counts": dict(counts), "known": 0, "seconds": {}, "stages": {}}
+    done = {**done, "statistics": summary.to_json()}
     said = {**judge.run_json(), **judge.exemplars_json()}
     target.finish({"schema": kinds.RUN_SCHEMA, "versions": versions(), **said, **done})
 
