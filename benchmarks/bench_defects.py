@@ -184,9 +184,9 @@ def terms() -> None:
     for weight in (0.0, 0.05, 0.2):
         _pits(f"--normal-self, weight {weight}", True, normal_self=True, normal_weight=weight)
     _pits("--normal-self, --negative-weight 0.6", True, normal_self=True, negative_weight=0.6)
-    _pits("--normal-self, 40 looks", True, normal_self=True, second_look=40)
+    _pits("--normal-self, 150 looks", True, normal_self=True, second_look=150)
     plain: dict[str, Any] = {"proposals": "spots", "scored_masks": 600}
-    _pits("spots, outlines not compared, 150 looks", **plain, shape_weight=0.0, second_look=150)
+    _pits("spots, outlines not compared", **plain, shape_weight=0.0)
     _pits("spots", **plain)
     _pits("regions, as without good parts")
 

@@ -86,8 +86,7 @@ class Detector:
         settings, tile_by = _for_defects(given, settings)
         models = load_models(settings, defer)
         if tile_by:
-            closer = models.backbone.closer is not None
-            scoring = suited.scoring_for(settings.scoring, given.has_exemplars, closer)
+            scoring = suited.scoring_for(settings.scoring, given.has_exemplars)
             settings = replace(settings, scoring=scoring)
         gathered = gather(given, Enrolment.of(models.backbone, settings, models.proposer))
         gathered = replace(gathered, bank=with_tiles(gathered.bank, tile_by))

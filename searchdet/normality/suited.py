@@ -11,8 +11,6 @@ from ..records import ClassThreshold, NormalityInfo
 
 log = logging.getLogger(__name__)
 PROPOSER = "spots"
-LOOKS = 150
-"""Candidates that get a second look: defects are small, so a crop of each tells most."""
 MASKS = 600
 """Proposals that are described: the best of ``spots`` hold nearly all that it finds."""
 AT_LIMIT = 0.5
@@ -47,14 +45,13 @@ def with_saved(options: ProposalOptions, info: NormalityInfo) -> ProposalOptions
     return options
 
 
-def scoring_for(options: ScoringOptions, exemplars: bool, closer: bool) -> ScoringOptions:
+def scoring_for(options: ScoringOptions, exemplars: bool) -> ScoringOptions:
     """Options of the score: defects of one kind share no outline. exemplars: whether there are some,
-    without which a WARNING says what cannot act; closer: whether anything looks at candidates again."""
+    without which a WARNING says what cannot act."""
     shape = 0.0 if options.shape_weight == ScoringOptions().shape_weight else options.shape_weight
     options = replace(options, shape_weight=shape)
     if exemplars:
-        again = LOOKS if options.second_look is None and closer else options.second_look
-        return replace(options, second_look=again)
+        return options
     if options.threshold != "auto" or options.second_look:
         log.warning("Not used, as there are no examples: --threshold, --second-look.")
     return replace(options, threshold="auto", second_look=0)

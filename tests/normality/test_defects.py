@@ -222,17 +222,15 @@ def test_options_of_good_parts_are_called_ignored_without_them(good: Path) -> No
 def test_without_examples_there_is_no_second_look_and_one_threshold(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    plain = suited.scoring_for(ScoringOptions(), exemplars=False, closer=True)
+    plain = suited.scoring_for(ScoringOptions(), exemplars=False)
     assert (plain.second_look, plain.threshold, caplog.text) == (0, "auto", "")
-    made = suited.scoring_for(ScoringOptions(threshold="training", second_look=9), False, True)
+    made = suited.scoring_for(ScoringOptions(threshold="training", second_look=9), exemplars=False)
     assert made == plain
     assert "--threshold" in caplog.text
-    with_some = suited.scoring_for(ScoringOptions(), exemplars=True, closer=True)
-    assert (with_some.second_look, with_some.shape_weight) == (suited.LOOKS, 0.0)
-    assert suited.scoring_for(ScoringOptions(), True, closer=False).second_look is None
-    assert suited.scoring_for(ScoringOptions(second_look=7, shape_weight=0.3), True, True) == replace(
-        ScoringOptions(), second_look=7, shape_weight=0.3
-    )
+    with_some = suited.scoring_for(ScoringOptions(), exemplars=True)
+    assert with_some == replace(ScoringOptions(), shape_weight=0.0)
+    given = ScoringOptions(second_look=7, shape_weight=0.3)
+    assert suited.scoring_for(given, exemplars=True) == given
 
 
 def test_tiles_follow_the_smallest_example() -> None:
