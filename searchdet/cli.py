@@ -23,7 +23,7 @@ from .commands.masks import masks
 from .commands.merge import merge
 from .commands.models import models_app
 from .commands.options import AsJson, with_options
-from .commands.places import PLACE
+from .commands.places import PLACE, here
 from .commands.quick import quick
 from .commands.report import report
 from .commands.serve import serve
@@ -78,7 +78,7 @@ def _root(
 def evaluate(
     context: typer.Context,
     truth: Annotated[
-        Path,
+        Place,
         typer.Argument(
             metavar=PLACE, help="COCO file with the annotated objects; with --masks there is none."
         ),
@@ -147,14 +147,17 @@ def evaluate(
         print(json.dumps(by_mask.to_json()) if json_lines else "\n".join(by_mask.lines()))
         raise typer.Exit(code)
     notes = Notes(strict, UsageError)
-    card = scorecard(read_truth(truth, parts, crowds, notes), list(read_records(output)), notes)
+    with here(truth) as path:
+        card = scorecard(read_truth(path, parts, crowds, notes), list(read_records(output)), notes)
     notes.tell()
     print(json.dumps(card.to_json()) if json_lines else "\n".join(card.lines()))
     if code:
         raise typer.Exit(code)
 
 
-def _compared(truth: Path, output: Place | None, masks: Path | None, empty: bool) -> tuple[Path, Place]:
+def _compared(
+    truth: Place, output: Place | None, masks: Path | None, empty: bool
+) -> tuple[Place, Place]:
     """The COCO file and the output folder of `eval`; with masks the folder alone, in both places.
     Raises UsageError for another number of paths."""
     from .errors import UsageError

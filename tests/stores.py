@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -12,12 +13,15 @@ from typing import Any
 
 import pytest
 
+from searchdet.storage import remote
+
 BUCKET = "photos"
 HASTE = {"read_timeout": 0.5, "connect_timeout": 1, "retries": {"max_attempts": 0}}
 """Of a client that does not try again; the server is slower than that where it is to be slow."""
 SLOW = 0.8
-FAULTS = ("500", "503", "gone", "cut", "slow")
-"""An error, a refusal, a connection that ends, half a body, an answer that comes too late."""
+FAULTS = ("500", "503", "gone", "cut", "slow", "mute")
+"""An error, a refusal, a connection that ends, half a body, an answer that comes too late, and one that
+never begins, though the connection stays."""
 
 
 @dataclass
@@ -47,6 +51,10 @@ class Gate:
             code = {"500": "InternalError", "503": "SlowDown"}[fault.kind]
             start(f"{fault.kind} {code}", [("Content-Type", "application/xml")])
             return [f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()]
+        if fault.kind == "mute":
+            time.sleep(2 * SLOW)
+            _hang_up(environ)
+            return []
         if fault.kind == "slow":
             time.sleep(SLOW)
             return self._whole(environ, start)
@@ -73,7 +81,8 @@ class Gate:
 
 
 def _hang_up(environ: dict[str, Any]) -> None:
-    environ["werkzeug.socket"].close()
+    with contextlib.suppress(OSError):
+        environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
 
 
 @contextlib.contextmanager
@@ -106,6 +115,7 @@ def connect(patch: pytest.MonkeyPatch, address: str) -> Any:
     told = {"key": "k", "secret": "s", "endpoint_url": address, "config_kwargs": HASTE}
     patch.setitem(fsspec.config.conf, "s3", told)
     patch.setattr(S3FileSystem, "retries", 1)
+    patch.setattr(remote, "PATIENCE", SLOW)
     S3FileSystem.clear_instance_cache()
     store = fsspec.filesystem("s3", use_listings_cache=False)
     if store.exists(BUCKET):

@@ -86,7 +86,7 @@ class Enrolment:
         if self.proposer is None or not (given.normals or self.normal.by_image):
             return None
         if not given.normals:
-            return of_images(self.proposer.name)
+            return of_images(self.proposer.name, self.proposals.tile)
         teacher = Teacher(self.backbone, self.proposer, self.normal, self.proposals)
         return learn([item.pixels for item in given.normals], teacher)
 

@@ -19,6 +19,7 @@ from ..storage.stages import READING, WRITING, Seconds, gathered, stage, togethe
 from ..storage.values import JsonObject
 from .summary import Summary
 
+UNREACHABLE = "unreachable"
 AHEAD = 1
 """Images that are read while another one is worked on."""
 
@@ -108,9 +109,11 @@ def one(detector: Detector, query: Query, output: Output | None) -> Result:
 
 
 def fail(query: Query, error: SearchdetError, sha256: str, output: Output | None) -> Result:
-    """Record an image as failed. Raises OutputError."""
+    """Record an image as failed; what is known of it stays where a store merely did not give it now.
+    Raises OutputError."""
     record = failed(query.name, error, sha256)
-    if output is not None:
+    stays = error.code == UNREACHABLE and output is not None and output.holds_done(query.name)
+    if output is not None and not stays:
         output.save(record, None, query.path)
     return Result(record, 0.0)
 

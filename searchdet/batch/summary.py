@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -20,8 +21,8 @@ class _Class:
     images: int = 0
     total: float = 0.0
     squares: float = 0.0
-    least: float = 1.0
-    best: float = -3.0
+    least: float = math.inf
+    best: float = -math.inf
     area: int = 0
 
     def add(self, score: float, area: int) -> None:

@@ -115,7 +115,7 @@ def index(
         edit.require_kept(merge, output)
     failed, anew = False, bool(merge or (images and not add))
     with stoppable(), at_hand(output, not anew) as folder, file.alone(folder):
-        grouped = lists or file.wants_lists(folder)
+        grouped = lists or file.wants_lists(output)
         if remove:
             say(f"{output}: {counted(edit.remove(folder, remove), 'image')} taken out.")
         elif merge:

@@ -38,6 +38,10 @@ def merge(
         Optional[Place],
         typer.Option("--negative", help="As the shards were given it: no images in it.", metavar=PLACE),
     ] = None,
+    normal: Annotated[
+        Optional[Place],
+        typer.Option("--normal", help="As the shards were given it: no images in it.", metavar=PLACE),
+    ] = None,
     masks: Annotated[
         Optional[Place],
         typer.Option(
@@ -57,7 +61,7 @@ def merge(
     target = output_of(replace(output, output=folder, save="none"), cache_of(cache))
     names = None
     if images:
-        apart = tuple(path for path in (positive, negative, masks) if path is not None)
+        apart = tuple(path for path in (positive, negative, normal, masks) if path is not None)
         look = replace(scan_of(scan, folder, cache), examples=apart)
         names = [query.name for query in discover(images, look)]
     files = len(places.found(folder / "records", ".json"))

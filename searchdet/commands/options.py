@@ -170,7 +170,7 @@ def scan_of(
     from ..images import Scan, parse_shard
     from ..storage.fetched import origin_of
 
-    given = () if examples is None else (examples.positive, examples.negative)
+    given = () if examples is None else (examples.positive, examples.negative, examples.normal)
     apart = (*given, masks)
 
     never = (output, cache_of(CacheOptions(cache.cache_dir)))

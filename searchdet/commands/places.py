@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Optional, get_args, get_origin
 
 from ..config import address
-from ..config.address import Remote, place_of
+from ..config.address import Place, Remote, place_of
 from ..errors import UsageError
 
 _SQUEEZED = re.compile(rf"({'|'.join(address.SCHEMES)}):/[^/]")
@@ -69,6 +69,13 @@ def _places(value: Any, stack: contextlib.ExitStack | None) -> Any:
     if not isinstance(at, Remote) or stack is None:
         return at
     return fetch(at, Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="searchdet-"))))
+
+
+@contextlib.contextmanager
+def here(place: Place) -> Iterator[Path]:
+    """A place as a path of this machine, fetched for the block if need be. Raises RemoteError."""
+    with contextlib.ExitStack() as stack:
+        yield _places(place, stack)
 
 
 def _require_here(name: str, value: Any) -> None:

@@ -75,7 +75,9 @@ def _expand(text: str, look: Look) -> list[Query]:
         return _listed(sys.stdin.buffer.read(), "-", look)
     if text.startswith("@"):
         try:
-            data = places.read(place_of(text[1:]))
+            place = place_of(text[1:])
+            text = f"@{place}"  # without a query, which may be a signature
+            data = places.read(place)
         except OSError as error:
             hint = f"If the file {text} is meant, write ./{text}." if os.path.lexists(text) else ""
             said = f"{text}: the list cannot be read ({error.strerror})."
@@ -113,8 +115,8 @@ def _stored(at: Remote, look: Look, listed: bool = False) -> list[Query]:
     """An object, or the images below an address. listed: one that is not there stays, to be recorded as
     failed; it is no glob."""
     root = look.scan.root
-    if not listed and has_magic(at.url):
-        base, every = remotes.matches(at)
+    if not listed and remotes.is_pattern(at):
+        base, every = remotes.matches(at, look)
         every.sort(key=lambda item: natural_text(item.url))
         return [Query(item, _stored_name(item, root or base)) for item in every]
     if listed or remotes.is_object(at):

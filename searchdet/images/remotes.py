@@ -35,9 +35,25 @@ def is_object(at: Remote) -> bool:
         raise RemoteError(f"{at}: cannot be looked at ({error.strerror or error}).") from error
 
 
-def matches(pattern: Remote) -> tuple[Remote, list[Remote]]:
+def is_folder(at: Remote) -> bool:
+    """Whether something lies below an address. Raises RemoteError."""
+    try:
+        return remote.is_folder(at)
+    except OSError as error:
+        raise RemoteError(f"{at}: cannot be looked at ({error.strerror or error}).") from error
+
+
+def is_pattern(at: Remote) -> bool:
+    """Whether an address is a glob: there may be an object, or a folder, that is called so. Raises
+    RemoteError."""
+    if at.scheme in address.WEB:
+        return "*" in at.url
+    return has_magic(at.url) and not is_object(at) and not is_folder(at)
+
+
+def matches(pattern: Remote, look: Look) -> tuple[Remote, list[Remote]]:
     """What a glob matches, and the folder that its names are relative to: all before the first sign.
-    Raises UsageError where nothing is matched."""
+    Not what is hidden, nor examples and earlier outputs. Raises UsageError where nothing is matched."""
     from fsspec.utils import glob_translate
 
     if pattern.scheme in address.WEB:
@@ -48,26 +64,35 @@ def matches(pattern: Remote) -> tuple[Remote, list[Remote]]:
     if not base.inner.parts:
         raise UsageError(f"{pattern}: a pattern cannot stand for buckets.", "Name the bucket.")
     expression = re.compile(glob_translate("/".join(parts)))
-    found = [item.at for item in listing(base) if expression.match(item.at.relative_to(base))]
+    hidden = any(part.startswith(".") for part in parts)
+    every = [(item.at, item.at.relative_to(base).split("/")) for item in listing(base)]
+    matched = [(at, names) for at, names in every if expression.match("/".join(names))]
+    closed = _closed(base, every, look, deep=True)
+    found = [at for at, names in matched if hidden or _is_open(at, names, closed, look)]
     if not found:
         raise UsageError(f"{pattern}: no object matches.")
     return base, found
+
+
+def _is_open(at: Remote, parts: Sequence[str], closed: set[str], look: Look) -> bool:
+    """Whether an object is looked at: it is not hidden, and in no folder that is not looked into."""
+    if any(part.startswith(".") for part in parts):
+        return False
+    if any("/".join(parts[:depth]) in closed for depth in range(1, len(parts))):
+        return False
+    return not any(lies_in(at, folder) for folder in look.scan.never)
 
 
 def images(top: Remote, look: Look, left: LeftOut) -> list[Remote]:
     """The images below an address, as the scan says also deeper; not hidden ones, nor examples and
     earlier outputs, which are remembered. left: is told of other objects. Raises RemoteError."""
     every = [(item.at, item.at.relative_to(top).split("/")) for item in listing(top)]
-    closed = _closed(top, every, look)
+    closed = _closed(top, every, look, look.scan.recursive)
     made = []
     for at, parts in every:
-        if any(part.startswith(".") for part in parts):
-            continue
         if len(parts) > 1 and not look.scan.recursive:
             continue
-        if any("/".join(parts[:depth]) in closed for depth in range(1, len(parts))):
-            continue
-        if any(lies_in(at, folder) for folder in look.scan.never):
+        if not _is_open(at, parts, closed, look):
             continue
         if at.suffix.lower() in SUFFIXES:
             made.append(at)
@@ -76,8 +101,8 @@ def images(top: Remote, look: Look, left: LeftOut) -> list[Remote]:
     return made
 
 
-def _closed(top: Remote, every: Sequence[tuple[Remote, list[str]]], look: Look) -> set[str]:
-    """Folders below an address that are not looked into."""
+def _closed(top: Remote, every: Sequence[tuple[Remote, list[str]]], look: Look, deep: bool) -> set[str]:
+    """Folders below an address that are not looked into. deep: also those that lie deeper."""
     inner: dict[str, set[str]] = {}
     for _, parts in every:
         for depth in range(len(parts)):
@@ -85,7 +110,7 @@ def _closed(top: Remote, every: Sequence[tuple[Remote, list[str]]], look: Look) 
     given = {str(place) for place in look.scan.examples}
     closed = {name for name in WRITTEN & inner.keys() if _is_output(top, inner[""])}
     look.outputs += [top / name for name in sorted(closed)]
-    for name, names in inner.items() if look.scan.recursive else ():
+    for name, names in inner.items() if deep else ():
         at = top / name
         if name and str(at) in given:
             look.examples.append(at)

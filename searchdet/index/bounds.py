@@ -25,7 +25,7 @@ def image_bounds(index: Index, judge: Judge) -> FloatArray:
     """(I,): no region of an image scores higher than this. Shape and context only lower a score, and
     suppression does so too; the level of an image is known from the same pass."""
     vectors = index.arrays["vectors"]
-    if not isinstance(vectors, Column):
+    if not isinstance(vectors, Column) or not index.images:
         return bounds_of(index, judge, slice(0, len(index)), range(len(index.images)))[0]
     ends = np.cumsum([0, *(item.count for item in index.images)])
     part, made = ends[:-1] * vectors.width // HELD, []

@@ -211,9 +211,10 @@ def _is_left(path: Path) -> bool:
     )
 
 
-def wants_lists(path: Path) -> bool:
+def wants_lists(path: Place) -> bool:
     """Whether there is an index whose regions are to be in lists."""
-    return _is_index(path) and WANTED in facts_of(path)
+    facts = facts_of(path)
+    return facts.get("schema") in SCHEMAS and WANTED in facts
 
 
 def _is_index(path: Path) -> bool:

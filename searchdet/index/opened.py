@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 from ..config.address import Place
 from ..errors import DAMAGE, UsageError
@@ -40,7 +39,7 @@ class Made:
         return {"space": self.space.to_json(), "models": self.models.to_json(), "keep": self.keep}
 
 
-def facts_of(path: Path) -> JsonObject:
+def facts_of(path: Place) -> JsonObject:
     """What ``index.json`` says; nothing where there is none, or another file. Raises UsageError where
     it cannot be read, which says nothing of what it holds."""
     try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
+import secrets
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +13,11 @@ from pathlib import Path
 from ..config.address import Place, Remote
 from ..errors import OutputError, RemoteError, UsageError
 from ..storage import remote
+from ..storage.files import json_bytes
 from .opened import LOCK, SCHEMAS
 
 INDEX = "index.json"
+PARTS = re.compile(r"(rows|lists)-[0-9a-f]{16}")
 
 
 @contextlib.contextmanager
@@ -40,15 +44,16 @@ def at_hand(place: Place, all_of_it: bool) -> Iterator[Path]:
 def _said(place: Remote) -> bytes | None:
     """The ``index.json`` of an index; None where nothing lies there."""
     try:
+        found = remote.find(place)
+        left = (PARTS.fullmatch(item.at.relative_to(place).partition("/")[0]) for item in found)
+        if all(left):  # no more than a run that was stopped leaves of one
+            return None
         data = remote.read(place / INDEX)
         facts = json.loads(data)
         if isinstance(facts, dict) and facts.get("schema") in SCHEMAS:
             return data
-    except FileNotFoundError:
-        if not remote.find(place):
-            return None
-    except (ValueError, RecursionError):
-        pass  # it is another file, which is said below
+    except (FileNotFoundError, ValueError, RecursionError):
+        pass  # something else lies there, which is said below
     except OSError as error:
         raise RemoteError(f"{place}: cannot be read ({error.strerror or error}).") from error
     raise UsageError(
@@ -70,18 +75,24 @@ def _brought(place: Remote, folder: Path) -> dict[str, int]:
 
 
 def _put(folder: Path, place: Remote, known: dict[str, int], before: bytes | None) -> None:
-    """Files that are new or grew, then ``index.json``; then what it does not name goes. known: what was
-    fetched, of which only the end can be new."""
+    """Files that are new, then ``index.json``; then what it does not name goes. Rows that grew go to a
+    folder of their own: no reader, and no other writer, has these. known: what was fetched."""
     here = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     here.pop(LOCK, None)
     now = here.pop(INDEX, None)
     if now is None or now.read_bytes() == before:
         return
+    facts = json.loads(now.read_bytes())
+    sizes = {name: path.stat().st_size for name, path in here.items()}
+    if any(known.get(name, size) != size for name, size in sizes.items()):
+        rows = f"rows-{secrets.token_hex(8)}"
+        here = {name.replace(str(facts["rows"]), rows, 1): path for name, path in here.items()}
+        facts = {**facts, "rows": rows}
     for name, path in sorted(here.items()):
-        if known.get(name) != path.stat().st_size:
+        if name not in known:
             remote.write_file(place / name, path)
     try:
-        remote.write_over(place / INDEX, now.read_bytes(), before)
+        remote.write_over(place / INDEX, json_bytes(facts), before)
     except remote.Changed as error:
         raise UsageError(f"{place}: another process wrote it meanwhile.", "Run it again.") from error
     try:

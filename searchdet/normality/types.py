@@ -83,6 +83,7 @@ def halved(model: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
     return {name: array.astype(np.float16).astype(np.float32) for name, array in model.items()}
 
 
-def of_images(proposer: str) -> Normality:
-    """Each image as its own measure."""
-    return Normality(NormalityInfo(BY_IMAGE, 0, 0, "none", 0.0, 1.0, LIMIT_BY_IMAGE, proposer), {})
+def of_images(proposer: str, tile: int) -> Normality:
+    """Each image as its own measure. tile: pixels of the tiles in which images are seen, 0 for none."""
+    info = NormalityInfo(BY_IMAGE, 0, 0, "none", 0.0, 1.0, LIMIT_BY_IMAGE, proposer)
+    return Normality(replace(info, tile=tile), {})

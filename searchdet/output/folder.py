@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .. import exports
 from ..config import names_of
-from ..config.address import Place
+from ..config.address import Place, is_address
 from ..config.pictures import KINDS
 from ..errors import OutputError, UsageError
 from ..images import LoadedImage, Query
@@ -124,6 +124,14 @@ class Output:
         there = all(self._holds(self.path(kind, name, suffix)) for kind, suffix in shown)
         return record if there else None
 
+    def holds_done(self, name: str) -> bool:
+        """Whether there is a record of an image that did not fail."""
+        try:
+            record = read_record(self.path("records", name, ".json"), rejected=False)
+        except (ValueError, OSError):
+            return False
+        return record is not None and not record.failed
+
     def _may_hold(self, path: Place) -> bool:
         """Whether a file can be there, without asking: not if a store had none when the run began."""
         if self.there is None or isinstance(path, Path) or isinstance(self.folder, Path):
@@ -195,6 +203,8 @@ class Output:
             return  # damaged, and said so in ``known``
         if old is None or (record.sha256 and old.sha256 == record.sha256):
             return
+        if not old.sha256 and source is not None and _bare(known) == _bare(places.same(source)):
+            return  # a failed one, by an address that was signed otherwise
         if known is not None or (old.sha256 and record.sha256):
             raise OutputError(
                 f"{path}: already holds another image named {record.image}.",
@@ -263,6 +273,11 @@ class Output:
                 places.staged(self.folder) as target,
             ):
                 exports.write(target, found, exports.Options(self.formats))
+
+
+def _bare(source: str | None) -> str | None:
+    """A noted source without what tells the queries of an address apart."""
+    return source.partition("#")[0] if source is not None and is_address(source) else source
 
 
 def _is(path: Place, data: bytes) -> bool:

@@ -72,6 +72,11 @@ def uncut(found: Proposals, view: View, size: tuple[int, int]) -> IntArray:
     return np.flatnonzero(~cut)
 
 
+SUMMED = {"points_asked", "memory_retries", "unusual_parts"}
+LARGEST = {"top_percent_millideviations"}
+"""Details of the views that together are those of the image; others are as of the first."""
+
+
 def join(parts: Sequence[tuple[View, Proposals]], size: tuple[int, int]) -> tuple[Proposals, IntArray]:
     """One list in image coordinates, best first, and for each row its row in the stacked parts."""
     quality = np.concatenate([found.quality for _, found in parts])
@@ -85,9 +90,9 @@ def join(parts: Sequence[tuple[View, Proposals]], size: tuple[int, int]) -> tupl
     rows = kept[np.argsort(-quality[kept], kind="stable")]
     chosen = _placed(parts, rows, size)
     details = dict(parts[0][1].details) | {"views": len(parts)}
-    for name in ("points_asked", "memory_retries"):
-        if name in details:
-            details[name] = sum(found.details[name] for _, found in parts)
+    for names, join_all in ((SUMMED, sum), (LARGEST, max)):
+        for name in names & details.keys():
+            details[name] = join_all(found.details[name] for _, found in parts)
     return Proposals(size, rle.boxes(chosen), quality[rows], chosen, removed, details), rows
 
 

@@ -138,6 +138,7 @@ class Contents:
                 "context": scoring.context_weight,
                 "size": SIZE_WEIGHT if scoring.scale != "any" else 0,
                 "level": LEVEL_WEIGHT,
+                "normal": _normal(run),
             },
             "facts": _facts(run),
         }
@@ -204,6 +205,13 @@ def _can_matter(item: Candidate) -> bool:
     if item.accepted or TOLD in item.flags:
         return True
     return item.standing is not None and item.suppression_factor > 0
+
+
+def _normal(run: RunInfo) -> JsonValue:
+    """The weight of what is unusual, 0 without it; ``alone`` where the score is nothing else."""
+    if run.normality is None:
+        return 0
+    return run.scoring.normal_weight if run.exemplars.positive else "alone"
 
 
 def _facts(run: RunInfo) -> JsonObject:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,8 +22,14 @@ from .files import Stamp, Stream
 
 PART = 32 << 20
 """Bytes of a large object that are asked for at once."""
+PATIENCE, SLOWEST = 60.0, 100_000.0
+"""Seconds, and bytes a second, that a write may take at most."""
 TOGETHER = 32
 """Objects that are asked for at once."""
+
+
+_QUERY = re.compile(r"(?<=[^\s?])\?\S*")
+"""Of an address in a message, however it is written there."""
 
 
 class Unreachable(OSError):
@@ -148,7 +155,7 @@ def write(at: Remote, data: bytes, **how: Any) -> None:
     takes more. Raises OutputError."""
     with _writing(at), _asked(at) as (store, name):
         _require_writable(at)
-        store.pipe_file(name, data, **how)
+        store.pipe_file(name, data, **how, **_patience(store, len(data)))
 
 
 def write_over(at: Remote, data: bytes, before: bytes | None) -> None:
@@ -166,7 +173,7 @@ def write_over(at: Remote, data: bytes, before: bytes | None) -> None:
         if there is None:
             how = {"mode": "create"}
         try:
-            store.pipe_file(name, data, **how)
+            store.pipe_file(name, data, **how, **_patience(store, len(data)))
         except FileExistsError as error:
             raise Changed(errno.ESTALE, "it was written meanwhile") from error
         except OSError as error:
@@ -187,14 +194,20 @@ def write_file(at: Remote, path: Path) -> None:
     """``write`` for a file of this machine, which may be larger than memory. Raises OutputError."""
     with _writing(at), _asked(at) as (store, name):
         _require_writable(at)
-        store.put_file(str(path), name)
+        store.put_file(str(path), name, **_patience(store, path.stat().st_size))
 
 
 def remove(at: Remote) -> None:
     """Delete an object; one that is gone already is fine. Raises OutputError."""
     with _writing(at), contextlib.suppress(FileNotFoundError), _asked(at) as (store, name):
         _require_writable(at)
-        store.rm_file(name)
+        store.rm_file(name, **_patience(store, 0))
+
+
+def _patience(store: Any, size: int) -> dict[str, float]:
+    """How long a write may take. Libraries end a read that stands still, but may wait for ever for a
+    server's word that it takes a body."""
+    return {"timeout": PATIENCE + size / SLOWEST} if store.async_impl else {}
 
 
 def _require_writable(at: Remote) -> None:
@@ -276,7 +289,7 @@ def _refused(at: Remote, error: BaseException) -> OSError:
         said = f"HTTP {status}"
     else:
         said = f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
-    said = said.replace(at.query, "") if at.query else said
+    said = _QUERY.sub("", said)
     if isinstance(error, PermissionError):
         return PermissionError(errno.EACCES, said)
     if isinstance(error, IsADirectoryError):

@@ -19,7 +19,7 @@ def test_figures_are_those_of_the_masks_and_the_scores() -> None:
     for number in range(7):
         masks = rng.random((number, 40, 60)) < 0.2
         labels = [str(name) for name in rng.choice(["a", "b"], number)]
-        scores = [float(x) for x in rng.uniform(0.4, 1, number).round(6)]
+        scores = [float(x) for x in rng.uniform(1.1, 1.6, number).round(6)]
         one = record(
             f"{number}", list(zip(labels, masks, scores, strict=True)), classes=["a", "b", "c"]
         )

@@ -116,7 +116,12 @@ def test_joined_rows_say_where_they_come_from() -> None:
         (View(0, 0, 100, 100), left),
         (View(100, 0, 200, 100), right),
     ]
-    parts = [(v, replace(p, removed={"area": 1}, details={"points_asked": 4})) for v, p in parts]
+    tops = (3, 9, 5)  # of what is unusual, where the largest is that of the image
+    told = [{"points_asked": 4, "top_percent_millideviations": top} for top in tops]
+    parts = [
+        (view, replace(part, removed={"area": 1}, details=own))
+        for (view, part), own in zip(parts, told, strict=True)
+    ]
     found, rows = join(parts, (100, 200))
     stacked = [(part, i) for part in range(3) for i in range(len(parts[part][1]))]
     assert [stacked[row] for row in rows] == [(1, 0), (2, 0), (0, 1), (2, 1)]
@@ -128,7 +133,7 @@ def test_joined_rows_say_where_they_come_from() -> None:
         wanted[y0:y1, x0:x1] = True
         assert (mask == wanted).all()
     assert found.removed == {"area": 3, "duplicate": 1}
-    assert found.details == {"points_asked": 12, "views": 3}
+    assert found.details == {"points_asked": 12, "top_percent_millideviations": 9, "views": 3}
 
 
 @pytest.mark.parametrize("x", [*range(88, 140, 3)])

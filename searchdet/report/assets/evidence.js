@@ -89,23 +89,32 @@ function row(words, value, kind) {
 
 // positive - negative weight * max(negative, 0) - shape weight * (1 - shape)
 // - context weight * max(context, 0) - size weight * (1 - size) - level weight * level of the image
+// + normal weight * the logit of what is unusual, which is what the others leave
 function sum(image, j) {
   const known = detail(image);
   const at = (name) => (known[name][j] === null ? NaN : known[name][j] / MILLION);
-  const { negative, shape, context, size, level } = image.rule.weights;
-  const rows = [row("Similarity to the class", exact(at("positive")))];
+  const { negative, shape, context, size, level, normal } = image.rule.weights;
+  const rows = normal === "alone" ? [] : [row("Similarity to the class", exact(at("positive")))];
+  let total = at("positive");
   const less = (words, weight, value) => {
-    if (weight && !Number.isNaN(value)) rows.push(row(words, `\u2212${exact(weight * Math.max(value, 0))}`));
+    if (!weight || Number.isNaN(value) || normal === "alone") return;
+    total -= weight * Math.max(value, 0);
+    rows.push(row(words, `\u2212${exact(weight * Math.max(value, 0))}`));
   };
   less(`${negative} \u00d7 similarity to the nearest negative`, negative, at("negative"));
   less(`${shape} \u00d7 (1 \u2212 shape similarity, ${short(at("shape"))})`, shape, 1 - at("shape"));
   less(`${context} \u00d7 context similarity, ${short(at("context"))}`, context, at("context"));
   less(`${size} \u00d7 (1 \u2212 size similarity, ${short(at("size"))})`, size, 1 - at("size"));
   const own = known.levels[image.label[j]] / MILLION;
-  if (own) rows.push(row(`${level} \u00d7 what any region of this image scores, ${short(own)}`, exact(-level * own)));
+  if (own && normal !== "alone") rows.push(row(`${level} \u00d7 what any region of this image scores, ${short(own)}`, exact(-level * own)));
+  const told = (known.flags[j] || []).includes("told");
+  if (normal === "alone") rows.push(row("How unusual it is beside good parts", exact(at("beforeSuppression"))));
+  else if (normal && !told) {
+    rows.push(row(`${normal} \u00d7 how unusual it is, in log odds`, exact(at("beforeSuppression") - total + level * own)));
+  }
   const whole = at("suppressionFactor") === 1;
   // which goes before all that it has in common with the exemplars
-  if ((known.flags[j] || []).includes("told")) rows.push(row("What was said of this very region decides", ""));
+  if (told) rows.push(row("What was said of this very region decides", ""));
   rows.push(row(whole ? "Score" : "Score before suppression", exact(at("beforeSuppression")), "result"));
   if (!whole) {
     rows.push(row("\u00d7 suppression factor", exact(at("suppressionFactor"))), row("Score", exact(image.score[j]), "result"));
