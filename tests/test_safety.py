@@ -84,6 +84,8 @@ def test_no_module_can_run_what_it_reads() -> None:
             parts = PARTS.get(owner, {attribute})
             if owner == "socket" and name == "serve.address":
                 parts = parts | LISTENING
+            if owner == "socket" and name == "batch.raycluster":  # of the cluster that a person named
+                parts = parts | {"create_connection"}
             assert attribute in parts, f"{where}: {owner}.{attribute}"
         if isinstance(node, ast.Attribute) and name == "serve.address":
             assert node.attr not in ("connect", "connect_ex", "create_connection"), where

@@ -51,14 +51,16 @@ class Cluster:
             )
         local = known in (None, LOCAL)
         self.ray: Any = _quiet_ray(local)
+        begun = False
         try:
             if local:
                 self._start(actors)
             else:
                 self._join(str(known))
-        except BaseException:  # a signal too: nobody else would end what was started
-            self.close()
-            raise
+            begun = True
+        finally:
+            if not begun:  # a signal too: nobody else would end what was started
+                self.close()
 
     def _start(self, actors: int | None) -> None:
         """Only this machine reaches it, and only who knows its token."""

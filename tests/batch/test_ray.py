@@ -274,6 +274,6 @@ def test_a_cluster_of_ones_own_ends_with_the_run_and_says_nothing(world: Path) -
         "none.png",
     ]
     said = [line for line in done.stderr.splitlines() if not line.startswith("WARNING: ")]
-    assert len(said) == 4, done.stderr
+    assert len(said) == 6, done.stderr
     left = set(Path("/tmp").glob("searchdet-*")) - before
     assert not left

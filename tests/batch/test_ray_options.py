@@ -70,7 +70,7 @@ def test_a_node_that_is_another_place_is_refused(
     monkeypatch.setattr(actor, "SEEN_SECONDS", 0.1)
     monkeypatch.chdir(tmp_path)
     Path("other").write_bytes(b"y")
-    place = actor.Place(**{"folder": tmp_path, "variables": (), **change})
+    place = actor.Needs(**{"folder": tmp_path, "variables": (), **change})
     with pytest.raises(kind, match=said):
         place.enter()
 
@@ -83,6 +83,6 @@ def test_a_node_that_is_the_same_place_is_entered(
     (tmp_path / "deep").mkdir()
     (tmp_path / "token").write_bytes(b"x")
     given = (("SEARCHDET_TRIED", "after"),)
-    actor.Place(tmp_path / "deep", given, token=(tmp_path / "token", b"x")).enter()
+    actor.Needs(tmp_path / "deep", given, token=(tmp_path / "token", b"x")).enter()
     assert Path.cwd() == tmp_path / "deep"
     assert os.environ["SEARCHDET_TRIED"] == "after"

@@ -283,7 +283,7 @@ def test_masks_join_the_proposals_best_first() -> None:
     backbone = GridBackbone()
     image = np.random.default_rng(0).integers(90, 110, (64, 64, 3), np.uint8)
     image[24:32, 24:32] = (255, 0, 0)
-    judge = Unusual(of_images("spots"), backbone.stride, ProposalOptions())
+    judge = Unusual(of_images("spots", 0), backbone.stride, ProposalOptions())
     base = from_masks([np.eye(64, dtype=bool)], [0.4], (64, 64))
     joined, unusual = judge(backbone.feature_map(image), base)
     assert len(joined) == len(unusual) > 1

@@ -257,10 +257,11 @@ def test_a_search_leaves_no_pictures_of_the_records_it_replaces(world: Path) -> 
     long = "x" * 246 + ".png"
     (world / "in/images" / long).write_bytes((world / "in/images/a.png").read_bytes())
     run("index", "in/images", "-r", "-o", "idx")
-    run("detect", "in/images", "-r", *EXAMPLES, "-o", "out", "--save", ",".join(KINDS))
+    drawn = [name for name in KINDS if name != "anomaly"]  # which needs good parts
+    run("detect", "in/images", "-r", *EXAMPLES, "-o", "out", "--save", ",".join(drawn))
     record = world / "out/records/none.png.json"
     record.write_text(record.read_text().replace('"none.png"', '"../../in/images/none.png"'))
-    folders = ["thumbnails", "sources", *(kind.folder for kind in KINDS.values())]
+    folders = ["thumbnails", "sources", *(KINDS[name].folder for name in drawn)]
     for folder in folders:
         assert [p for p in (world / "out" / folder).rglob("*") if p.is_file()], folder
     inputs = tree_hash(world / "in")

@@ -21,7 +21,7 @@ from searchdet.output.render import class_colour, semantic, side_by_side
 from searchdet.records import ImageRecord
 
 SIZE = (40, 60)
-WHOLE = [name for name, kind in KINDS.items() if not kind.many]
+WHOLE = [name for name, kind in KINDS.items() if not kind.many and name != "anomaly"]
 
 
 def block(y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
