@@ -64,7 +64,7 @@ class Cluster:
 
     def _start(self, actors: int | None) -> None:
         """Only this machine reaches it, and only who knows its token."""
-        self._folder = tempfile.mkdtemp(prefix="searchdet-", dir=_short_folder())
+        self._folder = tempfile.mkdtemp(prefix="searchdet-ray-", dir=_short_folder())
         try:
             self._init(
                 LOCAL,
