@@ -9,9 +9,9 @@ from glob import has_magic
 
 from ..config import address
 from ..config.address import Remote
-from ..errors import RemoteError, UsageError
+from ..errors import UsageError
 from ..storage import kinds, remote
-from ..storage.places import lies_in
+from ..storage.places import is_folder, lies_in
 from ..storage.remote import Found
 from .leftout import LeftOut
 from .scan import Look
@@ -21,26 +21,14 @@ from .walk import RUN, WRITTEN
 
 def listing(at: Remote) -> list[Found]:
     """What lies below an address. Raises RemoteError."""
-    try:
+    with remote.answered(at, "listed"):
         return remote.find(at)
-    except OSError as error:
-        raise RemoteError(f"{at}: cannot be listed ({error.strerror or error}).") from error
 
 
 def is_object(at: Remote) -> bool:
     """Whether an address is that of one object; one of the web always is. Raises RemoteError."""
-    try:
+    with remote.answered(at, "looked at"):
         return at.scheme in address.WEB or remote.is_file(at)
-    except OSError as error:
-        raise RemoteError(f"{at}: cannot be looked at ({error.strerror or error}).") from error
-
-
-def is_folder(at: Remote) -> bool:
-    """Whether something lies below an address. Raises RemoteError."""
-    try:
-        return remote.is_folder(at)
-    except OSError as error:
-        raise RemoteError(f"{at}: cannot be looked at ({error.strerror or error}).") from error
 
 
 def is_pattern(at: Remote) -> bool:

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ..config.address import Remote
-from ..errors import RemoteError
 from ..storage import remote
 from ..storage.tensors import Arrays
 
@@ -83,11 +82,10 @@ class Column:
 
 
 def _fetched(spans: Sequence[tuple[Remote, int, int]]) -> list[bytes]:
-    try:
+    if not spans:
+        return []
+    with remote.answered(spans[0][0].parent):
         return remote.ranges(spans)
-    except OSError as error:
-        at = spans[0][0].parent
-        raise RemoteError(f"{at}: cannot be read ({error.strerror or error}).") from error
 
 
 def _batches(firsts: IntArray, lasts: IntArray, most: int) -> Sequence[tuple[list[int], list[int]]]:

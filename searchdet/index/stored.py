@@ -64,13 +64,11 @@ def _said(place: Remote) -> bytes | None:
 def _brought(place: Remote, folder: Path) -> dict[str, int]:
     """Fetch all files; their names and sizes."""
     known = {}
-    try:
+    with remote.answered(place):
         for item in remote.find(place):
             name = item.at.relative_to(place)
             remote.fetch_file(item, folder / name)
             known[name] = item.size
-    except OSError as error:
-        raise RemoteError(f"{place}: cannot be read ({error.strerror or error}).") from error
     return known
 
 

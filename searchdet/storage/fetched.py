@@ -18,7 +18,7 @@ def fetch(at: Remote, folder: Path) -> Path:
     """A file, or a folder with all in it, below a folder of this machine; called as it is there, since
     folders name classes. Raises RemoteError, and UsageError for names that no file can have."""
     target = folder / at.name
-    try:
+    with remote.answered(at):
         single = at.scheme in WEB or remote.is_file(at)
         every = [] if single else remote.find(at)
         if not single and not every:
@@ -26,11 +26,10 @@ def fetch(at: Remote, folder: Path) -> Path:
         if single:
             files.write_bytes(target, remote.read(at))
         for item, data in zip(every, remote.read_many(every), strict=True):
-            if isinstance(data, OSError):
-                raise RemoteError(f"{item.at}: cannot be read ({data.strerror or data}).") from data
+            with remote.answered(item.at):
+                if isinstance(data, OSError):
+                    raise data
             files.write_bytes(target / item.at.relative_to(at), data)
-    except OSError as error:
-        raise RemoteError(f"{at}: cannot be read ({error.strerror or error}).") from error
     files.write_bytes(folder / _ORIGIN, str(at).encode())
     log.info("%s: %d files fetched.", at, max(len(every), 1))
     return target

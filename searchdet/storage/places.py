@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..config.address import Place, Remote
-from ..errors import OutputError, RemoteError, UsageError
+from ..errors import OutputError, UsageError
 from . import files, remote
 from .files import Listed
 from .remote import Found
@@ -54,10 +54,8 @@ def is_folder(place: Place) -> bool:
     RemoteError where it does not answer."""
     if isinstance(place, Path):
         return files.is_folder(place)
-    try:
+    with remote.answered(place, "looked at"):
         return remote.is_folder(place)
-    except OSError as error:
-        raise RemoteError(f"{place}: cannot be looked at ({error.strerror}).") from error
 
 
 def on_this_machine(place: Place, what: str) -> Path:
@@ -124,10 +122,8 @@ def found(folder: Place, suffix: str) -> list[Listed]:
     RemoteError where a store does not answer."""
     if isinstance(folder, Path):
         return files.found(folder, suffix)
-    try:
+    with remote.answered(folder, "listed"):
         every = remote.find(folder)
-    except OSError as error:
-        raise RemoteError(f"{folder}: cannot be listed ({error.strerror}).") from error
     return [(it.at.relative_to(folder), it.stamp) for it in every if it.at.name.endswith(suffix)]
 
 

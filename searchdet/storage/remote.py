@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config.address import WEB, Remote
-from ..errors import OutputError, UsageError
+from ..errors import OutputError, RemoteError, UsageError
 from .files import Stamp, Stream
 
 PART = 32 << 20
@@ -213,6 +213,15 @@ def _patience(store: Any, size: int) -> dict[str, float]:
 def _require_writable(at: Remote) -> None:
     if at.scheme in WEB:
         raise Unreachable(errno.EROFS, "a web server takes no files")
+
+
+@contextlib.contextmanager
+def answered(at: Remote, what: str = "read") -> Iterator[None]:
+    """What a store refuses while an address is ``read`` or ``listed``, as RemoteError."""
+    try:
+        yield
+    except OSError as error:
+        raise RemoteError(f"{at}: cannot be {what} ({error.strerror or error}).") from error
 
 
 @contextlib.contextmanager

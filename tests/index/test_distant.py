@@ -14,6 +14,7 @@ from test_index import judge, made
 from test_lists import grouped
 
 from searchdet.config.address import Remote
+from searchdet.errors import RemoteError
 from searchdet.index import bounds, distant, probing
 from searchdet.index import file as index
 from searchdet.index.distant import Column
@@ -65,7 +66,7 @@ def test_only_what_is_near_comes_with_them(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_store_that_does_not_answer_is_an_error_of_its_own() -> None:
     fsspec.filesystem("memory").store.clear()
-    with pytest.raises(distant.RemoteError):
+    with pytest.raises(RemoteError):
         column()[0:3]
 
 
