@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 from .bank import Bank
 from .bank.likeness import Likeness, argmax, likeness, nans, rounded, weighted
+from .bank.scene import Scene, levels_of
+from .bank.sizes import best_sizes
 from .config import LEVEL_WEIGHT, SIZE_WEIGHT, ScoringOptions
 from .embeddings import Descriptors
 from .records import ACCEPTED, INVALID, ClassLimits, Standing, failures
@@ -18,16 +20,11 @@ from .records import ACCEPTED, INVALID, ClassLimits, Standing, failures
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
-LEVEL_ROWS = 600
-"""Proposals that make the level, so that more of them, which are ever smaller, do not move it."""
-USUAL_COUNT = 20
 SURE, CLEAR, NEVER = 1.0, 2.0, -3.0
 """Score, and margin and lead, of a region that a person said is of a class, which reach every limit
 that there can be; and the score of one that is of none, which reaches no limit."""
 MOST_LOGIT = 6.0
 """So much, either way, what is unusual counts at most."""
-_TOGETHER = 1024
-"""Images whose levels are found at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,62 +124,65 @@ class Told:
         return made
 
 
-def level_of(plain: FloatArray, valid: BoolArray, usual: FloatArray) -> FloatArray:
-    """(C,): ``levels_of`` one image."""
-    return np.asarray(levels_of(plain, valid, usual, np.asarray([0, len(valid)]))[0])
-
-
-def levels_of(
-    plain: FloatArray, valid: BoolArray, usual: FloatArray, ends: IntArray
-) -> npt.NDArray[np.float64]:
-    """(I, C): what any region of an image scores for each class by its features alone (N, C), best
-    proposal first: the median of the first ones, drawn to the ``usual`` (C,) of the bank as if that
-    were the word of ``USUAL_COUNT`` regions, for an image of few regions may hold nothing but objects.
-    Image i has the rows from ends[i] to ends[i + 1].
-    """
-    counts = np.minimum(np.diff(ends), LEVEL_ROWS)
-    made = np.empty((len(counts), plain.shape[1]))
-    for first in range(0, len(counts), _TOGETHER):
-        images = slice(first, first + _TOGETHER)
-        place = np.arange(counts[images].max(initial=0))
-        there = place < counts[images, None]
-        rows = np.where(there, ends[:-1][images, None] + place, 0)
-        there &= valid[rows]
-        many = there.sum(axis=1)
-        middles = [_middles(np.where(there, column[rows], np.inf), many) for column in plain.T]
-        own = np.stack(middles, axis=1) * many[:, None]
-        made[images] = (own + USUAL_COUNT * usual) / (many + USUAL_COUNT)[:, None]
-    return made
-
-
-def _middles(values: FloatArray, many: IntArray) -> FloatArray:
-    """(K,): medians of the ``many`` least values of each row (K, N); 0 of none."""
-    if not values.shape[1]:
-        return np.zeros(len(values))
-    ranked, row = np.sort(values, axis=1), np.arange(len(values))
-    low, high = ranked[row, np.maximum(many - 1, 0) // 2], ranked[row, many // 2]
-    return np.where(many > 0, (low + high) / 2, 0.0)
-
-
-def totals_of(alike: Likeness, options: ScoringOptions, level: FloatArray | None = None) -> FloatArray:
-    """(N, C): the score of each region for each class. level (C,) or (N, C): of its image, None for 0.
+def totals_of(alike: Likeness, options: ScoringOptions, scene: Scene | None = None) -> FloatArray:
+    """(N, C): the score of each region for each class. scene: of its image, (C,) or (N, C); None for a
+    region that is in none, of which neither level nor, with ``scale`` auto, size is compared.
 
     score = pos - negative_weight * max(neg, 0) - shape_weight * (1 - shape)
-    - context_weight * max(context, 0) - SIZE_WEIGHT * (1 - size) - LEVEL_WEIGHT * level
+    - context_weight * max(context, 0) - LEVEL_WEIGHT * level - SIZE_WEIGHT * max(best_size - size, 0)
     + normal_weight * logit(unusual), the last within ``MOST_LOGIT``; where there are no exemplars,
     unusual alone. The negatives' term is clamped, so a negative can only lower a score (after
     T-Rex-Omni, arXiv 2511.08997). A fragment of an object has the object around it, and so a context
-    that looks like the class. Shapes count only if every class knows one.
+    that looks like the class. Shapes count only if every class knows one, and so do sizes; best_size is
+    that of the image's best candidate (``sizes.best_sizes``), and 1 with ``scale`` same.
     """
-    scores = alike.plain(options) - weighted(options.shape_weight, 1 - alike.shape)
-    scores = scores - weighted(options.context_weight, alike.context)
+    return _in_scene(_without_scene(alike, options, alike.plain(options)), alike, options, scene)
+
+
+def scenes_of(
+    alike: Likeness, options: ScoringOptions, usual: FloatArray, ends: IntArray
+) -> tuple[Scene, BoolArray, FloatArray]:
+    """The scene of each of I images; whether its best candidate is too close to another to say which of
+    them it is, (I,); and the score of each region in it, (N, C). usual (C,), ends (I + 1,): as for
+    ``levels_of``."""
+    plain = alike.plain(options)
+    levels, unsure = levels_of(plain, alike.valid, usual, ends), np.zeros(len(ends) - 1, bool)
+    scores, sizes = _without_scene(alike, options, plain), None
+    if options.scale != "any" and not np.isnan(alike.size).all():
+        sizes = np.ones_like(levels)
+        if options.scale == "auto":
+            sizes, unsure = best_sizes(scores, alike.size, alike.valid, ends)
+    scene = Scene(levels, sizes)
+    image = np.repeat(np.arange(len(levels)), np.diff(ends))
+    return scene, unsure, _in_scene(scores, alike, options, scene.of(image))
+
+
+def scene_of(alike: Likeness, options: ScoringOptions, usual: FloatArray) -> Scene:
+    """The scene (C,) of one image."""
+    return scenes_of(alike, options, usual, np.asarray([0, len(alike.valid)]))[0].of(0)
+
+
+def _without_scene(alike: Likeness, options: ScoringOptions, plain: FloatArray) -> FloatArray:
     if alike.alone and alike.unusual is not None:
         return np.asarray(alike.unusual[:, None], np.float64)
-    if options.scale != "any":
-        scores = scores - weighted(SIZE_WEIGHT, 1 - alike.size)
+    scores = plain - weighted(options.shape_weight, 1 - alike.shape)
+    scores = scores - weighted(options.context_weight, alike.context)
     if alike.unusual is not None:
         scores = scores + options.normal_weight * logit(alike.unusual)[:, None]
-    return scores if level is None else scores - LEVEL_WEIGHT * np.atleast_2d(level)
+    return scores
+
+
+def _in_scene(
+    scores: FloatArray, alike: Likeness, options: ScoringOptions, scene: Scene | None
+) -> FloatArray:
+    if alike.alone and alike.unusual is not None:
+        return scores
+    wanted: FloatArray | None = np.ones(1) if options.scale == "same" else None
+    if scene is not None:
+        scores, wanted = scores - LEVEL_WEIGHT * np.atleast_2d(scene.levels), scene.sizes
+    if wanted is not None:
+        scores = scores - weighted(SIZE_WEIGHT, np.atleast_2d(wanted) - alike.size)
+    return scores
 
 
 def logit(unusual: FloatArray) -> FloatArray:
@@ -214,12 +214,12 @@ def scores_of(
     alike: Likeness,
     bank: Bank,
     options: ScoringOptions,
-    level: FloatArray | None = None,
+    scene: Scene | None = None,
     told: Told | None = None,
 ) -> Scores:
-    """Scores of N regions. level: as for ``totals_of``; told: of these rows."""
+    """Scores of N regions. scene: as for ``totals_of``; told: of these rows."""
     rows, valid = np.arange(len(alike.valid)), alike.valid
-    totals = totals_of(alike, options, level)
+    totals = totals_of(alike, options, scene)
     marks = marks_of(alike, totals, options.ratio, told)
     label = np.maximum(marks.label, 0)
     own = np.where(bank.labels[None] == label[:, None], alike.cosines, -np.inf)

@@ -23,7 +23,7 @@ from searchdet.proposals.types import from_masks
 from searchdet.records import ImageInfo, ImageRecord, ModelInfo
 from searchdet.regions import Regions, Space
 from searchdet.regions.cache import pack
-from searchdet.scoring import level_of, scores_of
+from searchdet.scoring import scene_of, scores_of
 
 DIM = 16
 SIZE = (24, 32)
@@ -72,13 +72,13 @@ class SlowBoard:
         options = judge.rule.scoring
         parts, found = [], []
         for i in range(len(self.shelf.images)):
-            described = self.shelf.regions(i).described
+            described = self.shelf.regions(i).sized()
             alike = likeness(described, judge.bank, options)
-            level = level_of(alike.plain(options), alike.valid, np.asarray(judge.rule.usual))
+            scene = scene_of(alike, options, np.asarray(judge.rule.usual))
             content = self.shelf.images[i].image.content
             said = judge.gathered.said.get(content)
             told = told_of(said, self.shelf.regions(i), judge.bank.classes)
-            scores = scores_of(alike, judge.bank, options, level, told)
+            scores = scores_of(alike, judge.bank, options, scene, told)
             parts.append((scores.label, scores.score, scores.gap))
             classes = judge.bank.classes
             for item in self.record(judge, i).detections:

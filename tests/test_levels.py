@@ -14,6 +14,7 @@ from profiles import examples
 from runs import PREPROCESSING
 
 from searchdet.bank.likeness import likeness
+from searchdet.bank.scene import LEVEL_ROWS, USUAL_COUNT, Scene, level_of, levels_of
 from searchdet.bank.types import Bank
 from searchdet.config import LEVEL_WEIGHT, EmbeddingOptions, SuppressionOptions
 from searchdet.decision import Rule, judge_regions
@@ -22,7 +23,7 @@ from searchdet.masks import shape as outline
 from searchdet.proposals.types import from_masks
 from searchdet.records import ClassThreshold
 from searchdet.regions import Regions, Space
-from searchdet.scoring import LEVEL_ROWS, USUAL_COUNT, level_of, levels_of, scores_of
+from searchdet.scoring import scores_of
 
 WIDE, CROP = 12, 5
 SPACE = Space("looking", None, PREPROCESSING, EmbeddingOptions(), WIDE, (WIDE - CROP, CROP), 32, 0.5)
@@ -163,7 +164,7 @@ def test_each_score_is_lowered_by_a_share_of_the_level_of_its_class() -> None:
     there, (vectors, _) = known(), joined(9, 31)
     alike = likeness(regions_of(vectors), there, options())
     level = np.asarray([0.5, -0.5])
-    got, plain = scores_of(alike, there, options(), level), alike.plain(options())
+    got, plain = scores_of(alike, there, options(), Scene(level)), alike.plain(options())
     wanted = plain - LEVEL_WEIGHT * level
     assert np.abs(got.score - wanted.max(1)).max() < 2e-6
     assert got.label.tolist() == wanted.argmax(1).tolist()

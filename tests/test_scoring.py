@@ -11,7 +11,7 @@ from profiles import examples
 
 from searchdet.bank.likeness import centred
 from searchdet.bank.types import Bank, Origin, extended
-from searchdet.config import POSITIVE_AGGREGATIONS, SIZE_WEIGHT, ScoringOptions, SuppressionOptions
+from searchdet.config import POSITIVE_AGGREGATIONS, ScoringOptions, SuppressionOptions
 from searchdet.embeddings import Descriptors, MaskEmbeddings, l2_normalize
 from searchdet.errors import UsageError
 from searchdet.masks import shape as outline
@@ -114,37 +114,6 @@ def test_a_ratio_asks_for_so_many_times_the_negative() -> None:
     assert (passes[some] == (got.pos[some] / got.neg[some] >= 1.3)).all()
     assert 0 < passes[some].sum() < np.sum(np.asarray(decide(plain, limits))[some] == "accepted")
     assert np.abs(got.margin - plain.margin)[got.neg <= 0].max(initial=0) == 0
-
-
-def sized(vectors: np.ndarray, areas: np.ndarray) -> Descriptors:
-    return replace(regions_of(vectors), areas=areas)
-
-
-def test_sizes_unlike_those_of_the_exemplars_cost_by_their_spread() -> None:
-    known = bank(4, 2, 1)
-    areas = np.asarray([100.0, 200.0, 400.0, 800.0])
-    known = replace(known, positives=replace(known.positives, areas=areas))
-    middle, spread = np.log(np.sqrt(200 * 400)), 1.4826 * np.log(2)  # deviations .5, .5, 1.5, 1.5
-    where = np.asarray([-8.0, -4, -2.5, -1, 0, 0.7, 1, 2.5, 4, 5])
-    vectors = np.repeat(units(1, seed=3), len(where), axis=0)
-    tried = sized(vectors, np.exp(middle + where * spread))
-    plain = score_regions(tried, known, options())
-    got = score_regions(tried, known, options(scale="same"))
-    wanted = np.clip(1 - (np.abs(where) - 1) / 3, 0, 1)
-    assert np.abs(got.size - wanted).max() < 1e-6
-    assert np.abs(plain.score - got.score - SIZE_WEIGHT * (1 - wanted)).max() < 3e-6
-    assert np.isnan(plain.size).all()
-    unknown = score_regions(sized(vectors, np.full(len(where), np.nan)), known, options(scale="same"))
-    assert (unknown.score == plain.score).all()
-    with pytest.raises(ValueError, match="areas"):
-        score(vectors, known, scale="same")
-
-
-def test_one_exemplar_alone_leaves_room_for_other_sizes() -> None:
-    known = bank(1, 0, 1)
-    known = replace(known, positives=replace(known.positives, areas=np.asarray([100.0])))
-    tried = sized(np.repeat(units(1), 3, axis=0), np.asarray([100.0, 149.0, 100 * 1.5**4]))
-    assert np.abs(score_regions(tried, known, options(scale="same")).size - [1, 1, 0]).max() < 1e-6
 
 
 def test_no_negatives_and_one_class_leave_their_rules_out() -> None:

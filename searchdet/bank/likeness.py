@@ -13,16 +13,12 @@ import numpy.typing as npt
 from ..config import ScoringOptions
 from ..embeddings import Descriptors, MaskEmbeddings, l2_normalize
 from ..masks.shape import similarity
+from .sizes import like_in_size
 from .types import Bank, Rows
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
-LEAST_SPREAD, MOST_SPREADS = math.log(1.5), 4.0
-"""Of sizes, as logs of areas: what sizes differ by at least where few exemplars tell, and so many
-spreads away nothing is of the same size."""
-DEVIATION = 1.4826
-"""A median deviation as a standard one, of normal numbers."""
 DIGITS = 6
 """Scores are rounded before any threshold, so that batch size cannot flip a decision."""
 
@@ -272,27 +268,20 @@ def sizes(
     areas: FloatArray | None, bank: Bank, options: ScoringOptions, count: int
 ) -> npt.NDArray[np.float64]:
     """How like each of ``count`` regions of these areas (N,), pixels, is in size to each class, (N, C),
-    0..1; NaN where not used or not known.
-
-    The distance is the log of the ratio of its area to the median of the exemplars', in units of their
-    spread (the median deviation, as a standard one; at least ``LEAST_SPREAD``): up to 1 nothing is
-    lost, from ``MOST_SPREADS`` on everything is. Raises ValueError where regions have no areas.
-    """
-    made = np.full((count, len(bank.classes)), np.nan)
-    if options.scale == "any":
-        return made
+    0..1; NaN where not used or not known. Sizes count only if every class knows one. Raises ValueError
+    where regions have no areas."""
+    if not compares_sizes(bank, options):
+        return np.full((count, len(bank.classes)), np.nan)
     if areas is None:
         raise ValueError("these regions say nothing of their areas")
-    with np.errstate(divide="ignore", invalid="ignore"):
-        own, all_known = np.log(areas), np.log(bank.sizes())
-    for c in range(len(bank.classes)):
-        known = all_known[(bank.labels == c) & np.isfinite(all_known)]
-        if len(known):
-            middle = np.median(known)
-            spread = max(DEVIATION * float(np.median(np.abs(known - middle))), LEAST_SPREAD)
-            far = (np.abs(own - middle) / spread - 1) / (MOST_SPREADS - 1)
-            made[:, c] = np.where(np.isfinite(own), 1 - np.clip(far, 0, 1), np.nan)
-    return made
+    known = bank.sizes()
+    each = [like_in_size(areas, known[bank.labels == c]) for c in range(len(bank.classes))]
+    return np.stack(each, axis=1)
+
+
+def compares_sizes(bank: Bank, options: ScoringOptions) -> bool:
+    """Whether sizes are compared: they are asked for, and every class knows one."""
+    return options.scale != "any" and bank.knows_sizes
 
 
 def weighted(weight: float, values: FloatArray) -> FloatArray:

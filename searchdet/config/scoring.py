@@ -12,12 +12,12 @@ THRESHOLDS = ("auto", "training", "default")
 SUPPRESSIONS = ("merge", "nms", "box_nms", "diffusion")
 CLASS_OVERLAPS = ("best", "allow")
 POSITIVE_AGGREGATIONS = ("prototype", "max", "mean_topk", "consensus", "attention")
-SCALES = ("any", "same")
+SCALES = ("auto", "same", "any")
 LEVEL_WEIGHT = 0.2
 """How much of an image's level, the median of what its regions score by their features, is taken off
 each score: how alike all things look differs between images and between spaces."""
-SIZE_WEIGHT = 0.2
-"""What a size that is unlike that of the exemplars costs, with ``--scale same``."""
+SIZE_WEIGHT = 0.1
+"""What a size costs that is unlike that of the exemplars (``--scale``)."""
 _WEIGHT, _SCORE, _MARGIN, _LEAD = between(0, 10), between(-2, 1), between(-2, 2), between(0, 2)
 _NMS = Need("--suppression nms", lambda given: given.suppression == "nms")
 _IOU = Need("--suppression nms or box_nms", lambda given: given.suppression in ("nms", "box_nms"))
@@ -31,12 +31,13 @@ class ScoringOptions:
     """The score and the decision.
 
     score = pos - negative_weight * max(neg, 0) - shape_weight * (1 - shape)
-    - context_weight * max(context, 0) - LEVEL_WEIGHT * the image's level + normal_weight * the logit
-    of what is unusual, where that is known, and with ``scale`` same - SIZE_WEIGHT * (1 - size). neg is
-    the cosine to the negative that ``negative_quantile`` says, and the margin
-    pos - neg - (ratio - 1) * max(neg, 0). ``threshold`` says where the
-    least score comes from if ``min_score`` is None; ``class_min_score`` and ``class_min_margin`` are
-    (class, value) pairs that go before the general ones. ``second_look`` None is the backbone's own.
+    - context_weight * max(context, 0) - LEVEL_WEIGHT * the image's level
+    - SIZE_WEIGHT * max(best_size - size, 0) + normal_weight * the logit of what is unusual, where that
+    is known. best_size is of the image's best candidate, and with ``scale`` same 1; neg is the cosine
+    to the negative that ``negative_quantile`` says, and the margin
+    pos - neg - (ratio - 1) * max(neg, 0). ``threshold`` says where the least score comes from if
+    ``min_score`` is None; ``class_min_score`` and ``class_min_margin`` are (class, value) pairs that go
+    before the general ones. ``second_look`` None is the backbone's own.
     """
 
     pos_agg: str = option(
@@ -67,8 +68,9 @@ class ScoringOptions:
         0.2, "What surroundings that look like the class cost.", SCORES, check=_WEIGHT
     )
     scale: str = option(
-        "any",
-        "any, or same: objects as large as the exemplars, in pixels, score more.",
+        "auto",
+        "same: objects as large as the exemplars, in pixels, score more; auto: where the image's best "
+        "candidate is; any: size is not looked at.",
         SCORES,
         check=one_of(*SCALES),
     )

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..bank import Bank
-from ..bank.likeness import Likeness, centred, likeness
+from ..bank.likeness import Likeness, centred, compares_sizes, likeness
+from ..bank.scene import Scene
 from ..calibration import probability, usual_least
 from ..config import ScoringOptions, SuppressionOptions
 from ..embeddings import Descriptors
@@ -19,7 +20,7 @@ from ..masks.coverage import Masks
 from ..proposals.rendering import rendered
 from ..records import TOLD, Candidate, ClassLimits, ClassThreshold, Evidence, limits_of
 from ..regions import Regions
-from ..scoring import Marks, Scores, Told, decide, level_of, marks_of, scores_of, totals_of
+from ..scoring import Marks, Scores, Told, decide, marks_of, scene_of, scores_of, totals_of
 from ..storage.stages import SCORING, SUPPRESSION, stage
 from ..suppression import Overlaps, Suppressed, mutual, overlaps, total_order
 from .settling import Rivals, beside
@@ -55,36 +56,36 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What became of an image: its candidates, its level for each class, and at how many of its regions
+    """What became of an image: its candidates, its scene (C,), and at how many of its regions
     a second look was taken."""
 
     candidates: tuple[Candidate, ...]
-    levels: tuple[float, ...]
+    scene: Scene
     looked_at: int
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """All regions of an image, and the bank, as they are compared: what they have in common, the levels
+    """All regions of an image, and the bank, as they are compared: what they have in common, the scene
     (C,) of the image, and what was said of regions of it."""
 
     described: Descriptors
     bank: Bank
     alike: Likeness
-    levels: npt.NDArray[Any]
+    scene: Scene
     told: Told
 
     def marks(self, options: ScoringOptions) -> Marks:
         """What the decision rule looks at."""
         return marks_of(
-            self.alike, totals_of(self.alike, options, self.levels), options.ratio, self.told
+            self.alike, totals_of(self.alike, options, self.scene), options.ratio, self.told
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Contest:
     """The best N regions of an image. rows (N,): which they are; alike: what they have in common with
-    the bank as it is compared; lying: how they lie on each other; levels (C,): of the image; told: of
+    the bank as it is compared; lying: how they lie on each other; scene (C,): of the image; told: of
     these rows."""
 
     regions: Regions
@@ -92,7 +93,7 @@ class Contest:
     alike: Likeness
     lying: Overlaps
     bank: Bank
-    levels: npt.NDArray[Any]
+    scene: Scene
     told: Told
 
     @property
@@ -139,7 +140,7 @@ def judge_regions(
     with stage(SUPPRESSION):
         lying = overlaps(Masks.of(chosen.proposals.rles, found.mask_size))
     said = whole.told.among(rows)
-    contest = Contest(chosen, rows, whole.alike.take(rows), lying, whole.bank, whole.levels, said)
+    contest = Contest(chosen, rows, whole.alike.take(rows), lying, whole.bank, whole.scene, said)
     settled = settle(contest, rule)
     seen = np.zeros(0, np.int64)
     if look is not None and options.second_look:
@@ -149,18 +150,16 @@ def judge_regions(
         contest = _seen_again(contest, seen, look, options)
         settled = settle(contest, rule)
     kept = np.union1d(best(settled.left, room, every=True), np.flatnonzero(np.isin(rows, asked)))
-    return Judged(
-        _candidates(contest, settled, kept, set(seen.tolist())), tuple(whole.levels.tolist()), len(seen)
-    )
+    return Judged(_candidates(contest, settled, kept, set(seen.tolist())), whole.scene, len(seen))
 
 
 def compare(regions: Regions, bank: Bank, rule: Rule, told: Told | None = None) -> Compared:
     """All regions of an image with a bank, as the options want both."""
-    described = regions.described if rule.scoring.scale == "any" else regions.sized()
+    described = regions.sized() if compares_sizes(bank, rule.scoring) else regions.described
     moved, space = centred(described, bank, rule.scoring)
     alike = likeness(moved, space, rule.scoring)
-    levels = level_of(alike.plain(rule.scoring), alike.valid, np.asarray(rule.usual))
-    return Compared(moved, space, alike, levels, told or Told.nothing())
+    scene = scene_of(alike, rule.scoring, np.asarray(rule.usual))
+    return Compared(moved, space, alike, scene, told or Told.nothing())
 
 
 def room_of(details: Mapping[str, int], options: SuppressionOptions) -> int:
@@ -187,7 +186,7 @@ def settle(contest: Contest, rule: Rule) -> Settled:
     """Score, suppress and decide."""
     limits = rule.limits(contest.bank.classes)
     with stage(SCORING):
-        scores = scores_of(contest.alike, contest.bank, rule.scoring, contest.levels, contest.told)
+        scores = scores_of(contest.alike, contest.bank, rule.scoring, contest.scene, contest.told)
     with stage(SUPPRESSION):
         taken, left = beside(scores, contest.rivals, limits, rule.usual_least, rule.suppression)
     reasons = decide(scores, limits, taken.factor)

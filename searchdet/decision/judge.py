@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass, replace
+from typing import Any
+
+import numpy.typing as npt
 
 from ..bank import Bank, Gathered
 from ..bank.describe import FOUND
@@ -75,7 +78,8 @@ class Judge:
             sha256=image.sha256,
             candidates=made,
             classes=self.bank.classes,
-            levels=dict(zip(self.bank.classes, judged.levels, strict=True)),
+            levels=_of_classes(self.bank.classes, judged.scene.levels),
+            best_sizes=_of_classes(self.bank.classes, judged.scene.sizes),
             looked_at=judged.looked_at,
             run=self.run_info(),
             source=image.source,
@@ -156,7 +160,7 @@ def judge_of(
             "the bank holds no second look at its exemplars.",
             "Build it again with --second-look, or pass --second-look 0.",
         )
-    if scoring.scale != "any" and not bank.knows_sizes:
+    if scoring.scale == "same" and not bank.knows_sizes:
         raise UsageError(
             f"--scale {scoring.scale}: of a class no exemplar says how large the object is.",
             "Give one a mask, an alpha channel or a LabelMe file; build an older bank again.",
@@ -165,6 +169,10 @@ def judge_of(
     rule = Rule(scoring, suppression, chosen, tuple(usual.tolist()))
     judge = Judge(replace(gathered, bank=bank), rule, models)
     return replace(judge, fingerprint=_fingerprint(judge))
+
+
+def _of_classes(classes: Sequence[str], values: npt.NDArray[Any] | None) -> dict[str, float]:
+    return {} if values is None else dict(zip(classes, values.tolist(), strict=True))
 
 
 def _fingerprint(judge: Judge) -> str:

@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 from ..bank import Bank
 from ..bank.likeness import class_cosines, opposed, weighted
+from ..bank.scene import levels_of
 from ..config import LEVEL_WEIGHT, ScoringOptions
 from ..decision import Judge
-from ..scoring import SURE, levels_of
+from ..scoring import SURE
 from .blocks import blocks
 from .distant import HELD, Column
 from .file import Index

@@ -7,6 +7,7 @@ costs a product with its own vector, and one that goes costs none.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ..bank import Bank
-from ..bank.likeness import Likeness, Nearest, known_outlines, nans
+from ..bank.likeness import Likeness, Nearest, compares_sizes, known_outlines, nans
+from ..bank.sizes import like_in_size
 from ..config import ScoringOptions
 from ..errors import UsageError
 from ..index.blocks import blocks
+from ..index.rows import Indexed, packed_of
 from ..masks.shape import similarity
+from ..regions import areas_of
 from .columns import Columns, Grown, Sums, key_of, largest
 from .shelf import Shelf
 
@@ -43,15 +47,16 @@ all ways, and that the sum of rounded cosines would not tell to six digits."""
 @dataclass(frozen=True, slots=True)
 class Common:
     """What R rows have in common with a bank of C classes, in columns (R,), not to be written to: of
-    each class its cosines, its shapes and its contexts; the last two are empty where they are not
-    compared. against: cosine to the nearest negative, NaN without one. around: whether there are
-    surroundings."""
+    each class its cosines, its shapes, its contexts and its sizes; the last three are empty where they
+    are not compared. against: cosine to the nearest negative, NaN without one. around: whether
+    something surrounds it."""
 
     valid: npt.NDArray[np.bool_]
     pos: list[FloatArray]
     against: FloatArray
     shape: list[FloatArray]
     context: list[FloatArray]
+    size: list[FloatArray]
     around: npt.NDArray[np.bool_]
 
     def part(self, rows: slice) -> Likeness:
@@ -67,7 +72,7 @@ class Common:
             near,
             unknown if not self.shape else _side_by_side(self.shape, rows),
             np.where(self.around[rows, None], context, np.nan),
-            unknown,
+            unknown if not self.size else _side_by_side(self.size, rows),
         )
 
 
@@ -137,6 +142,8 @@ class Alike:
         self._vectors, self._contexts = Side(shelf, "vectors"), Side(shelf, "contexts", stays=False)
         self._outlines = Columns(self._measure, UNUSED_BYTES)
         self._outlined: Kept = {}
+        self._areas = Grown(np.float64)
+        self._sized: Kept = {}
         self._sound = 0
 
     def with_bank(self, bank: Bank, options: ScoringOptions) -> Common:
@@ -152,6 +159,7 @@ class Alike:
             largest(against) if against else nans(rows),
             [self._of_outlines(known, rows, before) for known in known_outlines(bank, options)],
             self._by_class(self._contexts, bank) if options.context_weight else [],
+            self._sizes(bank, rows) if compares_sizes(bank, options) else [],
             self._contexts.lengths(rows) > 0,
         )
         for side in (self._vectors, self._contexts):
@@ -170,6 +178,20 @@ class Alike:
         found = before.get(key)
         self._outlined[key] = largest(self._outlines.of(known, rows)) if found is None else found
         return self._outlined[key]
+
+    def _sizes(self, bank: Bank, rows: int) -> list[FloatArray]:
+        """Columns (R,) of likeness in size to each class; as they were before where its exemplars are
+        of the same sizes."""
+        for item in self._shelf.images[bisect_left(self._shelf.images, len(self._areas), key=_start) :]:
+            self._areas.extend(areas_of(packed_of(self._shelf.arrays, item)))
+        before, self._sized, sizes, made = self._sized, {}, bank.sizes(), []
+        for c in range(len(bank.classes)):
+            known = sizes[bank.labels == c]
+            key = key_of(known, np.asarray(rows))
+            found = before.get(key)
+            fresh = like_in_size(self._areas.values, known) if found is None else found
+            made.append(self._sized.setdefault(key, fresh))
+        return made
 
     def _measure(self, start: int, stop: int, wanted: npt.NDArray[np.float32]) -> FloatArray:
         made = np.empty((stop - start, len(wanted)), np.float32)
@@ -190,6 +212,10 @@ class Alike:
             self._shelf.regions(image)  # which says what is wrong with them
             raise UsageError(f"{self._shelf.images[image].image.name}: its regions are damaged.")
         self._sound = rows
+
+
+def _start(item: Indexed) -> int:
+    return item.start
 
 
 def owners(ends: IntArray) -> IntArray:

@@ -19,7 +19,7 @@ from ..decision.candidates import compare
 from ..masks import rle
 from ..proposals.rendering import rendered
 from ..records import ImageRecord
-from ..scoring import Marks, Told, levels_of, marks_of, totals_of
+from ..scoring import Marks, Told, marks_of, scenes_of
 from ..suppression import total_order
 from .alike import Alike, owners
 from .lying import Neighbours
@@ -95,9 +95,9 @@ class Board:
     def _quickly(self, judge: Judge, ends: IntArray) -> View:
         rule, image = judge.rule, owners(ends)
         told = self._known.told(judge.gathered.said, judge.bank.classes)
-        marks = self._marks(judge, ends, image, told)
+        marks, unsure = self._marks(judge, ends, told)
         limits = rule.limits(judge.bank.classes)
-        exact = np.unique(image[unsure_rows(marks, limits, rule.usual_least)])
+        exact = np.union1d(image[unsure_rows(marks, limits, rule.usual_least)], unsure)
         self._mark_exactly(judge, exact, marks)
         passing = Passing(
             self.shelf,
@@ -122,26 +122,28 @@ class Board:
         parts = [(rows[kept], marks.label[rows[kept]], left[kept])]
         return self._viewed(judge, marks, [*parts, *(self._slowly(judge, i) for i in crowded.tolist())])
 
-    def _marks(self, judge: Judge, ends: IntArray, image: IntArray, told: Told) -> Marks:
-        """Of all rows, part by part on the cores that there are: a part stays in their caches."""
+    def _marks(self, judge: Judge, ends: IntArray, told: Told) -> tuple[Marks, IntArray]:
+        """Of all rows, part by part on the cores that there are: a part stays in their caches. And
+        images of which two candidates are too near to each other to say which is the best."""
         import torch
 
         common = self._alike.with_bank(judge.bank, judge.rule.scoring)
 
-        def marked(images: slice) -> Marks:
+        def marked(images: slice) -> tuple[Marks, IntArray]:
             rows = slice(int(ends[images.start]), int(ends[images.stop]))
             alike, rule = common.part(rows), judge.rule
-            plain, own = alike.plain(rule.scoring), ends[images.start : images.stop + 1] - rows.start
-            levels = levels_of(plain, alike.valid, np.asarray(rule.usual), own)
-            level = levels[image[rows] - images.start]
-            totals = totals_of(alike, rule.scoring, level)
-            return marks_of(alike, totals, rule.scoring.ratio, told.within(rows))
+            own = ends[images.start : images.stop + 1] - rows.start
+            _, unsure, totals = scenes_of(alike, rule.scoring, np.asarray(rule.usual), own)
+            marks = marks_of(alike, totals, rule.scoring.ratio, told.within(rows))
+            return marks, images.start + np.flatnonzero(unsure)
 
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            parts = [made.parts() for made in pool.map(marked, _together(ends))]
-        if not parts:
-            return _nothing(0)
-        return Marks(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+            done = list(pool.map(marked, _together(ends)))
+        if not done:
+            return _nothing(0), np.zeros(0, np.int64)
+        parts = zip(*(marks.parts() for marks, _ in done), strict=True)
+        unsure = np.concatenate([images for _, images in done])
+        return Marks(*(np.concatenate(column) for column in parts)), unsure
 
     def _mark_exactly(self, judge: Judge, images: IntArray, marks: Marks) -> None:
         """Put in the marks of some images as ``record`` makes them."""
@@ -178,7 +180,7 @@ def _quick(scoring: ScoringOptions) -> bool:
     """Whether a rule looks at no more than prototypes and the nearest negative."""
     nearest = scoring.negative_quantile == 1 and not scoring.cross_negatives
     plain = scoring.pos_agg == "prototype" and scoring.centring == "none"
-    return plain and nearest and scoring.scale == "any"
+    return plain and nearest
 
 
 def _together(ends: IntArray) -> list[slice]:

@@ -302,6 +302,18 @@ def area(rle: Rle) -> int:
     return int(coco.area(rle))
 
 
+def areas(rles: Sequence[Rle], size: tuple[int, int]) -> npt.NDArray[np.float64]:
+    """Pixels (N,) of an image of ``size`` (H, W) that each mask covers; where masks of one image are
+    drawn at another size, about so many."""
+    from pycocotools import mask as coco
+
+    if not rles:
+        return np.zeros(0)
+    rows, columns = rles[0]["size"]
+    pixels = np.asarray(coco.area(list(rles)), np.float64)
+    return pixels * (size[0] * size[1] / max(rows * columns, 1))
+
+
 def boxes(rles: Sequence[Rle]) -> npt.NDArray[np.float32]:
     """(N, 4) float32 xyxy, exclusive maximum."""
     from pycocotools import mask as coco

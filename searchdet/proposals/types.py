@@ -72,6 +72,11 @@ class Proposals:
 
         return rle.decode(rendered(self).rles, self.size)
 
+    def areas(self) -> npt.NDArray[np.float64]:
+        """Pixels of the image that each mask covers (N,); of a mask that is drawn smaller, about so
+        many."""
+        return rle.areas(self.rles, self.size)
+
     def take(self, rows: npt.NDArray[np.int64]) -> Proposals:
         """The chosen rows, in that order."""
         chosen = tuple(self.rles[int(i)] for i in rows)

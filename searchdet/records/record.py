@@ -46,8 +46,9 @@ class ImageRecord:
     image: relative path with ``/``. status: ok, empty (no detections) or failed. candidates: best
     first, accepted or not. run, source, proposals: None where the image failed. settings_sha256: digest
     of all that decided the record beside the image. levels: by class, what the median region of the
-    image scores by its features alone, of which a share is taken off each score. looked_at: how many
-    candidates got a second look. partial: read without its rejected candidates.
+    image scores by its features alone, of which a share is taken off each score; best_sizes: by class,
+    how like in size to the exemplars its best candidate is, empty where sizes are not compared.
+    looked_at: how many candidates got a second look. partial: read without its rejected candidates.
     """
 
     image: str
@@ -63,6 +64,7 @@ class ImageRecord:
     spread: SpreadInfo | None = None
     settings_sha256: str = ""
     levels: Mapping[str, float] = field(default_factory=dict)
+    best_sizes: Mapping[str, float] = field(default_factory=dict)
     looked_at: int = 0
     error: ErrorInfo | None = None
     partial: bool = False
@@ -120,7 +122,8 @@ class ImageRecord:
             "proposals": self.proposals.to_json() if self.proposals else None,
             "embedding_spread": self.spread.to_json() if self.spread else None,
             "embedding_collapse": self.spread is not None and self.spread.collapse,
-            "levels": {name: rounded(level) for name, level in self.levels.items()},
+            "levels": _rounded(self.levels),
+            **({"best_sizes": sizes} if (sizes := _rounded(self.best_sizes)) else {}),
             "looked_at": self.looked_at,
             "nearest_miss": asdict(miss) if (miss := self.nearest_miss) else None,
             "error": asdict(self.error) if self.error else None,
@@ -176,7 +179,8 @@ class ImageRecord:
             proposals=None if proposals is None else ProposalCounts.from_json(proposals),
             spread=_spread(values),
             settings_sha256=values.text("settings_sha256"),
-            levels=_levels(values, classes, failed),
+            levels=_of_classes(values, "levels", classes, failed),
+            best_sizes=_of_classes(values, "best_sizes", classes, "best_sizes" not in values),
             looked_at=values.whole("looked_at"),
             error=None if error is None else ErrorInfo.from_json(error),
             partial=partial,
@@ -234,11 +238,18 @@ def damaged(name: str, error: Exception) -> UsageError:
     )
 
 
-def _levels(values: Fields, classes: tuple[str, ...], failed: bool) -> dict[str, float]:
-    found = values.child("levels")
-    if not failed and set(found.values) != set(classes):
-        raise ValueError("its classes and levels do not agree")
-    return {name: found.number(name) for name in found.values}
+def _of_classes(
+    values: Fields, name: str, classes: tuple[str, ...], none: bool = False
+) -> dict[str, float]:
+    """A number of each class; none: there need be none."""
+    found = values.child(name) if name in values else Fields.of({})
+    if set(found.values) != set(classes) and not (none and not found.values):
+        raise ValueError(f"its classes and {name} do not agree")
+    return {label: found.number(label) for label in found.values}
+
+
+def _rounded(values: Mapping[str, float]) -> dict[str, JsonValue]:
+    return {name: rounded(value) for name, value in values.items()}
 
 
 def _spread(values: Fields) -> SpreadInfo | None:

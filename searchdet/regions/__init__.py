@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .cache import Packed, Remembered, first, unpack
+from .cache import Packed, Remembered, areas_of, first, unpack
 from .closeup import look_closer
 from .describe import Describer, Regions
 from .known import Known, known_regions, note_guide
@@ -17,6 +17,7 @@ __all__ = [
     "Regions",
     "Remembered",
     "Space",
+    "areas_of",
     "first",
     "known_regions",
     "load_models",

@@ -74,10 +74,7 @@ def pack(regions: Regions) -> Packed:
 def unpack(packed: Packed) -> Regions:
     """The regions; vectors are unit length again. Raises one of DAMAGE for what ``pack`` never made."""
     arrays, (size, drawn) = packed.arrays, _sound_sizes(packed)
-    text, ends = arrays["counts"].tobytes(), arrays["offsets"].tolist()
-    rles: tuple[rle.Rle, ...] = tuple(
-        {"size": list(drawn or size), "counts": text[a:b].decode("ascii")} for a, b in pairwise(ends)
-    )
+    rles = _masks(arrays, drawn or size)
     quality = np.asarray(arrays["quality"])
     removed, details = (packed.facts.counts(name) for name in ("removed", "details"))
     found = Proposals(size, np.asarray(arrays["boxes"]), quality, rles, removed, details, drawn)
@@ -87,6 +84,17 @@ def unpack(packed: Packed) -> Regions:
     contexts, outlines = l2_normalize(arrays["contexts"]), arrays["outlines"].astype(np.float32)
     described = Descriptors(embedded, contexts, outlines, unusual=arrays.get("unusual"))
     return Regions(found, described)
+
+
+def areas_of(packed: Packed) -> npt.NDArray[np.float64]:
+    """Pixels of the image that each region covers (N,), as ``Regions.sized`` has them."""
+    size, drawn = _sound_sizes(packed)
+    return rle.areas(_masks(packed.arrays, drawn or size), size)
+
+
+def _masks(arrays: Arrays, size: tuple[int, int]) -> tuple[rle.Rle, ...]:
+    text, ends = arrays["counts"].tobytes(), arrays["offsets"].tolist()
+    return tuple({"size": list(size), "counts": text[a:b].decode("ascii")} for a, b in pairwise(ends))
 
 
 def first(packed: Packed, count: int) -> Packed:

@@ -41,10 +41,7 @@ class Regions:
 
     def sized(self) -> Descriptors:
         """The descriptors with the area of each region, pixels of the image."""
-        found = self.proposals
-        drawn = Masks.of(found.rles, found.mask_size).areas
-        (height, width), (rows, columns) = found.size, found.mask_size
-        return replace(self.described, areas=drawn * (height * width) / max(rows * columns, 1))
+        return replace(self.described, areas=self.proposals.areas())
 
 
 @dataclass(frozen=True, slots=True)

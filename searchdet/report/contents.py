@@ -7,7 +7,7 @@ browser they are the same numbers again, so decisions there are those of records
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..config import LEVEL_WEIGHT, SIZE_WEIGHT, Limits
@@ -161,10 +161,12 @@ class Contents:
             "far": [self._exemplar(found) for found in far],
             "farCosine": [None if found is None else _whole(found.cosine) for found in far],
             "outline": self._outlines(record, items),
-            "levels": {
-                str(self._classes[name]): _whole(level) for name, level in record.levels.items()
-            },
+            "levels": self._of_classes(record.levels),
+            "bestSizes": self._of_classes(record.best_sizes),
         }
+
+    def _of_classes(self, values: Mapping[str, float]) -> JsonObject:
+        return {str(self._classes[name]): _whole(value) for name, value in values.items()}
 
     def _exemplar(self, found: Evidence | None) -> int | None:
         return None if found is None else _number(self.exemplars, found.file)

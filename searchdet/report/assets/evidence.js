@@ -104,7 +104,8 @@ function sum(image, j) {
   less(`${negative} \u00d7 similarity to the nearest negative`, negative, at("negative"));
   less(`${shape} \u00d7 (1 \u2212 shape similarity, ${short(at("shape"))})`, shape, 1 - at("shape"));
   less(`${context} \u00d7 context similarity, ${short(at("context"))}`, context, at("context"));
-  less(`${size} \u00d7 (1 \u2212 size similarity, ${short(at("size"))})`, size, 1 - at("size"));
+  const best = known.bestSizes[image.label[j]] / MILLION;
+  less(`${size} \u00d7 (${short(best)} of the best candidate \u2212 size similarity, ${short(at("size"))})`, size, best - at("size"));
   const own = known.levels[image.label[j]] / MILLION;
   if (own && normal !== "alone") rows.push(row(`${level} \u00d7 what any region of this image scores, ${short(own)}`, exact(-level * own)));
   const told = (known.flags[j] || []).includes("told");
