@@ -21,6 +21,8 @@ IntArray = npt.NDArray[np.int64]
 
 _MOST_DIGITS = 12
 """Characters of one number; more do not fit in 64 bits."""
+_AT_ONCE = 200
+"""Masks whose area is asked for at once: pycocotools 2.0 counts them in a byte."""
 _UNFIT = "its run lengths do not fill an image of that size"
 
 
@@ -310,8 +312,8 @@ def areas(rles: Sequence[Rle], size: tuple[int, int]) -> npt.NDArray[np.float64]
     if not rles:
         return np.zeros(0)
     rows, columns = rles[0]["size"]
-    pixels = np.asarray(coco.area(list(rles)), np.float64)
-    return pixels * (size[0] * size[1] / max(rows * columns, 1))
+    parts = [coco.area(list(rles[i : i + _AT_ONCE])) for i in range(0, len(rles), _AT_ONCE)]
+    return np.concatenate(parts).astype(np.float64) * (size[0] * size[1] / max(rows * columns, 1))
 
 
 def boxes(rles: Sequence[Rle]) -> npt.NDArray[np.float32]:

@@ -166,3 +166,11 @@ def test_all_runs_refuse_what_is_no_mask_and_different_sizes() -> None:
             rle.all_runs([good, {"size": [5, 7], "counts": counts}])
     with pytest.raises(ValueError, match="2 sizes"):
         rle.all_runs([good, rle.encode(np.ones((7, 5), bool))])
+
+
+@pytest.mark.parametrize("count", [0, 1, 256, 700])
+def test_areas_of_many_masks_are_counts_of_their_pixels(count: int) -> None:
+    masks = np.random.default_rng(count).random((count, 9, 7)) < 0.4
+    codes = [rle.encode(mask) for mask in masks]
+    assert rle.areas(codes, (9, 7)).tolist() == masks.sum(axis=(1, 2)).tolist()
+    assert rle.areas(codes, (18, 21)).tolist() == pytest.approx((6 * masks.sum(axis=(1, 2))).tolist())
