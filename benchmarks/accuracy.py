@@ -255,17 +255,20 @@ def _lowered(one: Set) -> np.ndarray:
 
 
 def weights() -> None:
-    """AP50 in the embedded space with the weights of network, outline and surroundings that the other
-    sets choose."""
-    choices = [(share, shape, 0.2) for share in (0.5, 0.6, 0.7) for shape in (0.4, 0.6, 0.8)]
-    choices += [(0.6, 0.6, context) for context in (0.1, 0.3)]
+    """AP50 in the embedded space with the weights of network, outline, surroundings and size that the
+    other sets choose."""
+    choices = [(share, shape, 0.2, 0.1) for share in (0.5, 0.6, 0.7) for shape in (0.4, 0.6, 0.8)]
+    choices += [(0.6, 0.6, context, 0.1) for context in (0.1, 0.3)]
+    choices += [(0.6, 0.6, 0.2, size) for size in (0.0, 0.05, 0.15)]
     reached: dict[str, list[float]] = {}
     for one in every():
         bank = gathered(one, 5, 0).bank
         values = []
-        for share, shape, context in choices:
+        for share, shape, context, size in choices:
             each = case(one, _shared(bank, share), shape_weight=shape, context_weight=context)
-            outcome = measure(one, {"": each}, functools.partial(_at_share, one=one, share=share))[""]
+            with mock.patch("searchdet.scoring.SIZE_WEIGHT", size):
+                at_share = functools.partial(_at_share, one=one, share=share)
+                outcome = measure(one, {"": each}, at_share)[""]
             values.append(mean(outcome.figures, "ap50") or 0.0)
         reached[one.name] = values
         print(f"weights {one.name:12}", dict(zip(choices, np.round(values, 3).tolist(), strict=True)))

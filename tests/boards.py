@@ -92,7 +92,10 @@ def exemplars(rng: np.random.Generator, kind: np.ndarray, centres: np.ndarray, p
     contexts[rng.random(count) < 0.3] = 0
     shapes = outline.outlines(proposals(rng, count, (48, 64), False).rles)
     shapes[rng.random(count) < 0.2] = np.nan
-    return Rows(vectors, contexts, shapes, tuple(Origin(f"{prefix}{i}") for i in range(count)))
+    areas = proposals(rng, count, (64, 48), False).areas()
+    areas[(rng.random(count) < 0.1) | (areas == 0)] = np.nan
+    origins = tuple(Origin(f"{prefix}{i}") for i in range(count))
+    return Rows(vectors, contexts, shapes, origins, areas=areas)
 
 
 def bank(rng: np.random.Generator, centres: np.ndarray, classes: int, negatives: int) -> Bank:

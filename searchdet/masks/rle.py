@@ -21,8 +21,6 @@ IntArray = npt.NDArray[np.int64]
 
 _MOST_DIGITS = 12
 """Characters of one number; more do not fit in 64 bits."""
-_AT_ONCE = 200
-"""Masks whose area is asked for at once: pycocotools 2.0 counts them in a byte."""
 _UNFIT = "its run lengths do not fill an image of that size"
 
 
@@ -302,18 +300,6 @@ def area(rle: Rle) -> int:
     from pycocotools import mask as coco
 
     return int(coco.area(rle))
-
-
-def areas(rles: Sequence[Rle], size: tuple[int, int]) -> npt.NDArray[np.float64]:
-    """Pixels (N,) of an image of ``size`` (H, W) that each mask covers; where masks of one image are
-    drawn at another size, about so many."""
-    from pycocotools import mask as coco
-
-    if not rles:
-        return np.zeros(0)
-    rows, columns = rles[0]["size"]
-    parts = [coco.area(list(rles[i : i + _AT_ONCE])) for i in range(0, len(rles), _AT_ONCE)]
-    return np.concatenate(parts).astype(np.float64) * (size[0] * size[1] / max(rows * columns, 1))
 
 
 def boxes(rles: Sequence[Rle]) -> npt.NDArray[np.float32]:

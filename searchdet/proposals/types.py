@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ..config import ProposalOptions
 from ..masks import rle
+from ..masks.areas import areas
 from ..masks.rle import Rle
 from ..records import WeightsInfo
 from ..weights import (
@@ -75,7 +76,7 @@ class Proposals:
     def areas(self) -> npt.NDArray[np.float64]:
         """Pixels of the image that each mask covers (N,); of a mask that is drawn smaller, about so
         many."""
-        return rle.areas(self.rles, self.size)
+        return areas(self.rles, self.size)
 
     def take(self, rows: npt.NDArray[np.int64]) -> Proposals:
         """The chosen rows, in that order."""

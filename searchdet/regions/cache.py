@@ -20,6 +20,7 @@ from ..embeddings import Descriptors, MaskEmbeddings, l2_normalize
 from ..errors import UsageError
 from ..masks import rle
 from ..masks import shape as outline
+from ..masks.areas import areas
 from ..proposals import Proposals
 from ..proposals.types import ByImage, ImageId
 from ..records import proposal_settings
@@ -89,7 +90,7 @@ def unpack(packed: Packed) -> Regions:
 def areas_of(packed: Packed) -> npt.NDArray[np.float64]:
     """Pixels of the image that each region covers (N,), as ``Regions.sized`` has them."""
     size, drawn = _sound_sizes(packed)
-    return rle.areas(_masks(packed.arrays, drawn or size), size)
+    return areas(_masks(packed.arrays, drawn or size), size)
 
 
 def _masks(arrays: Arrays, size: tuple[int, int]) -> tuple[rle.Rle, ...]:

@@ -41,6 +41,8 @@ RULES: dict[str, Rule] = {
     "boxes": ({}, {"suppression": "box_nms", "nms_iou": 0.3}),
     "crossed": ({"cross_negatives": True, "negative_quantile": 0.7}, {}),
     "ratio": ({"ratio": 1.2}, {}),
+    "same size": ({"scale": "same"}, {}),
+    "any size": ({"scale": "any"}, {}),
 }
 COUNTS = [12, 0, 30, 1, 45, 7, 12, 30, 0, 22]
 

@@ -7,6 +7,7 @@ import pytest
 from pycocotools import mask as coco
 
 from searchdet.masks import rle
+from searchdet.masks.areas import areas
 
 
 def special_masks() -> dict[str, np.ndarray]:
@@ -172,5 +173,5 @@ def test_all_runs_refuse_what_is_no_mask_and_different_sizes() -> None:
 def test_areas_of_many_masks_are_counts_of_their_pixels(count: int) -> None:
     masks = np.random.default_rng(count).random((count, 9, 7)) < 0.4
     codes = [rle.encode(mask) for mask in masks]
-    assert rle.areas(codes, (9, 7)).tolist() == masks.sum(axis=(1, 2)).tolist()
-    assert rle.areas(codes, (18, 21)).tolist() == pytest.approx((6 * masks.sum(axis=(1, 2))).tolist())
+    assert areas(codes, (9, 7)).tolist() == masks.sum(axis=(1, 2)).tolist()
+    assert areas(codes, (18, 21)).tolist() == pytest.approx((6 * masks.sum(axis=(1, 2))).tolist())
