@@ -11,6 +11,7 @@ import io
 import json
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -23,7 +24,7 @@ from ..config.address import Place, Remote
 from ..errors import DAMAGE, UsageError
 from ..masks import shape as outline
 from ..records import ImageInfo
-from ..regions import Packed, Regions, unpack
+from ..regions import Packed, Regions, areas_of, unpack
 from ..storage import files, places, remote
 from ..storage.tensors import Arrays
 from ..storage.values import Fields
@@ -156,14 +157,26 @@ def regions_of(
 ) -> Regions:
     """The regions of one image. rows: only these of it, in that order. Raises UsageError with the
     remedy where they are damaged."""
-    try:
+    with _named(item, remedy):
         found = unpack(packed_of(arrays, item, rows))
         if found.proposals.size != (item.image.height, item.image.width):
             raise ValueError(f"its regions are of an image of size {found.proposals.size}")
+    return found
+
+
+def areas_in(arrays: Arrays, item: Indexed, remedy: str = REMAKE) -> npt.NDArray[np.float64]:
+    """Pixels that each region of one image covers (N,). Raises as ``regions_of``."""
+    with _named(item, remedy):
+        return areas_of(packed_of(arrays, item))
+
+
+@contextmanager
+def _named(item: Indexed, remedy: str) -> Iterator[None]:
+    try:
+        yield
     except DAMAGE as error:
         said = f"{item.image.name}: its part of the index is damaged ({error})."
         raise UsageError(said, remedy) from error
-    return found
 
 
 def packed_of(arrays: Arrays, item: Indexed, rows: IntArray | None = None) -> Packed:

@@ -7,7 +7,6 @@ costs a product with its own vector, and one that goes costs none.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +19,7 @@ from ..bank.sizes import like_in_size
 from ..config import ScoringOptions
 from ..errors import UsageError
 from ..index.blocks import blocks
-from ..index.rows import Indexed, packed_of
 from ..masks.shape import similarity
-from ..regions import areas_of
 from .columns import Columns, Grown, Sums, key_of, largest
 from .shelf import Shelf
 
@@ -182,8 +179,9 @@ class Alike:
     def _sizes(self, bank: Bank, rows: int) -> list[FloatArray]:
         """Columns (R,) of likeness in size to each class; as they were before where its exemplars are
         of the same sizes."""
-        for item in self._shelf.images[bisect_left(self._shelf.images, len(self._areas), key=_start) :]:
-            self._areas.extend(areas_of(packed_of(self._shelf.arrays, item)))
+        first = int(np.searchsorted(self._shelf.ends[:-1], len(self._areas)))
+        for image in range(first, len(self._shelf.images)):
+            self._areas.extend(self._shelf.areas(image))
         before, self._sized, sizes, made = self._sized, {}, bank.sizes(), []
         for c in range(len(bank.classes)):
             known = sizes[bank.labels == c]
@@ -212,10 +210,6 @@ class Alike:
             self._shelf.regions(image)  # which says what is wrong with them
             raise UsageError(f"{self._shelf.images[image].image.name}: its regions are damaged.")
         self._sound = rows
-
-
-def _start(item: Indexed) -> int:
-    return item.start
 
 
 def owners(ends: IntArray) -> IntArray:

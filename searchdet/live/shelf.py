@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..errors import OutputError, UsageError
 from ..index.file import Index
-from ..index.rows import REMAKE, Indexed, Writer, mapped, regions_of, widths
+from ..index.rows import REMAKE, Indexed, Writer, areas_in, mapped, regions_of, widths
 from ..records import ImageInfo, ModelInfo
 from ..regions import Packed, Regions, Space
 from ..storage.tensors import Arrays
@@ -114,8 +114,15 @@ class Shelf:
     def regions(self, image: int, rows: IntArray | None = None) -> Regions:
         """The regions of one image; rows: only these of it, in that order. Raises UsageError where they
         are damaged."""
-        remedy = "Start again." if isinstance(self._rows, _Folder) else REMAKE
-        return regions_of(self.arrays, self._images[image], rows, remedy)
+        return regions_of(self.arrays, self._images[image], rows, self._remedy)
+
+    def areas(self, image: int) -> npt.NDArray[np.float64]:
+        """Pixels that each region of one image covers (N,). Raises as ``regions``."""
+        return areas_in(self.arrays, self._images[image], self._remedy)
+
+    @property
+    def _remedy(self) -> str:
+        return "Start again." if isinstance(self._rows, _Folder) else REMAKE
 
     def close(self) -> None:
         """No more images. Files of a folder stay until that is removed."""
