@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 
 from searchdet.bank import file as bankfile
 from searchdet.cli import app
-from searchdet.config import Examples, ProposalOptions, ScoringOptions, settings_from
+from searchdet.config import Examples, ProposalOptions, ScoringOptions, Settings, settings_from
 from searchdet.decision import judge_regions
 from searchdet.detector import Detector
 from searchdet.errors import ExemplarError, UsageError
@@ -231,6 +231,39 @@ def test_without_examples_there_is_no_second_look_and_one_threshold(
     assert with_some == replace(ScoringOptions(), shape_weight=0.0)
     given = ScoringOptions(second_look=7, shape_weight=0.3)
     assert suited.scoring_for(given, exemplars=True) == given
+
+
+def test_the_usual_values_hold_where_they_are_named() -> None:
+    """In Python, by its flat names and by the parts of settings."""
+    scoring, proposals = ScoringOptions(), ProposalOptions()
+    usual = {"shape_weight": 0.6, "scored_masks": 2500}
+    assert (scoring.shape_weight, proposals.scored_masks) == (0.6, 2500)
+    named = settings_from(usual)
+    parts = Settings(
+        scoring=ScoringOptions(shape_weight=0.6), proposals=ProposalOptions(scored_masks=2500)
+    )
+    for settings, shape, masks in ((named, 0.6, 2500), (parts, 0.6, 2500), (Settings(), 0.0, 600)):
+        assert suited.scoring_for(settings.scoring, exemplars=True).shape_weight == shape
+        assert suited.proposals_for(settings.proposals, None)[0].scored_masks == masks
+
+
+def test_the_usual_values_hold_on_the_command_line_and_in_a_settings_file(
+    good: Path, tmp_path: Path, default_backbone: None
+) -> None:
+    words = ("detect", good / "test" / "clean.png", "--positive", good / "positive", "--normal")
+    words = (*words, good / "good", "--backbone", "filterbank", "--no-cache", "--normal-views", "none")
+    (tmp_path / "own.toml").write_text("shape-weight = 0.6\nscored-masks = 2500\n")
+    cases = {
+        "default": ((), 0.0, 600),
+        "flags": (("--shape-weight", "0.6", "--scored-masks", "2500"), 0.6, 2500),
+        "file": (("--config", tmp_path / "own.toml"), 0.6, 2500),
+    }
+    for name, (more, shape, masks) in cases.items():
+        made = run(*words, *more, "--save", "none", "-o", tmp_path / name)
+        assert made.exit_code == 0, made.output
+        said = json.loads((tmp_path / name / "run.json").read_text())["settings"]
+        assert said["scoring"]["shape_weight"] == shape
+        assert said["proposer"]["options"]["scored_masks"] == masks
 
 
 def test_tiles_follow_the_smallest_example() -> None:
