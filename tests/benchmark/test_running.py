@@ -22,7 +22,8 @@ from typer.testing import CliRunner, Result
 
 from searchdet.benchmark import SETS, Request, spec_of
 from searchdet.benchmark import run as benchmark_run
-from searchdet.benchmark.judging import JUDGES, LOWEST, Anomaly, region_map
+from searchdet.benchmark.judging import JUDGES, Anomaly
+from searchdet.benchmark.maps import LOWEST, Scored, of_regions
 from searchdet.benchmark.places import dataset_of, draw, mask_of
 from searchdet.benchmark.run import Plan, Step, run
 from searchdet.cli import app
@@ -87,8 +88,8 @@ def test_a_run_that_is_killed_goes_on(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, [*words, "--json"])
     assert done.exit_code == 0, done.output
     (told,) = json.loads(done.stdout)["runs"]
-    assert told["images"] == 6
-    assert told["timed"] < 6
+    assert told["images"] == 8
+    assert told["timed"] < 8
 
 
 def wait_until(there: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
@@ -291,9 +292,9 @@ def test_shots_that_are_not_there_are_refused(tmp_path: Path) -> None:
         list(spec_of("coco-fsod").tasks(request("coco-fsod", root, 2)))
     root = mvtec(tmp_path / "mvtec")
     with pytest.raises(UsageError, match="too few for 6 shots"):
-        list(spec_of("mvtec-ad").tasks(request("mvtec-ad", root, 6)))
+        list(spec_of("mvtec-ad").tasks(request("mvtec-ad", root, 6, shown="defects")))
     with pytest.raises(UsageError, match="4 good images"):
-        list(spec_of("mvtec-ad").tasks(request("mvtec-ad", root, 1, negatives=5)))
+        list(spec_of("mvtec-ad").tasks(request("mvtec-ad", root, 1, shown="defects", negatives=5)))
     with pytest.raises(UsageError, match="one shot an object"):
         list(spec_of("perseg").tasks(request("perseg", perseg(tmp_path / "perseg"), 2)))
 
@@ -412,27 +413,31 @@ def test_the_oracle_parts_the_proposer_from_the_scores(tmp_path: Path) -> None:
     assert lines["oracle"]["AP50"]["mean"] > 0.9
 
 
-def test_another_map_can_be_the_score_of_an_anomaly_set(tmp_path: Path) -> None:
-    """One that marks the defects themselves is perfect, whatever the regions scored."""
+def test_a_map_of_the_defects_themselves_is_perfect(tmp_path: Path) -> None:
+    """Whatever the regions scored."""
     root, out = mvtec(tmp_path / "root"), tmp_path / "out"
-    asked = replace(plan("mvtec-ad", root, out), request=request("mvtec-ad", root, classes=("tile",)))
+    given = request("mvtec-ad", root, classes=("tile",), shown="defects")
+    asked = replace(plan("mvtec-ad", root, out), request=given)
     (task,) = spec_of("mvtec-ad").tasks(asked.request)
     records = [step.result.record for step in run(asked) if step.result is not None]
 
-    def marked(record: Any) -> np.ndarray:
+    def marked(record: Any) -> Scored:
         image = Path(record.image)
         mask = root / "tile/ground_truth" / image.parent.name / f"{image.stem}_mask.png"
-        return mask_of(mask).astype(np.float32) if mask.exists() else np.zeros(SIZE, np.float32)
+        made = mask_of(mask).astype(np.float32) if mask.exists() else np.zeros(SIZE, np.float32)
+        return Scored(made, float(made.max()))
 
     judge = Anomaly(task, 100, marked)
     for record in records:
         judge.add(record)
     row = judge.rows()["tile"]
-    names = ("image AUROC", "image F1-max", "pixel AUROC", "pixel F1-max", "AUPRO")
-    assert [row[name] for name in names] == [1.0] * 5
-    plain = region_map(records[0])
-    assert plain.shape == SIZE
-    assert plain.max() == pytest.approx(max(c.score or LOWEST for c in records[0].candidates))
+    for name in ("AUROC", "AP", "F1-max"):
+        assert (row[f"image {name}"], row[f"pixel {name}"]) == (1.0, 1.0)
+    assert row["AUPRO"] == 1.0
+    plain = of_regions(records[0])
+    assert plain.pixels.shape == SIZE
+    best = max(candidate.score or LOWEST for candidate in records[0].candidates)
+    assert (plain.image, plain.pixels.max()) == pytest.approx((best, best))
 
 
 # the registry and the options
