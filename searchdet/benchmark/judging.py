@@ -20,6 +20,7 @@ from ..evaluation.protocol import average_precision, false_per_absent, strongest
 from ..evaluation.segmentation import Overlap
 from ..masks import rle
 from ..records import SUPPRESSED, ImageRecord
+from .dataset import Item
 from .maps import Scored, of_regions
 from .types import ANOMALY, Task
 
@@ -27,7 +28,6 @@ Row = dict[str, float | None]
 BoolArray = npt.NDArray[np.bool_]
 FAILED = float(np.finfo(np.float32).min)
 """The score of an image that failed: below any other."""
-Item = dict[str, Any]
 
 
 class Judge(Protocol):

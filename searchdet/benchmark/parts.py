@@ -10,13 +10,13 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..errors import UsageError
-from .places import encoded, mask_of, truth_of
-from .types import DATASET, Request, Task
+from .dataset import Dataset, Item
+from .places import BoolArray, encoded, mask_of, truth_of
+from .types import Request, Task
 
 DEFECT = "defect"
 
@@ -82,24 +82,24 @@ def choose(defects: Sequence[Tested], shots: int, seed: int, said: str) -> list[
     return turns[:shots]
 
 
-def _dataset(root: Path, items: Sequence[Tested], largest: bool = False) -> DATASET:
+def _dataset(root: Path, items: Sequence[Tested], largest: bool = False) -> Dataset:
     """Images as a COCO dataset of one class; every connected part of a defect is an annotation, or the
     largest one alone."""
-    images: list[Any] = []
-    rows: list[Any] = []
+    images: list[Item] = []
+    rows: list[Item] = []
     for number, item in enumerate(items, start=1):
         name = item.image.relative_to(root).as_posix()
-        entry: dict[str, Any] = {"id": number, "file_name": name}
+        entry: Item = {"id": number, "file_name": name}
         if item.mask is not None:
             mask = mask_of(item.mask)
             entry |= {"width": mask.shape[1], "height": mask.shape[0]}
             for part in _parts(mask)[: 1 if largest else None]:
                 rows.append(encoded(len(rows) + 1, number, 1, part))
         images.append(entry)
-    return {"images": images, "annotations": rows, "categories": [{"id": 1, "name": DEFECT}]}
+    return Dataset(images, rows, [{"id": 1, "name": DEFECT}])
 
 
-def _parts(mask: Any) -> list[Any]:
+def _parts(mask: BoolArray) -> list[BoolArray]:
     """The connected parts of a mask (8 neighbours), the largest first."""
     from scipy.ndimage import label
 

@@ -21,7 +21,8 @@ from ..records import ImageRecord
 from ..storage import places
 from ..storage.cache import key_of
 from ..storage.files import json_bytes
-from .judging import BoolArray, Item, Row, mask_of
+from .dataset import Item
+from .judging import BoolArray, Row, mask_of
 from .types import Task
 from .watched import Seen
 

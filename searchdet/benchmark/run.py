@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from ..storage.cache import key_of
 from ..storage.values import JsonObject
 from ..version import versions
 from . import maps, recall
-from .hardware import hardware
+from .hardware import Hardware, hardware
 from .judging import JUDGES, Anomaly, Row
 from .oracle import Oracle, content_of
 from .shown import decided, gathered, shown
@@ -69,12 +69,17 @@ class Figures:
     seconds: float
     rows: dict[str, Row]
     groups: dict[str, str]
-    hardware: JsonObject = field(default_factory=dict)
+    hardware: Hardware
 
     def to_json(self, key: str) -> dict[str, Any]:
         """Plain JSON values; key: what they depend on."""
-        own = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {"schema": SCHEMA, "key": key, **own}
+        return {"schema": SCHEMA, "key": key, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Figures:
+        """Raises KeyError or TypeError for another form."""
+        own = {name: value[name] for name in cls.__dataclass_fields__}
+        return cls(**{**own, "hardware": Hardware(**own["hardware"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +248,7 @@ def _known(path: Path, key: str) -> Figures | None:
         value = json.loads(path.read_bytes())
         if value["schema"] != SCHEMA or value["key"] != key:
             return None
-        return Figures(**{name: value[name] for name in Figures.__dataclass_fields__})
+        return Figures.from_json(value)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:

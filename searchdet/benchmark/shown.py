@@ -25,12 +25,9 @@ def shown(task: Task, folder: Path, settings: Settings, boxes: bool) -> Read:
     files.probe_folder(folder)
     if task.normals:
         return read(Examples(normal=_copied(task.normals, folder / "normal")), settings)
-    dataset = dict(task.exemplars)
-    if boxes:
-        rows = dataset["annotations"]
-        dataset["annotations"] = [{**item, "segmentation": []} for item in rows]
+    dataset = task.exemplars.boxed() if boxes else task.exemplars
     written = folder / "exemplars.json"
-    files.write_json(written, dataset)
+    files.write_json(written, dataset.to_json())
     negative = _copied(task.negatives, folder / "negative")
     examples = Examples(
         negative=negative if task.negatives else None,

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..annotations import Truth
     from ..evaluation.protocol import Federated
+    from .dataset import Dataset
 
 DETECTIONS, ORACLE, MAP = "detections", "oracle", "map"
 PARTS = (DETECTIONS, ORACLE)
@@ -23,8 +24,6 @@ NEGATIVES = 4
 """Good images that are counter-examples of defects."""
 ANOMALY = "anomaly"
 """The kind of set whose parts are good or not."""
-DATASET = dict[str, Any]
-"""A COCO dataset: images, annotations, categories."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +83,7 @@ class Task:
     shots: int
     seed: int
     folder: Path
-    exemplars: DATASET
+    exemplars: Dataset
     truth: Truth
     negatives: tuple[Path, ...] = ()
     groups: Mapping[str, str] = field(default_factory=dict)

@@ -22,9 +22,10 @@ from typer.testing import CliRunner, Result
 
 from searchdet.benchmark import SETS, Request, spec_of
 from searchdet.benchmark import run as benchmark_run
+from searchdet.benchmark.dataset import Dataset, dataset_of, draw
 from searchdet.benchmark.judging import JUDGES, Anomaly
 from searchdet.benchmark.maps import LOWEST, Scored, of_regions
-from searchdet.benchmark.places import dataset_of, draw, mask_of
+from searchdet.benchmark.places import mask_of
 from searchdet.benchmark.run import Plan, Step, run
 from searchdet.cli import app
 from searchdet.commands.console import Stopped
@@ -278,7 +279,7 @@ def test_polygons_that_are_none_are_left_out_with_a_warning(
     ]
     path.write_text(json.dumps({"images": [], "annotations": rows, "categories": []}))
     with caplog.at_level(logging.WARNING):
-        found = [item["segmentation"] for item in dataset_of(path)["annotations"]]
+        found = [item["segmentation"] for item in dataset_of(path).annotations]
     assert found == [[good], [good], [[1, 2, 4, 2, 4, 6, 1, 6]], *shapes[3:]]
     assert "2 annotations have polygons" in caplog.text
 
@@ -302,7 +303,7 @@ def test_shots_that_are_not_there_are_refused(tmp_path: Path) -> None:
 # which exemplars, which images
 
 
-def annotated(counts: dict[str, int]) -> dict[str, Any]:
+def annotated(counts: dict[str, int]) -> Dataset:
     """Classes with so many annotations on each of four images."""
     rows = [
         {"id": number, "image_id": number % 4, "category_id": k, "iscrowd": 0}
@@ -310,7 +311,7 @@ def annotated(counts: dict[str, int]) -> dict[str, Any]:
         for number in range(1000 * k, 1000 * k + 4 * count)
     ]
     categories = [{"id": k, "name": name} for k, name in enumerate(counts)]
-    return {"annotations": rows, "categories": categories}
+    return Dataset([], rows, categories)
 
 
 def test_shots_are_drawn_by_seed_and_fewer_are_among_more() -> None:
@@ -322,7 +323,7 @@ def test_shots_are_drawn_by_seed_and_fewer_are_among_more() -> None:
     assert draw(data, ["cat"], 4, 1) != four
     assert draw(data, ["cat", "dog"], 4, 0)[:4] == four  # whatever else is drawn
     assert len(draw(data, ["cat"], 100, 0)) == 12
-    data["annotations"][0]["iscrowd"] = 1
+    data.annotations[0]["iscrowd"] = 1
     assert len(draw(data, ["cat"], 100, 0)) == 11
     with pytest.raises(UsageError, match="'owl'"):
         draw(annotated({"owl": 0}), ["owl"], 1, 0)
@@ -331,7 +332,7 @@ def test_shots_are_drawn_by_seed_and_fewer_are_among_more() -> None:
 def test_seeds_of_cdfsod_are_the_published_choice_and_then_drawn_ones(tmp_path: Path) -> None:
     root = cdfsod(tmp_path)
     every = list(spec_of("cdfsod-artaxor").tasks(request("cdfsod-artaxor", root, 1, (0, 1, 2, 3, 4))))
-    chosen = [[item["id"] for item in task.exemplars["annotations"]] for task in every]
+    chosen = [[item["id"] for item in task.exemplars.annotations] for task in every]
     published = json.loads((root / "ArTaxOr/annotations/1_shot.json").read_text())["annotations"]
     assert sorted(chosen[0]) == sorted(item["id"] for item in published)
     assert len({tuple(ids) for ids in chosen}) > 2
@@ -342,10 +343,10 @@ def test_seeds_of_coco_are_its_folders(tmp_path: Path) -> None:
     tasks = list(spec_of("coco-fsod").tasks(request("coco-fsod", root, 2, (0, 1))))
     assert [task.name for task in tasks] == ["2-shot/seed-0", "2-shot/seed-1"]
     for task in tasks:
-        assert {item["name"] for item in task.exemplars["categories"]} == {"person", "dog"}
-        files = [item["file_name"] for item in task.exemplars["images"]]
+        assert {item["name"] for item in task.exemplars.categories} == {"person", "dog"}
+        files = [item["file_name"] for item in task.exemplars.images]
         assert all(f"train2014_{task.seed:06}" in name for name in files)
-        assert len(task.exemplars["annotations"]) == 4
+        assert len(task.exemplars.annotations) == 4
     with pytest.raises(UsageError, match="seed2"):
         list(spec_of("coco-fsod").tasks(request("coco-fsod", root, 2, (2,))))
 
