@@ -83,11 +83,8 @@ class Detector:
         """
         settings = settings or Settings()
         given = read(examples, settings)
-        settings, tile_by = _for_defects(given, settings)
+        settings, tile_by = for_defects(given, settings)
         models = load_models(settings, defer)
-        if tile_by:
-            scoring = suited.scoring_for(settings.scoring, given.has_exemplars)
-            settings = replace(settings, scoring=scoring)
         gathered = gather(given, Enrolment.of(models.backbone, settings, models.proposer))
         gathered = replace(gathered, bank=with_tiles(gathered.bank, tile_by))
         return cls(models, gathered, settings)
@@ -242,7 +239,7 @@ def require_drawable(bank: Bank, output: Output | None) -> None:
         )
 
 
-def _for_defects(given: Read, settings: Settings) -> tuple[Settings, str]:
+def for_defects(given: Read, settings: Settings) -> tuple[Settings, str]:
     """The settings as they suit defects, and what decided about tiles; as they are, and "", where
     nothing says what is normal. Raises UsageError where a bank's good parts were looked at otherwise,
     or say it already."""
@@ -250,12 +247,13 @@ def _for_defects(given: Read, settings: Settings) -> tuple[Settings, str]:
     if saved is not None:
         if settings.normality.by_image:
             raise UsageError("--bank: holds good parts.", "Leave out --normal-self.")
-        options = suited.with_saved(settings.proposals, saved.info)
-        return replace(settings, proposals=options), saved.info.tile_by
-    if not (given.normals or settings.normality.by_image):
+        options, tile_by = suited.with_saved(settings.proposals, saved.info), saved.info.tile_by
+    elif given.normals or settings.normality.by_image:
+        options, tile_by = suited.proposals_for(settings.proposals, given.smallest)
+    else:
         return settings, ""
-    options, tile_by = suited.proposals_for(settings.proposals, given.smallest)
-    return replace(settings, proposals=options), tile_by
+    scoring = suited.scoring_for(settings.scoring, given.has_exemplars)
+    return replace(settings, proposals=options, scoring=scoring), tile_by
 
 
 def _says_what_is_normal(given: Read | Gathered, settings: Settings) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import UsageError, meant
-from .types import ORACLE, PARTS, Request, SetSpec, Task
+from .types import ANOMALY, ORACLE, PARTS, Request, SetSpec, Task
 
 __all__ = ["ORACLE", "PARTS", "SETS", "Request", "SetSpec", "Task", "spec_of"]
 
@@ -14,6 +14,7 @@ _PERSEG = "https://github.com/ZrrSkywalker/Personalize-SAM"
 _MVTEC = "https://www.mvtec.com/company/research/datasets/mvtec-ad"
 _VISA = "https://github.com/amazon-science/spot-diff"
 _PUBLISHED, _OURS = (1, 5, 10), (0, 1, 2)
+_FEW = (1, 2, 4)
 
 
 def _cross_domain(name: str, title: str, part: str) -> SetSpec:
@@ -34,8 +35,8 @@ SETS: dict[str, SetSpec] = {
         _cross_domain("neu-det", "NEU-DET", "NEU-DET"),
         _cross_domain("uodd", "UODD", "UODD"),
         SetSpec("perseg", ".perseg", "PerSeg", _PERSEG, "mask", (1,), (0,)),
-        SetSpec("mvtec-ad", ".mvtec", "MVTec AD", _MVTEC, "anomaly", (4,), _OURS),
-        SetSpec("visa", ".visa", "VisA", _VISA, "anomaly", (4,), _OURS),
+        SetSpec("mvtec-ad", ".mvtec", "MVTec AD", _MVTEC, ANOMALY, _FEW, _OURS),
+        SetSpec("visa", ".visa", "VisA", _VISA, ANOMALY, _FEW, _OURS),
     )
 }
 

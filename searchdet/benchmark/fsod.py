@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from typing import Any
 
 from ..errors import UsageError
-from .places import chosen, dataset_of, file_of, located, missing, part_of, truth_of
-from .types import DATASET, Request, Task
+from .dataset import Dataset, Item, dataset_of
+from .places import chosen, file_of, located, missing, truth_of
+from .types import Request, Task
 
 NOVEL = (
     *("person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "boat", "bird", "cat"),
@@ -28,13 +28,8 @@ def tasks(request: Request) -> Iterator[Task]:
     """A task for each number of shots and seed. classes: novel (where none is named), base, all, or
     names."""
     test = dataset_of(file_of(request, "cocosplit", "datasplit", "5k.json"))
-    names = [item["name"] for item in test["categories"]]
-    labels = _labels(names, request.classes)
-    numbers = {item["id"] for item in test["categories"] if item["name"] in labels}
-    rows = [item for item in test["annotations"] if item["category_id"] in numbers]
-    kept = [item for item in test["categories"] if item["name"] in labels]
-    dataset = {**test, "annotations": rows, "categories": kept}
-    truth = truth_of(located(request, dataset, TESTS), "5k.json")
+    labels = _labels(test.labels, request.classes)
+    truth = truth_of(located(request, test.of_classes(labels), TESTS), "5k.json")
     groups = {label: NOVEL_GROUP if label in NOVEL else BASE_GROUP for label in labels}
     for shots in request.shots:
         for seed in request.seeds:
@@ -51,11 +46,11 @@ def _labels(names: list[str], wanted: tuple[str, ...]) -> list[str]:
     return chosen(names, () if wanted == ("all",) else wanted)
 
 
-def _exemplars(request: Request, labels: list[str], shots: int, seed: int) -> DATASET:
+def _exemplars(request: Request, labels: list[str], shots: int, seed: int) -> Dataset:
     """The published shots of each class in one dataset. Of files with more a seed chooses, as TFA."""
-    images: dict[Any, Any] = {}
-    rows: dict[Any, Any] = {}
-    categories: list[Any] = []
+    images: dict[object, Item] = {}
+    rows: dict[object, Item] = {}
+    categories: list[Item] = []
     for label in labels:
         name = f"full_box_{shots}shot_{label}_trainval.json"
         folder = ("cocosplit", f"seed{seed}") if seed else ("cocosplit",)
@@ -63,16 +58,16 @@ def _exemplars(request: Request, labels: list[str], shots: int, seed: int) -> DA
         if not path.is_file():
             raise missing(request, path, "the published shots")
         one = dataset_of(path)
-        number = next((c["id"] for c in one["categories"] if c["name"] == label), None)
-        own = [item for item in one["annotations"] if item["category_id"] == number]
+        number = next((c["id"] for c in one.categories if c["name"] == label), None)
+        own = [item for item in one.annotations if item["category_id"] == number]
         if len(own) < shots:
             raise UsageError(
                 f"{path}: holds {len(own)} of {shots} shots.", "It is not the file that is published."
             )
         if len(own) > shots:
             own = random.Random(f"{seed} {label}").sample(own, shots)
-        part = part_of(one, own, [label])
-        images |= {item["id"]: item for item in part["images"]}
+        part = one.part(own, [label])
+        images |= {item["id"]: item for item in part.images}
         rows |= {item["id"]: item for item in own}
-        categories += part["categories"]
-    return {"images": [*images.values()], "annotations": [*rows.values()], "categories": categories}
+        categories += part.categories
+    return Dataset([*images.values()], [*rows.values()], categories)

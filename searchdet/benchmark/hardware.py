@@ -4,14 +4,33 @@ from __future__ import annotations
 
 import os
 import platform
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..regions import Models
-from ..storage.values import JsonObject
 
 
-def hardware(models: Models) -> JsonObject:
-    """Processor, cores that may be used, graphics card if one is used, and where each network runs."""
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """Processor, cores that may be used, threads of a network, graphics card if one is used, system,
+    and where each network runs with which precision; None where there is no network."""
+
+    processor: str
+    cores: int
+    threads: int
+    graphics: str | None
+    system: str
+    backbone: str | None
+    proposer: str | None
+
+    @property
+    def said(self) -> str:
+        """What decides how long it takes, in short."""
+        return self.graphics or f"{self.cores} cores of {self.processor}"
+
+
+def hardware(models: Models) -> Hardware:
+    """What these models run on."""
     import torch
 
     parts = {"backbone": models.backbone.compute, "proposer": models.proposer.compute}
@@ -20,14 +39,14 @@ def hardware(models: Models) -> JsonObject:
         for name, compute in parts.items()
     }
     uses = any(compute is not None and compute.device.startswith("cuda") for compute in parts.values())
-    return {
-        "processor": processor(),
-        "cores": cores(),
-        "threads": torch.get_num_threads(),
-        "graphics": torch.cuda.get_device_name() if uses else None,
-        "system": platform.platform(terse=True),
+    return Hardware(
+        processor=processor(),
+        cores=cores(),
+        threads=torch.get_num_threads(),
+        graphics=torch.cuda.get_device_name() if uses else None,
+        system=platform.platform(terse=True),
         **runs,
-    }
+    )
 
 
 def processor() -> str:

@@ -20,14 +20,14 @@ from ..evaluation.protocol import average_precision, false_per_absent, strongest
 from ..evaluation.segmentation import Overlap
 from ..masks import rle
 from ..records import SUPPRESSED, ImageRecord
-from .types import Task
+from .dataset import Item
+from .maps import Scored, of_regions
+from .types import ANOMALY, Task
 
 Row = dict[str, float | None]
 BoolArray = npt.NDArray[np.bool_]
-Scored = Callable[[ImageRecord], npt.NDArray[np.float32]]
-LOWEST = -1.0
-"""The score of a pixel that no region covers, and of an image that failed: the least of a cosine."""
-Item = dict[str, Any]
+FAILED = float(np.finfo(np.float32).min)
+"""The score of an image that failed: below any other."""
 
 
 class Judge(Protocol):
@@ -64,17 +64,6 @@ class Seen:
 def mask_of(item: Mapping[str, Any], size: tuple[int, int]) -> BoolArray:
     """The mask (H, W) of an annotation on an upright image of that size."""
     return paint(drawn_of(item, size, (0.0, 0.0)), size)
-
-
-def region_map(record: ImageRecord) -> npt.NDArray[np.float32]:
-    """(H, W) float32: the score of the best region that covers each pixel, LOWEST where none does. What
-    knows normal parts gives another function of the record in its place."""
-    made = np.full((record.height, record.width), LOWEST, np.float32)
-    scored = [item for item in record.candidates if item.score is not None]
-    for item in sorted(scored, key=lambda one: one.score or 0.0):
-        mask, (y, x) = rle.window(item.segmentation)
-        made[y : y + mask.shape[0], x : x + mask.shape[1]][mask] = item.score
-    return made
 
 
 class Detection:
@@ -144,11 +133,17 @@ class Mask:
 
 
 class Anomaly:
-    """AUROC, best F1 and AUPRO. scored: gives the map (H, W) of a record whose highest value is the
-    score of the image."""
+    """AUROC, AP, best F1 and AUPRO. scored: how abnormal the pixels of a record are, and its image;
+    decides: whether the detections of a record are those of a limit that is known."""
 
-    def __init__(self, task: Task, most: int, scored: Scored = region_map) -> None:
-        self._seen, self._scored = Seen(task), scored
+    def __init__(
+        self,
+        task: Task,
+        most: int,
+        scored: Callable[[ImageRecord], Scored] = of_regions,
+        decides: bool = True,
+    ) -> None:
+        self._seen, self._scored, self._decides = Seen(task), scored, decides
         self._pixels = anomaly.Pixels()
         self._scores: list[float] = []
         self._abnormal: list[bool] = []
@@ -158,18 +153,18 @@ class Anomaly:
         """Take the map of an image. One that failed has the lowest score, and no pixels."""
         _, rows = self._seen.add(record)
         self._abnormal.append(bool(rows))
-        if not rows:
+        if not rows and self._decides:
             self._alarms.append(len(record.detections))
         if record.failed:
-            self._scores.append(LOWEST)
+            self._scores.append(FAILED)
             return
         size = (record.height, record.width)
         defects = np.zeros(size, bool)
         for item in rows:
             defects |= mask_of(item, size)
         found = self._scored(record)
-        self._pixels.add(found, defects)
-        self._scores.append(float(found.max()))
+        self._pixels.add(found.pixels, defects)
+        self._scores.append(found.image)
 
     def rows(self) -> dict[str, Row]:
         """The row of the category."""
@@ -177,8 +172,10 @@ class Anomaly:
         self._seen.notes.tell()
         row: Row = {
             "image AUROC": anomaly.auroc(self._scores, self._abnormal),
+            "image AP": anomaly.ap(self._scores, self._abnormal),
             "image F1-max": anomaly.best_f1(self._scores, self._abnormal),
             "pixel AUROC": self._pixels.auroc(),
+            "pixel AP": self._pixels.ap(),
             "pixel F1-max": self._pixels.best_f1(),
             "AUPRO": self._pixels.aupro(),
             "false/absent": float(np.mean(self._alarms)) if self._alarms else None,
@@ -190,7 +187,7 @@ JUDGES: dict[str, Callable[[Task, int], Judge]] = {
     "coco": Detection,
     "lvis": lambda task, most: Detection(task, most, ("bbox", "segm")),
     "mask": Mask,
-    "anomaly": Anomaly,
+    ANOMALY: Anomaly,
 }
 
 

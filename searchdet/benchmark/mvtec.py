@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .parts import Tested, task
+from .parts import Images, Tested, task
 from .places import chosen, folder_of, folders, missing, pictures
-from .types import Request, Task
-
-GOOD = "good"
+from .types import GOOD, Request, Task
 
 
 def tasks(request: Request) -> Iterator[Task]:
@@ -19,10 +17,10 @@ def tasks(request: Request) -> Iterator[Task]:
         raise missing(request, request.root / "bottle" / "test", "folders of categories, such as this")
     for category in chosen(every, request.classes, "category"):
         good = pictures(folder_of(request, f"{category}/train/{GOOD}"))
-        tested = _tested(request, category)
+        images = Images(tuple(good), tuple(_tested(request, category)))
         for shots in request.shots:
             for seed in request.seeds:
-                yield task(request, category, shots, seed, (good, tested))
+                yield task(request, category, shots, seed, images)
 
 
 def _tested(request: Request, category: str) -> list[Tested]:

@@ -1,7 +1,7 @@
-"""Anomaly sets: defects of a few test images as exemplars, good training images as counter-examples.
+"""Anomaly sets. As in the field, good training images alone are shown, and every test image is judged.
 
-The papers train on good images alone. Here ``shots`` defects are shown, one an image, the largest
-connected part of its mask; these images leave the test set.
+Or defects of a few test images are exemplars, one an image, the largest connected part of its mask, and
+good training images are counter-examples; the images of these defects leave the test set.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..errors import UsageError
-from .places import encoded, mask_of, truth_of
-from .types import DATASET, Request, Task
+from .dataset import Dataset, Item
+from .places import BoolArray, encoded, mask_of, truth_of
+from .types import Request, Task
 
 DEFECT = "defect"
 
@@ -30,26 +30,37 @@ class Tested:
     mask: Path | None = None
 
 
-def task(
-    request: Request, category: str, shots: int, seed: int, lists: tuple[list[Path], list[Tested]]
-) -> Task:
-    """One category with some of its defects. lists: its good training images, its test images. Raises
-    UsageError for too few of either."""
-    good, tested = lists
+@dataclass(frozen=True, slots=True)
+class Images:
+    """The images of a category: good ones to learn from, and those that are tested."""
+
+    good: tuple[Path, ...]
+    tested: tuple[Tested, ...]
+
+
+def task(request: Request, category: str, shots: int, seed: int, images: Images) -> Task:
+    """One category with some good parts, or some of its defects. Raises UsageError for too few."""
     said = f"{request.spec.title}, {category}"
-    shown = choose([item for item in tested if item.mask is not None], shots, seed, said)
-    if len(good) < request.negatives:
-        raise UsageError(
-            f"{said}: has {len(good)} good images, of which {request.negatives} are asked."
-        )
-    negatives = random.Random(f"{seed} {category}").sample(good, request.negatives)
-    rest = [item for item in tested if item not in shown]
-    truth = truth_of(_dataset(request.root, rest), said)
+    shown: list[Tested] = []
+    if not request.by_map:
+        shown = choose([item for item in images.tested if item.mask is not None], shots, seed, said)
+    count = shots if request.by_map else request.negatives
+    drawn = tuple(_drawn(images.good, count, f"{seed} {category}", said))
+    normals, negatives = (drawn, ()) if request.by_map else ((), drawn)
+    truth = truth_of(_dataset(request.root, [i for i in images.tested if i not in shown]), said)
     given = _dataset(request.root, shown, largest=True)
-    name = f"{shots}-shot/seed-{seed}/{category}"
-    return Task(
-        name, shots, seed, request.root, given, truth, tuple(sorted(negatives)), one_row=category
-    )
+    head = (f"{shots}-shot/seed-{seed}/{category}", shots, seed, request.root)
+    return Task(*head, given, truth, negatives, one_row=category, normals=normals)
+
+
+def _drawn(good: Sequence[Path], count: int, seed: str, said: str) -> list[Path]:
+    """Some good images, in an order that the seed decides, so that more hold the fewer. Raises
+    UsageError."""
+    if len(good) < count:
+        raise UsageError(f"{said}: has {len(good)} good images, of which {count} are asked.")
+    order = list(good)
+    random.Random(seed).shuffle(order)
+    return order[:count]
 
 
 def choose(defects: Sequence[Tested], shots: int, seed: int, said: str) -> list[Tested]:
@@ -71,24 +82,24 @@ def choose(defects: Sequence[Tested], shots: int, seed: int, said: str) -> list[
     return turns[:shots]
 
 
-def _dataset(root: Path, items: Sequence[Tested], largest: bool = False) -> DATASET:
+def _dataset(root: Path, items: Sequence[Tested], largest: bool = False) -> Dataset:
     """Images as a COCO dataset of one class; every connected part of a defect is an annotation, or the
     largest one alone."""
-    images: list[Any] = []
-    rows: list[Any] = []
+    images: list[Item] = []
+    rows: list[Item] = []
     for number, item in enumerate(items, start=1):
         name = item.image.relative_to(root).as_posix()
-        entry: dict[str, Any] = {"id": number, "file_name": name}
+        entry: Item = {"id": number, "file_name": name}
         if item.mask is not None:
             mask = mask_of(item.mask)
             entry |= {"width": mask.shape[1], "height": mask.shape[0]}
             for part in _parts(mask)[: 1 if largest else None]:
                 rows.append(encoded(len(rows) + 1, number, 1, part))
         images.append(entry)
-    return {"images": images, "annotations": rows, "categories": [{"id": 1, "name": DEFECT}]}
+    return Dataset(images, rows, [{"id": 1, "name": DEFECT}])
 
 
-def _parts(mask: Any) -> list[Any]:
+def _parts(mask: BoolArray) -> list[BoolArray]:
     """The connected parts of a mask (8 neighbours), the largest first."""
     from scipy.ndimage import label
 

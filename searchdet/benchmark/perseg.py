@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ..errors import UsageError
+from .dataset import Dataset, Item
 from .places import chosen, encoded, folder_of, folders, mask_of, missing, pictures, truth_of
 from .types import Request, Task
 
@@ -38,7 +38,7 @@ def tasks(request: Request) -> Iterator[Task]:
             yield _task(request, name, seed, shown, rows)
 
 
-def _task(request: Request, name: str, seed: int, shown: list[Path], rows: list[Any]) -> Task:
+def _task(request: Request, name: str, seed: int, shown: list[Path], rows: list[Item]) -> Task:
     stem = f"{seed:02}"
     files = [
         {
@@ -53,12 +53,9 @@ def _task(request: Request, name: str, seed: int, shown: list[Path], rows: list[
     if not shot or len(shown) < 2:
         raise missing(request, request.root / "Images" / name / f"{stem}.jpg", "this and another image")
 
-    def part(numbers: list[int]) -> dict[str, Any]:
-        return {
-            "images": [files[number - 1] for number in numbers],
-            "annotations": [rows[number - 1] for number in numbers],
-            "categories": [{"id": 1, "name": name}],
-        }
+    def part(numbers: list[int]) -> Dataset:
+        own = [files[number - 1] for number in numbers]
+        return Dataset(own, [rows[number - 1] for number in numbers], [{"id": 1, "name": name}])
 
     others = [number for number in range(1, len(shown) + 1) if number not in shot]
     truth = truth_of(part(others), f"Annotations/{name}")

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import logging
-import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..annotations import Notes, Truth
-from ..annotations.coco import read_object
 from ..errors import ImageError, UsageError, meant
 from ..images import SUFFIXES
 from ..images.stored import read_stored
 from ..masks import rle
-from .types import DATASET, Request
+from .dataset import Dataset, Item
+from .types import Request
 
-log = logging.getLogger(__name__)
 GUIDE = "docs/benchmarks-public.md shows the layout."
-Item = dict[str, Any]
-FIELDS = {
-    "images": ("id",),
-    "annotations": ("id", "image_id", "category_id", "bbox"),
-    "categories": ("id", "name"),
-}
-"""What the items of a COCO file need to have here; the rest is checked with the truth."""
 BoolArray = npt.NDArray[np.bool_]
 
 
@@ -53,20 +43,20 @@ def missing(request: Request, path: Path, what: str) -> UsageError:
     return UsageError(f"{path}: {spec.title} needs {what} there.", f"It is from {spec.page}; {GUIDE}")
 
 
-def truth_of(dataset: Mapping[str, Any], source: str) -> Truth:
+def truth_of(dataset: Dataset, source: str) -> Truth:
     """A dataset as the truth; crowds are ignored, as COCO does. Raises UsageError."""
     notes = Notes(error=UsageError)
-    made = Truth(dataset, None, source, notes)
+    made = Truth(dataset.to_json(), None, source, notes)
     made.settle_crowds("ignored", notes)
     notes.tell()
     return made
 
 
-def located(request: Request, dataset: DATASET, choices: Sequence[str]) -> DATASET:
+def located(request: Request, dataset: Dataset, choices: Sequence[str]) -> Dataset:
     """The dataset with file names below the root, each in the first of the folders that has it. Raises
     UsageError for an image that is in none."""
     images = []
-    for item in dataset["images"]:
+    for item in dataset.images:
         name = str(item.get("file_name")).replace("\\", "/")
         if ".." in name.split("/"):
             raise UsageError(f"{name!r} leads out of the folder of images.", "Correct the file name.")
@@ -75,50 +65,7 @@ def located(request: Request, dataset: DATASET, choices: Sequence[str]) -> DATAS
         if place is None:
             raise missing(request, request.root / places[1], "an image")
         images.append({**item, "file_name": place})
-    return {**dataset, "images": images}
-
-
-def dataset_of(path: Path) -> DATASET:
-    """A COCO file, whose lists are there with what tasks are made by. Raises UsageError."""
-    value = read_object(path)
-    for name, fields in FIELDS.items():
-        if not isinstance(value.get(name), list):
-            raise UsageError(f"{path}: has no list {name!r}.", "It is not the file that is published.")
-        for number, item in enumerate(value[name], start=1):
-            if not isinstance(item, dict) or not all(field in item for field in fields):
-                raise UsageError(
-                    f"{path}: number {number} of its {name} has not all of {', '.join(fields)}.",
-                    "It is not the file that is published.",
-                )
-    return {**value, "annotations": _drawable(value["annotations"], path)}
-
-
-def _drawable(annotations: list[Item], path: Path) -> list[Item]:
-    """Annotations without polygons of fewer than three points, which published files hold here and
-    there, with a WARNING; one with nothing left is drawn as its box."""
-    made, mended = [], 0
-    for item in annotations:
-        given = item.get("segmentation")
-        if isinstance(given, list) and any(not _is_polygon(points) for points in given):
-            x, y, width, height = item["bbox"]
-            box = [x, y, x + width, y, x + width, y + height, x, y + height]
-            kept = [points for points in given if _is_polygon(points)]
-            made.append({**item, "segmentation": kept or [box]})
-            mended += 1
-        else:
-            made.append(item)
-    if mended:
-        log.warning(
-            "%s: %d annotations have polygons of fewer than three points, which are left out; one that "
-            "has no other is drawn as its box.",
-            path,
-            mended,
-        )
-    return made
-
-
-def _is_polygon(points: Any) -> bool:
-    return isinstance(points, list) and len(points) >= 6 and len(points) % 2 == 0
+    return replace(dataset, images=images)
 
 
 def chosen(known: Iterable[str], wanted: Sequence[str], what: str = "class") -> list[str]:
@@ -164,38 +111,3 @@ def encoded(number: int, image: int, category: int, mask: BoolArray) -> Item:
         "iscrowd": 0,
         "segmentation": rle.to_json(code),
     }
-
-
-def part_of(dataset: Mapping[str, Any], annotations: Sequence[Item], labels: Iterable[str]) -> DATASET:
-    """The dataset with these annotations alone, their images, and the categories of these names."""
-    images = {item["image_id"] for item in annotations}
-    kept = set(labels)
-    return {
-        "images": [item for item in dataset["images"] if item["id"] in images],
-        "annotations": list(annotations),
-        "categories": [item for item in dataset["categories"] if item["name"] in kept],
-    }
-
-
-def draw(dataset: Mapping[str, Any], labels: Iterable[str], shots: int, seed: int) -> list[Item]:
-    """Annotations of each class in an order that seed and class decide, the first of each image before
-    the second ones; ``shots`` of them, so that more shots hold the fewer. Crowds are left out. Raises
-    UsageError for a class without any; one with fewer than ``shots`` gives what it has."""
-    names = {item["id"]: item["name"] for item in dataset["categories"]}
-    of_class: dict[str, list[Item]] = {label: [] for label in labels}
-    for item in dataset["annotations"]:
-        label = names.get(item["category_id"])
-        if label in of_class and not item.get("iscrowd"):
-            of_class[label].append(item)
-    made = []
-    for label, items in of_class.items():
-        if not items:
-            raise UsageError(f"--classes: nothing is annotated as {label!r} where exemplars are from.")
-        random.Random(f"{seed} {label}").shuffle(items)
-        seen: dict[Any, int] = {}
-        ranked: list[tuple[int, int, Item]] = []
-        for item in items:
-            seen[item["image_id"]] = turn = seen.get(item["image_id"], 0) + 1
-            ranked.append((turn, len(ranked), item))
-        made += [item for *_, item in sorted(ranked, key=lambda one: one[:2])[:shots]]
-    return made

@@ -4,7 +4,7 @@ record keeps. Noted while an image is searched, in a file of its own beside the 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -12,23 +12,19 @@ import numpy as np
 import numpy.typing as npt
 
 from ..annotations import Notes, Photo
-from ..backbones import FeatureMap
-from ..bank import Gathered
-from ..config import Settings
-from ..detector import Detector
 from ..errors import UsageError
-from ..images import LoadedImage
 from ..masks import rle
 from ..output import Output
 from ..proposals import Proposals
 from ..proposals.rendering import rendered
 from ..records import ImageRecord
-from ..regions import Models, Regions
 from ..storage import places
 from ..storage.cache import key_of
 from ..storage.files import json_bytes
-from .judging import BoolArray, Item, Row, mask_of
+from .dataset import Item
+from .judging import BoolArray, Row, mask_of
 from .types import Task
+from .watched import Seen
 
 LEVELS = (0.5, 0.75)
 LIKELY = 20
@@ -36,28 +32,6 @@ LIKELY = 20
 overlap it most on the small copy where all are drawn."""
 FOLDER = "reached"
 FloatArray = npt.NDArray[np.float64]
-
-
-class Watched(Detector):
-    """A detector that shows the proposals of each image that it describes."""
-
-    def __init__(
-        self,
-        models: Models,
-        gathered: Gathered,
-        settings: Settings,
-        note: Callable[[LoadedImage, str, Proposals], None],
-    ) -> None:
-        super().__init__(models, gathered, settings)
-        self._note = note
-
-    def describe(
-        self, image: LoadedImage, name: str, seen: Callable[[FeatureMap], object] | None = None
-    ) -> Regions:
-        """See ``Detector``."""
-        regions = super().describe(image, name, seen)
-        self._note(image, name, regions.proposals)
-        return regions
 
 
 class Reached:
@@ -69,14 +43,14 @@ class Reached:
         self._masks = task.truth.has_masks
         self._found: dict[int, list[float]] = {}
 
-    def note(self, image: LoadedImage, name: str, proposals: Proposals) -> None:
+    def note(self, seen: Seen) -> None:
         """Write what the proposals of an image reach."""
-        photo = Photo((image.height, image.width), image.orientation)
-        number, stored = self._objects(name)
+        photo = Photo((seen.image.height, seen.image.width), seen.image.orientation)
+        number, stored = self._objects(seen.name)
         _, rows = self._truth.upright_image(number, photo, Notes(error=UsageError))
         objects = [item for item in rows if not item["iscrowd"]]
-        best = best_overlaps(proposals, objects, self._masks)
-        place = self._output.path(FOLDER, name, ".json")
+        best = best_overlaps(seen.proposals, objects, self._masks)
+        place = self._output.path(FOLDER, seen.name, ".json")
         places.write(place, json_bytes({"of": _digest(stored), "best": best}))
 
     def require(self, names: Sequence[str]) -> None:

@@ -5,38 +5,43 @@ from __future__ import annotations
 import json
 import logging
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..bank import Enrolment, Gathered, gather, read
+from ..bank import Gathered, with_tiles
 from ..batch import Result, Tally
 from ..batch import runner as batch
-from ..config import Examples, Settings
-from ..detector import Detector
+from ..config import Settings
+from ..detector import Detector, for_defects
+from ..errors import UsageError
 from ..images import Query
 from ..output import Output
+from ..records import ImageRecord
 from ..regions import Models, load_models
 from ..storage import files, kinds
 from ..storage.cache import key_of
 from ..storage.values import JsonObject
 from ..version import versions
-from .hardware import hardware
-from .judging import JUDGES, Row
+from . import maps, recall
+from .hardware import Hardware, hardware
+from .judging import JUDGES, Anomaly, Row
 from .oracle import Oracle, content_of
-from .recall import FOLDER, Reached, Watched
-from .types import DETECTIONS, ORACLE, Request, Task
+from .shown import decided, gathered, shown
+from .types import DETECTIONS, MAP, ORACLE, Request, Task
+from .watched import Watched
 
 log = logging.getLogger(__name__)
-SCHEMA = "searchdet.benchmark/1"
+SCHEMA = "searchdet.benchmark/2"
 FIGURES = "figures.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a set is run. parts: of PARTS. limit: images a task, drawn once; None: all. boxes: exemplars
-    by their boxes alone. drop_records: records go once the figures of their task are written."""
+    """How a set is run. parts: of PARTS, but where a map is judged. limit: images a task, drawn
+    once; None: all. boxes: exemplars by their boxes alone. drop_records: records go once the figures of
+    their task are written."""
 
     request: Request
     settings: Settings
@@ -64,12 +69,17 @@ class Figures:
     seconds: float
     rows: dict[str, Row]
     groups: dict[str, str]
-    hardware: JsonObject = field(default_factory=dict)
+    hardware: Hardware
 
     def to_json(self, key: str) -> dict[str, Any]:
         """Plain JSON values; key: what they depend on."""
-        own = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {"schema": SCHEMA, "key": key, **own}
+        return {"schema": SCHEMA, "key": key, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Figures:
+        """Raises KeyError or TypeError for another form."""
+        own = {name: value[name] for name in cls.__dataclass_fields__}
+        return cls(**{**own, "hardware": Hardware(**own["hardware"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +98,38 @@ class Step:
 def run(plan: Plan) -> Iterator[Step]:
     """Every task and part of the set, image by image. Models are loaded once. Raises UsageError for
     what is missing, and what ``Detector.build`` and ``batch.run`` raise."""
+    parts = (MAP,) if plan.request.by_map else plan.parts
+    _require_whole(parts, plan.settings)
     models: Models | None = None
     for whole in plan.request.spec.tasks(plan.request):
         task = _limited(whole, plan.limit)
-        models = models or load_models(plan.settings)
-        gathered = _gathered(task, plan, models)
-        for part in plan.parts:
-            yield from _part(_Job(task, part, plan, len(whole.truth.names)), models, gathered)
+        given = shown(task, plan.folder / task.name, plan.settings, plan.boxes)
+        settings, tile_by = for_defects(given, decided(task, plan.settings))
+        _require_whole(parts, settings)
+        models = models or load_models(settings)
+        made = gathered(given, models, settings)
+        made = replace(made, bank=with_tiles(made.bank, tile_by)) if tile_by else made
+        for part in parts:
+            job = _Job(task, part, plan, settings, len(whole.truth.names))
+            yield from _part(job, models, made)
+
+
+def _require_whole(parts: tuple[str, ...], settings: Settings) -> None:
+    """Raise UsageError for tiles where whole images are looked at."""
+    if settings.proposals.tile and ORACLE in parts:
+        raise UsageError("--part oracle has masks of whole images, and --tile cuts these.")
+    if settings.proposals.tile and MAP in parts:
+        raise UsageError("an anomaly set is judged by maps of whole images, and --tile cuts these.")
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
+    """A part of a task, with the settings that suit it. of: images of the task without a limit."""
+
     task: Task
     part: str
     plan: Plan
+    settings: Settings
     of: int
 
     @property
@@ -109,14 +137,13 @@ class _Job:
         return self.plan.folder / self.task.name / self.part
 
 
-def _part(job: _Job, models: Models, gathered: Gathered) -> Iterator[Step]:
+def _part(job: _Job, models: Models, made: Gathered) -> Iterator[Step]:
     """One part of a task."""
     task, plan = job.task, job.plan
     if job.part == ORACLE:
         models = replace(models, proposer=Oracle(models.proposer, task.truth))
     output = Output(job.folder, (), plan.overwrite, (), plan.settings.cache)
-    reached = Reached(task, output)
-    detector = Watched(models, gathered, plan.settings, reached.note)
+    detector = Watched(models, made, job.settings)
     queries = [Query(task.folder / name, name) for name in sorted(task.truth.names.values())]
     key = _key(job, detector)
     known = None if plan.overwrite else _known(job.folder / FIGURES, key)
@@ -124,27 +151,68 @@ def _part(job: _Job, models: Models, gathered: Gathered) -> Iterator[Step]:
         yield Step(task.name, job.part, len(queries), len(queries), figures=known, known=True)
         return
     output.check(queries)
-    reached.require([query.name for query in queries])
-    judge = JUDGES[plan.request.spec.kind](task, plan.request.spec.most)
-    tally = Tally()
+    tally, found = Tally(), _Judged(job, detector, output, [query.name for query in queries])
     for done, result in enumerate(batch.run(detector, queries, output), start=1):
-        judge.add(result.record)
-        reached.add(result.record)
+        found.add(result.record)
         tally.add(result)
         yield Step(task.name, job.part, done, len(queries), result)
     output.finish(_run_facts(detector, tally))
-    failed, times = tally.counts.get("failed", 0), tally.seconds
-    ran = hardware(models)
-    counts = (len(queries), job.of, failed, len(times), round(sum(times.values()), 3))
-    groups = {label: group for label, group in task.groups.items() if group}
-    rows = {c: row | reached.recall(_class_of(task, c)) for c, row in judge.rows().items()}
-    made = Figures(task.name, job.part, task.shots, task.seed, *counts, rows, groups, ran)
-    files.write_json(job.folder / FIGURES, made.to_json(key))
+    figures = Figures(
+        task=task.name,
+        part=job.part,
+        shots=task.shots,
+        seed=task.seed,
+        images=len(queries),
+        of=job.of,
+        failed=tally.counts.get("failed", 0),
+        timed=len(tally.seconds),
+        seconds=round(sum(tally.seconds.values()), 3),
+        rows=found.rows(),
+        groups={label: group for label, group in task.groups.items() if group},
+        hardware=hardware(models),
+    )
+    files.write_json(job.folder / FIGURES, figures.to_json(key))
     if plan.drop_records:
-        replace(output, overwrite=True).clear_records()
-        if (job.folder / FOLDER).is_dir():
-            files.remove_tree(job.folder / FOLDER)
-    yield Step(task.name, job.part, len(queries), len(queries), figures=made)
+        _drop(output, job.folder)
+    yield Step(task.name, job.part, len(queries), len(queries), figures=figures)
+
+
+def _drop(output: Output, folder: Path) -> None:
+    """Remove the records of a part, and what is noted beside them."""
+    replace(output, overwrite=True).clear_records()
+    for name in (recall.FOLDER, maps.FOLDER):
+        if (folder / name).is_dir():
+            files.remove_tree(folder / name)
+
+
+class _Judged:
+    """Records of a part to its figures: those of its judge, and what proposals reach. What is noted
+    beside records is there for each of ``names``, or the image is searched again."""
+
+    def __init__(self, job: _Job, detector: Watched, output: Output, names: list[str]) -> None:
+        self._task, spec = job.task, job.plan.request.spec
+        self._reached = recall.Reached(job.task, output)
+        detector.show(self._reached.note)
+        self._reached.require(names)
+        self._judge = JUDGES[spec.kind](job.task, spec.most)
+        if job.part == MAP:
+            made = maps.Maps(detector, output)
+            detector.show(made.note)
+            made.require(names)
+            self._judge = Anomaly(job.task, spec.most, made.scored, job.task.decides)
+
+    def add(self, record: ImageRecord) -> None:
+        """Count an image."""
+        self._judge.add(record)
+        self._reached.add(record)
+
+    def rows(self) -> dict[str, Row]:
+        """Figures by row."""
+        rows = self._judge.rows()
+        return {
+            row: figures | self._reached.recall(_class_of(self._task, row))
+            for row, figures in rows.items()
+        }
 
 
 def _class_of(task: Task, row: str) -> str:
@@ -180,7 +248,7 @@ def _known(path: Path, key: str) -> Figures | None:
         value = json.loads(path.read_bytes())
         if value["schema"] != SCHEMA or value["key"] != key:
             return None
-        return Figures(**{name: value[name] for name in Figures.__dataclass_fields__})
+        return Figures.from_json(value)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -194,27 +262,3 @@ def _limited(task: Task, limit: int | None) -> Task:
     if limit is None or limit >= len(numbers):
         return task
     return replace(task, truth=task.truth.only(random.Random(0).sample(numbers, limit)))
-
-
-def _gathered(task: Task, plan: Plan, models: Models) -> Gathered:
-    """The bank of a task, from files in its folder of the output: ``exemplars.json``, ``negative/``."""
-    folder = plan.folder / task.name
-    files.probe_folder(folder)
-    dataset = dict(task.exemplars)
-    if plan.boxes:
-        rows = dataset["annotations"]
-        dataset["annotations"] = [{**item, "segmentation": []} for item in rows]
-    written = folder / "exemplars.json"
-    files.write_json(written, dataset)
-    negative = folder / "negative"
-    for old in sorted(negative.iterdir()) if negative.is_dir() else ():
-        files.remove(old)
-    for number, path in enumerate(task.negatives, start=1):
-        files.write_bytes(negative / f"{number:03}{path.suffix.lower()}", path.read_bytes())
-    examples = Examples(
-        negative=negative if task.negatives else None,
-        positive_coco=written,
-        positive_images=task.folder,
-    )
-    by = Enrolment.of(models.backbone, plan.settings, models.proposer)
-    return gather(read(examples, plan.settings), by)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..storage.values import JsonObject
@@ -80,14 +80,14 @@ class Table:
     def _ran(self) -> list[str]:
         out = []
         for figures in self.runs:
-            where = figures.hardware
             images = f"{figures.images} of {figures.of} images" + (
                 f", {figures.failed} failed" if figures.failed else ""
             )
             each = f"{figures.seconds / figures.timed:.3f} s an image" if figures.timed else "not timed"
             counted = f" ({figures.timed} timed)" if figures.timed != figures.images else ""
-            card = where.get("graphics") or f"{where.get('cores')} cores of {where.get('processor')}"
-            out.append(f"- {figures.task}, {figures.part}: {images}; {each}{counted}; {card}")
+            out.append(
+                f"- {figures.task}, {figures.part}: {images}; {each}{counted}; {figures.hardware.said}"
+            )
         return out
 
 
@@ -158,5 +158,5 @@ def _json(line: Line) -> dict[str, Any]:
 
 
 def _run(figures: Figures) -> dict[str, Any]:
-    names = ("task", "part", "images", "of", "failed", "timed", "seconds", "hardware")
-    return {name: getattr(figures, name) for name in names}
+    left_out = ("shots", "seed", "rows", "groups")
+    return {name: value for name, value in asdict(figures).items() if name not in left_out}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import UsageError
-from .parts import DEFECT, Tested, task
+from .parts import DEFECT, Images, Tested, task
 from .places import chosen, file_of, missing
 from .types import Request, Task
 
@@ -25,15 +25,14 @@ def tasks(request: Request) -> Iterator[Task]:
         )
     objects = dict.fromkeys(row[0] for row in rows[1:])
     for name in chosen(objects, request.classes, "object"):
-        good, tested = _lists(request, [row for row in rows[1:] if row[0] == name])
+        images = _images(request, [row for row in rows[1:] if row[0] == name])
         for shots in request.shots:
             for seed in request.seeds:
-                yield task(request, name, shots, seed, (good, tested))
+                yield task(request, name, shots, seed, images)
 
 
-def _lists(request: Request, rows: list[list[str]]) -> tuple[list[Path], list[Tested]]:
-    """Good training images, and test images."""
-    good, tested = [], []
+def _images(request: Request, rows: list[list[str]]) -> Images:
+    good, tested = list[Path](), list[Tested]()
     for _, split, label, image, mask in rows:
         path = request.root / image
         if not path.is_file():
@@ -46,4 +45,4 @@ def _lists(request: Request, rows: list[list[str]]) -> tuple[list[Path], list[Te
             raise missing(request, request.root / mask, "a mask")
         else:
             tested.append(Tested(path, DEFECT, request.root / mask))
-    return good, tested
+    return Images(tuple(good), tuple(tested))

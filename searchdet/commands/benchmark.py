@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Set
 from dataclasses import replace
 from itertools import chain, groupby
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from ..benchmark import ORACLE, PARTS, SETS, Request, spec_of
+from ..benchmark import PARTS, SETS, Request, SetSpec, spec_of
+from ..benchmark.types import ANOMALY, DETECTIONS, GOOD, NEGATIVES, SHOWN
 from ..config import CacheOptions, OutputOptions, Settings, names_of
 from ..errors import UsageError, counted
 from .console import EXIT_SOME_FAILED, Stopped, progress, say, stoppable
@@ -48,15 +50,27 @@ def benchmark(
         ),
     ] = None,
     part: Annotated[
-        str,
+        Optional[str],
         typer.Option(
-            "--part", help="detections, oracle (the true masks among the proposals), or both."
+            "--part",
+            help="detections (the default), oracle (the true masks among the proposals), or both.",
         ),
-    ] = "detections",
+    ] = None,
+    shots_of: Annotated[
+        Optional[str],
+        typer.Option(
+            "--shots-of",
+            help="Of an anomaly set: good (the default), good parts alone; or defects as exemplars.",
+        ),
+    ] = None,
     negatives: Annotated[
-        int,
-        typer.Option("--negatives", min=0, help="Good images of an anomaly set as counter-examples."),
-    ] = 4,
+        Optional[int],
+        typer.Option(
+            "--negatives",
+            min=0,
+            help=f"Good images as counter-examples of --shots-of defects; {NEGATIVES}.",
+        ),
+    ] = None,
     boxes: Annotated[
         bool, typer.Option("--boxes", help="Take the boxes of exemplars, not their masks.")
     ] = False,
@@ -71,11 +85,12 @@ def benchmark(
     spec = spec_of(name)
     wanted = () if classes is None else tuple(word.strip() for word in classes.split(","))
     numbers = (_numbers(shots, "--shots", 1) or spec.shots, _numbers(seeds, "--seeds", 0) or spec.seeds)
-    request = Request(spec, root, *numbers, wanted, negatives)
+    flags = {"--shots-of": shots_of, "--negatives": negatives, "--part": part, "--boxes": boxes or None}
+    shown = _shown(spec, shots_of, {flag for flag, value in flags.items() if value is not None})
+    count = NEGATIVES if negatives is None else negatives
+    request = Request(spec, root, *numbers, wanted, shown, count)
     settings = replace(settings, cache=cache_of(cache))
-    parts = _parts(part)
-    if settings.proposals.tile and ORACLE in parts:
-        raise UsageError("--part oracle has masks of whole images, and --tile cuts these.")
+    parts = _parts(part or DETECTIONS)
     from ..benchmark.run import Plan
     from ..benchmark.table import tabulate
     from ..storage import files
@@ -122,6 +137,22 @@ def _tell(step: Step) -> None:
     elif step.result is not None and step.result.record.error is not None:
         error = step.result.record.error
         say(f"{step.result.record.image}: FAILED ({error.code}) {error.message}")
+
+
+def _shown(spec: SetSpec, shots_of: str | None, flags: Set[str]) -> str:
+    """What the shots of an anomaly set are. flags: those that are given. Raises UsageError for one that
+    cannot act beside that."""
+    if shots_of is not None and shots_of not in SHOWN:
+        raise UsageError(f"--shots-of {shots_of!r} is unknown; choose {' or '.join(SHOWN)}.")
+    shown, idle, why = shots_of or GOOD, frozenset[str](), ""
+    if spec.kind != ANOMALY:
+        idle, why = frozenset({"--shots-of", "--negatives"}), f"{spec.title} has no good parts."
+    elif shown == GOOD:
+        idle = frozenset({"--negatives", "--part", "--boxes"})
+        why = "Good parts alone are shown; --shots-of defects shows exemplars."
+    for flag in sorted(idle & flags):
+        raise UsageError(f"{flag} cannot act here.", why)
+    return shown
 
 
 def _parts(text: str) -> tuple[str, ...]:

@@ -36,6 +36,8 @@ IMAGES = "Images, folders, quoted globs, @list, - (stdin)."
 Images = Annotated[list[str], typer.Argument(help=IMAGES)]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 Command = Callable[..., None]
+_CONTEXT = "typer_context"
+"""The parameter by which a command learns which of its options were named, if it has no other."""
 Without = Collection[str | type[Any]]
 
 
@@ -60,14 +62,20 @@ def with_options(*, without: Without = (), verbose: bool = False) -> Callable[[C
         told = {item.key for mine in options.values() for item in mine if item.option.fetched}
         fetched = frozenset(told | {name for name, hint in own.items() if is_fetched(hint)}) - kept
 
+        context = next((name for name, hint in own.items() if hint is typer.Context), _CONTEXT)
+
         @functools.wraps(body)
         def command(**given: object) -> None:
-            told = _made(LogOptions, log, given)
+            told, named = _made(LogOptions, log, given), _named(given, given[context])
             with guarded(told.debug, told.verbose), brought(given, kept, fetched) as here:
-                parts = {name: _made(kinds[name], mine, here) for name, mine in options.items()}
+                said = {name: here[name] for name in named}
+                parts = {name: _made(kinds[name], mine, said) for name, mine in options.items()}
                 body(**{name: parts[name] if name in parts else here[name] for name in hints})
 
         parameters = _flat(body, hints, options, log)
+        if context == _CONTEXT:
+            kind = inspect.Parameter.KEYWORD_ONLY
+            parameters[context] = inspect.Parameter(context, kind, annotation=typer.Context)
         command.__dict__["__signature__"] = inspect.Signature(list(parameters.values()))
         command.__annotations__ = {name: one.annotation for name, one in parameters.items()}
         return command
@@ -76,8 +84,14 @@ def with_options(*, without: Without = (), verbose: bool = False) -> Callable[[C
 
 
 def _made(kind: Any, options: tuple[Declared, ...], given: Mapping[str, object]) -> Any:
-    """A dataclass of those of the values that are its own."""
-    return from_values(kind, {item.key: given[item.key] for item in options})
+    """A dataclass of those of the values that are its own; what is not among them keeps its default."""
+    return from_values(kind, {item.key: given[item.key] for item in options if item.key in given})
+
+
+def _named(given: Mapping[str, object], context: Any) -> list[str]:
+    """The parameters that a flag, a variable or a file sets. context: Click's."""
+    sources = {name: context.get_parameter_source(name) for name in given}
+    return [name for name, one in sources.items() if one is not None and one.name != "DEFAULT"]
 
 
 def _require_known(without: Without, kinds: Mapping[str, type]) -> None:

@@ -7,7 +7,17 @@ from pathlib import Path
 
 from ..errors import UsageError
 from . import pixels
-from .option import Check, Need, above_zero, at_least, between, check_options, one_of, option
+from .option import (
+    Check,
+    Need,
+    above_zero,
+    at_least,
+    between,
+    check_options,
+    one_of,
+    option,
+    usual,
+)
 
 MODELS, PROPOSALS = "Models", "Proposals"
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -148,7 +158,10 @@ class ProposalOptions:
     )
     smooth: int = option(0, "Open and close masks, radius in cells.", PROPOSALS, check=between(0, 8))
     scored_masks: int = option(
-        2500, "Proposals an image or tile that are described and scored.", PROPOSALS, check=at_least(1)
+        usual(2500),
+        "Proposals an image or tile that are described and scored; 600 beside good parts.",
+        PROPOSALS,
+        check=at_least(1),
     )
     allow_unverified: bool = _allow_unverified()
 

@@ -71,6 +71,25 @@ def option(
     return field(default=default, metadata={_KEY: made})
 
 
+class Usual:
+    """Of a default that gives way to what suits the examples; the same number, when somebody names it,
+    does not."""
+
+
+class UsualCount(Usual, int):
+    """A whole number that nobody named."""
+
+
+class UsualNumber(Usual, float):
+    """A number that nobody named."""
+
+
+def usual(value: T) -> T:
+    """A number as a default that gives way. It counts, compares and is written as that number is."""
+    kind = UsualCount if isinstance(value, int) else UsualNumber
+    return cast(T, kind(cast(Any, value)))
+
+
 def between(low: float, high: float, unit: str = "") -> Check:
     """``low`` to ``high``, both included; not a number is not between."""
     words = f"it must lie between {low:g} and {high:g}"

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .option import Need, Pairs, above_zero, at_least, between, check_options, one_of, option
+from .option import (
+    Need,
+    Pairs,
+    above_zero,
+    at_least,
+    between,
+    check_options,
+    one_of,
+    option,
+    usual,
+)
 
 SCORES, DECISION = "Scores and decision", "Decision"
 CENTRINGS = ("none", "mean")
@@ -63,7 +73,9 @@ class ScoringOptions:
     cross_negatives: bool = option(
         False, "Examples of the other classes are negatives of a class too.", SCORES
     )
-    shape_weight: float = option(0.6, "What an unlike outline costs.", SCORES, check=_WEIGHT)
+    shape_weight: float = option(
+        usual(0.6), "What an unlike outline costs; 0 beside good parts.", SCORES, check=_WEIGHT
+    )
     context_weight: float = option(
         0.2, "What surroundings that look like the class cost.", SCORES, check=_WEIGHT
     )

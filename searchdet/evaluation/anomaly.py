@@ -1,4 +1,4 @@
-"""Figures of anomaly sets, from arrays: AUROC and best F1 of images and of pixels, and AUPRO.
+"""Figures of anomaly sets, from arrays: AUROC, AP and best F1 of images and of pixels, and AUPRO.
 
 All follow from one curve: how much weight of what is abnormal, and of what is normal, has at least a
 score. Images are added one by one; of each its different scores are kept, not its pixels.
@@ -22,7 +22,7 @@ LIMIT = 0.3
 @dataclass(slots=True)
 class Pixels:
     """Scores of the pixels of many images against their defects. Make it, ``add`` images, then read
-    ``auroc``, ``best_f1`` and ``aupro``."""
+    ``auroc``, ``ap``, ``best_f1`` and ``aupro``."""
 
     _scores: list[FloatArray] = field(default_factory=list)
     _weights: list[FloatArray] = field(default_factory=list)
@@ -45,6 +45,10 @@ class Pixels:
         """Area under the curve of pixels; None unless there are both normal and abnormal ones."""
         return _area(*self._curve(0))
 
+    def ap(self) -> float | None:
+        """Average precision of pixels; None without an abnormal one."""
+        return _average_precision(*self._curve(0))
+
     def best_f1(self) -> float | None:
         """The highest F1 over all thresholds; None without an abnormal pixel."""
         return _best_f1(*self._curve(0))
@@ -64,6 +68,11 @@ class Pixels:
 def auroc(scores: Sequence[float], abnormal: Sequence[bool]) -> float | None:
     """Chance that an abnormal image scores above a normal one; None unless there are both."""
     return _area(*_of_images(scores, abnormal))
+
+
+def ap(scores: Sequence[float], abnormal: Sequence[bool]) -> float | None:
+    """Average precision of images; None without an abnormal one."""
+    return _average_precision(*_of_images(scores, abnormal))
 
 
 def best_f1(scores: Sequence[float], abnormal: Sequence[bool]) -> float | None:
@@ -108,6 +117,14 @@ def _area(hits: FloatArray, alarms: FloatArray, limit: float = 1.0) -> float | N
     x = np.append(wide[within], limit)
     y = np.append(high[within], np.interp(limit, wide, high))
     return float((np.diff(x) * (y[1:] + y[:-1])).sum() / 2 / limit)
+
+
+def _average_precision(hits: FloatArray, alarms: FloatArray) -> float | None:
+    """Precision at each different score, weighted by the recall that it adds."""
+    if not len(hits) or not hits[-1]:
+        return None
+    precision = hits[1:] / (hits[1:] + alarms[1:])
+    return float((np.diff(hits) * precision).sum() / hits[-1])
 
 
 def _best_f1(hits: FloatArray, alarms: FloatArray) -> float | None:

@@ -8,8 +8,8 @@ were left out, so limits hold in any backbone's space.
 from __future__ import annotations
 
 from . import suited
-from .learn import Teacher, learn
+from .learn import Teacher, alone, learn
 from .regions import Unusual
 from .types import Normality, of_images
 
-__all__ = ["Normality", "Teacher", "Unusual", "learn", "of_images", "suited"]
+__all__ = ["Normality", "Teacher", "Unusual", "alone", "learn", "of_images", "suited"]

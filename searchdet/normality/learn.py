@@ -80,6 +80,16 @@ def learn(images: Sequence[UInt8Array], by: Teacher) -> Normality:
     return Normality(info, halved(without(None))).limited(limit_of(most))
 
 
+def alone(image: UInt8Array, by: Teacher) -> Normality:
+    """What is normal by a single (H, W, 3) image of a good part. Nothing says how far good parts vary,
+    so residuals are as they are (middle 0, spread 1): they rank cells and images, and the limit of 1
+    decides nothing."""
+    views = _seen(image, by).views
+    model = _models_without([Good((), views, views)], by.options.method)(None)
+    facts = (by.options.method, 1, len(views), by.options.views, 0.0, 1.0, 1.0)
+    return Normality(NormalityInfo(*facts, by.proposer.name, by.proposals.tile), halved(model))
+
+
 def _strongest(good: Good, normality: Normality, by: Teacher) -> float:
     """The largest strength on a good part."""
     judge = Unusual(normality, by.backbone.stride, by.proposals)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -46,10 +46,16 @@ class Unusual:
     normality: Normality
     stride: int
     options: ProposalOptions
+    _last: list[tuple[FeatureMap, FloatArray]] = field(default_factory=list, repr=False, compare=False)
 
     def map_of(self, feature_map: FeatureMap) -> FloatArray:
-        """(h, w): deviations of an image's cells."""
-        return deviations(cells_of(feature_map, self.stride), self.normality)
+        """(h, w): deviations of an image's cells; that of the last image is kept."""
+        for known, made in self._last:
+            if known is feature_map:
+                return made
+        made = deviations(cells_of(feature_map, self.stride), self.normality)
+        self._last[:] = [(feature_map, made)]
+        return made
 
     def __call__(self, feature_map: FeatureMap, found: Proposals) -> tuple[Proposals, FloatArray]:
         """More proposals, best first, and how unusual each is, (N,) 0..1; one half is the limit."""
@@ -63,10 +69,10 @@ class Unusual:
         return float(strengths(joined.quality, under).max(initial=0.0))
 
     def _measured(self, feature_map: FeatureMap, found: Proposals) -> tuple[Proposals, Float64Array]:
-        field = self.map_of(feature_map)
-        joined = joined_with(found, parts_of(field, found, self.options))
-        details = {**joined.details, TOP: round(1000 * max(top_percent(field), 0.0))}
-        return replace(joined, details=details), means_under(field, joined)
+        unlike = self.map_of(feature_map)
+        joined = joined_with(found, parts_of(unlike, found, self.options))
+        details = {**joined.details, TOP: round(1000 * max(top_percent(unlike), 0.0))}
+        return replace(joined, details=details), means_under(unlike, joined)
 
 
 def parts_of(field: FloatArray, found: Proposals, options: ProposalOptions) -> Proposals:

@@ -6,6 +6,7 @@ import logging
 from dataclasses import replace
 
 from ..config import ProposalOptions, ScoringOptions
+from ..config.option import Usual
 from ..errors import UsageError
 from ..records import ClassThreshold, NormalityInfo
 
@@ -48,8 +49,8 @@ def with_saved(options: ProposalOptions, info: NormalityInfo) -> ProposalOptions
 def scoring_for(options: ScoringOptions, exemplars: bool) -> ScoringOptions:
     """Options of the score: defects of one kind share no outline. exemplars: whether there are some,
     without which a WARNING says what cannot act."""
-    shape = 0.0 if options.shape_weight == ScoringOptions().shape_weight else options.shape_weight
-    options = replace(options, shape_weight=shape)
+    if isinstance(options.shape_weight, Usual):
+        options = replace(options, shape_weight=0.0)
     if exemplars:
         return options
     if options.threshold != "auto" or options.second_look:
@@ -67,6 +68,6 @@ def at_the_limit(label: str, options: ScoringOptions) -> ClassThreshold:
 def _named(options: ProposalOptions, name: str) -> ProposalOptions:
     alone = options.name == "auto" and options.checkpoint is None and options.masks_from is None
     options = replace(options, name=name) if alone else options
-    if options.name == PROPOSER and options.scored_masks == ProposalOptions().scored_masks:
+    if options.name == PROPOSER and isinstance(options.scored_masks, Usual):
         options = replace(options, scored_masks=MASKS)
     return options

@@ -313,4 +313,6 @@ def _fits(value: object, hint: Any) -> bool:
         return len(value) == len(parts) and all(map(_fits, value, parts))
     if hint is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
     return type(value) is hint

@@ -14,8 +14,9 @@ class NormalityInfo:
     method: ``subspace`` or ``nearest`` of good parts, or ``image``, each its own measure. images,
     cells: of the good parts, all their views counted. middle, spread: median and deviation of the
     residuals of good parts that were left out. limit: what stands out on them, the unit of what is
-    unusual. proposer: whose masks stood out. tile: pixels of the tiles that images were seen in, 0 for
-    none; tile_by: ``given``, or ``exemplar``, the smallest of which would else have few pixels.
+    unusual. A single good part says no units: middle 0, spread 1, limit 1. proposer: whose masks stood
+    out. tile: pixels of the tiles that images were seen in, 0 for none; tile_by: ``given``, or
+    ``exemplar``, the smallest of which would else have few pixels.
     """
 
     method: str

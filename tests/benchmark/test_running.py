@@ -22,8 +22,10 @@ from typer.testing import CliRunner, Result
 
 from searchdet.benchmark import SETS, Request, spec_of
 from searchdet.benchmark import run as benchmark_run
-from searchdet.benchmark.judging import JUDGES, LOWEST, Anomaly, region_map
-from searchdet.benchmark.places import dataset_of, draw, mask_of
+from searchdet.benchmark.dataset import Dataset, dataset_of, draw
+from searchdet.benchmark.judging import JUDGES, Anomaly
+from searchdet.benchmark.maps import LOWEST, Scored, of_regions
+from searchdet.benchmark.places import mask_of
 from searchdet.benchmark.run import Plan, Step, run
 from searchdet.cli import app
 from searchdet.commands.console import Stopped
@@ -87,8 +89,8 @@ def test_a_run_that_is_killed_goes_on(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, [*words, "--json"])
     assert done.exit_code == 0, done.output
     (told,) = json.loads(done.stdout)["runs"]
-    assert told["images"] == 6
-    assert told["timed"] < 6
+    assert told["images"] == 8
+    assert told["timed"] < 8
 
 
 def wait_until(there: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
@@ -277,7 +279,7 @@ def test_polygons_that_are_none_are_left_out_with_a_warning(
     ]
     path.write_text(json.dumps({"images": [], "annotations": rows, "categories": []}))
     with caplog.at_level(logging.WARNING):
-        found = [item["segmentation"] for item in dataset_of(path)["annotations"]]
+        found = [item["segmentation"] for item in dataset_of(path).annotations]
     assert found == [[good], [good], [[1, 2, 4, 2, 4, 6, 1, 6]], *shapes[3:]]
     assert "2 annotations have polygons" in caplog.text
 
@@ -291,9 +293,9 @@ def test_shots_that_are_not_there_are_refused(tmp_path: Path) -> None:
         list(spec_of("coco-fsod").tasks(request("coco-fsod", root, 2)))
     root = mvtec(tmp_path / "mvtec")
     with pytest.raises(UsageError, match="too few for 6 shots"):
-        list(spec_of("mvtec-ad").tasks(request("mvtec-ad", root, 6)))
+        list(spec_of("mvtec-ad").tasks(request("mvtec-ad", root, 6, shown="defects")))
     with pytest.raises(UsageError, match="4 good images"):
-        list(spec_of("mvtec-ad").tasks(request("mvtec-ad", root, 1, negatives=5)))
+        list(spec_of("mvtec-ad").tasks(request("mvtec-ad", root, 1, shown="defects", negatives=5)))
     with pytest.raises(UsageError, match="one shot an object"):
         list(spec_of("perseg").tasks(request("perseg", perseg(tmp_path / "perseg"), 2)))
 
@@ -301,7 +303,7 @@ def test_shots_that_are_not_there_are_refused(tmp_path: Path) -> None:
 # which exemplars, which images
 
 
-def annotated(counts: dict[str, int]) -> dict[str, Any]:
+def annotated(counts: dict[str, int]) -> Dataset:
     """Classes with so many annotations on each of four images."""
     rows = [
         {"id": number, "image_id": number % 4, "category_id": k, "iscrowd": 0}
@@ -309,7 +311,7 @@ def annotated(counts: dict[str, int]) -> dict[str, Any]:
         for number in range(1000 * k, 1000 * k + 4 * count)
     ]
     categories = [{"id": k, "name": name} for k, name in enumerate(counts)]
-    return {"annotations": rows, "categories": categories}
+    return Dataset([], rows, categories)
 
 
 def test_shots_are_drawn_by_seed_and_fewer_are_among_more() -> None:
@@ -321,7 +323,7 @@ def test_shots_are_drawn_by_seed_and_fewer_are_among_more() -> None:
     assert draw(data, ["cat"], 4, 1) != four
     assert draw(data, ["cat", "dog"], 4, 0)[:4] == four  # whatever else is drawn
     assert len(draw(data, ["cat"], 100, 0)) == 12
-    data["annotations"][0]["iscrowd"] = 1
+    data.annotations[0]["iscrowd"] = 1
     assert len(draw(data, ["cat"], 100, 0)) == 11
     with pytest.raises(UsageError, match="'owl'"):
         draw(annotated({"owl": 0}), ["owl"], 1, 0)
@@ -330,7 +332,7 @@ def test_shots_are_drawn_by_seed_and_fewer_are_among_more() -> None:
 def test_seeds_of_cdfsod_are_the_published_choice_and_then_drawn_ones(tmp_path: Path) -> None:
     root = cdfsod(tmp_path)
     every = list(spec_of("cdfsod-artaxor").tasks(request("cdfsod-artaxor", root, 1, (0, 1, 2, 3, 4))))
-    chosen = [[item["id"] for item in task.exemplars["annotations"]] for task in every]
+    chosen = [[item["id"] for item in task.exemplars.annotations] for task in every]
     published = json.loads((root / "ArTaxOr/annotations/1_shot.json").read_text())["annotations"]
     assert sorted(chosen[0]) == sorted(item["id"] for item in published)
     assert len({tuple(ids) for ids in chosen}) > 2
@@ -341,10 +343,10 @@ def test_seeds_of_coco_are_its_folders(tmp_path: Path) -> None:
     tasks = list(spec_of("coco-fsod").tasks(request("coco-fsod", root, 2, (0, 1))))
     assert [task.name for task in tasks] == ["2-shot/seed-0", "2-shot/seed-1"]
     for task in tasks:
-        assert {item["name"] for item in task.exemplars["categories"]} == {"person", "dog"}
-        files = [item["file_name"] for item in task.exemplars["images"]]
+        assert {item["name"] for item in task.exemplars.categories} == {"person", "dog"}
+        files = [item["file_name"] for item in task.exemplars.images]
         assert all(f"train2014_{task.seed:06}" in name for name in files)
-        assert len(task.exemplars["annotations"]) == 4
+        assert len(task.exemplars.annotations) == 4
     with pytest.raises(UsageError, match="seed2"):
         list(spec_of("coco-fsod").tasks(request("coco-fsod", root, 2, (2,))))
 
@@ -412,27 +414,31 @@ def test_the_oracle_parts_the_proposer_from_the_scores(tmp_path: Path) -> None:
     assert lines["oracle"]["AP50"]["mean"] > 0.9
 
 
-def test_another_map_can_be_the_score_of_an_anomaly_set(tmp_path: Path) -> None:
-    """One that marks the defects themselves is perfect, whatever the regions scored."""
+def test_a_map_of_the_defects_themselves_is_perfect(tmp_path: Path) -> None:
+    """Whatever the regions scored."""
     root, out = mvtec(tmp_path / "root"), tmp_path / "out"
-    asked = replace(plan("mvtec-ad", root, out), request=request("mvtec-ad", root, classes=("tile",)))
+    given = request("mvtec-ad", root, classes=("tile",), shown="defects")
+    asked = replace(plan("mvtec-ad", root, out), request=given)
     (task,) = spec_of("mvtec-ad").tasks(asked.request)
     records = [step.result.record for step in run(asked) if step.result is not None]
 
-    def marked(record: Any) -> np.ndarray:
+    def marked(record: Any) -> Scored:
         image = Path(record.image)
         mask = root / "tile/ground_truth" / image.parent.name / f"{image.stem}_mask.png"
-        return mask_of(mask).astype(np.float32) if mask.exists() else np.zeros(SIZE, np.float32)
+        made = mask_of(mask).astype(np.float32) if mask.exists() else np.zeros(SIZE, np.float32)
+        return Scored(made, float(made.max()))
 
     judge = Anomaly(task, 100, marked)
     for record in records:
         judge.add(record)
     row = judge.rows()["tile"]
-    names = ("image AUROC", "image F1-max", "pixel AUROC", "pixel F1-max", "AUPRO")
-    assert [row[name] for name in names] == [1.0] * 5
-    plain = region_map(records[0])
-    assert plain.shape == SIZE
-    assert plain.max() == pytest.approx(max(c.score or LOWEST for c in records[0].candidates))
+    for name in ("AUROC", "AP", "F1-max"):
+        assert (row[f"image {name}"], row[f"pixel {name}"]) == (1.0, 1.0)
+    assert row["AUPRO"] == 1.0
+    plain = of_regions(records[0])
+    assert plain.pixels.shape == SIZE
+    best = max(candidate.score or LOWEST for candidate in records[0].candidates)
+    assert (plain.image, plain.pixels.max()) == pytest.approx((best, best))
 
 
 # the registry and the options

@@ -18,21 +18,22 @@ from PIL import Image
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
-from sklearn.metrics import precision_recall_curve, roc_auc_score
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 from typer.testing import CliRunner
 
 from searchdet.cli import app
 from searchdet.output import read_records
 from searchdet.records import ImageRecord
 
+DEFECTS = ("--shots-of", "defects")
 RUN = {
     "coco-fsod": ["--shots", "2", "--seeds", "0,1", "--classes", "all", "--min-score", "-1"],
     "lvis-minival": ["--shots", "2", "--seeds", "0"],
     "cdfsod-artaxor": ["--shots", "1", "--seeds", "0-1"],
     "cdfsod-dior": ["--shots", "1"],
     "perseg": [],
-    "mvtec-ad": ["--shots", "2", "--seeds", "0", "--classes", "bottle", "--part", "both"],
-    "visa": ["--shots", "1", "--seeds", "0"],
+    "mvtec-ad": [*DEFECTS, "--shots", "2", "--seeds", "0", "--classes", "bottle", "--part", "both"],
+    "visa": [*DEFECTS, "--shots", "1", "--seeds", "0"],
 }
 """How each miniature is run; those that are read alike stand for each other."""
 
@@ -196,6 +197,8 @@ def test_anomaly_sets_are_judged_as_scikit_learn_does(
     assert 0 < bad.sum() < len(bad)
     expected = {
         "image AUROC": roc_auc_score(bad, best),
+        "image AP": average_precision_score(bad, best),
+        "pixel AP": average_precision_score(defects.ravel(), scores.ravel()),
         "pixel AUROC": roc_auc_score(defects.ravel(), scores.ravel()),
         "image F1-max": f1(bad, best),
         "pixel F1-max": f1(defects.ravel(), scores.ravel()),

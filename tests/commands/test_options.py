@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,16 @@ from searchdet import config
 from searchdet.commands.config import config_app
 from searchdet.commands.options import with_options
 from searchdet.commands.settings.group import ConfigFile, NoConfig, SettingsGroup
-from searchdet.config.option import Pairs, between, check_options, declared, from_values, option
+from searchdet.config.option import (
+    Pairs,
+    Usual,
+    between,
+    check_options,
+    declared,
+    from_values,
+    option,
+    usual,
+)
 from searchdet.errors import UsageError
 
 
@@ -113,6 +123,52 @@ def test_help_and_settings_tell_what_is_declared(call: Callable[..., Any]) -> No
     assert {"folder", "weights", "shared", "height", "name", "debug"} == set(shown)
     assert call("config", "init").exit_code == 0
     assert "# How high.\n#height = 2\n" in Path("searchdet.toml").read_text()
+
+
+@dataclass(frozen=True)
+class Yielding:
+    """Defaults that give way where something else is suited."""
+
+    depth: int = option(usual(300), "How deep.", "Depths")
+    slope: float = option(usual(0.5), "How steep.", "Depths")
+
+
+def test_the_usual_value_that_somebody_names_is_told_from_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, default_backbone: None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SEARCHDET_CONFIG")
+
+    @with_options()
+    def dive(part: Yielding) -> None:
+        """Dive."""
+        print(part, *(isinstance(value, Usual) for value in (part.depth, part.slope)))
+
+    @with_options()
+    def rise(context: typer.Context, part: Yielding) -> None:
+        """With a context of its own."""
+        print(context.info_name, isinstance(part.depth, Usual))
+
+    call = program(dive)
+    said = "Yielding(depth=300, slope=0.5)"
+    assert call("climb").stdout == f"{said} True True\n"
+    assert call("climb", "--depth", "300").stdout == f"{said} False True\n"
+    assert program(rise)("climb", "--depth", "300").stdout == "climb False\n"
+    monkeypatch.setenv("SEARCHDET_DEPTH", "300")
+    Path("searchdet.toml").write_text("slope = 0.5\n")
+    assert call("climb").stdout == f"{said} False False\n"
+    assert "default: 300" in call("climb", "--help").stdout
+
+
+def test_a_usual_value_is_written_compared_and_sent_as_its_number() -> None:
+    made = Yielding()
+    assert made == Yielding(300, 0.5)
+    assert hash(made) == hash(Yielding(300, 0.5))
+    assert json.dumps(asdict(made)) == '{"depth": 300, "slope": 0.5}'
+    sent = copy.deepcopy(made)  # as a process in between does
+    assert all(isinstance(value, Usual) for value in (sent.depth, sent.slope))
+    named = from_values(Yielding, {"depth": 300})
+    assert (isinstance(named.depth, Usual), isinstance(named.slope, Usual)) == (False, True)
 
 
 def test_a_command_leaves_out_what_it_names() -> None:

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from profiles import examples
 from skimage.measure import label, regionprops
-from sklearn.metrics import auc, precision_recall_curve, roc_auc_score
+from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_auc_score
 
-from searchdet.evaluation.anomaly import Pixels, auroc, best_f1
+from searchdet.evaluation.anomaly import Pixels, ap, auroc, best_f1
 
 Scores = npt.NDArray[np.float64]
 Masks = npt.NDArray[np.bool_]
@@ -67,6 +67,8 @@ def test_pixels_are_judged_as_scikit_learn_does(seed: int, steps: int | None) ->
     found = measured(scores, masks)
     assert found.auroc() == pytest.approx(roc_auc_score(masks.ravel(), scores.ravel()), abs=1e-12)
     assert found.best_f1() == pytest.approx(sklearn_f1(masks.ravel(), scores.ravel()), abs=1e-12)
+    expected = average_precision_score(masks.ravel(), scores.ravel())
+    assert found.ap() == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -115,7 +117,9 @@ def test_images_are_judged_as_scikit_learn_does(pairs: list[tuple[float, bool]])
     if len(set(truth)) < 2:
         assert auroc(scores, truth) is None
         assert (best_f1(scores, truth) is None) == (not any(truth))
+        assert (ap(scores, truth) is None) == (not any(truth))
         return
+    assert ap(scores, truth) == pytest.approx(average_precision_score(truth, scores), abs=1e-12)
     assert auroc(scores, truth) == pytest.approx(roc_auc_score(truth, scores), abs=1e-12)
     assert best_f1(scores, truth) == pytest.approx(
         sklearn_f1(np.asarray(truth), np.asarray(scores)), abs=1e-12
@@ -124,9 +128,9 @@ def test_images_are_judged_as_scikit_learn_does(pairs: list[tuple[float, bool]])
 
 def test_what_cannot_be_measured_is_none_and_what_does_not_fit_is_refused() -> None:
     empty = Pixels()
-    assert (empty.auroc(), empty.best_f1(), empty.aupro()) == (None, None, None)
+    assert (empty.auroc(), empty.best_f1(), empty.aupro(), empty.ap()) == (None,) * 4
     good = measured(np.zeros((2, 4, 5)), np.zeros((2, 4, 5), bool))
-    assert (good.auroc(), good.best_f1(), good.aupro()) == (None, None, None)
+    assert (good.auroc(), good.best_f1(), good.aupro(), good.ap()) == (None,) * 4
     with pytest.raises(ValueError, match="not finite"):
         empty.add(np.zeros((4, 5)), np.zeros((5, 4), bool))
     with pytest.raises(ValueError, match="not finite"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,19 @@ from typer.testing import CliRunner, Result
 
 from searchdet.bank import file as bankfile
 from searchdet.cli import app
-from searchdet.config import Examples, ProposalOptions, ScoringOptions, settings_from
+from searchdet.config import (
+    Examples,
+    NormalityOptions,
+    ProposalOptions,
+    ScoringOptions,
+    Settings,
+    settings_from,
+)
 from searchdet.decision import judge_regions
 from searchdet.detector import Detector
 from searchdet.errors import ExemplarError, UsageError
 from searchdet.masks import rle
-from searchdet.normality import Normality, Unusual, of_images, suited
+from searchdet.normality import Normality, Teacher, Unusual, alone, of_images, suited
 from searchdet.normality.regions import parts_of, top_percent
 from searchdet.normality.types import ARRAYS
 from searchdet.proposals.types import from_masks
@@ -233,6 +241,39 @@ def test_without_examples_there_is_no_second_look_and_one_threshold(
     assert suited.scoring_for(given, exemplars=True) == given
 
 
+def test_the_usual_values_hold_where_they_are_named() -> None:
+    """In Python, by its flat names and by the parts of settings."""
+    scoring, proposals = ScoringOptions(), ProposalOptions()
+    usual = {"shape_weight": 0.6, "scored_masks": 2500}
+    assert (scoring.shape_weight, proposals.scored_masks) == (0.6, 2500)
+    named = settings_from(usual)
+    parts = Settings(
+        scoring=ScoringOptions(shape_weight=0.6), proposals=ProposalOptions(scored_masks=2500)
+    )
+    for settings, shape, masks in ((named, 0.6, 2500), (parts, 0.6, 2500), (Settings(), 0.0, 600)):
+        assert suited.scoring_for(settings.scoring, exemplars=True).shape_weight == shape
+        assert suited.proposals_for(settings.proposals, None)[0].scored_masks == masks
+
+
+def test_the_usual_values_hold_on_the_command_line_and_in_a_settings_file(
+    good: Path, tmp_path: Path, default_backbone: None
+) -> None:
+    words = ("detect", good / "test" / "clean.png", "--positive", good / "positive", "--normal")
+    words = (*words, good / "good", "--backbone", "filterbank", "--no-cache", "--normal-views", "none")
+    (tmp_path / "own.toml").write_text("shape-weight = 0.6\nscored-masks = 2500\n")
+    cases = {
+        "default": ((), 0.0, 600),
+        "flags": (("--shape-weight", "0.6", "--scored-masks", "2500"), 0.6, 2500),
+        "file": (("--config", tmp_path / "own.toml"), 0.6, 2500),
+    }
+    for name, (more, shape, masks) in cases.items():
+        made = run(*words, *more, "--save", "none", "-o", tmp_path / name)
+        assert made.exit_code == 0, made.output
+        said = json.loads((tmp_path / name / "run.json").read_text())["settings"]
+        assert said["scoring"]["shape_weight"] == shape
+        assert said["proposer"]["options"]["scored_masks"] == masks
+
+
 def test_tiles_follow_the_smallest_example() -> None:
     found, by = suited.proposals_for(ProposalOptions(), 4.0)
     assert (found.name, found.tile, by) == ("spots", 800, "exemplar")
@@ -290,3 +331,45 @@ def test_masks_join_the_proposals_best_first() -> None:
     assert (np.diff(joined.quality) <= 0).all()
     assert joined.details["unusual_parts"] == len(joined) - 1
     assert ((unusual >= 0) & (unusual <= 1)).all()
+
+
+@pytest.mark.parametrize("method", ["nearest", "subspace"])
+def test_a_single_good_part_ranks_and_says_no_unit(method: str) -> None:
+    """Of the nearest cell: one less the cosine, in whatever view it lies."""
+    backbone, chance = GridBackbone(), np.random.default_rng(1)
+    good = chance.integers(90, 160, (64, 64, 3), np.uint8)
+    other = good.copy()
+    other[16:24, 32:40] = (255, 0, 0)
+    options = NormalityOptions(method=method, views="flips")
+    teacher: Any = Teacher(backbone, SimpleNamespace(name="spots"), options, ProposalOptions())
+    made = alone(good, teacher)
+    info = made.info
+    assert (info.images, info.cells, info.middle, info.spread, info.limit) == (1, 256, 0.0, 1.0, 1.0)
+    judge = Unusual(made, backbone.stride, ProposalOptions())
+    found = judge.map_of(backbone.feature_map(other))
+    if method == "nearest":
+        views = [good, good[::-1], good[:, ::-1], good[::-1, ::-1]]
+        known = np.concatenate([unit_cells(backbone, view) for view in views])
+        nearest = (unit_cells(backbone, other) @ known.T).max(axis=1)
+        assert found.ravel() == pytest.approx(1 - nearest, abs=1e-3)
+    assert np.unravel_index(found.argmax(), found.shape) == (2, 4)
+    assert judge.map_of(backbone.feature_map(good)).max() < found.max() / 2
+
+
+def unit_cells(backbone: GridBackbone, image: np.ndarray) -> np.ndarray:
+    flat = backbone.feature_map(image).features.flatten(1).T.numpy()
+    return np.asarray(flat / np.linalg.norm(flat, axis=1, keepdims=True))
+
+
+def test_the_map_of_the_last_image_is_kept_and_no_other() -> None:
+    backbone = GridBackbone()
+    first, second = (
+        backbone.feature_map(image)
+        for image in np.random.default_rng(0).integers(0, 255, (2, 64, 64, 3), np.uint8)
+    )
+    judge = Unusual(of_images("spots", 0), backbone.stride, ProposalOptions())
+    one, two = judge.map_of(first), judge.map_of(second)
+    assert judge.map_of(second) is two
+    again = judge.map_of(first)
+    assert (again == one).all()
+    assert (again != two).any()
