@@ -120,7 +120,13 @@ class Read:
 
 def read(examples: Examples, settings: Settings) -> Read:
     """All exemplars that are files, or the saved bank. Raises ExemplarError for the first thing that
-    cannot be used; with ``skip_bad_exemplars`` only where nothing of a class is left."""
+    cannot be used; with ``skip_bad_exemplars`` only where nothing of a class is left. Raises UsageError
+    for options that the examples leave nothing to do."""
+    if settings.normality.by_image and (examples.bank or examples.normal):
+        raise UsageError(
+            f"--normal-self goes not with {'--bank' if examples.bank else '--normal'}, which says what is normal.",
+            "Leave it out, or keep it in the bank: `searchdet bank build --normal-self`.",
+        )
     if examples.bank is not None:
         if names_of(settings.exemplars.augment):
             raise UsageError(

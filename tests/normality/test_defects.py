@@ -211,6 +211,14 @@ def test_too_few_good_parts_are_refused(count: int, good: Path, tmp_path: Path) 
         Detector.build(Examples(normal=tmp_path), settings_from({"backbone": "filterbank"}))
 
 
+def test_only_one_thing_says_what_is_normal(detector: Detector, good: Path, tmp_path: Path) -> None:
+    bankfile.save(detector.bank, tmp_path / "good.safetensors")
+    settings = settings_from({"backbone": "filterbank", "normal_self": True})
+    for given in (Examples(normal=good / "good"), Examples(bank=tmp_path / "good.safetensors")):
+        with pytest.raises(UsageError, match="--normal-self goes not with"):
+            Detector.build(given, settings)
+
+
 def test_a_good_part_has_no_mask(good: Path) -> None:
     with pytest.raises(ExemplarError, match="nothing to mark"):
         Detector.build(
