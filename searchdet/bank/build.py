@@ -123,8 +123,9 @@ def read(examples: Examples, settings: Settings) -> Read:
     cannot be used; with ``skip_bad_exemplars`` only where nothing of a class is left. Raises UsageError
     for options that the examples leave nothing to do."""
     if settings.normality.by_image and (examples.bank or examples.normal):
+        other = "--bank" if examples.bank else "--normal"
         raise UsageError(
-            f"--normal-self goes not with {'--bank' if examples.bank else '--normal'}, which says what is normal.",
+            f"--normal-self goes not with {other}, which says what is normal.",
             "Leave it out, or keep it in the bank: `searchdet bank build --normal-self`.",
         )
     if examples.bank is not None:

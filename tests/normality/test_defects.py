@@ -112,7 +112,7 @@ def test_a_score_without_examples_is_how_unusual_a_region_is(detector: Detector,
 
 
 def test_beside_examples_it_is_a_term_of_the_score(good: Path) -> None:
-    given = {**QUICK, "scored_masks": 200}
+    given = {**QUICK, "scored_masks": 200, "scale": "any"}
     detector = Detector.from_folders(good / "positive", normal=good / "good", **given)
     image, name = detector._load(good / "test" / "20.png", None)
     regions = detector.describe(image, name)
