@@ -83,7 +83,7 @@ class Detector:
         """
         settings = settings or Settings()
         given = read(examples, settings)
-        settings, tile_by = _for_defects(given, settings)
+        settings, tile_by = for_defects(given, settings)
         models = load_models(settings, defer)
         if tile_by:
             scoring = suited.scoring_for(settings.scoring, given.has_exemplars)
@@ -242,7 +242,7 @@ def require_drawable(bank: Bank, output: Output | None) -> None:
         )
 
 
-def _for_defects(given: Read, settings: Settings) -> tuple[Settings, str]:
+def for_defects(given: Read, settings: Settings) -> tuple[Settings, str]:
     """The settings as they suit defects, and what decided about tiles; as they are, and "", where
     nothing says what is normal. Raises UsageError where a bank's good parts were looked at otherwise,
     or say it already."""
@@ -264,7 +264,7 @@ def _says_what_is_normal(given: Read | Gathered, settings: Settings) -> bool:
         return True
     if isinstance(given, Gathered):
         return given.bank.normality is not None
-    return bool(given.normals) or (given.saved is not None and given.saved.normality is not None)
+    return given.says_normal
 
 
 def _as_judged(bank: Bank, models: Models, settings: Settings) -> tuple[str, int] | None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from fakes import GridBackbone
 from PIL import Image
-from surfaces import DEFECTS, make_surface
+from surfaces import DEFECTS, make_surface, write_parts
 from typer.testing import CliRunner, Result
 
 from searchdet.bank import file as bankfile
@@ -37,21 +37,7 @@ QUICK: dict[str, Any] = {"backbone": "filterbank", "normal_views": "none"}
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four good parts, and beside them two with defects and a clean one that nothing learns from."""
-    folder = tmp_path_factory.mktemp("surfaces")
-    for name in ("good", "test", "positive/pit"):
-        (folder / name).mkdir(parents=True)
-    for seed in range(4):
-        Image.fromarray(make_surface(FINISH, seed).image).save(folder / "good" / f"{seed}.png")
-    for seed in (20, 21):
-        made = make_surface(FINISH, seed, DEFECTS)
-        Image.fromarray(made.image).save(folder / "test" / f"{seed}.png")
-    Image.fromarray(make_surface(FINISH, 22).image).save(folder / "test" / "clean.png")
-    for seed in (30, 31, 32):
-        made = make_surface(FINISH, seed, ("pit",))
-        Image.fromarray(made.image).save(folder / "positive/pit" / f"{seed}.png")
-        mask = Image.fromarray(made.masks[0].astype(np.uint8) * 255)
-        mask.save(folder / "positive/pit" / f"{seed}.mask.png")
-    return folder
+    return write_parts(tmp_path_factory.mktemp("surfaces"), FINISH)
 
 
 @pytest.fixture(scope="module")
