@@ -50,8 +50,9 @@ class Made:
     def to_json(self) -> dict[str, JsonValue]:
         """Plain JSON values."""
         good: JsonObject = {} if self.good is None else {NORMAL: self.good.to_json()}
-        known = {"space": self.space.to_json(), "models": self.models.to_json(), "keep": self.keep}
-        return {"schema": SCHEMA if self.good is None else UNUSUAL_SCHEMA, **known, **good}
+        known = {"space": self.space.to_json(), "models": self.models.to_json()}
+        schema = SCHEMA if self.good is None else UNUSUAL_SCHEMA
+        return {"schema": schema, **known, "keep": self.keep, **good}
 
 
 def facts_of(path: Place) -> JsonObject:

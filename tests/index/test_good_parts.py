@@ -246,3 +246,21 @@ def test_detect_and_index_remember_the_same_regions(
 
     monkeypatch.setattr(Unusual, "__call__", refuse)
     call("index", "test", "-o", "again", *MODELS, "--bank", "good.safetensors")
+
+
+def test_in_a_store_it_is_as_here(here: Path) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    store, at = fsspec.filesystem("memory"), "memory://bucket/idx"
+    try:
+        call("index", "test/20.png", "--root", "test", "-o", at, *MODELS, "--bank", "good.safetensors")
+        call("index", "test", "-o", at, "--add", *MODELS, "--normal-views", "none")
+        assert call("search", at).stdout == call("search", "idx").stdout
+        assert "other good parts" in call("search", at, "--normal", "other", code=2).output
+        call("index", "-o", at, "--remove", "20.png")
+        (model,) = store.glob("bucket/idx/normality-*")
+        (held,) = Path("idx").glob("normality-*")
+        assert store.cat(model) == held.read_bytes()
+        call("index", "test", "-o", at, *MODELS)
+        assert not store.glob("bucket/idx/normality-*")
+    finally:
+        store.store.clear()
