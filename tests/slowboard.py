@@ -38,6 +38,9 @@ class SlowShelf:
         self.arrays = found.arrays
         self.space: Space = found.space
         self.models: ModelInfo = found.models
+        good = found.made.good
+        self.normality = None if good is None else good.normality(found.space.dim)
+        self.source = "" if good is None else good.source
         self.images: list[Indexed] = list(found.images[:shown])
         self._known: dict[int, Regions] = {}
 

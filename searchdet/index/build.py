@@ -67,6 +67,7 @@ class Indexer:
                 "Leave it out.",
             )
         settings, models, self.good = _opened(settings, good)
+        self.proposals = settings.proposals  # as they suit what is normal
         settings, _ = models.effective(settings, normal=self.good.info.method if self.good else "")
         settings = replace(settings, proposals=replace(settings.proposals, prompting="everything"))
         keep = (0 if self.good else KEPT) if keep is None else keep

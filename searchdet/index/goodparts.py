@@ -45,6 +45,14 @@ class GoodParts:
         """What its file is called."""
         return f"normality-{self.digest[:16]}.safetensors"
 
+    @property
+    def source(self) -> str:
+        """Where it comes from, which is the same where it is learned again, though no model is the same
+        to the last bit."""
+        info = self.info
+        how = f"{info.method} {info.views} {info.proposer} {info.tile}"
+        return f"{self.parts or self.digest} {how}"
+
     def normality(self, dim: int) -> Normality:
         """The model. dim: of the vectors of the index. Raises UsageError where its file is damaged."""
         if self.model is not None:

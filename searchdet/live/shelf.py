@@ -99,6 +99,11 @@ class Shelf:
         return None if self.good is None else self.good.model
 
     @property
+    def source(self) -> str:
+        """Where that comes from; "" where nothing says it."""
+        return "" if self.good is None else self.good.source
+
+    @property
     def images(self) -> Sequence[Indexed]:
         """All images so far."""
         return self._images
