@@ -80,7 +80,7 @@ class SlowBoard:
             level = level_of(alike.plain(options), alike.valid, np.asarray(judge.rule.usual))
             content = self.shelf.images[i].image.content
             said = judge.gathered.said.get(content)
-            told = told_of(said, self.shelf.regions(i), judge.bank.classes)
+            told = told_of(said, self.shelf.regions(i), judge.bank)
             scores = scores_of(alike, judge.bank, options, level, told)
             parts.append((scores.label, scores.score, scores.gap))
             classes = judge.bank.classes
