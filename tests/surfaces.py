@@ -58,18 +58,18 @@ def make_surface(finish: str, seed: int, defects: Sequence[str] = ()) -> Surface
     return Surface(image, found, tuple(kinds))
 
 
-def write_parts(folder: Path, finish: str = "brushed") -> Path:
+def write_parts(folder: Path, finish: str = "brushed", few: bool = False) -> Path:
     """Four good parts in good/, in test/ two with defects and a clean one that nothing learns from, and
-    three examples of pits with masks in positive/pit/; returns the folder."""
+    three examples of pits with masks in positive/pit/; returns the folder. few: about half of it."""
     for name in ("good", "test", "positive/pit"):
         (folder / name).mkdir(parents=True)
-    for seed in range(4):
+    for seed in range(3 if few else 4):
         Image.fromarray(make_surface(finish, seed).image).save(folder / "good" / f"{seed}.png")
-    for seed in (20, 21):
+    for seed in (20,) if few else (20, 21):
         made = make_surface(finish, seed, DEFECTS)
         Image.fromarray(made.image).save(folder / "test" / f"{seed}.png")
     Image.fromarray(make_surface(finish, 22).image).save(folder / "test" / "clean.png")
-    for seed in (30, 31, 32):
+    for seed in (30, 31) if few else (30, 31, 32):
         made = make_surface(finish, seed, ("pit",))
         Image.fromarray(made.image).save(folder / "positive/pit" / f"{seed}.png")
         mask = Image.fromarray(made.masks[0].astype(np.uint8) * 255)

@@ -59,8 +59,8 @@ class Indexer:
         self, settings: Settings, keep: int | None = 0, good: Read | GoodParts | None = None
     ) -> None:
         """keep: best proposals an image or tile that are held, of all that are described; 0: all, None:
-        as ``KEPT`` says. good: what says what is normal, where something does. Raises ExemplarError for
-        good parts that cannot be used."""
+        as ``KEPT`` says. good: what says what is normal, where something does; of an index
+        with its model at hand. Raises ExemplarError for good parts that cannot be used."""
         if settings.proposals.prompting == "guided":
             raise UsageError(
                 "--prompting guided needs exemplars, and an index is made without them.",
@@ -154,9 +154,9 @@ def good_parts(
             "Leave it out, and search with it; or build it with --normal.",
         )
     if there is not None:
-        held = index.load(there).made.good
-        require_known(there, held, found, settings.normality)
-        return held
+        known = index.load(there)
+        require_known(there, known.made.good, found, settings.normality)
+        return None if known.made.good is None else known.made.good.at_hand(known.space.dim)
     return found if asked or settings.normality.by_image else None
 
 
@@ -167,9 +167,7 @@ def _opened(
     if isinstance(good, GoodParts):
         options = suited.with_saved(settings.proposals, good.info, "the index")
         settings = replace(settings, proposals=options)
-        models = load_models(settings)
-        space = space_of(models.backbone, settings.embedding)
-        return settings, models, good.at_hand(space.dim)
+        return settings, load_models(settings), good
     if good is None:
         return settings, load_models(settings), None
     settings, tile_by = for_defects(good, settings)

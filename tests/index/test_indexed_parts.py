@@ -24,13 +24,13 @@ MODELS = ("--backbone", "filterbank")
 GOOD = ("--normal", "good", "--normal-views", "none")
 TILE = ("--tile", "800")
 """As the smallest example would say it."""
-IMAGES = ("20", "21", "clean")
+IMAGES = ("20", "clean")
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Surfaces, good parts of another finish, indexes and banks; not to be changed."""
-    folder = write_parts(tmp_path_factory.mktemp("parts"))
+    folder = write_parts(tmp_path_factory.mktemp("parts"), few=True)
     for seed in range(2):
         (folder / "other").mkdir(exist_ok=True)
         Image.fromarray(make_surface("cast", seed).image).save(folder / "other" / f"{seed}.png")
@@ -39,7 +39,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("SEARCHDET_CACHE", str(folder / "cache"))
         patch.delenv("SEARCHDET_SCORED_MASKS", raising=False)  # which a bank is made without
         call("index", "test", "-o", "idx", *MODELS, *GOOD)
-        call("index", "test", "-o", "tiled", *MODELS, *GOOD, *TILE)
         call("index", "test", "-o", "plain", *MODELS, "--proposals", "spots")
         call("bank", "build", *GOOD, *MODELS, "-o", "good.safetensors")
         call("bank", "build", "--positive", "positive", *GOOD, *MODELS, "-o", "both.safetensors")
@@ -82,7 +81,7 @@ def same_as_detect(words: tuple[str, ...], search: tuple[str, ...], folder: str 
     "words", [(), ("--normal", "good"), ("--bank", "good.safetensors")], ids=["none", "normal", "bank"]
 )
 def test_without_examples_it_finds_what_detect_finds(here: Path, words: tuple[str, ...]) -> None:
-    assert same_as_detect(GOOD, words) >= 4
+    assert same_as_detect(GOOD, words) >= 1
     lines = call("search", "idx", *words).stdout.splitlines()
     assert {line.split("\t")[1] for line in lines} == {"defect"}
     assert min(float(line.split("\t")[0]) for line in lines) >= 0.5
@@ -92,18 +91,18 @@ def test_without_examples_it_finds_what_detect_finds(here: Path, words: tuple[st
     assert best == sorted((float(line.split("\t")[0]) for line in lines), reverse=True)[:2]
 
 
-@pytest.mark.parametrize("weight", [(), ("--normal-weight", "0.4"), ("--normal-weight", "0")])
-def test_with_examples_it_has_the_term_that_detect_has(here: Path, weight: tuple[str, ...]) -> None:
-    examples = ("--positive", "positive", *weight)
-    assert same_as_detect((*examples, *GOOD, *TILE), examples, "tiled") > 0
-
-
-def test_a_bank_of_both_has_an_index_of_its_own(here: Path) -> None:
-    call("index", "test", "-o", "idx", *MODELS, "--bank", "both.safetensors")
-    assert same_as_detect(("--bank", "both.safetensors"), ("--bank", "both.safetensors")) > 0
+def test_with_examples_it_has_the_term_that_detect_has(here: Path) -> None:
+    bank, positive = ("--bank", "both.safetensors"), ("--positive", "positive")
+    call("index", "test", "-o", "idx", *MODELS, *bank)
+    assert same_as_detect(bank, positive) > 0
+    more = ("--normal-weight", "0.4")
+    assert same_as_detect((*bank, *more), (*bank, *more)) > 0
+    scores = [
+        call("search", "idx", *positive, *way).stdout for way in ((), more, ("--normal-weight", "0"))
+    ]
+    assert len(set(scores)) == 3
     refused = call("search", "idx", "--bank", "good.safetensors", code=2)
     assert "other good parts than those of --bank" in refused.output
-    assert same_as_detect(("--bank", "both.safetensors"), ("--positive", "positive")) > 0
 
 
 def test_each_image_as_its_own_measure(here: Path) -> None:
@@ -146,6 +145,7 @@ def test_it_keeps_how_unusual_each_region_is_and_where_that_came_from(here: Path
         (("index", "test", "-o", "idx", "--add", *MODELS, "--normal-self"), "other good parts"),
         (("index", "test", "-o", "idx", "--add", *MODELS, "--normal-method", "subspace"), "nearest"),
         (("index", "test", "-o", "idx", "--add", *MODELS, "--tile", "200"), "--tile 0"),
+        (("index", "test", "-o", "idx", "--add", "--backbone", "embedded"), "backbone is embedded"),
         (("index", "-o", "idx", "--lists", "--normal", "good"), "no image"),
         (("index", "-o", "both", "--merge", "idx", "--merge", "plain"), "what is normal differs"),
     ],
@@ -173,7 +173,7 @@ def test_what_is_added_and_what_changed_is_as_if_made_at_once(
         raise AssertionError("what is normal was learned again")
 
     Image.fromarray(make_surface("brushed", 23, DEFECTS).image).save("test/23.png")
-    Image.fromarray(make_surface("brushed", 24, DEFECTS).image).save("test/21.png")
+    Image.fromarray(make_surface("brushed", 24, DEFECTS).image).save("test/20.png")
     call("index", "test", "-o", "whole", *MODELS, "--bank", "good.safetensors")
     monkeypatch.setattr("searchdet.bank.build.learn", unexpected)
     for words in ((), ("--normal", "good"), ("--bank", "good.safetensors")):
