@@ -59,6 +59,17 @@ def test_what_a_share_finds_is_as_the_exact_search_has_it(
         assert record == every[record.image]
 
 
+def test_the_most_unusual_is_looked_at_whatever_list_it_is_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probing, "FIRST", 2)
+    for seed in range(4):
+        whole = grouped(tmp_path / f"{seed}", seed, GOOD)
+        chief = judge(np.random.default_rng(seed), whole, normal_weight=10.0, min_margin=-2.0)
+        (best,) = search(whole, chief, 1)
+        assert list(search(whole, chief, 1, 0.01)) == [best]
+
+
 def test_each_row_is_in_one_list_and_late_ones_are_always_looked_at() -> None:
     rng = np.random.default_rng(3)
     vectors = l2_normalize(rng.normal(size=(500, 8)).astype(np.float32)).astype(np.float16)
