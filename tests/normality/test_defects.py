@@ -168,13 +168,11 @@ def test_detect_draws_the_map_and_says_what_is_missing(good: Path, tmp_path: Pat
     assert "--normal DIR" in refused.output
 
 
-def test_what_compares_with_examples_alone_refuses_good_parts(
+def test_what_is_done_with_examples_refuses_good_parts_alone(
     detector: Detector, good: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "good.safetensors"
     bankfile.save(detector.bank, path)
-    with pytest.raises(UsageError, match="exemplars alone"):
-        bankfile.require_plain(bankfile.load(path), "an index")
     for words in (("audit", path), ("add", path, "--negative", good / "test" / "clean.png")):
         refused = run("bank", *words)
         assert refused.exit_code == 2, refused.output
