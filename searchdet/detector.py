@@ -262,7 +262,7 @@ def _says_what_is_normal(given: Read | Gathered, settings: Settings) -> bool:
         return True
     if isinstance(given, Gathered):
         return given.bank.normality is not None
-    return bool(given.normals) or (given.saved is not None and given.saved.normality is not None)
+    return given.says_normal
 
 
 def _as_judged(bank: Bank, models: Models, settings: Settings) -> tuple[str, int] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -79,10 +79,11 @@ class Scores(Marks):
 @dataclass(frozen=True, slots=True)
 class Told:
     """What a person said of some of N regions, K of them: rows (K,), and labels (K,), the class that
-    each is of, -1 for none."""
+    each is of, -1 for none. near: others that are of none with one of these (``told.around``)."""
 
     rows: IntArray
     labels: IntArray
+    near: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @classmethod
     def nothing(cls) -> Told:
@@ -98,21 +99,23 @@ class Told:
         """The same of the chosen rows (M,), each there once, in that order."""
         place = {row: i for i, row in enumerate(rows.tolist())}
         here = np.asarray([place.get(row, -1) for row in self.rows.tolist()], np.int64)
-        return Told(here[here >= 0], self.labels[here >= 0])
+        near = np.asarray([place[row] for row in self.near.tolist() if row in place], np.int64)
+        return Told(here[here >= 0], self.labels[here >= 0], near)
 
     def within(self, rows: slice) -> Told:
         """The same of some rows, one after another."""
         here = (self.rows >= rows.start) & (self.rows < rows.stop)
-        return Told(self.rows[here] - rows.start, self.labels[here])
+        near = self.near[(self.near >= rows.start) & (self.near < rows.stop)]
+        return Told(self.rows[here] - rows.start, self.labels[here], near - rows.start)
 
     def totals(self, totals: FloatArray) -> FloatArray:
         """Scores (N, C) with ``SURE`` for the class that a row was said to be of, and with ``NEVER``
         and less for one of none; which of the other classes is likelier stays as it was."""
         if not len(self.rows):
             return totals
-        made = np.array(totals)
-        best = made[self.rows].max(axis=1, keepdims=True, initial=-np.inf)
-        made[self.rows] = NEVER + np.maximum(made[self.rows] - best, -1.0)
+        made, every = np.array(totals), np.concatenate([self.rows, self.near])
+        best = made[every].max(axis=1, keepdims=True, initial=-np.inf)
+        made[every] = NEVER + np.maximum(made[every] - best, -1.0)
         known = self.labels >= 0
         made[self.rows[known], self.labels[known]] = SURE
         return made

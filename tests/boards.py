@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from searchdet.bank.types import Bank, Origin, Rows
 from searchdet.config import EmbeddingOptions, ScoringOptions, SuppressionOptions
 from searchdet.decision import Judge, make_judge
 from searchdet.embeddings import Descriptors, MaskEmbeddings, l2_normalize
+from searchdet.index.goodparts import GoodParts
 from searchdet.live import Shelf
 from searchdet.masks import rle
 from searchdet.masks import shape as outline
@@ -68,19 +70,29 @@ def regions(
 
 
 def image(
-    rng: np.random.Generator, name: str, count: int, centres: np.ndarray
+    rng: np.random.Generator, name: str, count: int, centres: np.ndarray, unusual: bool = False
 ) -> tuple[ImageInfo, Packed]:
-    """An image of one of a few sizes."""
+    """An image of one of a few sizes. unusual: with how unusual each region is, at random."""
     height, width = ((48, 64), (64, 48), (200, 260))[int(rng.integers(0, 3))]
     made = regions(rng, count, centres, (height, width), bool(rng.random() < 0.3))
+    if unusual:
+        found = np.round(rng.random(count), 2).astype(np.float32)  # so that some are equal
+        made = replace(made, described=replace(made.described, unusual=found))
     return ImageInfo(name, "0" * 64, width, height, SOURCE), pack(made)
 
 
-def shelf(folder: Path, rng: np.random.Generator, centres: np.ndarray, counts: list[int]) -> Shelf:
-    """Images with so many regions."""
-    made = Shelf.empty(SPACE, models(), folder)
+def shelf(
+    folder: Path,
+    rng: np.random.Generator,
+    centres: np.ndarray,
+    counts: list[int],
+    good: GoodParts | None = None,
+) -> Shelf:
+    """Images with so many regions. good: what is normal."""
+    more = () if good is None else (good,)
+    made = Shelf.empty(SPACE, models(), folder, *more)
     for number, count in enumerate(counts):
-        made.add(*image(rng, f"{number}.png", count, centres))
+        made.add(*image(rng, f"{number}.png", count, centres, good is not None))
     return made
 
 

@@ -38,6 +38,9 @@ class SlowShelf:
         self.arrays = found.arrays
         self.space: Space = found.space
         self.models: ModelInfo = found.models
+        good = found.made.good
+        self.normality = None if good is None else good.normality(found.space.dim)
+        self.source = "" if good is None else good.source
         self.images: list[Indexed] = list(found.images[:shown])
         self._known: dict[int, Regions] = {}
 
@@ -77,7 +80,7 @@ class SlowBoard:
             scene = scene_of(alike, options, np.asarray(judge.rule.usual))
             content = self.shelf.images[i].image.content
             said = judge.gathered.said.get(content)
-            told = told_of(said, self.shelf.regions(i), judge.bank.classes)
+            told = told_of(said, self.shelf.regions(i), judge.bank)
             scores = scores_of(alike, judge.bank, options, scene, told)
             parts.append((scores.label, scores.score, scores.gap))
             classes = judge.bank.classes

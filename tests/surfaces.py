@@ -1,5 +1,5 @@
 """Synthetic metal surfaces with defects in them, made by rule: brushed, cast and ground; pits,
-scratches and cracks of 4 to 40 pixels, with exact masks. Nothing here reads files."""
+scratches and cracks of 4 to 40 pixels, with exact masks."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 FINISHES = ("brushed", "cast", "ground")
 DEFECTS = ("pit", "scratch", "crack")
@@ -54,6 +56,25 @@ def make_surface(finish: str, seed: int, defects: Sequence[str] = ()) -> Surface
     image = np.clip(grey[..., None] * tint, 0, 255).astype(np.uint8)
     found = np.stack(masks) if masks else np.zeros((0, *ground.shape), bool)
     return Surface(image, found, tuple(kinds))
+
+
+def write_parts(folder: Path, finish: str = "brushed", few: bool = False) -> Path:
+    """Four good parts in good/, in test/ two with defects and a clean one that nothing learns from, and
+    three examples of pits with masks in positive/pit/; returns the folder. few: about half of it."""
+    for name in ("good", "test", "positive/pit"):
+        (folder / name).mkdir(parents=True)
+    for seed in range(3 if few else 4):
+        Image.fromarray(make_surface(finish, seed).image).save(folder / "good" / f"{seed}.png")
+    for seed in (20,) if few else (20, 21):
+        made = make_surface(finish, seed, DEFECTS)
+        Image.fromarray(made.image).save(folder / "test" / f"{seed}.png")
+    Image.fromarray(make_surface(finish, 22).image).save(folder / "test" / "clean.png")
+    for seed in (30, 31) if few else (30, 31, 32):
+        made = make_surface(finish, seed, ("pit",))
+        Image.fromarray(made.image).save(folder / "positive/pit" / f"{seed}.png")
+        mask = Image.fromarray(made.masks[0].astype(np.uint8) * 255)
+        mask.save(folder / "positive/pit" / f"{seed}.mask.png")
+    return folder
 
 
 def _noise(rng: np.random.Generator, across: float, down: float) -> FloatArray:

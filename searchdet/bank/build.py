@@ -112,6 +112,11 @@ class Read:
         return bool(self.items) if self.saved is None else not self.saved.by_normality
 
     @property
+    def says_normal(self) -> bool:
+        """Whether good parts are among it, of files or in the bank."""
+        return bool(self.normals) or (self.saved is not None and self.saved.normality is not None)
+
+    @property
     def smallest(self) -> float | None:
         """Pixels a side of the smallest exemplar whose object is known; None where none is."""
         known = [item for item in self.items if item.label is not None and item.mask_source != "whole"]

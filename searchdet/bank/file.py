@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..config.address import Place
-from ..errors import DAMAGE, ExemplarError, UsageError
+from ..errors import DAMAGE, ExemplarError
 from ..normality import Normality
 from ..regions import Space
 from ..storage import places, tensors
@@ -59,15 +59,6 @@ def load(path: Place) -> Bank:
         raise ExemplarError(
             f"--bank {path}: {error}.", "Make it again with `searchdet bank build`."
         ) from error
-
-
-def require_plain(bank: Bank, what: str) -> None:
-    """Raise UsageError for a bank that says what is normal. what: knows only exemplars."""
-    if bank.normality is not None:
-        raise UsageError(
-            f"--bank: holds good parts, and {what} compares with exemplars alone.",
-            "Use `searchdet detect`, or build a bank without --normal.",
-        )
 
 
 def require_space(bank: Bank, space: Space, name: str) -> None:

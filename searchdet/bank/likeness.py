@@ -84,17 +84,19 @@ def likeness(
     regions: Descriptors, bank: Bank, options: ScoringOptions, known: Nearest | None = None
 ) -> Likeness:
     """Compare N regions with a bank; where both have crops, these speak instead of the last part of the
-    vectors. known: the nearest negatives, if these are not to be looked for in the bank."""
+    vectors. known: the nearest negatives, if these are not to be looked for in the bank. Beside no
+    exemplar no negative speaks against others than its own region."""
     vectors = regions.embedded.vectors
     if vectors.shape[1:] != (bank.dim,):
         raise ValueError(f"regions have shape {vectors.shape}, the bank has dimension {bank.dim}")
     alike = cosines(regions, bank.positives, bank.share)
+    against = bank.negatives.take([]) if bank.by_normality else bank.negatives
     around = np.abs(regions.contexts).max(axis=1, initial=0) > 0
     return Likeness(
         regions.embedded.valid,
         alike,
         _class_cosines(regions, alike, bank, options),
-        known or opposed(cosines(regions, bank.negatives, bank.share), alike, bank, options),
+        known or opposed(cosines(regions, against, bank.share), alike, bank, options),
         shapes(
             lambda known: similarity(regions.outlines, known).max(axis=1), len(regions), bank, options
         ),

@@ -276,11 +276,13 @@ class Bank:
         return {"classes": self.counts(), "negative": len(self.negatives)}
 
 
-def of_normality(normality: Normality, space: Space) -> Bank:
-    """A bank without exemplars: of one class, what is not normal. Its one row is no vector."""
+def of_normality(normality: Normality, space: Space, negatives: Rows | None = None) -> Bank:
+    """A bank without exemplars: of one class, what is not normal. Its one row is no vector. negatives:
+    regions that a person said are of no class, which decide these alone."""
     rows = plain_rows(np.zeros((1, space.dim), np.float32), (Origin(NORMAL, mask_source=NORMAL),))
     nothing = plain_rows(np.zeros((0, space.dim), np.float32), ())
-    return Bank((DEFECT,), rows, np.zeros(1, np.int64), nothing, space, None, normality)
+    none = nothing if negatives is None else negatives
+    return Bank((DEFECT,), rows, np.zeros(1, np.int64), none, space, None, normality)
 
 
 def indexed(labels: Sequence[str]) -> tuple[tuple[str, ...], IntArray]:

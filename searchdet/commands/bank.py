@@ -271,6 +271,7 @@ def _interval(value: Interval | None) -> str:
 def _counts(bank: Bank) -> str:
     normal = f"; {bank.normality.info.images} good parts" if bank.normality else ""
     if bank.by_normality:
-        return f"no examples{normal}"
+        none = f"; {len(bank.negatives)} negatives" if len(bank.negatives) else ""
+        return f"no examples{none}{normal}"
     classes = ", ".join(f"{count} {name}" for name, count in bank.counts().items())
     return f"{classes}; {len(bank.negatives)} negatives{normal}"

@@ -13,7 +13,6 @@ from ..config import (
     CacheOptions,
     EmbeddingOptions,
     EngineOptions,
-    Examples,
     ExemplarOptions,
     NormalityOptions,
     OutputOptions,
@@ -22,6 +21,7 @@ from ..config import (
     ScanOptions,
     ScoringOptions,
     Settings,
+    StartExamples,
     SuppressionOptions,
 )
 from ..config.address import Place
@@ -37,8 +37,13 @@ if TYPE_CHECKING:
 
 
 _Keep = Annotated[
-    int,
-    typer.Option("--keep", help="Best proposals an image or tile that the index holds; 0: all.", min=0),
+    Optional[int],
+    typer.Option(
+        "--keep",
+        help="Best proposals an image or tile that the index holds; 0: all. If not given 600, or all "
+        "with good parts.",
+        min=0,
+    ),
 ]
 
 
@@ -80,8 +85,8 @@ _Probe = Annotated[
 
 @with_options(
     without=(
-        *(ScoringOptions, SuppressionOptions, ExemplarOptions, NormalityOptions),
-        *("prompting", "guided_share"),
+        *(ScoringOptions, SuppressionOptions, ExemplarOptions, "prompting", "guided_share"),
+        *("positive", "negative", "positive_coco", "positive_images"),
     ),
     verbose=True,
 )
@@ -90,23 +95,26 @@ def index(
         Place, typer.Option("--output", "-o", help="Folder of the index.", metavar=PLACE)
     ],
     settings: Settings,
+    good: StartExamples,
     scan: ScanOptions,
     cache: CacheOptions,
     images: Annotated[Optional[list[str]], typer.Argument(help=IMAGES)] = None,
-    keep: _Keep = 600,
+    keep: _Keep = None,
     add: _Add = False,
     remove: _Remove = None,
     merge: _Merge = None,
     lists: _Lists = False,
 ) -> None:
-    """Describe the regions of IMAGES once, to search them with any examples afterwards."""
+    """Describe the regions of IMAGES once, to search them with any examples afterwards; with good parts
+    also how unusual each is. Of a --bank it takes the good parts."""
     from ..images import discover
     from ..index import check, edit, file
     from ..index.stored import at_hand
 
     _require_one_way(images, (add, remove, merge), lists)
+    _require_images(images, good, settings)
     masks = settings.proposals.masks_from
-    queries = discover(images, scan_of(scan, output, cache, masks=masks)) if images else []
+    queries = discover(images, scan_of(scan, output, cache, good, masks)) if images else []
     if images or merge:
         check(output, queries)
     if add or not (images or merge):
@@ -123,7 +131,7 @@ def index(
             say(f"{output}: {counted(regions, 'region')} of {counted(len(merge), 'index', 'indexes')}.")
         elif images:
             settings = replace(settings, cache=cache_of(cache))
-            failed, said = _describe(folder, queries, (settings, keep), (add, grouped))
+            failed, said = _describe(folder, queries, (settings, keep, good), (add, grouped))
             say(f"{output}: {said}")
         if lists:
             written = file.load(folder).lists if anew else None
@@ -134,13 +142,17 @@ def index(
 
 
 def _describe(
-    output: Path, queries: list[Query], how: tuple[Settings, int], into: tuple[bool, bool]
+    output: Path,
+    queries: list[Query],
+    how: tuple[Settings, int | None, StartExamples],
+    into: tuple[bool, bool],
 ) -> tuple[bool, str]:
     """Describe images for an index, all or what it lacks; whether some failed, and what is said. into:
     whether it is there already, and whether it is to have lists."""
-    from ..index import Indexer
+    from ..index import Indexer, good_parts
 
-    indexer, (add, grouped) = Indexer(*how), into
+    (settings, keep, good), (add, grouped) = how, into
+    indexer = Indexer(settings, keep, good_parts(good, settings, output if add else None))
     if add:
         planned = indexer.plan(output, queries)
         with progress(len(planned.todo)) as advance:
@@ -175,6 +187,17 @@ def _require_one_way(
         raise UsageError("no image is named.", "Name images, a folder or a quoted glob.")
 
 
+def _require_images(images: list[str] | None, good: StartExamples, settings: Settings) -> None:
+    """Raise UsageError for good parts where nothing is described."""
+    from ..errors import UsageError
+
+    if not images and (good.given or good.normal is not None or settings.normality.by_image):
+        raise UsageError(
+            "good parts are given, and no image to hold against them.",
+            "Name the images too, or leave out --normal, --normal-self and --bank.",
+        )
+
+
 _Top = Annotated[int, typer.Option("--top", help="Best detections wanted; 0: all.", min=0)]
 _Folder = Annotated[
     Optional[Place],
@@ -191,7 +214,7 @@ _Folder = Annotated[
     without=(
         *(ProposalOptions, EmbeddingOptions, "backbone", "feat_short_side", "centring", "max_pixels"),
         *(EngineOptions, "output", "save", "no_save", "timeout", "second_look"),
-        *(NormalityOptions, "normal", "normal_weight"),
+        NormalityOptions,
     ),
     verbose=True,
 )
@@ -199,7 +222,7 @@ def search(
     index: Annotated[
         Place, typer.Argument(metavar="INDEX", help="Folder that `searchdet index` made.")
     ],
-    examples: Examples,
+    examples: StartExamples,
     settings: Settings,
     output: OutputOptions,
     run: RunOptions,
@@ -207,10 +230,12 @@ def search(
     folder: _Folder = None,
     probe: _Probe = 1.0,
 ) -> None:
-    """Find the objects of the examples in an INDEX. Reads no image, runs no model on one."""
+    """Find the objects of the examples in an INDEX, or what is unusual beside its good parts. Reads no
+    image of it, runs no model on one."""
     from ..index import file as indexes
     from ..index import judge_for
     from ..index.search import search as find
+    from ..index.search import share_of
 
     settings = replace(settings, cache=cache_of(run.cache))
     target = None
@@ -219,7 +244,8 @@ def search(
     if target is not None:
         target.check([])
     found = indexes.load(index)
-    judge = judge_for(found, examples, settings)
+    judge = judge_for(index, found, examples, settings)
+    probe = share_of(judge, probe)
     if target is not None:
         target.clear_records()
     rows = []

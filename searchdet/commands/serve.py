@@ -58,10 +58,7 @@ _Bridges = Annotated[
     ),
 ]
 TICK, END_SECONDS = 0.25, 2.0
-LEFT_OUT = (
-    *("prompting", "guided_share", "second_look", "output", "save", "no_save", "overwrite"),
-    *("normal", "normal_self", "normal_method", "normal_views", "normal_weight"),
-)
+LEFT_OUT = ("prompting", "guided_share", "second_look", "output", "save", "no_save", "overwrite")
 """Options that a page cannot follow: its regions are made without exemplars, and seen once."""
 
 
@@ -97,7 +94,8 @@ def serve(
         raise typer.Exit(1)
     target.check(queries)
     sources = _sources(images) if bridges else None
-    job = Job(queries, examples if examples.given else None, settings, target, index, images, scan)
+    given = examples if examples.given or examples.normal is not None else None
+    job = Job(queries, given, settings, target, index, images, scan)
     listening, address = listen(host, port, secret)
     with listening, stoppable(), opened(job) as ready:
         more = _routes(ready, sources)

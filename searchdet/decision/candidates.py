@@ -18,7 +18,7 @@ from ..embeddings import Descriptors
 from ..masks import rle
 from ..masks.coverage import Masks
 from ..proposals.rendering import rendered
-from ..records import TOLD, Candidate, ClassLimits, ClassThreshold, Evidence, limits_of
+from ..records import ON_WRONG, TOLD, Candidate, ClassLimits, ClassThreshold, Evidence, limits_of
 from ..regions import Regions
 from ..scoring import Marks, Scores, Told, decide, marks_of, scene_of, scores_of, totals_of
 from ..storage.stages import SCORING, SUPPRESSION, stage
@@ -201,11 +201,12 @@ def _candidates(
     found = rendered(contest.regions.proposals, kept)
     place = np.where(settled.scores.valid, settled.left, -np.inf)[kept]
     order = total_order(place, settled.scores.label[kept], found.boxes)
-    made, told = [], set(contest.told.rows.tolist())
+    made, told, near = [], *(set(rows.tolist()) for rows in (contest.told.rows, contest.told.near))
     for at in order.tolist():
         i = int(kept[at])
         flags = ["subcell"] * bool(contest.regions.described.embedded.subcell[i])
         flags += ["second_look"] * (i in seen) + [TOLD] * (i in told)
+        flags += [ON_WRONG] * (i in near)
         mask = (_box(found.boxes[at]), rle.area(found.rles[at]), found.rles[at])
         made.append(_candidate(contest, settled, i, mask, tuple(flags)))
     return tuple(sorted(made, key=lambda item: not item.accepted))

@@ -65,7 +65,7 @@ class Judge:
         """The record of one image. look: what sees rows of the regions once more, where the rule wants
         a second look; also: rows that are candidates though others are better."""
         said = self.gathered.said.get(image.content)
-        told = told_of(said, regions, self.bank.classes)
+        told = told_of(said, regions, self.bank)
         judged = judge_regions(regions, self.bank, self.rule, look, told, also)
         made = judged.candidates
         found = regions.proposals

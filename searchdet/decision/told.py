@@ -7,10 +7,12 @@ that region is found again, by its mask, and gets a score that no other has.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
+from ..bank import Bank
 from ..bank.describe import mask_key
 from ..bank.said import Sayings
 from ..masks import rle
@@ -23,10 +25,12 @@ NEAR, TRIED = 0.9, 64
 """Cosine from which on, and so many regions of which at most, the masks are looked at for each that was
 judged. The mask says which it is; the vector may be of half precision, or of the image as a whole where
 regions are of its tiles."""
+LIES_ON = 0.5
+"""Share of a region from which on it lies on another."""
 Digest = Callable[[int], str]
 
 
-def told_of(said: Sayings | None, regions: Regions, classes: Sequence[str]) -> Told:
+def told_of(said: Sayings | None, regions: Regions, bank: Bank) -> Told:
     """Which regions of an image were judged, and as what. said: of its picture."""
     if said is None:
         return Told.nothing()
@@ -35,7 +39,9 @@ def told_of(said: Sayings | None, regions: Regions, classes: Sequence[str]) -> T
     def digest(row: int) -> str:
         return digest_of(regions.proposals, row)
 
-    return told_at(said, [place(said, i, vectors, digest) for i in range(len(said.masks))], classes)
+    rows = [place(said, i, vectors, digest) for i in range(len(said.masks))]
+    found = told_at(said, rows, bank.classes)
+    return around(found, regions.proposals) if bank.by_normality else found
 
 
 def told_at(said: Sayings, rows: Sequence[int], classes: Sequence[str]) -> Told:
@@ -43,6 +49,21 @@ def told_at(said: Sayings, rows: Sequence[int], classes: Sequence[str]) -> Told:
     labels = [-1 if label is None else classes.index(label) for label in said.labels]
     at, numbers = np.asarray(rows, np.int64), np.asarray(labels, np.int64)
     return Told(at[at >= 0], numbers[at >= 0])
+
+
+def around(told: Told, proposals: Proposals) -> Told:
+    """With the rows that lie on one that is of none, by half of themselves or more, and of which
+    nothing was said. For a search without exemplars: there no negative sets back what looks like it,
+    and the next outline of the same place would come in its stead."""
+    from pycocotools import mask as coco
+
+    none = [dict(proposals.rles[row]) for row in told.rows[told.labels < 0].tolist()]
+    if not none:
+        return told
+    every = [dict(code) for code in proposals.rles]
+    shares = np.asarray(coco.iou(every, none, [1] * len(none)))  # of the first of each two
+    near = np.flatnonzero(shares.max(axis=1) >= LIES_ON)
+    return replace(told, near=np.setdiff1d(near, told.rows))
 
 
 def place(said: Sayings, i: int, vectors: npt.NDArray[np.float32], digest: Digest) -> int:

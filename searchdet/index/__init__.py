@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from .build import Indexer, judge_for
+from .build import Indexer, good_parts, judge_for
 from .file import check
 
 __all__ = [
     "Indexer",
     "check",
+    "good_parts",
     "judge_for",
 ]

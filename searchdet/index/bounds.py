@@ -12,19 +12,22 @@ from ..bank.likeness import class_cosines, opposed, weighted
 from ..bank.scene import levels_of
 from ..config import LEVEL_WEIGHT, ScoringOptions
 from ..decision import Judge
-from ..scoring import SURE
+from ..scoring import SURE, logit
 from .blocks import blocks
 from .distant import HELD, Column
 from .file import Index
+from .rows import UNUSUAL
 
 FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
 SLACK = 2e-3
 """What rounding of float16 vectors can add to a score."""
 
 
 def image_bounds(index: Index, judge: Judge) -> FloatArray:
     """(I,): no region of an image scores higher than this. Shape and context only lower a score, and
-    suppression does so too; the level of an image is known from the same pass."""
+    suppression does so too; the level of an image is known from the same pass, and how unusual a region
+    is is known exactly."""
     vectors = index.arrays["vectors"]
     if not isinstance(vectors, Column) or not index.images:
         return bounds_of(index, judge, slice(0, len(index)), range(len(index.images)))[0]
@@ -42,19 +45,38 @@ def bounds_of(
 ) -> tuple[FloatArray, npt.NDArray[np.float64]]:
     """``image_bounds`` (M,) of some images, one after another, which have these rows; and what their
     levels (M, C) take off."""
-    options, usual = judge.rule.scoring, np.asarray(judge.rule.usual)
-    plain = plain_scores(index.arrays["vectors"][rows], judge.bank, options)
+    usual = np.asarray(judge.rule.usual)
+    plain, more = by_features(index, judge, rows), by_normality(index, judge, rows)
     valid = index.arrays["valid"][rows]
     ends = np.cumsum([0, *(index.images[i].count for i in images)])
     levels = LEVEL_WEIGHT * levels_of(plain, valid, usual, ends)
+    scored = plain if more is None else plain + more[:, None]
     made = np.full(len(images), -np.inf, np.float32)
     for at, i in enumerate(images):
         own = slice(ends[at], ends[at + 1])
         if valid[own].any():
-            made[at] = (plain[own] - levels[at]).max()
+            made[at] = (scored[own] - levels[at]).max()
         if index.images[i].image.content in judge.gathered.said:
             made[at] = max(made[at], SURE)
     return np.asarray(made + SLACK, np.float32), levels
+
+
+def by_features(index: Index, judge: Judge, rows: slice | IntArray) -> FloatArray:
+    """(R, C): ``plain_scores`` of some rows; 0 without exemplars, and no vector is read."""
+    if judge.bank.by_normality:
+        return np.zeros((len(index.arrays["valid"][rows]), 1), np.float32)
+    return plain_scores(index.arrays["vectors"][rows], judge.bank, judge.rule.scoring)
+
+
+def by_normality(index: Index, judge: Judge, rows: slice | IntArray) -> FloatArray | None:
+    """(R,): what is added to that as some rows are unusual, without exemplars all there is; None where
+    nothing says what is normal."""
+    if judge.bank.normality is None:
+        return None
+    unusual = np.asarray(index.arrays[UNUSUAL][rows])
+    if judge.bank.by_normality:
+        return unusual
+    return np.asarray(judge.rule.scoring.normal_weight * logit(unusual), np.float32)
 
 
 def plain_scores(vectors: npt.NDArray[np.float16], bank: Bank, options: ScoringOptions) -> FloatArray:

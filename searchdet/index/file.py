@@ -28,13 +28,13 @@ from ..storage.journal import Lock, cut
 from ..storage.places import lies_in
 from ..storage.tensors import Arrays
 from ..storage.values import Fields, JsonObject, JsonValue
-from . import lists
+from . import goodparts, lists
 from .lists import Lists
 from .opened import (
     LISTS,
     LOCK,
+    NORMAL,
     ROWS_FOLDER,
-    SCHEMA,
     SCHEMAS,
     WANTED,
     Index,
@@ -69,18 +69,20 @@ def write(
     it holds. grouped: with lists, if it has regions enough. Raises OutputError."""
     before = facts_of(path)
     with files.scratch_folder(path) as folder:
-        writer = Writer(folder)
+        writer = Writer(folder, unusual=made.good is not None)
         with writer:
             for image, packed in images:
                 writer.add(image, packed)
         facts = _said(folder, writer, made)
         if grouped:
-            there = mapped(folder, writer.rows, writer.letters, widths(made.space.dim))
+            there = mapped(folder, writer.extent, widths(made.space.dim))
             facts |= _grouped(path, there)[1]
         rows = _named_by_content(folder, before, facts)
         now = {**facts, "rows": rows}
         try:
             files.move_into(folder, path / rows)
+            if made.good is not None:
+                goodparts.save(made.good, path, made.space.dim)
             files.write_json(path / "index.json", now)
         except OutputError:
             _remove_others(path, before)
@@ -101,7 +103,11 @@ def append(path: Path, images: Iterable[tuple[ImageInfo, Packed]], made: Made) -
     for name, size in sizes.items():
         if (folder / name).stat().st_size > size:  # of a process that was killed
             cut(folder / name, size)
-    writer = Writer(folder, after=Extent(len(found.images), len(found), sizes["counts"]))
+    writer = Writer(
+        folder,
+        after=Extent(len(found.images), len(found), sizes["counts"]),
+        unusual=made.good is not None,
+    )
     with writer:
         for image, packed in images:
             if image.name in names:
@@ -140,6 +146,8 @@ def require_same(path: Place, found: Index, made: Made, hint: str = "") -> None:
     differs = made.space.differences(found.space)
     if found.made.keep != made.keep:
         differs.append(f"--keep is {made.keep} here and {found.made.keep} there")
+    if _model(made) != _model(found.made):
+        differs.append("what is normal differs")
     theirs, mine = (_regions_by(models) for models in (found.models, made.models))
     differs += [f"{name} differs" for name in mine if mine[name] != theirs[name]]
     if differs:
@@ -150,6 +158,10 @@ def require_same(path: Place, found: Index, made: Made, hint: str = "") -> None:
         )
 
 
+def _model(made: Made) -> str:
+    return "" if made.good is None else made.good.digest
+
+
 def _regions_by(models: ModelInfo) -> dict[str, JsonValue]:
     """What decides the regions, beside what a space says: not whether ``auto`` chose the proposer."""
     proposer = {name: value for name, value in models.proposer.to_json().items() if name != "fallback"}
@@ -158,19 +170,19 @@ def _regions_by(models: ModelInfo) -> dict[str, JsonValue]:
 
 def _said(folder: Path, writer: Writer, made: Made) -> dict[str, JsonValue]:
     return {
-        "schema": SCHEMA,
         **made.to_json(),
         "images": writer.images,
         "regions": writer.rows,
         "widths": widths(made.space.dim),
-        "bytes": {name: (folder / name).stat().st_size for name in (*ROWS, *MASKS)},
+        "bytes": {name: (folder / name).stat().st_size for name in writer.names},
     }
 
 
 def _named_by_content(folder: Path, before: JsonObject, facts: Mapping[str, JsonValue]) -> str:
     """What the rows are called: another name where rows that grew since are called so, which readers
     have open. before: what ``index.json`` says until then."""
-    digests = {name: fresh_sha256(folder / name) for name in (*ROWS, *MASKS)}
+    sizes = Fields.of(facts).counts("bytes")
+    digests = {name: fresh_sha256(folder / name) for name in sizes}
     digest = hashlib.sha256(json.dumps(digests).encode()).hexdigest()
     name = f"rows-{digest[:16]}"
     grew = before.get("rows") == name and before.get("bytes") != facts["bytes"]
@@ -178,13 +190,17 @@ def _named_by_content(folder: Path, before: JsonObject, facts: Mapping[str, Json
 
 
 def _remove_others(path: Path, facts: Mapping[str, JsonValue]) -> None:
-    """Remove rows and lists that an ``index.json`` does not name: all where there is none."""
-    grouped = facts.get(LISTS)
-    named = {facts.get("rows"), grouped.get("folder") if isinstance(grouped, Mapping) else None}
+    """Remove rows, lists and models that an ``index.json`` does not name: all where there is none."""
+    parts = {LISTS: "folder", NORMAL: "file"}
+    own = ((facts.get(part), name) for part, name in parts.items())
+    named = {facts.get("rows"), *(one.get(name) for one, name in own if isinstance(one, Mapping))}
     for other in path.iterdir():
         if ROWS_FOLDER.fullmatch(other.name) or lists.FOLDER.fullmatch(other.name):
             if other.name not in named:
                 files.remove_tree(other)
+        elif goodparts.FILE.fullmatch(other.name):
+            if other.name not in named:
+                files.remove(other)
         elif other.name in (*ROWS, *MASKS) and facts.get("rows"):  # where they lay in the older form
             files.remove(other)
 
@@ -206,7 +222,10 @@ def _is_left(path: Path) -> bool:
     if not path.is_dir():
         return False
     return all(
-        item.name == LOCK or item.name.startswith(".searchdet-") or ROWS_FOLDER.fullmatch(item.name)
+        item.name == LOCK
+        or item.name.startswith(".searchdet-")
+        or ROWS_FOLDER.fullmatch(item.name)
+        or goodparts.FILE.fullmatch(item.name)
         for item in path.iterdir()
     )
 

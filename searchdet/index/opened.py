@@ -13,13 +13,25 @@ from ..regions import Packed, Regions, Space
 from ..storage import places
 from ..storage.tensors import Arrays
 from ..storage.values import Fields, JsonObject, JsonValue
-from . import lists
+from . import goodparts, lists
+from .goodparts import GoodParts
 from .lists import Lists
-from .rows import REMAKE, Indexed, mapped, packed_of, read_images, regions_of, widths
+from .rows import (
+    REMAKE,
+    UNUSUAL,
+    Extent,
+    Indexed,
+    mapped,
+    packed_of,
+    read_images,
+    regions_of,
+    widths,
+)
 
-SCHEMA = "searchdet.index/4"
-LOCK, LISTS, WANTED = "index.lock", "lists", "grouped"
-SCHEMAS = (SCHEMA, *(f"searchdet.index/{number}" for number in (3, 2, 1)))
+SCHEMA, UNUSUAL_SCHEMA = "searchdet.index/4", "searchdet.index/5"
+"""The second of an index that says how unusual its regions are."""
+LOCK, LISTS, WANTED, NORMAL = "index.lock", "lists", "grouped", "normality"
+SCHEMAS = (UNUSUAL_SCHEMA, SCHEMA, *(f"searchdet.index/{number}" for number in (3, 2, 1)))
 """Of what an index may take the place of."""
 ROWS_FOLDER = re.compile(r"rows-[0-9a-f]{16}")
 _TRIES = 5
@@ -27,16 +39,20 @@ _TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """How regions were described: their space, what records say of backbone, proposer and pooling, and
-    how many of an image or tile are kept, 0 for all."""
+    """How regions were described: their space, what records say of backbone, proposer and pooling, how
+    many of an image or tile are kept, 0 for all, and what was normal, where that is known."""
 
     space: Space
     models: ModelInfo
     keep: int = 0
+    good: GoodParts | None = None
 
     def to_json(self) -> dict[str, JsonValue]:
         """Plain JSON values."""
-        return {"space": self.space.to_json(), "models": self.models.to_json(), "keep": self.keep}
+        good: JsonObject = {} if self.good is None else {NORMAL: self.good.to_json()}
+        known = {"space": self.space.to_json(), "models": self.models.to_json()}
+        schema = SCHEMA if self.good is None else UNUSUAL_SCHEMA
+        return {"schema": schema, **known, "keep": self.keep, **good}
 
 
 def facts_of(path: Place) -> JsonObject:
@@ -115,8 +131,10 @@ def load(path: Place) -> Index:
 
 def _opened(path: Place, facts: Fields) -> Index:
     """Raises OSError or one of DAMAGE."""
-    if facts.text("schema") != SCHEMA:
-        raise ValueError(f"its schema is {facts.text('schema')}, not {SCHEMA}")
+    good = goodparts.load(path, facts.child(NORMAL)) if NORMAL in facts.values else None
+    wanted = SCHEMA if good is None else UNUSUAL_SCHEMA
+    if facts.text("schema") != wanted:
+        raise ValueError(f"its schema is {facts.text('schema')}, not {wanted}")
     if not ROWS_FOLDER.fullmatch(facts.text("rows")):
         raise ValueError(f"it has no rows {facts.text('rows')!r}")
     folder, sizes = path / facts.text("rows"), facts.counts("bytes")
@@ -126,10 +144,12 @@ def _opened(path: Place, facts: Fields) -> Index:
     space = Space.from_json(facts.child("space"))
     if facts.counts("widths") != widths(space.dim):
         raise ValueError(f"its rows are {facts.counts('widths')} wide")
+    if (UNUSUAL in sizes) is not (good is not None):
+        raise ValueError("it does not say of all regions how unusual they are")
     images = list(read_images(folder / "images.jsonl", facts.whole("images")))
     if sum(item.count for item in images) != facts.whole("regions"):
         raise ValueError("its images and regions do not agree")
-    made = Made(space, ModelInfo.from_json(facts.child("models")), facts.whole("keep"))
+    made = Made(space, ModelInfo.from_json(facts.child("models")), facts.whole("keep"), good)
     grouped: Lists | UsageError | None = None
     if LISTS in facts.values:
         shape = (facts.whole("regions"), space.dim)
@@ -143,7 +163,8 @@ def _opened(path: Place, facts: Fields) -> Index:
 def _arrays(folder: Place, facts: Fields) -> Arrays:
     """Raises OSError, or ValueError where the files have other sizes than the rows need."""
     sizes, wide = facts.counts("bytes"), facts.counts("widths")
-    made = mapped(folder, facts.whole("regions"), sizes["counts"], wide)
+    extent = Extent(facts.whole("images"), facts.whole("regions"), sizes["counts"])
+    made = mapped(folder, extent, wide, UNUSUAL in sizes)
     for name, array in made.items():
         if array.nbytes != sizes[name]:
             raise ValueError(f"its file {name} has another size than {array.shape}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,8 +13,9 @@ from ..config import LEVEL_WEIGHT
 from ..decision import Judge
 from ..errors import UsageError
 from ..scoring import SURE
-from .bounds import bounds_of, plain_scores
+from .bounds import bounds_of, by_features, by_normality
 from .file import Index
+from .rows import UNUSUAL
 
 IntArray = npt.NDArray[np.int64]
 FIRST = 64
@@ -29,7 +31,9 @@ def probed(index: Index, judge: Judge, probe: float) -> Iterator[tuple[float, in
     What the regions of those lists score by features alone is known at once. The level of an image,
     which all its regions make, is found when the image may be the next: until then it counts as the
     lowest of the first images. So what is given is exact, and what is left out may not be: regions in
-    other lists, and images of a lower level still. Raises UsageError for an index without lists.
+    other lists, and images of a lower level still. Where it is known what is normal, the same share of
+    all regions, the most unusual ones, is looked at too: no list leads to these. Raises UsageError for
+    an index without lists.
     """
     if index.lists is None:
         raise UsageError(
@@ -39,7 +43,10 @@ def probed(index: Index, judge: Judge, probe: float) -> Iterator[tuple[float, in
     wanted = judge.bank.prototypes()
     if judge.rule.scoring.pos_agg != "prototype":
         wanted = judge.bank.positives.vectors
-    images, highest = _reached(index, judge, index.lists.near(wanted, probe, len(index)), ends)
+    rows = index.lists.near(wanted, probe, len(index))
+    if judge.bank.normality is not None:
+        rows = np.union1d(rows, _most_unusual(np.asarray(index.arrays[UNUSUAL]), probe))
+    images, highest = _reached(index, judge, rows, ends)
     found = dict[int, float]()
     levels = [LEVEL_WEIGHT * np.asarray(judge.rule.usual)]
 
@@ -62,19 +69,26 @@ def probed(index: Index, judge: Judge, probe: float) -> Iterator[tuple[float, in
             heapq.heappush(waiting, (-look(i), i))
 
 
+def _most_unusual(unusual: npt.NDArray[np.float32], share: float) -> IntArray:
+    """The rows of the largest ``share`` (0..1) of some values (R,)."""
+    count = math.ceil(share * len(unusual))
+    return np.asarray(np.argpartition(-unusual, count - 1)[:count] if count else [], np.int64)
+
+
 def _reached(
     index: Index, judge: Judge, rows: IntArray, ends: IntArray
 ) -> tuple[IntArray, npt.NDArray[np.float64]]:
     """Images (M,) of some rows, ascending, and what the best of these score for each class by features
     alone (M, C); and those of which something was said."""
-    options, bank = judge.rule.scoring, judge.bank
+    bank = judge.bank
     rows = rows[index.arrays["valid"][rows]]
     made = np.full((len(index.images), len(bank.classes)), -np.inf)
     for start in range(0, len(rows), _TOGETHER):
         part = rows[start : start + _TOGETHER]
         image = np.searchsorted(ends, part, side="right") - 1
         first = np.flatnonzero(np.diff(image, prepend=-1))
-        score = plain_scores(index.arrays["vectors"][part], bank, options)
+        score, more = by_features(index, judge, part), by_normality(index, judge, part)
+        score = score if more is None else score + more[:, None]
         of = image[first]
         made[of] = np.maximum(made[of], np.maximum.reduceat(score, first, axis=0))
     said = judge.gathered.said

@@ -41,6 +41,8 @@ ROWS: dict[str, np.dtype[Any]] = {
     "subcell": np.dtype("?"),
 }
 """Arrays with a row a region."""
+UNUSUAL = "unusual"
+"""One array more, where it is known what is normal: how unusual each region is."""
 MASKS = ("counts", "offsets", "images.jsonl")
 REMAKE = "Make it again with `searchdet index`."
 
@@ -69,18 +71,36 @@ class Extent:
     letters: int = 0
 
 
+def kinds_of(unusual: bool) -> dict[str, np.dtype[Any]]:
+    """The arrays of an index. unusual: whether it says how unusual regions are."""
+    return ROWS | ({UNUSUAL: np.dtype("<f4")} if unusual else {})
+
+
 class Writer:
     """Appends image after image to the files of a folder; nothing of it stays in memory."""
 
-    def __init__(self, folder: Path, lasting: bool = True, after: Extent | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        lasting: bool = True,
+        after: Extent | None = None,
+        unusual: bool = False,
+    ) -> None:
         """lasting: all of it is on disk when the block ends, as what only this process reads need not
-        be. after: what the files hold already; None makes them."""
+        be. after: what the files hold already; None makes them. unusual: as of ``kinds_of``."""
         begun = after or Extent()
         self.images, self.rows, self.letters = begun.images, begun.rows, begun.letters
-        self._new = after is None
-        names = (*ROWS, *MASKS)
-        self._open = {name: files.binary_stream(folder / name, lasting, self._new) for name in names}
+        self._new, self._kinds = after is None, kinds_of(unusual)
+        self.names = (*self._kinds, *MASKS)
+        self._open = {
+            name: files.binary_stream(folder / name, lasting, self._new) for name in self.names
+        }
         self._streams: dict[str, BinaryIO] = {}
+
+    @property
+    def extent(self) -> Extent:
+        """How much the files hold."""
+        return Extent(self.images, self.rows, self.letters)
 
     def __enter__(self) -> None:
         self._streams = {name: stream.__enter__() for name, stream in self._open.items()}
@@ -93,7 +113,7 @@ class Writer:
 
     def add(self, image: ImageInfo, packed: Packed) -> Indexed:
         """Append an image; returns where it is."""
-        for name, kind in ROWS.items():
+        for name, kind in self._kinds.items():
             self._streams[name].write(np.ascontiguousarray(packed.arrays[name], kind).tobytes())
         self._streams["counts"].write(packed.arrays["counts"].tobytes())
         ends = packed.arrays["offsets"][1:] + self.letters
@@ -131,13 +151,14 @@ def read_images(path: Place, count: int) -> Iterator[Indexed]:
             start += count
 
 
-def mapped(folder: Place, rows: int, letters: int, wide: Mapping[str, int]) -> Arrays:
+def mapped(folder: Place, extent: Extent, wide: Mapping[str, int], unusual: bool = False) -> Arrays:
     """The arrays of a folder as they lie on disk, mapped into memory, or read from a store when asked:
-    ``rows`` rows, and masks of so many ``letters``. wide: as ``widths``. Raises OSError, or ValueError
-    for a file that is too short."""
-    shapes = {name: (rows, wide[name]) if name in wide else (rows,) for name in ROWS}
-    made = {name: mapped_one(folder / name, kind, shapes[name]) for name, kind in ROWS.items()}
-    made["counts"] = mapped_one(folder / "counts", np.dtype("u1"), (letters,))
+    as far as ``extent`` goes. wide: as ``widths``; unusual: as of ``kinds_of``. Raises OSError, or
+    ValueError for a file that is too short."""
+    rows, kinds = extent.rows, kinds_of(unusual)
+    shapes = {name: (rows, wide[name]) if name in wide else (rows,) for name in kinds}
+    made = {name: mapped_one(folder / name, kind, shapes[name]) for name, kind in kinds.items()}
+    made["counts"] = mapped_one(folder / "counts", np.dtype("u1"), (extent.letters,))
     made["offsets"] = mapped_one(folder / "offsets", np.dtype("<i8"), (rows + 1,))
     return made
 
@@ -182,11 +203,12 @@ def _named(item: Indexed, remedy: str) -> Iterator[None]:
 def packed_of(arrays: Arrays, item: Indexed, rows: IntArray | None = None) -> Packed:
     """The regions of one image as they lie there, not looked at; rows: as of ``regions_of``. Raises
     RemoteError where a store does not give them."""
+    names = [name for name in kinds_of(True) if name in arrays]
     if isinstance(arrays["offsets"], Column):
-        arrays = part(arrays, tuple(ROWS), item.start, item.start + item.count)
+        arrays = part(arrays, names, item.start, item.start + item.count)
         item = replace(item, start=0)
     where = slice(item.start, item.start + item.count) if rows is None else item.start + rows
-    chosen = {name: np.asarray(arrays[name][where]) for name in ROWS}
+    chosen = {name: np.asarray(arrays[name][where]) for name in names}
     ends = np.asarray(arrays["offsets"][item.start : item.start + item.count + 1])
     if rows is None:
         chosen["counts"] = np.asarray(arrays["counts"][ends[0] : ends[-1]])

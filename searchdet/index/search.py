@@ -7,6 +7,7 @@ bound can still matter are scored, decided and suppressed as ``detect`` does it.
 from __future__ import annotations
 
 import heapq
+import logging
 from collections.abc import Iterator
 
 import numpy as np
@@ -18,6 +19,17 @@ from .bounds import image_bounds
 from .file import Index
 from .probing import probed
 
+log = logging.getLogger(__name__)
+
+
+def share_of(judge: Judge, probe: float) -> float:
+    """The share of its lists that is looked at: all, with a WARNING, where nothing is searched for that
+    lists are made by."""
+    if probe < 1 and judge.bank.by_normality:
+        log.warning("--probe is not used: lists lead to what looks alike, and there are no examples.")
+        return 1.0
+    return probe
+
 
 def search(index: Index, judge: Judge, top: int, probe: float = 1.0) -> Iterator[ImageRecord]:
     """Records of the images that hold the ``top`` best detections, best image first; of all images with
@@ -28,7 +40,7 @@ def search(index: Index, judge: Judge, top: int, probe: float = 1.0) -> Iterator
         raise UsageError("--centring mean depends on all regions of an image.", "Use `detect`.")
     if not len(index):
         return
-    if probe < 1:
+    if share_of(judge, probe) < 1:
         bounds = probed(index, judge, probe)
     else:
         exact = image_bounds(index, judge)

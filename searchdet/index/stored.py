@@ -17,7 +17,7 @@ from ..storage.files import json_bytes
 from .opened import LOCK, SCHEMAS
 
 INDEX = "index.json"
-PARTS = re.compile(r"(rows|lists)-[0-9a-f]{16}")
+PARTS = re.compile(r"(rows|lists)-[0-9a-f]{16}|normality-[0-9a-f]{16}\.safetensors")
 
 
 @contextlib.contextmanager

@@ -59,8 +59,8 @@ class Growing:
         self._start, self._space = start, space
         self._parts: list[tuple[Rows, str | None]] = []
         if start is not None:
-            names = [start.classes[c] for c in start.labels]
-            self._add(start.positives, names)
+            if not start.by_normality:  # which has no exemplar
+                self._add(start.positives, [start.classes[c] for c in start.labels])
             self._add(start.negatives, [None] * len(start.negatives))
         self._bank = start
 
@@ -98,7 +98,7 @@ class Growing:
     def _joined(self) -> Bank | None:
         labels = [label for _, label in self._parts if label is not None]
         if not labels:
-            return None
+            return self._unusual()
         rows = join([part for part, _ in self._parts])
         positive = np.asarray([label is not None for _, label in self._parts])
         classes, numbers = indexed(labels)
@@ -108,3 +108,10 @@ class Growing:
         return replace(
             self._start, classes=classes, positives=sides[0], labels=numbers, negatives=sides[1]
         )
+
+    def _unusual(self) -> Bank | None:
+        """Without an exemplar: what is not normal, where the start says that and nothing else."""
+        if self._start is None or not self._start.by_normality:
+            return None
+        none = [part for part, _ in self._parts]
+        return replace(self._start, negatives=join(none) if none else self._start.negatives.take([]))

@@ -22,6 +22,7 @@ from ..exemplars import Exemplar, boxmask
 from ..images import LoadedImage, decode
 from ..masks import rle
 from ..masks.rle import Rle
+from ..normality import suited
 from ..proposals.regions import IN_BOX, RegionProposer
 from ..proposals.rendering import rendered
 from ..proposals.types import BoxPrompted, ByImage, ImageId
@@ -45,7 +46,11 @@ class Learning:
         exemplars: Exemplars | None = None,
     ) -> None:
         self._models = models
-        kept, _ = models.effective(settings)  # what cannot act is said once
+        held = None if exemplars is None else exemplars.bank
+        normal = None if held is None else held.normality
+        kept, _ = models.effective(  # what cannot act is said once
+            settings, normal=normal.info.method if normal else ""
+        )
         proposals = replace(kept.proposals, prompting=settings.proposals.prompting)
         scoring = replace(kept.scoring, second_look=settings.scoring.second_look)
         self._settings = replace(kept, proposals=proposals, scoring=scoring)
@@ -126,6 +131,8 @@ class Learning:
             scoring = self._exemplars.scoring(self._settings.scoring, bank)
             if not bank.looks_closer:
                 scoring = replace(scoring, second_look=0)
+            if bank.normality is not None:
+                scoring = suited.scoring_for(scoring, not bank.by_normality)
             settings = replace(self._settings, scoring=scoring)
             gathered = settle(bank, settings.exemplars)
             self._made = bank, Detector(self._models, gathered, settings)

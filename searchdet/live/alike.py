@@ -19,6 +19,7 @@ from ..bank.sizes import like_in_size
 from ..config import ScoringOptions
 from ..errors import UsageError
 from ..index.blocks import blocks
+from ..index.rows import UNUSUAL
 from ..masks.shape import similarity
 from .columns import Columns, Grown, Sums, key_of, largest
 from .shelf import Shelf
@@ -46,7 +47,8 @@ class Common:
     """What R rows have in common with a bank of C classes, in columns (R,), not to be written to: of
     each class its cosines, its shapes, its contexts and its sizes; the last three are empty where they
     are not compared. against: cosine to the nearest negative, NaN without one. around: whether
-    something surrounds it."""
+    something surrounds it. unusual: how unusual each is, None where that is not known; alone: as of
+    ``Likeness``."""
 
     valid: npt.NDArray[np.bool_]
     pos: list[FloatArray]
@@ -55,6 +57,8 @@ class Common:
     context: list[FloatArray]
     size: list[FloatArray]
     around: npt.NDArray[np.bool_]
+    unusual: FloatArray | None = None
+    alone: bool = False
 
     def part(self, rows: slice) -> Likeness:
         """The likeness of some rows; no single exemplar is named."""
@@ -70,6 +74,8 @@ class Common:
             unknown if not self.shape else _side_by_side(self.shape, rows),
             np.where(self.around[rows, None], context, np.nan),
             unknown if not self.size else _side_by_side(self.size, rows),
+            None if self.unusual is None else self.unusual[rows],
+            self.alone,
         )
 
 
@@ -149,7 +155,8 @@ class Alike:
         rows = self._shelf.rows
         self._require_sound(rows)
         before, self._outlined = self._outlined, {}
-        against = self._vectors.cosines(bank.negatives.vectors, rows)
+        wanted = bank.negatives.vectors[: 0 if bank.by_normality else None]
+        against, unusual = self._vectors.cosines(wanted, rows), self._shelf.arrays.get(UNUSUAL)
         made = Common(
             np.array(self._shelf.arrays["valid"][:rows]),
             self._by_class(self._vectors, bank),
@@ -158,6 +165,8 @@ class Alike:
             self._by_class(self._contexts, bank) if options.context_weight else [],
             self._sizes(bank, rows) if compares_sizes(bank, options) else [],
             self._contexts.lengths(rows) > 0,
+            None if unusual is None else np.asarray(unusual[:rows]),
+            bank.by_normality,
         )
         for side in (self._vectors, self._contexts):
             side.forget(len(bank.classes))
@@ -205,6 +214,8 @@ class Alike:
         whole &= np.isfinite(self._contexts.lengths(rows)[new])
         whole &= np.isfinite(arrays["boxes"][new]).all(axis=1) & np.isfinite(arrays["quality"][new])
         whole &= ~np.isinf(arrays["outlines"][new]).any(axis=1)
+        if UNUSUAL in arrays:
+            whole &= np.isfinite(arrays[UNUSUAL][new])
         for row in np.flatnonzero(~whole)[:1].tolist():
             image = int(np.searchsorted(self._shelf.ends, self._sound + row, side="right")) - 1
             self._shelf.regions(image)  # which says what is wrong with them

@@ -94,7 +94,7 @@ class Board:
 
     def _quickly(self, judge: Judge, ends: IntArray) -> View:
         rule, image = judge.rule, owners(ends)
-        told = self._known.told(judge.gathered.said, judge.bank.classes)
+        told = self._known.told(judge.gathered.said, judge.bank)
         marks, unsure = self._marks(judge, ends, told)
         limits = rule.limits(judge.bank.classes)
         exact = np.union1d(image[unsure_rows(marks, limits, rule.usual_least)], unsure)
@@ -149,7 +149,7 @@ class Board:
         """Put in the marks of some images as ``record`` makes them."""
         for i in images.tolist():
             item = self.shelf.images[i]
-            told = self._known.image(i, judge.gathered.said, judge.bank.classes)
+            told = self._known.image(i, judge.gathered.said, judge.bank)
             made = compare(self.shelf.regions(i), judge.bank, judge.rule, told)
             exact = made.marks(judge.rule.scoring)
             for known, part in zip(marks.parts(), exact.parts(), strict=True):
@@ -158,7 +158,7 @@ class Board:
     def _slowly(self, judge: Judge, image: int) -> Accepted:
         """What ``record`` accepts."""
         bank, start = judge.bank, self.shelf.images[image].start
-        told = self._known.image(image, judge.gathered.said, bank.classes)
+        told = self._known.image(image, judge.gathered.said, bank)
         made = judge_regions(self.shelf.regions(image), bank, judge.rule, told=told).candidates
         found = [item for item in made if item.accepted]
         rows = np.asarray([start + item.id for item in found], np.int64)

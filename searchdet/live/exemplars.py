@@ -14,10 +14,12 @@ import numpy.typing as npt
 from ..bank import Bank, Rows, join
 from ..bank.describe import SHAPELESS, mask_key
 from ..bank.miscut import lies_on
-from ..bank.types import MISCUT, REGIONS, Origin, indexed, rows_of
+from ..bank.types import MISCUT, REGIONS, Origin, indexed, of_normality, rows_of
 from ..errors import DAMAGE, UsageError
 from ..masks import rle
 from ..masks.rle import Rle
+from ..normality import Normality
+from ..normality.types import BY_IMAGE
 from ..proposals.rendering import rendered
 from ..records import ImageInfo
 from ..regions import Regions, Space
@@ -118,22 +120,31 @@ def of_region(regions: Regions, row: int, content: str, source: str) -> Drawn:
     return Drawn(rows_of(described, [origin]), mask)
 
 
-def bank_of(said: Said, start: Bank | None, drawer: Drawer, space: Space) -> Bank | None:
-    """The bank of all exemplars in effect, in their order; None without a positive one. Of exemplars
-    that are one region, under other names or in copies of its image, the last one is. Raises UsageError
-    where one cannot be read."""
+def bank_of(
+    said: Said,
+    start: Bank | None,
+    drawer: Drawer,
+    space: Space,
+    normality: Normality | None = None,
+) -> Bank | None:
+    """The bank of all exemplars in effect, in their order, beside what is normal. Without a positive
+    one it is of what is not normal, and None where no good part says that. Of exemplars that are one
+    region, under other names or in copies of its image, the last one is. Raises UsageError where one
+    cannot be read."""
     held = _last_words(list(said.exemplars.values()), start, drawer)
     labels = [item.label for item in held if item.label is not None]
-    if not labels:
-        return None
-    classes, numbers = indexed(labels)
     rows = [_row(item, start, drawer) for item in held]
+    if not labels:
+        if normality is None or normality.info.method == BY_IMAGE:
+            return None
+        return of_normality(normality, space, join(rows) if rows else None)
+    classes, numbers = indexed(labels)
     rows = _by_outline(held, rows, drawer)
     sides = [
         [r for r, h in zip(rows, held, strict=True) if (h.label is None) is no] for no in (False, True)
     ]
     positives, negatives = (join(side) if side else rows[0].take([]) for side in sides)
-    return Bank(classes, positives, numbers, negatives, space)
+    return Bank(classes, positives, numbers, negatives, space, None, normality)
 
 
 def _by_outline(held: list[Held], rows: list[Rows], drawer: Drawer) -> list[Rows]:

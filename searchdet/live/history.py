@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from ..bank import Bank
+from ..bank.types import NORMAL
 from ..bank.verdicts import WRONG
 from ..config import Limits
 from ..errors import UsageError, meant
@@ -116,6 +117,8 @@ def of_start(bank: Bank | None, limits: Limits) -> Said:
     labels += [None] * len(bank.negatives)
     made: dict[str, Held] = {}
     for i, origin in enumerate((*bank.positives.origins, *bank.negatives.origins)):
+        if origin.mask_source == NORMAL:  # which is no exemplar
+            continue
         key, number = origin.name, 1
         while key in made:
             number += 1

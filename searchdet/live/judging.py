@@ -9,6 +9,8 @@ from ..bank import Bank, JudgedBy, settled
 from ..config import Limits, Settings
 from ..config.acting import acting
 from ..decision import Judge, judge_of
+from ..normality import suited
+from ..regions import WITHOUT_NORMALS
 from . import limits
 from .board import Board
 from .changes import Accepted
@@ -23,9 +25,9 @@ JUDGED = JudgedBy("everything", 0)
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What a person sees. saved: the bank of all exemplars, None without a positive one; bank: the same
-    with pseudo-exemplars where the second pass is on; view: what its judge finds. first: what the saved
-    bank's judge finds, where that differs."""
+    """What a person sees. saved: the bank of all exemplars, None without a positive one where no good
+    parts say what is normal; bank: the same with pseudo-exemplars where the second pass is on; view:
+    what its judge finds. first: what the saved bank's judge finds, where that differs."""
 
     saved: Bank | None = None
     bank: Bank | None = None
@@ -49,7 +51,8 @@ class Court:
 
     def show(self, said: Said) -> Shown:
         """What is found with all that holds. Raises UsageError where an exemplar cannot be read."""
-        saved = bank_of(said, self._start, self._drawer, self._board.shelf.space)
+        shelf = self._board.shelf
+        saved = bank_of(said, self._start, self._drawer, shelf.space, shelf.normality)
         if saved is None:
             return Shown()
         saved = replace(saved, judged=JUDGED)
@@ -66,6 +69,8 @@ class Court:
         plain = Shown(saved, saved, judge, view, judge, view)
         if not said.second_pass:
             return plain
+        if saved.by_normality:  # what is unusual shows nothing that others are like
+            return replace(plain, second=Pass(True))
         bank, pseudo = with_pseudo(saved, judge, view, self._board.shelf, regions_of(said))
         if not pseudo:
             return replace(plain, second=Pass(True))
@@ -76,7 +81,10 @@ class Court:
 
     def _judge(self, bank: Bank, own: Limits) -> Judge:
         options = self._settings
-        scoring, _ = acting(replace(options.scoring, second_look=0))
+        scoring = replace(options.scoring, second_look=0)
+        if bank.normality is not None:
+            scoring = suited.scoring_for(scoring, not bank.by_normality)
+        scoring, _ = acting(scoring, *(WITHOUT_NORMALS if bank.normality is None else (None, "")))
         suppression, _ = acting(options.suppression)
         gathered = settled(bank, options.exemplars)
         models = self._board.shelf.models

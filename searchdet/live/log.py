@@ -25,11 +25,12 @@ ELSEWHERE = "Name another folder with -o, or move the file away to begin anew."
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """What the numbers of regions mean something for: the space of the vectors, and the models that
-    found the regions."""
+    """What the numbers of regions mean something for: the space of the vectors, the models that found
+    the regions, and what was normal then, "" where nothing says it (``GoodParts.source``)."""
 
     space: Space
     models: ModelInfo
+    normal: str = ""
 
     def to_json(self) -> JsonObject:
         """Plain JSON values."""
@@ -47,6 +48,7 @@ class Basis:
             "space": self.space.to_json(),
             "proposer": found,
             "value_range": None if bounds is None else list(bounds),
+            **({"normal": self.normal} if self.normal else {}),
         }
 
     def require(self, line: Fields, path: Path) -> None:
@@ -60,6 +62,8 @@ class Basis:
         for name in ("proposer", "value_range"):
             if name not in line or line.values[name] != mine[name]:
                 differs.append(f"{name} is {mine[name]} here and {line.values.get(name)} there")
+        if (line.values.get("normal") or "") != self.normal:
+            differs.append("the good parts are others")
         if differs:
             raise UsageError(
                 f"{path}: is of other models or settings ({'; '.join(differs)}).",

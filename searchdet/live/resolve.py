@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from ..bank.types import JUDGED, POINTED
 from ..bank.verdicts import RIGHT
 from ..errors import UsageError
-from .events import Draw, Event, Judge, Paste, Pick, Remove
+from .events import Draw, Event, Judge, Paste, Pick, Remove, RenameClass
 from .exemplars import Drawer, Hands
 from .history import PASTED, Entry, History, Said
 from .judging import Shown
@@ -56,7 +56,18 @@ class Resolver:
             return self._paste(event)
         if isinstance(event, Remove):
             return Entry(Remove(self.said.find(event.exemplar).key))
+        if isinstance(event, RenameClass) and event.label not in self.said.classes:
+            self._require_known(event.label)
         return Entry(event)
+
+    def _require_known(self, label: str) -> None:
+        """Raise UsageError for what is not normal, which is no class of a person's yet."""
+        saved = self.shown.saved
+        if saved is not None and saved.by_normality and label in saved.classes:
+            raise UsageError(
+                f"{label!r} is what good parts do not show, and has no example yet.",
+                "Say of one that it is right, or of which class it is.",
+            )
 
     def _judged(self, event: Judge) -> Judge:
         """With the class that the page shows, for a verdict ``right`` that names none. Raises

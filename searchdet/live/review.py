@@ -164,6 +164,8 @@ class Asking:
 
     def _unlike(self, near: list[_Region]) -> list[_Region]:
         """Of the detections with little lead those that look least like any single exemplar."""
+        if self._judge.bank.by_normality:
+            return []
         found, known = self._view.found, {(item.image, item.row) for item in near}
         far = self._scale.away(found.label, found.score)
         order = np.argsort(far, kind="stable")[: STRANGE + len(known) + len(self._told)]

@@ -61,7 +61,7 @@ class Session:
         self._places = Places(shelf, settings.paths, settings.coming)
         self._court = Court(board, start, self._drawer, settings.settings)
         with ExitStack() as opened:
-            self._log = Log(out, Basis(shelf.space, shelf.models))
+            self._log = Log(out, Basis(shelf.space, shelf.models, shelf.source))
             opened.callback(self._log.close)
             begun = of_start(start, limits.given(settings.settings.scoring))
             self._history = replayed(self._log, begun, self._places, self._drawer)

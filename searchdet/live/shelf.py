@@ -10,7 +10,9 @@ import numpy.typing as npt
 
 from ..errors import OutputError, UsageError
 from ..index.file import Index
+from ..index.goodparts import GoodParts
 from ..index.rows import REMAKE, Indexed, Writer, areas_in, mapped, regions_of, widths
+from ..normality import Normality
 from ..records import ImageInfo, ModelInfo
 from ..regions import Packed, Regions, Space
 from ..storage.tensors import Arrays
@@ -21,10 +23,10 @@ IntArray = npt.NDArray[np.int64]
 class _Folder:
     """Rows in the files of a folder, which are read while they are appended to."""
 
-    def __init__(self, folder: Path, dim: int) -> None:
+    def __init__(self, folder: Path, dim: int, unusual: bool) -> None:
         self.folder = folder
-        self._wide = widths(dim)
-        self._writer = Writer(folder, lasting=False)
+        self._wide, self._unusual = widths(dim), unusual
+        self._writer = Writer(folder, lasting=False, unusual=unusual)
         self._writer.__enter__()
         self._open, self._closed = True, False
         self._known = -1
@@ -36,7 +38,7 @@ class _Folder:
         if self._known < self._writer.rows:
             self._writer.flush()
             self._known = self._writer.rows
-            self._arrays = mapped(self.folder, self._known, self._writer.letters, self._wide)
+            self._arrays = mapped(self.folder, self._writer.extent, self._wide, self._unusual)
         return self._arrays
 
     def add(self, image: ImageInfo, packed: Packed) -> Indexed:
@@ -60,26 +62,46 @@ class _Folder:
 
 class Shelf:
     """Rows of all images so far, and of which image they are. Row numbers never change; images only get
-    added at the end. Make it with ``of`` or ``empty``."""
+    added at the end. good: what is normal, None where nothing says it. Make it with ``of`` or
+    ``empty``."""
 
     def __init__(
-        self, space: Space, models: ModelInfo, images: Sequence[Indexed], rows: Index | _Folder
+        self,
+        space: Space,
+        models: ModelInfo,
+        images: Sequence[Indexed],
+        rows: Index | _Folder,
+        good: GoodParts | None = None,
     ) -> None:
+        """Raises UsageError where the model of what is normal is damaged."""
         self.space = space
         self.models = models
+        self.good = None if good is None else good.at_hand(space.dim)
         self._images = list(images)
         self._rows = rows
 
     @classmethod
     def of(cls, index: Index) -> Shelf:
         """All regions of an index."""
-        return cls(index.space, index.models, index.images, index)
+        return cls(index.space, index.models, index.images, index, index.made.good)
 
     @classmethod
-    def empty(cls, space: Space, models: ModelInfo, folder: Path) -> Shelf:
+    def empty(
+        cls, space: Space, models: ModelInfo, folder: Path, good: GoodParts | None = None
+    ) -> Shelf:
         """One that grows in a folder, which must be there and hold no rows yet. models: what records
         say of backbone, proposer and pooling. Raises OutputError."""
-        return cls(space, models, [], _Folder(folder, space.dim))
+        return cls(space, models, [], _Folder(folder, space.dim, good is not None), good)
+
+    @property
+    def normality(self) -> Normality | None:
+        """What is normal."""
+        return None if self.good is None else self.good.model
+
+    @property
+    def source(self) -> str:
+        """Where that comes from; "" where nothing says it."""
+        return "" if self.good is None else self.good.source
 
     @property
     def images(self) -> Sequence[Indexed]:

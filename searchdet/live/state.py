@@ -31,7 +31,8 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class ClassState:
-    """A class. count: its detections; min_score, separates: None for one without exemplars."""
+    """A class. count: its detections; min_score, separates: None for one that is not searched for, as
+    it has no exemplars and is not what good parts tell of."""
 
     name: str
     exemplars: int
@@ -136,12 +137,12 @@ def images_of(some: Sequence[int], shelf: Shelf, shown: Shown, said: Said) -> li
 
 
 def classes_of(said: Said, shown: Shown) -> tuple[ClassState, ...]:
-    """Each class, those without exemplars too."""
+    """Each class, those without exemplars too, and what is not normal."""
     counts = shown.accepted.counts()
     rule = {} if shown.judge is None else {item.label: item for item in shown.judge.rule.thresholds}
     labels = [item.label for item in said.exemplars.values()]
     made = []
-    for name in said.classes:
+    for name in sorted({*said.classes, *rule}):
         known = rule.get(name)
         least = None if known is None else known.min_score
         separates = None if known is None else known.separates
@@ -153,7 +154,9 @@ def exemplars_of(said: Said, saved: Bank | None, second: Pass) -> tuple[Exemplar
     """Each exemplar in effect, then the pseudo-exemplars."""
     positives = [key for key, item in said.exemplars.items() if item.label is not None]
     helps: dict[str, float] = {}
-    if saved is not None:  # without those whose region has another word since
+    if (
+        saved is not None and not saved.by_normality
+    ):  # without those whose region has another word since
         names = saved.positives.names
         known = positives if len(positives) == len(names) else names
         helps = dict(zip(known, effects(saved).tolist(), strict=True))

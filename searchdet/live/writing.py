@@ -13,6 +13,7 @@ from ..errors import ImageError
 from ..images import LoadedImage, digest, read_bytes
 from ..output import Output
 from ..records import ImageInfo, ImageRecord, failed
+from ..regions import note_guide
 from ..storage import kinds
 from ..storage.values import JsonObject
 from ..version import versions
@@ -31,6 +32,8 @@ def write(
     """Write records with pictures where images can be read, and without where none lies; those of
     images that could not be described; then ``run.json`` and datasets. Raises UsageError for an image
     that is no longer as it was described, ImageError for one that cannot be read, and OutputError."""
+    if judge.bank.normality is not None:
+        note_guide(given.settings.cache, judge.fingerprint, judge.bank.normality.digest)
     target = given.output or Output(out, cache=given.settings.cache)
     target.preview(given.shown)
     counts, summary = Counter[str](), Summary()

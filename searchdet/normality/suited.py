@@ -33,15 +33,16 @@ def proposals_for(options: ProposalOptions, smallest: float | None) -> tuple[Pro
     return replace(options, tile=tile), "exemplar"
 
 
-def with_saved(options: ProposalOptions, info: NormalityInfo) -> ProposalOptions:
-    """Options of the proposals as those by which a bank's good parts were looked at, where the user
-    does not say. Raises UsageError where they would be others, for which no limit is known."""
+def with_saved(options: ProposalOptions, info: NormalityInfo, whose: str = "--bank") -> ProposalOptions:
+    """Options of the proposals as those by which the good parts of a bank, or an index, were looked at,
+    where the user does not say. Raises UsageError where they would be others, for which no limit is
+    known."""
     options = _named(options, info.proposer)
     options = options if options.tile else replace(options, tile=info.tile)
     if (options.name, options.tile) != (info.proposer, info.tile):
         raise UsageError(
-            f"--bank: its good parts were seen with --proposals {info.proposer} --tile {info.tile}.",
-            "Leave both out, or pass --normal DIR with the examples instead of the bank.",
+            f"{whose}: its good parts were seen with --proposals {info.proposer} --tile {info.tile}.",
+            "Leave both out, or pass --normal DIR with the examples instead of what is known of them.",
         )
     return options
 

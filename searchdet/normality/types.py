@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -46,7 +47,7 @@ class Normality:
         name = {SUBSPACE: "middle", NEAREST: "cells"}.get(self.info.method)
         return None if name is None else int(self.model[name].shape[-1])
 
-    @property
+    @functools.cached_property
     def digest(self) -> str:
         """Of all that what is unusual depends on."""
         found = hashlib.sha256(repr(self.info).encode())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..config import Limits
-from .candidate import TOLD, Candidate, Evidence
+from .candidate import ON_WRONG, TOLD, Candidate, Evidence
 from .image import (
     ImageInfo,
     ProposalCounts,
@@ -48,6 +48,7 @@ from .thresholds import (
 __all__ = [
     "ACCEPTED",
     "INVALID",
+    "ON_WRONG",
     "SCHEMA",
     "SUPPRESSED",
     "TOLD",

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 TOLD = "told"
 """Flag of a candidate that is the very region of which a person said what it is."""
+ON_WRONG = "on_wrong"
+"""Flag of one that lies on a region which a person said is none, in a search by good parts alone."""
 _NUMBERS = (
     "score",
     "probability",

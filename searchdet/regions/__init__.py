@@ -6,10 +6,11 @@ from .cache import Packed, Remembered, areas_of, first, unpack
 from .closeup import look_closer
 from .describe import Describer, Regions
 from .known import Known, known_regions, note_guide
-from .models import Models, load_models
+from .models import WITHOUT_NORMALS, Models, load_models
 from .space import Space, settings_in, space_of
 
 __all__ = [
+    "WITHOUT_NORMALS",
     "Describer",
     "Known",
     "Models",

@@ -19,7 +19,7 @@ from .describe import READS as TILES
 from .describe import Describer, Promise, Unusual
 
 log = logging.getLogger(__name__)
-_WITHOUT_NORMALS = (
+WITHOUT_NORMALS = (
     frozenset(item.name for item in fields(ScoringOptions)) - {"normal_weight"},
     "a search without --normal",
 )
@@ -48,7 +48,7 @@ class Models:
         if found.prompting == "auto":
             found = replace(found, prompting=prompting)
         embedding, unpooled = acting(settings.embedding)
-        scoring, unscored = acting(settings.scoring, *((None, "") if normal else _WITHOUT_NORMALS))
+        scoring, unscored = acting(settings.scoring, *((None, "") if normal else WITHOUT_NORMALS))
         learned = normal in METHODS  # else each image is its own measure, or nothing is normal
         normality, unlearned = acting(
             settings.normality,

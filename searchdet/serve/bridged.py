@@ -34,10 +34,11 @@ from .work import Work
 
 def bridges(ready: Opened, sources: Sources) -> list[Route]:
     """The routes of all bridges. sources: where pictures of Label Studio may come from."""
-    settings = replace(
-        ready.settings, proposals=replace(ready.settings.proposals, prompting="everything")
-    )  # as the page judges: regions are made without exemplars
+    settings = ready.settings
     models = _models(ready.by, settings)
+    if "prompting" in models.proposer.reads:  # as the page judges: regions are made without exemplars
+        proposals = replace(settings.proposals, prompting="everything")
+        settings = replace(settings, proposals=proposals)
     learning = Learning(models, settings, SessionExemplars(ready.desk))
     return routes(Queued(learning, ready.work), read, sources)
 

@@ -16,6 +16,7 @@ from ..config.option import declaration
 from ..errors import CheckpointError, UsageError
 from ..index.file import Index
 from ..records import ModelInfo
+from ..regions import WITHOUT_NORMALS
 from ..weights.pixels import GIVEN
 
 log = logging.getLogger(__name__)
@@ -33,8 +34,11 @@ def settings_of(path: Path, found: Index, given: Settings) -> Settings:
     """The settings with backbone, proposals, pooling and range of values of an index. Options that were
     given and are others, and what no command repeats, are said in a WARNING each."""
     made = _as_made(found.models, given)
-    kept = _kept(found)
-    own = made if kept is None or not _repeats(made) else _first(made, kept)
+    kept, flags = _kept(found), _flags(made.proposals)
+    if found.made.good is not None:  # parts of the map come after the best so many
+        flags.append("good parts")
+    own = made if kept is None or flags else _first(made, kept)
+    _warn_of_unread(given, found.made.good is not None)
     _warn_of_others(path, given, made, own)
     if kept is not None and own is made:
         log.warning(
@@ -42,7 +46,7 @@ def settings_of(path: Path, found: Index, given: Settings) -> Settings:
             "%s: it may find others than the page. For the same, make the index with --keep 0.",
             path,
             kept,
-            " ".join(_flags(made.proposals)),
+            " ".join(flags),
         )
     _warn_of_files(path, own)
     return own
@@ -78,12 +82,9 @@ def _kept(found: Index) -> int | None:
     return None
 
 
-def _repeats(made: Settings) -> bool:
-    """Whether a smaller number of proposals that are scored gives the first of all."""
-    return not _flags(made.proposals)
-
-
 def _flags(options: ProposalOptions) -> list[str]:
+    """Options beside which a smaller number of proposals that are scored does not give the first of
+    all."""
     plain = ProposalOptions()
     found = (declaration(item) for item in fields(options) if item.name in BLURRED)
     each = ((item, getattr(options, item.name)) for item in found if item is not None)
@@ -95,11 +96,16 @@ def _first(made: Settings, kept: int) -> Settings:
     return replace(made, proposals=replace(made.proposals, scored_masks=scored))
 
 
-def _warn_of_others(path: Path, given: Settings, *own: Settings) -> None:
-    """Say which options that were given are not those of the index, and which cannot act at all."""
-    _, scoring = acting(given.scoring)
+def _warn_of_unread(given: Settings, normal: bool) -> None:
+    """Say which options that were given cannot act at all. normal: the index says what is normal."""
+    _, scoring = acting(given.scoring, *((None, "") if normal else WITHOUT_NORMALS))
     _, suppression = acting(given.suppression)
-    warn([*scoring, *suppression])
+    _, normality = acting(given.normality, *((None, "") if normal else WITHOUT_NORMALS))
+    warn([*scoring, *suppression, *normality])
+
+
+def _warn_of_others(path: Path, given: Settings, *own: Settings) -> None:
+    """Say which options that were given are not those of the index."""
     found, given = [], _spelt(given)
     for part in ("backbone", "proposals", "embedding", "reading"):
         ours = [getattr(settings, part) for settings in own]

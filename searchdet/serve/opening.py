@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..bank import Bank, Enrolment, read
-from ..bank import file as bankfile
+from ..bank import Bank, Enrolment, Read, read
 from ..bank.build import enrol
 from ..config import Examples, ScanOptions, Settings
 from ..errors import EmbeddingError, ImageError, ResourceError, UsageError, counted, memory_as_error
 from ..images import Query
 from ..index import Indexer
 from ..index import file as indexes
+from ..index.goodparts import require_known
 from ..index.rows import Indexed
 from ..live import Board, LiveSettings, ModelHands, Session, Shelf
 from ..live.settings import BANK
@@ -70,10 +70,11 @@ def opened(job: Job) -> Iterator[Opened]:
         )
     given = job.settings
     with files.scratch_folder(out) as scratch:
-        indexer, shelf, job = _shelf(job, scratch)
+        read_of = Read([]) if job.examples is None else read(job.examples, given)
+        indexer, shelf, job = _shelf(job, read_of, scratch)
         try:
             by = _enrolment(job, indexer, shelf.space)
-            bank, shown = _start(job, by)
+            bank, shown = _start(read_of, by)
             known = {item.image.name for item in shelf.images}
             live = LiveSettings(
                 settings=job.settings,
@@ -100,13 +101,17 @@ def opened(job: Job) -> Iterator[Opened]:
             shelf.close()
 
 
-def _shelf(job: Job, scratch: Path) -> tuple[Indexer | None, Shelf, Job]:
+def _shelf(job: Job, given: Read, scratch: Path) -> tuple[Indexer | None, Shelf, Job]:
     """What describes images, where they are not described yet; their regions; and the job, with the
-    options by which these were made."""
+    options by which these were made. given: what may say what is normal."""
     if job.index is None:
-        indexer = Indexer(job.settings)
-        return indexer, Shelf.empty(indexer.space, indexer.models_info, scratch), job
+        normal = given.says_normal or job.settings.normality.by_image
+        indexer = Indexer(job.settings, 0, given if normal else None)
+        shelf = Shelf.empty(indexer.space, indexer.models_info, scratch, indexer.good)
+        asked = replace(job.settings, proposals=indexer.proposals)
+        return indexer, shelf, replace(job, settings=asked)
     found = indexes.load(job.index)
+    require_known(job.index, found.made.good, given, job.settings.normality)
     _warn_of_names(found.images, job.queries)
     job = replace(job, settings=settings_of(job.index, found, job.settings))
     return None, Shelf.of(found), job
@@ -118,7 +123,7 @@ def _enrolment(job: Job, indexer: Indexer | None, space: Space) -> Enrolment | N
     if indexer is not None:
         models, settings = indexer.models, indexer.settings
         return Enrolment.of(models.backbone, _plain(settings), models.proposer)
-    if job.examples is None or job.examples.bank is not None:
+    if job.examples is None or not job.examples.given or job.examples.bank is not None:
         return None
     by = Enrolment.load(_plain(settings_in(space, job.settings)))
     differs = space.differences(by.space)
@@ -132,15 +137,13 @@ def _plain(settings: Settings) -> Settings:
     return replace(settings, scoring=replace(settings.scoring, second_look=0))
 
 
-def _start(job: Job, by: Enrolment | None) -> tuple[Bank | None, tuple[Picture, ...]]:
-    """The exemplars that the session starts with, and small pictures of these."""
-    if job.examples is None:
-        return None, ()
-    given = read(job.examples, job.settings)
+def _start(given: Read, by: Enrolment | None) -> tuple[Bank | None, tuple[Picture, ...]]:
+    """The exemplars that the session starts with, and small pictures of these. What is normal is the
+    shelf's."""
     if given.saved is not None:
-        bankfile.require_plain(given.saved, "a session")
-    if given.saved is not None or by is None:
-        return given.saved, ()
+        return replace(given.saved, normality=None), ()
+    if by is None or not given.items:
+        return None, ()
     bank, items = enrol(given.items, by)
     return bank, tuple(Picture(item.name, exemplar_picture(item.pixels, item.mask)) for item in items)
 

@@ -9,7 +9,12 @@ from typing import Any
 from ..config import Limits, ScanOptions, Settings
 from ..config.option import Declared, declaration, declared
 
-_OWN = frozenset({"prompting", "guided_share", "second_look"})
+_OWN = frozenset(
+    {
+        *("prompting", "guided_share", "second_look"),
+        *("normal_self", "normal_method", "normal_views"),
+    }
+)
 """What the bank of a session says itself."""
 _OF_CLASSES = frozenset(item.key for item in declared(Limits) if item.repeats)
 """Limits of single classes, which go with these."""

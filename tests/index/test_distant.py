@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_index import judge, made
+from test_index import GOOD, judge, made
 from test_lists import grouped
 
 from searchdet.config.address import Remote
@@ -18,6 +18,7 @@ from searchdet.errors import RemoteError
 from searchdet.index import bounds, distant, probing
 from searchdet.index import file as index
 from searchdet.index.distant import Column
+from searchdet.index.goodparts import GoodParts
 from searchdet.index.search import search
 from searchdet.storage import remote
 
@@ -80,11 +81,12 @@ def stored_at(name: str, folder: Path) -> Remote:
 
 
 @pytest.mark.model
+@pytest.mark.parametrize("good", [None, GOOD], ids=["plain", "normal"])
 @pytest.mark.parametrize("probe", [1.0, 0.4])
 def test_a_search_in_a_store_is_that_of_a_folder(
-    tmp_path: Path, probe: float, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, probe: float, good: GoodParts | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, at = grouped(tmp_path / "i"), stored_at("index", tmp_path / "i")
+    whole, at = grouped(tmp_path / "i", 0, good), stored_at("index", tmp_path / "i")
     monkeypatch.setattr(bounds, "HELD", 20 * 16)
     stored = index.load(at)
     assert isinstance(stored.arrays["vectors"], Column)

@@ -13,7 +13,7 @@ from worlds import rows_of, tree_hash
 
 from searchdet.backbones.filterbank import FilterbankBackbone
 from searchdet.bank.build import Gathered
-from searchdet.bank.types import Bank, Origin, plain_rows
+from searchdet.bank.types import Bank, Origin, of_normality, plain_rows
 from searchdet.calibration import thresholds
 from searchdet.cli import app
 from searchdet.config import POSITIVE_AGGREGATIONS, EmbeddingOptions, ScoringOptions, SuppressionOptions
@@ -23,7 +23,9 @@ from searchdet.errors import OutputError, UsageError
 from searchdet.index import bounds
 from searchdet.index import file as index
 from searchdet.index import search as searching
+from searchdet.index.goodparts import GoodParts
 from searchdet.masks import shape as outline
+from searchdet.normality import of_images
 from searchdet.proposals.regions import RegionProposer
 from searchdet.proposals.types import from_masks
 from searchdet.records.image import ImageInfo
@@ -117,8 +119,14 @@ def test_a_cut_index_is_refused(world: Path, name: str) -> None:
 DIM = 16
 
 
-def made(path: Path, rng: np.random.Generator, counts: list[int]) -> index.Index:
-    """An index of random regions around three directions."""
+GOOD = GoodParts.of(of_images("spots", 0))
+
+
+def made(
+    path: Path, rng: np.random.Generator, counts: list[int], good: GoodParts | None = None
+) -> index.Index:
+    """An index of random regions around three directions. good: what is normal, and then how unusual
+    each is is random too."""
     centres = l2_normalize(rng.normal(size=(3, DIM)).astype(np.float32))
     images = []
     for number, count in enumerate(counts):
@@ -133,11 +141,12 @@ def made(path: Path, rng: np.random.Generator, counts: list[int]) -> index.Index
         embedded.vectors[~embedded.valid] = 0
         contexts = l2_normalize(rng.normal(size=(count, DIM)).astype(np.float32))
         outlines = rng.random((count, outline.DIM)).astype(np.float32)
-        regions = Regions(found, Descriptors(embedded, contexts, outlines))
+        unusual = None if good is None else (rng.random(count) ** 2).astype(np.float32)
+        regions = Regions(found, Descriptors(embedded, contexts, outlines, unusual=unusual))
         image = ImageInfo(f"{number}.png", "0" * 64, 16, 12, SOURCE)
         images.append((image, pack(regions)))
     space = Space("x", None, PREPROCESSING, EmbeddingOptions(), DIM)
-    index.write(path, images, index.Made(space, models()))
+    index.write(path, images, index.Made(space, models(), 0, good))
     return index.load(path)
 
 
@@ -146,7 +155,9 @@ def judge(rng: np.random.Generator, made_index: index.Index, **options: object) 
     positives = l2_normalize(picked[:6])
     negatives = l2_normalize(picked[6:9])
     rows = [plain_rows(v, [Origin(f"{i}") for i in range(len(v))]) for v in (positives, negatives)]
-    bank = Bank(("a", "b"), rows[0], np.asarray([0, 0, 0, 1, 1, 1]), rows[1])
+    good = made_index.made.good
+    normal = None if good is None else good.normality(DIM)
+    bank = Bank(("a", "b"), rows[0], np.asarray([0, 0, 0, 1, 1, 1]), rows[1], normality=normal)
     given = {"min_score": 0.2, "shape_weight": 0.0, "second_look": 0} | options
     return make_judge(Gathered(bank), ScoringOptions(**given), SuppressionOptions(), models())
 
@@ -177,6 +188,29 @@ def test_the_bound_never_hides_a_detection(
     assert {record.image: record for record in found} == wanted
     best = [max(d.score for d in record.detections) for record in found]
     assert best == sorted(best, reverse=True)
+    highest = bounds.image_bounds(whole, chief)
+    for record, bound in zip(every, highest, strict=True):
+        scored = [item.score_before_suppression for item in record.candidates if item.standing]
+        assert all(score <= bound for score in scored)
+
+
+@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.parametrize("top", [0, 1, 5])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_bound_holds_for_what_is_unusual(tmp_path: Path, alone: bool, seed: int, top: int) -> None:
+    rng = np.random.default_rng(seed)
+    whole = made(tmp_path / "i", rng, [0, 7, 3, 0, 9, 1, 5, 0], GOOD)
+    chief = judge(rng, whole, normal_weight=0.3)
+    if alone:
+        bank = of_normality(GOOD.normality(DIM), whole.space)
+        chief = make_judge(
+            Gathered(bank), ScoringOptions(second_look=0), SuppressionOptions(), models()
+        )
+    every = [chief.record(item.image, whole.regions(item)) for item in whole.images]
+    scores = sorted((d.score for r in every for d in r.detections), reverse=True)
+    last = scores[:top][-1] if top else -1.0
+    wanted = {r.image: r for r in every if any(d.score >= last for d in r.detections)}
+    assert {record.image: record for record in searching.search(whole, chief, top)} == wanted
     highest = bounds.image_bounds(whole, chief)
     for record, bound in zip(every, highest, strict=True):
         scored = [item.score_before_suppression for item in record.candidates if item.standing]

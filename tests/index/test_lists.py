@@ -14,33 +14,35 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from profiles import examples
 from test_edit import QUICK, call, draw
-from test_index import judge, made
+from test_index import GOOD, judge, made
 
 from searchdet.embeddings import l2_normalize
 from searchdet.errors import OutputError, UsageError
 from searchdet.index import file as index
 from searchdet.index import lists, probing
+from searchdet.index.goodparts import GoodParts
 from searchdet.index.search import search
 
 pytestmark = pytest.mark.model
 COUNTS = [12, 0, 30, 1, 25, 40, 7, 18]
 
 
-def grouped(path: Path, seed: int = 0) -> index.Index:
-    made(path, np.random.default_rng(seed), COUNTS)
+def grouped(path: Path, seed: int = 0, good: GoodParts | None = None) -> index.Index:
+    made(path, np.random.default_rng(seed), COUNTS, good)
     index.group(path)
     return index.load(path)
 
 
+@pytest.mark.parametrize("good", [None, GOOD], ids=["plain", "normal"])
 @pytest.mark.parametrize("how", ["prototype", "max"])
 @pytest.mark.parametrize("top", [0, 1, 5])
 def test_all_lists_are_the_exact_search(
-    tmp_path: Path, how: str, top: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, how: str, top: int, good: GoodParts | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nearly all of the lists, rounded up, are all of them."""
     monkeypatch.setattr(probing, "FIRST", 2)
     for seed in range(4):
-        whole = grouped(tmp_path / f"{seed}", seed)
+        whole = grouped(tmp_path / f"{seed}", seed, good)
         chief = judge(np.random.default_rng(seed), whole, pos_agg=how)
         assert list(search(whole, chief, top, 0.999)) == list(search(whole, chief, top))
 
@@ -55,6 +57,17 @@ def test_what_a_share_finds_is_as_the_exact_search_has_it(
     every = {record.image: record for record in search(whole, chief, 0)}
     for record in search(whole, chief, 0, share):
         assert record == every[record.image]
+
+
+def test_the_most_unusual_is_looked_at_whatever_list_it_is_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probing, "FIRST", 2)
+    for seed in range(4):
+        whole = grouped(tmp_path / f"{seed}", seed, GOOD)
+        chief = judge(np.random.default_rng(seed), whole, normal_weight=10.0, min_margin=-2.0)
+        (best,) = search(whole, chief, 1)
+        assert list(search(whole, chief, 1, 0.01)) == [best]
 
 
 def test_each_row_is_in_one_list_and_late_ones_are_always_looked_at() -> None:

@@ -9,19 +9,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from boards import KINDS, SPACE, bank, exemplars, image, judge, kinds, shelf
+from boards import DIM, KINDS, SPACE, bank, exemplars, image, judge, kinds, shelf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from profiles import examples
 from runs import models
 
 from searchdet.bank import file as bankfile
-from searchdet.bank.types import Bank, Origin, Rows, join
+from searchdet.bank import settled
+from searchdet.bank.types import JUDGED, Bank, Origin, Rows, join, of_normality
+from searchdet.config import ExemplarOptions
 from searchdet.decision import Judge
 from searchdet.errors import ExemplarError, OutputError, UsageError
 from searchdet.index import file as index
 from searchdet.index import rows
+from searchdet.index.goodparts import GoodParts
 from searchdet.live import Board, Shelf, View, alike, lying, passing
+from searchdet.live.exemplars import of_region
+from searchdet.normality import of_images
 
 Rule = tuple[dict[str, object], dict[str, object]]
 RULES: dict[str, Rule] = {
@@ -125,6 +130,40 @@ def test_what_records_accept_is_accepted_whatever_changes(name: str, tmp_path: P
         first = bank(rng, centres, 1 + seed % 3, (seed % 4) * 2)
         for each in [first, *changed(first, rng, centres)]:
             accepted += same(board, judge(each, scoring, **suppression))
+    assert accepted > 40
+
+
+def wrong_ones(board: Board, image: int) -> Rows:
+    """The most unusual regions of an image, of which a person said that they are wrong."""
+    described, made = board.shelf.regions(image).described, []
+    best = np.argsort(np.where(described.embedded.valid, -described.unusual, 0), kind="stable")
+    for row in best[:2].tolist():
+        drawn = of_region(board.shelf.regions(image, np.asarray([row])), row, "0" * 64, JUDGED)
+        made.append(replace(drawn.rows, origins=(replace(drawn.origin, name=f"w{row}"),)))
+    return join(made)
+
+
+@pytest.mark.parametrize("name", ["default", "low", "max", "crowded"])
+def test_what_is_unusual_counts_as_records_say_it(name: str, tmp_path: Path) -> None:
+    scoring, suppression = RULES[name]
+    good = GoodParts.of(of_images("spots", 0))
+    accepted = 0
+    for seed in range(2):
+        rng = np.random.default_rng(seed)
+        centres = kinds(rng)
+        (tmp_path / f"{seed}").mkdir()
+        board = Board(shelf(tmp_path / f"{seed}", rng, centres, COUNTS, good))
+        first = bank(rng, centres, 1 + seed % 3, (seed % 4) * 2)
+        first = replace(first, normality=board.shelf.normality)
+        given = {"normal_weight": 0.3, **scoring}
+        some = [judge(each, given, **suppression) for each in [first, *changed(first, rng, centres)]]
+        alone, given = of_normality(good.normality(DIM), SPACE), {**scoring, "pos_agg": "prototype"}
+        for each in (alone, replace(alone, negatives=wrong_ones(board, 4)), alone):
+            made = judge(each, given, **suppression)
+            some.append(replace(made, gathered=settled(each, ExemplarOptions())))
+        accepted += sum(same(board, each) for each in some)
+        views = [found(board.view(each), each) for each in some[-2:]]
+        assert name == "low" or views[0] != views[1], "a region that is wrong is not found"
     assert accepted > 40
 
 

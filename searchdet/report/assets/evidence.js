@@ -108,8 +108,10 @@ function sum(image, j) {
   less(`${size} \u00d7 (${short(best)} of the best candidate \u2212 size similarity, ${short(at("size"))})`, size, best - at("size"));
   const own = known.levels[image.label[j]] / MILLION;
   if (own && normal !== "alone") rows.push(row(`${level} \u00d7 what any region of this image scores, ${short(own)}`, exact(-level * own)));
-  const told = (known.flags[j] || []).includes("told");
-  if (normal === "alone") rows.push(row("How unusual it is beside good parts", exact(at("beforeSuppression"))));
+  const flags = known.flags[j] || [];
+  const told = flags.includes("told");
+  if (normal === "alone" && flags.includes("on_wrong")) rows.push(row("It lies on a region that was said to be wrong", ""));
+  else if (normal === "alone" && !told) rows.push(row("How unusual it is beside good parts", exact(at("beforeSuppression"))));
   else if (normal && !told) {
     rows.push(row(`${normal} \u00d7 how unusual it is, in log odds`, exact(at("beforeSuppression") - total + level * own)));
   }

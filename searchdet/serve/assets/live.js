@@ -14,6 +14,8 @@ const NOTHING = {
 // are the same; current: the class that is worked on, null for negatives, undefined for none
 export const live = { version: -1, state: NOTHING, images: [], changes: new Map(), current: undefined };
 
+// Whether anything is searched for: a class has examples, or good parts say what is none of them
+export const searches = () => live.state.classes.some((item) => item.min_score !== null);
 export const classNames = () => live.state.classes.map((item) => item.name);
 export const byName = (name) => live.images.find((row) => row && row.name === name);
 

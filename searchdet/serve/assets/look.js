@@ -4,7 +4,7 @@ import { $, colourOf, draw, make } from "./base.js";
 import { pictureOf } from "./api.js";
 import { evidence } from "./evidence.js";
 import { numberOf } from "./classes.js";
-import { classNames, forget, imageAt, imageWith, isTrouble, live, onLive } from "./live.js";
+import { classNames, forget, imageAt, imageWith, isTrouble, live, onLive, searches } from "./live.js";
 import { boxOf, extent, visible } from "./picture.js";
 import { placeStatus, sayError } from "./say.js";
 import { choose, failure, showAgain, showImage, stage, startStage } from "./stage.js";
@@ -131,7 +131,7 @@ function said(image, j) {
 
 function nothing(image) {
   if (image.failed) return failure(image);
-  const words = live.state.exemplars.some((item) => item.label !== null)
+  const words = searches()
     ? "Nothing was found here. Click on an object to take it as an exemplar."
     : "There is no exemplar yet. Click on an object in the picture, draw a box (B), or paste a picture of one.";
   return [make("p", { class: "soft", text: words })];

@@ -5,7 +5,7 @@ import { get } from "./api.js";
 import { act } from "./deeds.js";
 import { Grid } from "./grid.js";
 import { numberOf } from "./classes.js";
-import { classNames, imageWith, isTrouble, live, onLive } from "./live.js";
+import { classNames, imageWith, isTrouble, live, onLive, searches } from "./live.js";
 import { around, pathOf, picture, strokes } from "./picture.js";
 
 const MOST = 120;
@@ -45,7 +45,7 @@ export function relistQueue() {
   if ($("queue").hidden) return;
   $("listed").textContent = queue.loaded ? `${queue.items.length.toLocaleString("en")} to look at` : "";
   $("nothing").hidden = queue.items.length > 0;
-  $("nothing").textContent = !queue.loaded ? "Looking\u2026" : live.state.exemplars.length ? "Nothing is in doubt." : "There is no exemplar yet.";
+  $("nothing").textContent = !queue.loaded ? "Looking\u2026" : searches() ? "Nothing is in doubt." : "There is no exemplar yet.";
   queue.grid.show(queue.items);
 }
 

@@ -29,7 +29,8 @@ function radio(label, key) {
 }
 
 function noteOf(item) {
-  const parts = [make("span", { text: item.exemplars ? counted(item.exemplars, "exemplar", "exemplars") : "no exemplar yet" })];
+  const none = item.min_score === null ? "no exemplar yet" : "unlike good parts";
+  const parts = [make("span", { text: item.exemplars ? counted(item.exemplars, "exemplar", "exemplars") : none })];
   if (item.min_score !== null) parts.push(make("span", { text: `line at ${minus(item.min_score.toFixed(3))}` }));
   if (item.separates === false) parts.push(make("span", { class: "warn", text: "does not separate" }));
   return make("span", { class: "note" }, ...parts);
