@@ -48,10 +48,12 @@ def with_saved(options: ProposalOptions, info: NormalityInfo, whose: str = "--ba
 
 
 def scoring_for(options: ScoringOptions, exemplars: bool) -> ScoringOptions:
-    """Options of the score: defects of one kind share no outline. exemplars: whether there are some,
-    without which a WARNING says what cannot act."""
+    """Options of the score: defects of one kind share neither outline nor size. exemplars: whether
+    there are some, without which a WARNING says what cannot act."""
     if isinstance(options.shape_weight, Usual):
         options = replace(options, shape_weight=0.0)
+    if options.scale == "auto":
+        options = replace(options, scale="any")
     if exemplars:
         return options
     if options.threshold != "auto" or options.second_look:

@@ -123,7 +123,7 @@ class ImageRecord:
             "embedding_spread": self.spread.to_json() if self.spread else None,
             "embedding_collapse": self.spread is not None and self.spread.collapse,
             "levels": _rounded(self.levels),
-            **({"best_sizes": sizes} if (sizes := _rounded(self.best_sizes)) else {}),
+            "best_sizes": _rounded(self.best_sizes),
             "looked_at": self.looked_at,
             "nearest_miss": asdict(miss) if (miss := self.nearest_miss) else None,
             "error": asdict(self.error) if self.error else None,
@@ -180,7 +180,9 @@ class ImageRecord:
             spread=_spread(values),
             settings_sha256=values.text("settings_sha256"),
             levels=_of_classes(values, "levels", classes, failed),
-            best_sizes=_of_classes(values, "best_sizes", classes, "best_sizes" not in values),
+            best_sizes=_of_classes(values, "best_sizes", classes, True)
+            if "best_sizes" in values
+            else {},
             looked_at=values.whole("looked_at"),
             error=None if error is None else ErrorInfo.from_json(error),
             partial=partial,
@@ -242,7 +244,7 @@ def _of_classes(
     values: Fields, name: str, classes: tuple[str, ...], none: bool = False
 ) -> dict[str, float]:
     """A number of each class; none: there need be none."""
-    found = values.child(name) if name in values else Fields.of({})
+    found = values.child(name)
     if set(found.values) != set(classes) and not (none and not found.values):
         raise ValueError(f"its classes and {name} do not agree")
     return {label: found.number(label) for label in found.values}

@@ -228,8 +228,8 @@ def test_without_examples_there_is_no_second_look_and_one_threshold(
     assert made == plain
     assert "--threshold" in caplog.text
     with_some = suited.scoring_for(ScoringOptions(), exemplars=True)
-    assert with_some == replace(ScoringOptions(), shape_weight=0.0)
-    given = ScoringOptions(second_look=7, shape_weight=0.3)
+    assert with_some == replace(ScoringOptions(), shape_weight=0.0, scale="any")
+    given = ScoringOptions(second_look=7, shape_weight=0.3, scale="same")
     assert suited.scoring_for(given, exemplars=True) == given
 
 
