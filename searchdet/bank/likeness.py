@@ -268,12 +268,12 @@ def contexts(
 
 def sizes(
     areas: FloatArray | None, bank: Bank, options: ScoringOptions, count: int
-) -> npt.NDArray[np.float64]:
+) -> npt.NDArray[np.float32]:
     """How like each of ``count`` regions of these areas (N,), pixels, is in size to each class, (N, C),
     0..1; NaN where not used or not known. Sizes count only if every class knows one. Raises ValueError
     where regions have no areas."""
     if not compares_sizes(bank, options):
-        return np.full((count, len(bank.classes)), np.nan)
+        return np.full((count, len(bank.classes)), np.nan, np.float32)
     if areas is None:
         raise ValueError("these regions say nothing of their areas")
     known = bank.sizes()

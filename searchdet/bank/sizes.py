@@ -26,7 +26,7 @@ NEAR = 3e-6
 """Scores that were added up in another order, and rounded, lie nearer than this."""
 
 
-def like_in_size(areas: FloatArray, known: FloatArray) -> npt.NDArray[np.float64]:
+def like_in_size(areas: FloatArray, known: FloatArray) -> npt.NDArray[np.float32]:
     """How like each of N regions of these areas is in size to K exemplars of a class, (N,), 0..1; NaN
     where not known. areas (N,), known (K,): pixels, NaN where unknown.
 
@@ -39,12 +39,12 @@ def like_in_size(areas: FloatArray, known: FloatArray) -> npt.NDArray[np.float64
     own, logs = _logs(areas), _logs(known)
     logs = logs[np.isfinite(logs)]
     if not len(logs):
-        return np.full(len(own), np.nan)
+        return np.full(len(own), np.nan, np.float32)
     middle, count = float(np.median(logs)), len(logs)
     variance = float(((logs - middle) ** 2).sum()) + USUAL_COUNT * USUAL_SPREAD**2
     variance *= (1 + 1 / count) / (count - 1 + USUAL_COUNT)
     far = (np.abs(own - middle) / math.sqrt(variance) - 1) / (MOST_SPREADS - 1)
-    return np.where(np.isfinite(own), 1 - np.clip(far, 0, 1), np.nan)
+    return np.where(np.isfinite(own), 1 - np.clip(far, 0, 1), np.nan).astype(np.float32)
 
 
 def best_sizes(
@@ -57,20 +57,21 @@ def best_sizes(
     """
     made = np.zeros((len(ends) - 1, scores.shape[1]))
     unsure = np.zeros(len(ends) - 1, bool)
-    rows = np.where(valid[:, None], scores, -np.inf)
-    like = np.nan_to_num(size, nan=0.0)
     some = np.flatnonzero(np.diff(ends))
     if not len(some):
         return made, unsure
+    rows = np.where(valid[:, None], scores, -np.inf)
     first, count = ends[:-1][some], np.diff(ends)[some]
     top = np.maximum.reduceat(rows, first, axis=0)
-    least = np.repeat(top, count, axis=0)
-    best = np.maximum.reduceat(np.where(rows >= least, like, 0.0), first, axis=0)
-    made[some] = np.where(top > -np.inf, best, 0.0)
-    near = rows >= least - NEAR
-    high = np.maximum.reduceat(np.where(near, like, 0.0), first, axis=0)
-    low = np.minimum.reduceat(np.where(near, like, 1.0), first, axis=0)
-    unsure[some] = ((high != low) & (top > -np.inf)).any(axis=1)
+    near, kind = np.nonzero(rows >= np.repeat(top - NEAR, count, axis=0))
+    image = np.searchsorted(ends, near, side="right") - 1
+    like = np.where(valid[near], np.nan_to_num(size[near, kind], nan=0.0), 0.0)
+    best = rows[near, kind] >= top[np.searchsorted(some, image), kind]
+    low, high = np.ones_like(made), np.zeros_like(made)
+    np.maximum.at(made, (image[best], kind[best]), like[best])
+    np.maximum.at(high, (image, kind), like)
+    np.minimum.at(low, (image, kind), like)
+    unsure[some] = (high > low)[some].any(axis=1)
     return made, unsure
 
 
