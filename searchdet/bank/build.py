@@ -22,7 +22,7 @@ from ..config import (
 )
 from ..errors import ExemplarError, UsageError
 from ..exemplars import Exemplar, Reading, augment, automask, boxmask
-from ..normality import Normality, Teacher, learn, of_images
+from ..normality import Normality, Teacher, of_images
 from ..output import Picture, exemplar_picture
 from ..proposals.regions import IN_BOX, RegionProposer
 from ..proposals.types import BoxPrompted, Proposer
@@ -35,6 +35,7 @@ from . import file as bankfile
 from . import miscut
 from .audit import conflicts, without
 from .describe import build_bank, compute_of, describe
+from .normals import learned
 from .said import Sayings, sayings
 from .types import Bank, Rows, extended, join, of_normality
 
@@ -88,7 +89,7 @@ class Enrolment:
         if not given.normals:
             return of_images(self.proposer.name, self.proposals.tile)
         teacher = Teacher(self.backbone, self.proposer, self.normal, self.proposals)
-        return learn([item.pixels for item in given.normals], teacher)
+        return learned(given.normals, teacher, self.space, self.cache)
 
     @classmethod
     def load(cls, settings: Settings) -> Enrolment:

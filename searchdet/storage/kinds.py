@@ -10,6 +10,7 @@ LOADED = "loaded"
 SHA256 = "sha256"
 RECORDS = "records"
 GUIDES = "guides"
-KINDS = (REGIONS, CLOSEUPS, EXEMPLARS, AUTOMASKS, LOADED, SHA256, RECORDS, GUIDES)
+NORMALITY = "normality"
+KINDS = (REGIONS, CLOSEUPS, EXEMPLARS, AUTOMASKS, LOADED, SHA256, RECORDS, GUIDES, NORMALITY)
 RUN_FILE, RUN_FORM, RUN_SCHEMA = "run.json", "searchdet.run/", "searchdet.run/1"
 """What marks an output folder: a file, how the ``schema`` in it begins, and what it is now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from surfaces import DEFECTS, make_surface, write_parts
 from typer.testing import CliRunner, Result
 
 from searchdet.bank import file as bankfile
+from searchdet.bank import normals
 from searchdet.cli import app
 from searchdet.config import (
     Examples,
@@ -143,6 +145,38 @@ def test_a_bank_keeps_what_is_normal(detector: Detector, good: Path, tmp_path: P
     by_bank = Detector.build(Examples(bank=path), settings_from({"backbone": "filterbank"}))
     one, two = (each.detect(good / "test" / "20.png") for each in (detector, by_bank))
     assert one.to_bytes() == two.to_bytes()
+
+
+def test_good_parts_are_learned_once(
+    good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    learned: list[int] = []
+    real = normals.learn
+
+    def counted(images: Sequence[np.ndarray], by: Teacher) -> Normality:
+        learned.append(len(images))
+        return real(images, by)
+
+    monkeypatch.setattr(normals, "learn", counted)
+
+    def digest(**changes: Any) -> str:
+        settings = settings_from(QUICK | {"normal_method": "subspace", "cache": tmp_path} | changes)
+        model = Detector.build(Examples(normal=good / "good"), settings).bank.normality
+        assert model is not None
+        return model.digest
+
+    first = digest()
+    assert digest() == first
+    assert learned == [4]
+    others: list[dict[str, Any]] = [{"normal_method": "nearest"}, {"normal_views": "flips"}]
+    others += [{"min_area": 0.5}, {"tile": 200}]
+    assert first not in {digest(**change) for change in others}
+    assert len(learned) == 5
+    for path in (tmp_path / "normality").rglob("*.safetensors"):
+        path.write_bytes(path.read_bytes()[:-9])
+    assert digest() == first
+    assert len(learned) == 6
+    assert "cannot be used and is made again" in caplog.text
 
 
 @pytest.mark.parametrize(("method", "name"), [("subspace", "middle"), ("nearest", "cells")])
