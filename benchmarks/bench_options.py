@@ -27,6 +27,7 @@ from searchdet.regions import Regions
 
 RULES: dict[str, dict[str, Any]] = {
     "as it is": {},
+    "--scale any": {"scale": "any"},
     "--scale same": {"scale": "same"},
     "--pos-agg consensus": {"pos_agg": "consensus"},
     "--negative-quantile 0.9": {"negative_quantile": 0.9},
