@@ -241,12 +241,10 @@ def require_drawable(bank: Bank, output: Output | None) -> None:
 
 def for_defects(given: Read, settings: Settings) -> tuple[Settings, str]:
     """The settings as they suit defects, and what decided about tiles; as they are, and "", where
-    nothing says what is normal. Raises UsageError where a bank's good parts were looked at otherwise,
-    or say it already."""
+    nothing says what is normal. Raises UsageError where a bank's good parts were looked at
+    otherwise."""
     saved = given.saved.normality if given.saved else None
     if saved is not None:
-        if settings.normality.by_image:
-            raise UsageError("--bank: holds good parts.", "Leave out --normal-self.")
         options, tile_by = suited.with_saved(settings.proposals, saved.info), saved.info.tile_by
     elif given.normals or settings.normality.by_image:
         options, tile_by = suited.proposals_for(settings.proposals, given.smallest)

@@ -22,7 +22,7 @@ from ..config import (
 )
 from ..errors import ExemplarError, UsageError
 from ..exemplars import Exemplar, Reading, augment, automask, boxmask
-from ..normality import Normality, Teacher, of_images
+from ..normality import BY_IMAGE, Normality, Teacher, of_images
 from ..output import Picture, exemplar_picture
 from ..proposals.regions import IN_BOX, RegionProposer
 from ..proposals.types import BoxPrompted, Proposer
@@ -128,11 +128,9 @@ def read(examples: Examples, settings: Settings) -> Read:
     """All exemplars that are files, or the saved bank. Raises ExemplarError for the first thing that
     cannot be used; with ``skip_bad_exemplars`` only where nothing of a class is left. Raises UsageError
     for options that the examples leave nothing to do."""
-    if settings.normality.by_image and (examples.bank or examples.normal):
-        other = "--bank" if examples.bank else "--normal"
+    if settings.normality.by_image and examples.normal:
         raise UsageError(
-            f"--normal-self goes not with {other}, which says what is normal.",
-            "Leave it out, or keep it in the bank: `searchdet bank build --normal-self`.",
+            "--normal-self and --normal: only one of them says what is normal.", "Leave one out."
         )
     if examples.bank is not None:
         if names_of(settings.exemplars.augment):
@@ -140,7 +138,10 @@ def read(examples: Examples, settings: Settings) -> Read:
                 "--augment changes what is made into a bank, and --bank is one.",
                 "Build it with --augment: `searchdet bank build`.",
             )
-        return Read([], bankfile.load(examples.bank))
+        saved = bankfile.load(examples.bank)
+        if settings.normality.by_image:
+            _require_by_image(saved)
+        return Read([], saved)
     how, notes = settings.exemplars, Notes(settings.exemplars.strict)
     found = exemplars.find_positives(examples.positive, notes) if examples.positive else []
     if examples.positive_coco:
@@ -154,6 +155,17 @@ def read(examples: Examples, settings: Settings) -> Read:
     good = _good_parts(examples.normal, reading, bad) if examples.normal else ()
     notes.tell()
     return Read(items, None, tuple(skipped), good)
+
+
+def _require_by_image(saved: Bank) -> None:
+    """Raise UsageError unless each image is its own measure for a bank."""
+    if saved.normality is None:
+        raise UsageError(
+            "--normal-self: the bank does not say what is normal.",
+            "Keep it there: `searchdet bank build --normal-self`.",
+        )
+    if saved.normality.info.method != BY_IMAGE:
+        raise UsageError("--normal-self: the bank holds good parts.", "Leave it out.")
 
 
 def _good_parts(folder: Path, reading: Reading, skipped: list[str] | None) -> tuple[Exemplar, ...]:

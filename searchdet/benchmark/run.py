@@ -100,6 +100,8 @@ def run(plan: Plan) -> Iterator[Step]:
     what is missing, and what ``Detector.build`` and ``batch.run`` raise."""
     parts = (MAP,) if plan.request.by_map else plan.parts
     _require_whole(parts, plan.settings)
+    if plan.request.by_map and plan.settings.normality.by_image:
+        raise UsageError("--normal-self: the set has good parts of its own.", "Leave it out.")
     models: Models | None = None
     for whole in plan.request.spec.tasks(plan.request):
         task = _limited(whole, plan.limit)

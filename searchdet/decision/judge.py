@@ -160,7 +160,7 @@ def judge_of(
             "the bank holds no second look at its exemplars.",
             "Build it again with --second-look, or pass --second-look 0.",
         )
-    if scoring.scale == "same" and not bank.knows_sizes:
+    if scoring.scale == "same" and not (bank.knows_sizes or bank.by_normality):
         raise UsageError(
             f"--scale {scoring.scale}: of a class no exemplar says how large the object is.",
             "Give one a mask, an alpha channel or a LabelMe file; build an older bank again.",

@@ -12,11 +12,12 @@ from ..bank.likeness import class_cosines, opposed, weighted
 from ..bank.scene import levels_of
 from ..config import LEVEL_WEIGHT, ScoringOptions
 from ..decision import Judge
+from ..errors import UsageError
 from ..scoring import SURE, logit
 from .blocks import blocks
 from .distant import HELD, Column
 from .file import Index
-from .rows import UNUSUAL
+from .rows import REMAKE, UNUSUAL
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -51,6 +52,10 @@ def bounds_of(
     ends = np.cumsum([0, *(index.images[i].count for i in images)])
     levels = LEVEL_WEIGHT * levels_of(plain, valid, usual, ends)
     scored = plain if more is None else plain + more[:, None]
+    if not np.isfinite(scored[valid]).all():
+        row = int(np.flatnonzero(valid & ~np.isfinite(scored).all(axis=1))[0])
+        name = index.images[images[int(np.searchsorted(ends, row, side="right")) - 1]].image.name
+        raise UsageError(f"{name}: its part of the index is damaged (NaN or infinity).", REMAKE)
     made = np.full(len(images), -np.inf, np.float32)
     for at, i in enumerate(images):
         own = slice(ends[at], ends[at + 1])

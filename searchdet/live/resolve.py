@@ -56,7 +56,7 @@ class Resolver:
             return self._paste(event)
         if isinstance(event, Remove):
             return Entry(Remove(self.said.find(event.exemplar).key))
-        if isinstance(event, RenameClass) and event.label not in self.said.classes:
+        if isinstance(event, RenameClass):
             self._require_known(event.label)
         return Entry(event)
 

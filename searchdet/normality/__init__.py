@@ -10,6 +10,6 @@ from __future__ import annotations
 from . import suited
 from .learn import Teacher, alone, learn
 from .regions import Unusual
-from .types import Normality, of_images
+from .types import BY_IMAGE, Normality, of_images
 
-__all__ = ["Normality", "Teacher", "Unusual", "alone", "learn", "of_images", "suited"]
+__all__ = ["BY_IMAGE", "Normality", "Teacher", "Unusual", "alone", "learn", "of_images", "suited"]

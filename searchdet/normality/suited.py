@@ -42,7 +42,8 @@ def with_saved(options: ProposalOptions, info: NormalityInfo, whose: str = "--ba
     if (options.name, options.tile) != (info.proposer, info.tile):
         raise UsageError(
             f"{whose}: its good parts were seen with --proposals {info.proposer} --tile {info.tile}.",
-            "Leave both out, or pass --normal DIR with the examples instead of what is known of them.",
+            "Leave both out, or "
+            + ("pass --normal DIR with the examples." if whose == "--bank" else "make another index."),
         )
     return options
 

@@ -29,7 +29,7 @@ from .image import (
 from .models import RunInfo
 
 _FAMILY = "searchdet.record/"
-SCHEMA = f"{_FAMILY}5"
+SCHEMA = f"{_FAMILY}6"
 STATUSES = ("ok", "empty", "failed")
 _REJECTED = b',\n "rejected": [\n'
 """Cannot lie within a JSON string, which holds no line feed."""
@@ -180,9 +180,7 @@ class ImageRecord:
             spread=_spread(values),
             settings_sha256=values.text("settings_sha256"),
             levels=_of_classes(values, "levels", classes, failed),
-            best_sizes=_of_classes(values, "best_sizes", classes, True)
-            if "best_sizes" in values
-            else {},
+            best_sizes=_of_classes(values, "best_sizes", classes, True),
             looked_at=values.whole("looked_at"),
             error=None if error is None else ErrorInfo.from_json(error),
             partial=partial,

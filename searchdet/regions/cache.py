@@ -158,6 +158,8 @@ def _sound_sizes(packed: Packed) -> tuple[tuple[int, int], tuple[int, int] | Non
             raise ValueError(f"its {name} are {array.dtype} {array.shape}")
         if not (np.isfinite(array) | (np.isnan(array) & (name == "outlines"))).all():
             raise ValueError(f"its {name} hold NaN or infinity")
+    if "unusual" in arrays and ((arrays["unusual"] < 0) | (arrays["unusual"] > 1)).any():
+        raise ValueError("its unusual are not from 0 to 1")
     corners, limit = arrays["boxes"], (size[1], size[0], size[1], size[0])
     if (corners < 0).any() or (corners > limit).any():
         raise ValueError("its boxes do not lie in the image")

@@ -264,3 +264,27 @@ def test_in_a_store_it_is_as_here(here: Path) -> None:
         assert not store.glob("bucket/idx/normality-*")
     finally:
         store.store.clear()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 7.0])
+def test_what_cannot_be_is_named_and_hides_no_image(here: Path, value: float) -> None:
+    path = next(Path("idx").rglob("unusual"))
+    values = np.fromfile(path, "<f4")
+    valid = np.fromfile(path.with_name("valid"), "?")
+    values[np.flatnonzero(valid)[3]] = value
+    values.tofile(path)
+    for top in ("0", "5"):
+        refused = call("search", "idx", "--top", top, code=2)
+        assert "its part of the index is damaged" in refused.output
+        assert "Make it again" in refused.output
+
+
+@pytest.mark.parametrize("row", [0, -1])
+def test_damaged_vectors_are_named_wherever_they_are(here: Path, row: int) -> None:
+    path = next(Path("plain").rglob("vectors"))
+    valid = np.fromfile(path.with_name("valid"), "?")
+    vectors = np.fromfile(path, "<f2").reshape(len(valid), -1)
+    vectors[np.flatnonzero(valid)[row]] = np.nan
+    vectors.tofile(path)
+    refused = call("search", "plain", "--positive", "positive", code=2)
+    assert "its part of the index is damaged" in refused.output

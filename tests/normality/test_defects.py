@@ -230,11 +230,18 @@ def test_too_few_good_parts_are_refused(count: int, good: Path, tmp_path: Path) 
 
 
 def test_only_one_thing_says_what_is_normal(detector: Detector, good: Path, tmp_path: Path) -> None:
-    bankfile.save(detector.bank, tmp_path / "good.safetensors")
     settings = settings_from({"backbone": "filterbank", "normal_self": True})
-    for given in (Examples(normal=good / "good"), Examples(bank=tmp_path / "good.safetensors")):
-        with pytest.raises(UsageError, match="--normal-self goes not with"):
-            Detector.build(given, settings)
+    normality = detector.bank.normality
+    with pytest.raises(UsageError, match="only one of them"):
+        Detector.build(Examples(normal=good / "good"), settings)
+    path = tmp_path / "bank.safetensors"
+    for model, refused in ((normality, "holds good parts"), (None, "does not say what is normal")):
+        positives = replace(detector.bank, normality=model)
+        bankfile.save(positives, path)
+        with pytest.raises(UsageError, match=f"--normal-self.*{refused}"):
+            Detector.build(Examples(bank=path), settings)
+    bankfile.save(Detector.build(Examples(positive=good / "positive"), settings).bank, path)
+    assert Detector.build(Examples(bank=path), settings).bank.normality is not None
 
 
 def test_a_good_part_has_no_mask(good: Path) -> None:

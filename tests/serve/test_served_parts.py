@@ -212,3 +212,20 @@ def test_a_session_goes_on_with_the_same_good_parts_alone(here: Path) -> None:
         as_detect_finds_it(made)
     with pytest.raises(UsageError, match="good parts are others"), served.serving(job()):
         pass
+
+
+def test_what_good_parts_do_not_show_is_no_class_to_rename(here: Path) -> None:
+    with served.serving(job(normal="good")) as made:
+        made.asker.send({"kind": "add_class", "label": "defect"})
+        status, said = made.asker.send({"kind": "rename_class", "label": "defect", "to": "pit"})
+        assert status == 400
+        assert "has no example yet" in json.dumps(said)
+        assert [item["name"] for item in made.asker.get("/api/state")["classes"]] == ["defect"]
+
+
+def test_sizes_wait_for_an_example(here: Path) -> None:
+    settings = replace(QUICK, scoring=ScoringOptions(scale="same"))
+    with served.serving(job(normal="good", settings=settings)) as made:
+        first = as_detect_finds_it(made)[0]
+        judged(made, first, "right")
+        assert as_detect_finds_it(made)[0].best_sizes == {"defect": 1}
