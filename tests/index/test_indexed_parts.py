@@ -161,17 +161,17 @@ def test_other_good_parts_are_refused(made: Path, words: tuple[str, ...], says: 
 
 def test_how_good_parts_were_learned_is_held_against_what_is_named(here: Path) -> None:
     """Also where the default is named."""
-    add = ("index", "test", "-o", "own", *MODELS)
+    make = ("index", "test", "-o", "own", *MODELS, "--scored-masks", "60")
     how = ("--normal", "good", "--normal-method", "subspace", "--normal-views", "none")
-    call(*add, *how, "--scored-masks", "60")
+    call(*make, *how)
+    call(*make, "--add", *how)
     for name, own, other in (("method", "subspace", "nearest"), ("views", "none", "flips")):
-        refused = call(*add, "--add", "--normal", "good", f"--normal-{name}", other, code=2)
+        refused = call(*make, "--add", "--normal", "good", f"--normal-{name}", other, code=2)
         said = f"own: was made with --normal-{name} {own}, not {other}."
         assert said in " ".join(refused.output.split())
-    call(*add, "--add", *how, "--scored-masks", "60")
-    call(*add, "--normal-self", "--scored-masks", "60")
+    call(*make, "--normal-self")
     for value in ("subspace", "nearest"):
-        refused = call(*add, "--add", "--normal-self", "--normal-method", value, code=2)
+        refused = call(*make, "--add", "--normal-self", "--normal-method", value, code=2)
         said = " ".join(refused.output.split())
         assert "each image as its own measure, for which there is no --normal-method" in said
 
