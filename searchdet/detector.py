@@ -250,6 +250,8 @@ def for_defects(given: Read, settings: Settings) -> tuple[Settings, str]:
         options, tile_by = suited.proposals_for(settings.proposals, given.smallest)
     else:
         return settings, ""
+    if saved is not None:
+        suited.require_learned_so(settings.normality, saved.info, "--bank")
     scoring = suited.scoring_for(settings.scoring, given.has_exemplars)
     return replace(settings, proposals=options, scoring=scoring), tile_by
 

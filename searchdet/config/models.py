@@ -159,7 +159,7 @@ class ProposalOptions:
     smooth: int = option(0, "Open and close masks, radius in cells.", PROPOSALS, check=between(0, 8))
     scored_masks: int = option(
         usual(2500),
-        "Proposals an image or tile that are described and scored; 600 beside good parts.",
+        "Proposals an image or tile that are described and scored; 600 with `spots` beside good parts.",
         PROPOSALS,
         check=at_least(1),
     )

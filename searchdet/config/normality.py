@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .option import check_options, one_of, option
+from .option import check_options, one_of, option, usual
 
 NORMALITY = "What is normal"
 METHODS = ("subspace", "nearest")
@@ -24,14 +24,14 @@ class NormalityOptions:
         key="normal_self",
     )
     method: str = option(
-        "nearest",
+        usual("nearest"),
         "nearest: distance to the nearest normal cell; subspace: what their main directions leave.",
         NORMALITY,
         key="normal_method",
         check=one_of(*METHODS),
     )
     views: str = option(
-        "flips",
+        usual("flips"),
         "How good parts are seen besides as they are: none, flips, or turns (quarter turns too).",
         NORMALITY,
         key="normal_views",

@@ -72,7 +72,7 @@ def option(
 
 
 class Usual:
-    """Of a default that gives way to what suits the examples; the same number, when somebody names it,
+    """Of a default that gives way to what suits the examples; the same value, when somebody names it,
     does not."""
 
 
@@ -84,10 +84,20 @@ class UsualNumber(Usual, float):
     """A number that nobody named."""
 
 
+class UsualText(Usual, str):
+    """A word that nobody named."""
+
+
 def usual(value: T) -> T:
-    """A number as a default that gives way. It counts, compares and is written as that number is."""
-    kind = UsualCount if isinstance(value, int) else UsualNumber
+    """A number or a word as a default that gives way. It counts, compares and is written as that is."""
+    kind = {int: UsualCount, float: UsualNumber, str: UsualText}[cast(Any, type(value))]
     return cast(T, kind(cast(Any, value)))
+
+
+def says_more(value: object, default: object) -> bool:
+    """Whether a value says more than its option left out does: another one, or the same by name where
+    the default gives way."""
+    return value != default or (isinstance(default, Usual) and not isinstance(value, Usual))
 
 
 def between(low: float, high: float, unit: str = "") -> Check:

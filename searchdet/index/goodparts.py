@@ -13,7 +13,7 @@ from ..config import NormalityOptions
 from ..config.address import Place
 from ..errors import DAMAGE, UsageError
 from ..exemplars import Exemplar
-from ..normality import Normality
+from ..normality import Normality, suited
 from ..normality.types import BY_IMAGE
 from ..records import NormalityInfo
 from ..storage import files, tensors
@@ -130,13 +130,7 @@ def require_known(
             f"{path}: was made with other good parts than those of {flag}.",
             f"Leave {flag} out: the index knows its own. Or make it again: `searchdet index`.",
         )
-    plain = NormalityOptions()
-    for name, value, usual, own in (
-        ("--normal-method", options.method, plain.method, held.info.method),
-        ("--normal-views", options.views, plain.views, held.info.views),
-    ):
-        if value not in (own, usual):
-            raise UsageError(f"{path}: was made with {name} {own}, not {value}.", "Leave it out.")
+    suited.require_learned_so(options, held.info, str(path))
 
 
 def _flag(given: Read, options: NormalityOptions) -> str:

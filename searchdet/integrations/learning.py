@@ -37,20 +37,21 @@ from .prompts import under_points
 
 class Learning:
     """Finds and learns with models that are loaded once. exemplars: where those are kept, by default in
-    memory."""
+    memory. normal: how it will be known what is normal, where a bank may say that first when there is
+    one; "": as the bank says that is there."""
 
     def __init__(
         self,
         models: Models,
         settings: Settings,
         exemplars: Exemplars | None = None,
+        normal: str = "",
     ) -> None:
         self._models = models
         held = None if exemplars is None else exemplars.bank
-        normal = None if held is None else held.normality
-        kept, _ = models.effective(  # what cannot act is said once
-            settings, normal=normal.info.method if normal else ""
-        )
+        if held is not None and held.normality is not None:
+            normal = held.normality.info.method
+        kept, _ = models.effective(settings, normal=normal)  # what cannot act is said once
         proposals = replace(kept.proposals, prompting=settings.proposals.prompting)
         scoring = replace(kept.scoring, second_look=settings.scoring.second_look)
         self._settings = replace(kept, proposals=proposals, scoring=scoring)
@@ -132,7 +133,7 @@ class Learning:
             if not bank.looks_closer:
                 scoring = replace(scoring, second_look=0)
             if bank.normality is not None:
-                scoring = suited.scoring_for(scoring, not bank.by_normality)
+                scoring = suited.scoring_beside(scoring, not bank.by_normality)
             settings = replace(self._settings, scoring=scoring)
             gathered = settle(bank, settings.exemplars)
             self._made = bank, Detector(self._models, gathered, settings)

@@ -83,7 +83,7 @@ class Court:
         options = self._settings
         scoring = replace(options.scoring, second_look=0)
         if bank.normality is not None:
-            scoring = suited.scoring_for(scoring, not bank.by_normality)
+            scoring = suited.scoring_beside(scoring, not bank.by_normality)
         scoring, _ = acting(scoring, *(WITHOUT_NORMALS if bank.normality is None else (None, "")))
         suppression, _ = acting(options.suppression)
         gathered = settled(bank, options.exemplars)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from ..config import ProposalOptions, ScoringOptions
+from ..config import NormalityOptions, ProposalOptions, ScoringOptions
 from ..config.option import Usual
 from ..errors import UsageError
 from ..records import ClassThreshold, NormalityInfo
+from .types import BY_IMAGE
 
 log = logging.getLogger(__name__)
 PROPOSER = "spots"
@@ -48,17 +49,52 @@ def with_saved(options: ProposalOptions, info: NormalityInfo, whose: str = "--ba
     return options
 
 
+def require_learned_so(options: NormalityOptions, info: NormalityInfo, whose: str) -> None:
+    """Raise UsageError where it is named how good parts are learned, and those of a bank, or an index,
+    were learned otherwise. whose: that bank or index."""
+    for name, value, own in (
+        ("--normal-method", options.method, info.method),
+        ("--normal-views", options.views, info.views),
+    ):
+        if isinstance(value, Usual):
+            continue
+        if info.method == BY_IMAGE:
+            raise UsageError(
+                f"{whose}: was made with --normal-self, each image as its own measure, for which there "
+                f"is no {name}.",
+                "Leave it out.",
+            )
+        if value != own:
+            raise UsageError(
+                f"{whose}: was made with {name} {own}, not {value}.",
+                f"Leave it out, or make it again: --normal DIR {name} {value}.",
+            )
+
+
 def scoring_for(options: ScoringOptions, exemplars: bool) -> ScoringOptions:
-    """Options of the score: defects of one kind share neither outline nor size. exemplars: whether
-    there are some, without which a WARNING says what cannot act."""
+    """``scoring_beside``, and what cannot act there without exemplars is said in a WARNING."""
+    if not exemplars:
+        warn_of_unused(options)
+    return scoring_beside(options, exemplars)
+
+
+def warn_of_unused(options: ScoringOptions) -> None:
+    """Say which options of the score cannot act while there are no exemplars."""
+    given = [f"--threshold {options.threshold}"] if options.threshold != "auto" else []
+    given += [f"--second-look {options.second_look}"] if options.second_look else []
+    if given:
+        log.warning("Not used, as there are no examples: %s.", ", ".join(given))
+
+
+def scoring_beside(options: ScoringOptions, exemplars: bool) -> ScoringOptions:
+    """Options of the score beside what is normal: defects of one kind share neither outline nor size.
+    exemplars: whether there are some."""
     if isinstance(options.shape_weight, Usual):
         options = replace(options, shape_weight=0.0)
     if options.scale == "auto":
         options = replace(options, scale="any")
     if exemplars:
         return options
-    if options.threshold != "auto" or options.second_look:
-        log.warning("Not used, as there are no examples: --threshold, --second-look.")
     return replace(options, threshold="auto", second_look=0)
 
 

@@ -36,10 +36,13 @@ def bridges(ready: Opened, sources: Sources) -> list[Route]:
     """The routes of all bridges. sources: where pictures of Label Studio may come from."""
     settings = ready.settings
     models = _models(ready.by, settings)
+    prompting = "auto"  # which an index says of proposals that read none, too
     if "prompting" in models.proposer.reads:  # as the page judges: regions are made without exemplars
-        proposals = replace(settings.proposals, prompting="everything")
-        settings = replace(settings, proposals=proposals)
-    learning = Learning(models, settings, SessionExemplars(ready.desk))
+        prompting = "everything"
+    settings = replace(settings, proposals=replace(settings.proposals, prompting=prompting))
+    good = ready.desk.shelf.good  # also while no bank says it
+    method = "" if good is None else good.info.method
+    learning = Learning(models, settings, SessionExemplars(ready.desk), method)
     return routes(Queued(learning, ready.work), read, sources)
 
 

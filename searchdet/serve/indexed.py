@@ -12,7 +12,7 @@ from typing import Any
 from .. import backbones, proposals
 from ..config import ProposalOptions, Settings, pixels
 from ..config.acting import acting, warn
-from ..config.option import declaration
+from ..config.option import declaration, says_more
 from ..errors import CheckpointError, UsageError
 from ..index.file import Index
 from ..records import ModelInfo
@@ -137,7 +137,9 @@ def _others(given: Any, own: list[Any]) -> Iterator[str]:
     for item in fields(given):
         option, value = declaration(item), getattr(given, item.name)
         held = [getattr(side, item.name) for side in own]
-        if option is None or item.name in (*FILES, *ASKED, *HERE) or value in (item.default, *held):
+        if option is None or item.name in (*FILES, *ASKED, *HERE):
+            continue
+        if value in held or not says_more(value, item.default):
             continue
         shown = option.flags[0] if value is True else f"{option.flags[0]} {value}"
         yield f"{shown} (the index has {'none' if held[0] is None else held[0]})"

@@ -19,6 +19,7 @@ from ..index.goodparts import require_known
 from ..index.rows import Indexed
 from ..live import Board, LiveSettings, ModelHands, Session, Shelf
 from ..live.settings import BANK
+from ..normality import suited
 from ..output import Output, Picture, exemplar_picture
 from ..regions import Space, settings_in
 from ..storage import files
@@ -112,6 +113,8 @@ def _shelf(job: Job, given: Read, scratch: Path) -> tuple[Indexer | None, Shelf,
         return indexer, shelf, replace(job, settings=asked)
     found = indexes.load(job.index)
     require_known(job.index, found.made.good, given, job.settings.normality)
+    if found.made.good is not None and not given.has_exemplars:
+        suited.warn_of_unused(job.settings.scoring)
     _warn_of_names(found.images, job.queries)
     job = replace(job, settings=settings_of(job.index, found, job.settings))
     return None, Shelf.of(found), job

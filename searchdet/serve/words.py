@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from ..config import Limits, ScanOptions, Settings
-from ..config.option import Declared, declaration, declared
+from ..config.option import Declared, declaration, declared, says_more
 
 _OWN = frozenset(
     {
@@ -37,7 +37,7 @@ def _words(options: Any, given: Any) -> Iterator[str]:
         found = declaration(item)
         if found is None or found.key in _OWN | _OF_CLASSES:
             continue
-        if value != found.default or value != other:
+        if says_more(value, found.default) or value != other:
             yield from _said(found, value)
 
 

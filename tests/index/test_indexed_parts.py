@@ -159,6 +159,29 @@ def test_other_good_parts_are_refused(made: Path, words: tuple[str, ...], says: 
         assert Path("idx/index.json").read_bytes() == before
 
 
+def test_how_good_parts_were_learned_is_held_against_what_is_named(here: Path) -> None:
+    """Also where the default is named."""
+    make = ("index", "test", "-o", "own", *MODELS, "--scored-masks", "60")
+    how = ("--normal", "good", "--normal-method", "subspace", "--normal-views", "none")
+    call(*make, *how)
+    call(*make, "--add", *how)
+    for name, own, other in (("method", "subspace", "nearest"), ("views", "none", "flips")):
+        refused = call(*make, "--add", "--normal", "good", f"--normal-{name}", other, code=2)
+        said = f"own: was made with --normal-{name} {own}, not {other}."
+        assert said in " ".join(refused.output.split())
+    call(*make, "--normal-self")
+    for value in ("subspace", "nearest"):
+        refused = call(*make, "--add", "--normal-self", "--normal-method", value, code=2)
+        said = " ".join(refused.output.split())
+        assert "each image as its own measure, for which there is no --normal-method" in said
+
+
+def test_what_waits_for_an_example_is_named_as_it_was_given(here: Path) -> None:
+    said = call("search", "idx", "--threshold", "training").stderr
+    assert said.count("Not used, as there are no examples: --threshold training.") == 1
+    assert "--second-look" not in said
+
+
 def test_a_bank_without_good_parts_says_nothing_to_an_index(here: Path) -> None:
     call("bank", "build", "--positive", "positive", *MODELS, "-o", "b.safetensors")
     refused = call("index", "test", "-o", "i", *MODELS, "--bank", "b.safetensors", code=2)
@@ -175,7 +198,7 @@ def test_what_is_added_and_what_changed_is_as_if_made_at_once(
     Image.fromarray(make_surface("brushed", 23, DEFECTS).image).save("test/23.png")
     Image.fromarray(make_surface("brushed", 24, DEFECTS).image).save("test/20.png")
     call("index", "test", "-o", "whole", *MODELS, "--bank", "good.safetensors")
-    monkeypatch.setattr("searchdet.bank.build.learn", unexpected)
+    monkeypatch.setattr("searchdet.bank.normals.learn", unexpected)
     for words in ((), ("--normal", "good"), ("--bank", "good.safetensors")):
         call("index", "test", "-o", "idx", "--add", *MODELS, *words)
     grown, whole = (index.load(Path(name)) for name in ("idx", "whole"))

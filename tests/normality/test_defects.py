@@ -326,6 +326,25 @@ def test_a_bank_wants_the_proposals_that_its_good_parts_were_seen_with() -> None
             suited.with_saved(other, info)
 
 
+def test_how_a_bank_learned_good_parts_is_held_against_what_is_named(
+    detector: Detector, tmp_path: Path
+) -> None:
+    path = tmp_path / "good.safetensors"
+    bankfile.save(detector.bank, path)
+    for named, says in (
+        ({"normal_method": "subspace"}, "--bank: was made with --normal-method nearest, not subspace"),
+        ({"normal_views": "flips"}, "--bank: was made with --normal-views none, not flips"),
+    ):
+        with pytest.raises(UsageError, match=says):
+            Detector.build(Examples(bank=path), settings_from({"backbone": "filterbank", **named}))
+    same = {"normal_method": "nearest", "normal_views": "none"}
+    Detector.build(Examples(bank=path), settings_from({"backbone": "filterbank", **same}))
+    assert detector.bank.normality is not None
+    bankfile.save(replace(detector.bank, normality=of_images("spots", 0)), path)
+    with pytest.raises(UsageError, match="as its own measure, for which there is no --normal-views"):
+        Detector.build(Examples(bank=path), settings_from(QUICK))
+
+
 def test_parts_of_the_map_are_proposals_of_their_own() -> None:
     field = np.zeros((12, 16), np.float32)
     field[4:6, 7:9] = 20.0

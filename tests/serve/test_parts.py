@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,14 @@ import slowboard
 from searchdet.bank import Bank
 from searchdet.bank.types import JUDGED
 from searchdet.commands.serve import _tell
-from searchdet.config import BackboneOptions, Limits, ScanOptions, ScoringOptions, Settings
+from searchdet.config import (
+    BackboneOptions,
+    Limits,
+    ProposalOptions,
+    ScanOptions,
+    ScoringOptions,
+    Settings,
+)
 from searchdet.errors import ImageError, ResourceError
 from searchdet.images import Query
 from searchdet.live import LiveSettings, Session
@@ -137,6 +145,8 @@ def test_the_command_that_finds_the_same_has_every_option_that_was_given() -> No
         *("in/images", "--recursive", "--backbone", "filterbank", "--feat-short-side", "128"),
         *("--max-pixels", "150000001"),
     )  # limits of classes follow these, so a session says them
+    named = replace(settings, proposals=ProposalOptions(scored_masks=2500))
+    assert "--scored-masks 2500" in " ".join(words_of(["in"], ScanOptions(), named))
     live = LiveSettings(words=("in",))
     limits = Limits(class_min_score=(("a b", 0.25), ("c", 0.5)), class_min_margin=(("a b", -0.1),))
     bank = slowboard.start_bank(("a b", "d"))

@@ -6,6 +6,7 @@ import base64
 import json
 import logging
 import shlex
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,6 +93,30 @@ def judged(made: served.Served, record: ImageRecord, verdict: str, label: str | 
     return row
 
 
+def by_bridge(made: served.Served) -> set[float]:
+    """The probabilities of what a bridge finds in 20.png."""
+    image = base64.b64encode(Path("test/20.png").read_bytes()).decode()
+    sent = json.dumps({"model": "searchdet", "image": image}).encode()
+    _, _, body = made.asker.ask("/v1/predict", sent, Content_Type="application/json")
+    return {item["score"] for item in json.loads(body)["data"]["shapes"]}
+
+
+def picked(made: served.Served) -> None:
+    """A region of 20.png becomes an example."""
+    x0, y0, x1, y1 = made.desk.shelf.regions(0).proposals.boxes[0].tolist()
+    x, y = (x0 + x1) / 2, (y0 + y1) / 2
+    row = made.asker.get(f"/api/images/0/at?x={x}&y={y}")["regions"][0]["row"]
+    pick = {"kind": "pick", "image": "20.png", "row": row, "label": "thing"}
+    assert made.asker.send(pick)[0] == 200
+
+
+def warned(caplog: pytest.LogCaptureFixture, words: str) -> list[str]:
+    """What was said with these words, and then is forgotten."""
+    found = [item.getMessage() for item in caplog.records if words in item.getMessage()]
+    caplog.clear()
+    return found
+
+
 def test_good_parts_alone_then_a_wrong_one_then_a_right_one(here: Path) -> None:
     with served.serving(job(normal="good"), sources=Sources()) as made:
         state = made.asker.get("/api/state")
@@ -106,11 +131,7 @@ def test_good_parts_alone_then_a_wrong_one_then_a_right_one(here: Path) -> None:
         assert first.run.normality is not None
         assert first.run.normality.images == 3
         assert [record.proposals.details["top_percent_millideviations"] for record in (first, clean)]
-        image = base64.b64encode(Path("test/20.png").read_bytes()).decode()
-        sent = json.dumps({"model": "searchdet", "image": image}).encode()
-        _, _, body = made.asker.ask("/v1/predict", sent, Content_Type="application/json")
-        shapes = json.loads(body)["data"]["shapes"]
-        assert {item["score"] for item in shapes} == {item.probability for item in first.detections}
+        assert by_bridge(made) == {item.probability for item in first.detections}
         head = made.asker.get("/api/images/0")["head"]
         assert "alone" in json.dumps(head), "the page says that how unusual it is is the score"
         assert made.asker.get("/api/review?count=9")["items"]
@@ -188,11 +209,7 @@ def test_each_image_as_its_own_measure_waits_for_an_example(here: Path) -> None:
     settings = replace(QUICK, normality=NormalityOptions(by_image=True))
     with served.serving(job(None, settings)) as made:
         assert made.asker.get("/api/state")["classes"] == []
-        x0, y0, x1, y1 = made.desk.shelf.regions(0).proposals.boxes[0].tolist()
-        x, y = (x0 + x1) / 2, (y0 + y1) / 2
-        row = made.asker.get(f"/api/images/0/at?x={x}&y={y}")["regions"][0]["row"]
-        pick = {"kind": "pick", "image": "20.png", "row": row, "label": "thing"}
-        assert made.asker.send(pick)[0] == 200
+        picked(made)
         found = as_detect_finds_it(made)[0]
         assert found.run is not None
         assert found.run.normality is not None
@@ -229,3 +246,61 @@ def test_sizes_wait_for_an_example(here: Path) -> None:
         first = as_detect_finds_it(made)[0]
         judged(made, first, "right")
         assert as_detect_finds_it(made)[0].best_sizes == {"defect": 1}
+
+
+def test_bridges_weigh_as_the_page_does_before_any_bank_says_what_is_normal(
+    here: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = replace(
+        QUICK, normality=NormalityOptions(by_image=True), scoring=ScoringOptions(normal_weight=0.5)
+    )
+    with served.serving(job(None, settings), sources=Sources()) as made:
+        picked(made)
+        shown = as_detect_finds_it(made)[0].detections
+        assert len(shown) > 1
+        assert by_bridge(made) == {item.probability for item in shown}
+    assert not warned(caplog, "Not used")
+
+
+def test_what_is_named_is_printed_where_the_default_would_give_way(here: Path) -> None:
+    settings = replace(QUICK, scoring=ScoringOptions(shape_weight=0.6))
+    with served.serving(job(None, settings, normal="good", positive="positive")) as made:
+        assert "--shape-weight 0.6" in made.asker.get("/api/state")["command"]
+        as_detect_finds_it(made)
+
+
+def test_over_an_index_other_masks_are_said_and_nothing_that_nobody_gave(
+    here: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    call("index", "test", "-o", "idx", *MODELS, "--normal", "good", *VIEWS)
+    with served.serving(job("idx", Settings()), sources=Sources()):
+        assert not warned(caplog, "Not used")
+    named = Settings(proposals=ProposalOptions(scored_masks=2500))
+    with served.serving(job("idx", named)):
+        (said,) = warned(caplog, "was made with other options")
+        assert "--scored-masks 2500 (the index has 600)" in said
+    shutil.rmtree("out")
+    more = ("--scored-masks", "2500")
+    call("index", "test/clean.png", "-o", "idx", *MODELS, "--normal", "good", *VIEWS, *more)
+    with served.serving(job("idx", Settings())) as made:
+        assert " ".join(more) in made.asker.get("/api/state")["command"]
+    assert not warned(caplog, "was made with other options")
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+def test_what_waits_for_an_example_is_said_once(
+    here: Path, caplog: pytest.LogCaptureFixture, indexed: bool
+) -> None:
+    settings = replace(QUICK, scoring=ScoringOptions(threshold="training"))
+    made_of = job(None, settings, normal="good")
+    if indexed:
+        call("index", "test", "-o", "idx", *MODELS, "--normal", "good", *VIEWS, "--scored-masks", "60")
+        made_of = job("idx", settings)
+    with served.serving(made_of, sources=Sources()) as made:
+        assert warned(caplog, "Not used") == [
+            "Not used, as there are no examples: --threshold training."
+        ]
+        judged(made, as_detect_finds_it(made)[0], "wrong")
+        caplog.clear()  # what the command said
+        assert by_bridge(made)
+        assert not warned(caplog, "Not used")
