@@ -82,6 +82,7 @@ def warn_of_unused(options: ScoringOptions) -> None:
     """Say which options of the score cannot act while there are no exemplars."""
     given = [f"--threshold {options.threshold}"] if options.threshold != "auto" else []
     given += [f"--second-look {options.second_look}"] if options.second_look else []
+    given += ["--scale same"] if options.scale == "same" else []
     if given:
         log.warning("Not used, as there are no examples: %s.", ", ".join(given))
 

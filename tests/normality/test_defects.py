@@ -265,9 +265,9 @@ def test_without_examples_there_is_no_second_look_and_one_threshold(
 ) -> None:
     plain = suited.scoring_for(ScoringOptions(), exemplars=False)
     assert (plain.second_look, plain.threshold, caplog.text) == (0, "auto", "")
-    made = suited.scoring_for(ScoringOptions(threshold="training", second_look=9), exemplars=False)
-    assert made == plain
-    assert "--threshold" in caplog.text
+    given = ScoringOptions(threshold="training", second_look=9, scale="same")
+    assert suited.scoring_for(given, exemplars=False) == replace(plain, scale="same")
+    assert "--threshold training, --second-look 9, --scale same" in caplog.text
     with_some = suited.scoring_for(ScoringOptions(), exemplars=True)
     assert with_some == replace(ScoringOptions(), shape_weight=0.0, scale="any")
     given = ScoringOptions(second_look=7, shape_weight=0.3, scale="same")
