@@ -32,7 +32,7 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 ENOUGH = 3
 """Scores on each side from which on folders are said to separate or not."""
-FLOOR, FOLLOWED, USUAL = 0.51, 0.5, 0.15
+FLOOR, FOLLOWED, USUAL = 0.49, 0.4, 0.15
 """The threshold is FLOOR - FOLLOWED * ``cost_of_negatives``; for ``--threshold default`` USUAL stands
 for that cost. Fitted with one of seven kinds of photographs left out in turn, in four spaces at once,
 with many negatives, one and none."""
