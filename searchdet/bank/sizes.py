@@ -65,7 +65,7 @@ def best_sizes(
     top = np.maximum.reduceat(rows, first, axis=0)
     near, kind = np.nonzero(rows >= np.repeat(top - NEAR, count, axis=0))
     image = np.searchsorted(ends, near, side="right") - 1
-    like = np.where(valid[near], np.nan_to_num(size[near, kind], nan=0.0), 0.0)
+    like = np.where(valid[near] & ~np.isnan(size[near, kind]), size[near, kind], 0.0)
     best = rows[near, kind] >= top[np.searchsorted(some, image), kind]
     low, high = np.ones_like(made), np.zeros_like(made)
     np.maximum.at(made, (image[best], kind[best]), like[best])
