@@ -143,18 +143,19 @@ def totals_of(alike: Likeness, options: ScoringOptions, scene: Scene | None = No
 
 
 def scenes_of(
-    alike: Likeness, options: ScoringOptions, usual: FloatArray, ends: IntArray
+    alike: Likeness, options: ScoringOptions, usual: FloatArray, ends: IntArray, least: float = -np.inf
 ) -> tuple[Scene, BoolArray, FloatArray]:
     """The scene of each of I images; whether its best candidate is too close to another to say which of
     them it is, (I,); and the score of each region in it, (N, C). usual (C,), ends (I + 1,): as for
-    ``levels_of``."""
+    ``levels_of``. least: a best candidate that scores less matters to no decision."""
     plain = alike.plain(options)
     levels, unsure = levels_of(plain, alike.valid, usual, ends), np.zeros(len(ends) - 1, bool)
     scores, sizes = _without_scene(alike, options, plain), None
     if options.scale != "any" and not np.isnan(alike.size).all():
         sizes = np.ones_like(levels)
         if options.scale == "auto":
-            sizes, unsure = best_sizes(scores, alike.size, alike.valid, ends)
+            needed = least + LEVEL_WEIGHT * levels
+            sizes, unsure = best_sizes(scores, alike.size, alike.valid, ends, needed)
     scene = Scene(levels, sizes)
     image = np.repeat(np.arange(len(levels)), np.diff(ends))
     return scene, unsure, _in_scene(scores, alike, options, scene.of(image))
@@ -183,8 +184,8 @@ def _in_scene(
     wanted: FloatArray | None = np.ones(1) if options.scale == "same" else None
     if scene is not None:
         scores, wanted = scores - LEVEL_WEIGHT * np.atleast_2d(scene.levels), scene.sizes
-    if wanted is not None:
-        scores = scores - weighted(SIZE_WEIGHT, np.atleast_2d(wanted) - alike.size)
+    if wanted is not None:  # fmax: a size that is not known takes nothing
+        scores = scores - SIZE_WEIGHT * np.fmax(np.atleast_2d(wanted) - alike.size, 0)
     return scores
 
 

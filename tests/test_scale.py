@@ -119,7 +119,8 @@ def test_best_sizes_of_many_images_are_those_of_each(counts: list[int], seed: in
     scores = rng.integers(0, 4, (ends[-1], 2)) / 4 + rng.integers(0, 3, (ends[-1], 2)) * 1e-6
     size, valid = rng.integers(0, 3, scores.shape) / 2, rng.random(ends[-1]) < 0.7
     size[rng.random(size.shape) < 0.2] = np.nan
-    made, unsure = best_sizes(scores, size, valid, ends)
+    needed = np.where(rng.random((len(counts), 2)) < 0.5, -np.inf, 0.5)
+    made, unsure = best_sizes(scores, size, valid, ends, needed)
     for i, (first, last) in enumerate(pairwise(ends.tolist())):
         doubt = False
         for c in range(2):
@@ -128,5 +129,6 @@ def test_best_sizes_of_many_images_are_those_of_each(counts: list[int], seed: in
             known = {float(np.nan_to_num(size[r, c])) for r in rows if scores[r, c] == top}
             assert made[i, c] == max(known, default=0)
             close = [r for r in rows if scores[r, c] > top - 3.5e-6]
-            doubt |= len({float(np.nan_to_num(size[r, c])) for r in close}) > 1
+            if len({float(np.nan_to_num(size[r, c])) for r in close}) > 1:
+                doubt |= top >= needed[i, c]
         assert unsure[i] == doubt

@@ -48,12 +48,13 @@ def like_in_size(areas: FloatArray, known: FloatArray) -> npt.NDArray[np.float32
 
 
 def best_sizes(
-    scores: FloatArray, size: FloatArray, valid: BoolArray, ends: IntArray
+    scores: FloatArray, size: FloatArray, valid: BoolArray, ends: IntArray, needed: FloatArray
 ) -> tuple[npt.NDArray[np.float64], BoolArray]:
     """How like in size to each of C classes the best candidate of each of I images is, (I, C), 0..1,
     and whether scores lie too near to each other to say which that is, (I,). scores (N, C): without
     sizes; size (N, C): as of ``like_in_size``; valid (N,). Image i has the rows from ends[i] to
-    ends[i + 1]; without a valid one, or one whose size is known, it has 0.
+    ends[i + 1]; without a valid one, or one whose size is known, it has 0. needed (I, C): what the best
+    candidate must score for it to matter which it is.
     """
     made = np.zeros((len(ends) - 1, scores.shape[1]))
     unsure = np.zeros(len(ends) - 1, bool)
@@ -71,7 +72,7 @@ def best_sizes(
     np.maximum.at(made, (image[best], kind[best]), like[best])
     np.maximum.at(high, (image, kind), like)
     np.minimum.at(low, (image, kind), like)
-    unsure[some] = (high > low)[some].any(axis=1)
+    unsure[some] = ((high > low)[some] & (top >= needed[some])).any(axis=1)
     return made, unsure
 
 

@@ -23,7 +23,7 @@ from ..scoring import Marks, Told, marks_of, scenes_of
 from ..suppression import total_order
 from .alike import Alike, owners
 from .lying import Neighbours
-from .passing import Passing, joined, unsure_rows
+from .passing import NEAR, Passing, joined, unsure_rows
 from .remembering import Remembering
 from .shelf import Shelf
 from .view import Found, View
@@ -128,12 +128,15 @@ class Board:
         import torch
 
         common = self._alike.with_bank(judge.bank, judge.rule.scoring)
+        limits = judge.rule.limits(judge.bank.classes)
+        least = min(item.min_score for item in limits) - max(item.class_margin for item in limits)
+        least -= NEAR
 
         def marked(images: slice) -> tuple[Marks, IntArray]:
             rows = slice(int(ends[images.start]), int(ends[images.stop]))
             alike, rule = common.part(rows), judge.rule
             own = ends[images.start : images.stop + 1] - rows.start
-            _, unsure, totals = scenes_of(alike, rule.scoring, np.asarray(rule.usual), own)
+            _, unsure, totals = scenes_of(alike, rule.scoring, np.asarray(rule.usual), own, least)
             marks = marks_of(alike, totals, rule.scoring.ratio, told.within(rows))
             return marks, images.start + np.flatnonzero(unsure)
 
