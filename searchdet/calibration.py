@@ -2,7 +2,7 @@
 
 A negative takes something off every score, off that of an object too: as much as exemplars have in
 common with it. So the threshold lies lower by a share of that. What any region of an image has in
-common with a class is taken off each score (``scene.level_of``). So one pair of constants holds with
+common with a class is taken off each score (``scene.levels_of``). So one pair of constants holds with
 many negatives and with none, in spaces where all things look alike and in spaces where nothing does
 (benchmarks/README.md).
 

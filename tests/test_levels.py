@@ -14,7 +14,7 @@ from profiles import examples
 from runs import PREPROCESSING
 
 from searchdet.bank.likeness import likeness
-from searchdet.bank.scene import LEVEL_ROWS, USUAL_COUNT, Scene, level_of, levels_of
+from searchdet.bank.scene import LEVEL_ROWS, USUAL_COUNT, Scene, levels_of
 from searchdet.bank.types import Bank
 from searchdet.config import LEVEL_WEIGHT, EmbeddingOptions, SuppressionOptions
 from searchdet.decision import Rule, judge_regions
@@ -135,7 +135,7 @@ def test_the_level_is_the_median_drawn_to_the_usual_one(count: int) -> None:
     rng = np.random.default_rng(count)
     plain, usual = rng.normal(size=(count + 3, 2)), np.asarray([0.4, -0.1])
     valid = np.r_[np.ones(count, bool), np.zeros(3, bool)]
-    got = level_of(plain.astype(np.float32), valid, usual)
+    (got,) = levels_of(plain.astype(np.float32), valid, usual, np.asarray([0, len(valid)]))
     count = min(count, LEVEL_ROWS)  # the first proposals, which are the best
     middle = np.median(plain[:count], axis=0) if count else np.full(2, 9.0)
     share = count / (count + USUAL_COUNT)

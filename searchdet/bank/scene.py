@@ -20,8 +20,8 @@ _TOGETHER = 1024
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What one image says, (C,), or many, (I, C), a column a class. levels: ``level_of`` it. sizes: how
-    like in size to the exemplars its best candidate is, 0..1 (``sizes.best_sizes``); None where sizes
+    """What one image says, (C,), or many, (I, C), a column a class. levels: ``levels_of`` it. sizes:
+    how like in size to the exemplars its best candidate is, 0..1 (``sizes.best_sizes``); None where sizes
     are not compared."""
 
     levels: FloatArray
@@ -30,11 +30,6 @@ class Scene:
     def of(self, image: IntArray | int) -> Scene:
         """Of the chosen image, or (N, C) for each of N rows, by which image it is of."""
         return Scene(self.levels[image], None if self.sizes is None else self.sizes[image])
-
-
-def level_of(plain: FloatArray, valid: BoolArray, usual: FloatArray) -> FloatArray:
-    """(C,): ``levels_of`` one image."""
-    return np.asarray(levels_of(plain, valid, usual, np.asarray([0, len(valid)]))[0])
 
 
 def levels_of(

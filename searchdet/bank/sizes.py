@@ -23,7 +23,7 @@ exemplars that is the word."""
 MOST_SPREADS = 4.0
 """So many spreads away nothing is of the same size."""
 NEAR = 3e-6
-"""Scores that were added up in another order, and rounded, lie nearer than this."""
+"""Scores of one region that were added up in another order, and rounded, lie nearer than this."""
 
 
 def like_in_size(areas: FloatArray, known: FloatArray) -> npt.NDArray[np.float32]:

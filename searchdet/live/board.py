@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from ..bank import Bank
 from ..bank.file import require_space
+from ..bank.sizes import NEAR
 from ..config import ScoringOptions
 from ..decision import Judge, judge_regions
 from ..decision.candidates import compare
@@ -23,7 +24,7 @@ from ..scoring import Marks, Told, marks_of, scenes_of
 from ..suppression import total_order
 from .alike import Alike, owners
 from .lying import Neighbours
-from .passing import NEAR, Passing, joined, unsure_rows
+from .passing import Passing, joined, unsure_rows
 from .remembering import Remembering
 from .shelf import Shelf
 from .view import Found, View

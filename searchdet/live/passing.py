@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..bank.sizes import NEAR
 from ..config import SuppressionOptions
 from ..decision.candidates import best, room_of
 from ..decision.settling import Rivals, beside, least_of, values_of
@@ -22,8 +23,6 @@ from .shelf import Shelf
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
-NEAR = 3e-6
-"""Scores of one region that were added up in another order, and rounded, lie nearer than this."""
 MORE, SPARE = 2.0, 10
 """How many times as many regions of an image as pass, and how many more, overlaps are found of, as the
 next ones may pass soon."""
