@@ -21,8 +21,8 @@ _TOGETHER = 1024
 @dataclass(frozen=True, slots=True)
 class Scene:
     """What one image says, (C,), or many, (I, C), a column a class. levels: ``levels_of`` it. sizes:
-    how like in size to the exemplars its best candidate is, 0..1 (``sizes.best_sizes``); None where sizes
-    are not compared."""
+    how like in size to the exemplars its best candidate is, 0..1 (``sizes.best_sizes``); None where
+    sizes are not compared."""
 
     levels: FloatArray
     sizes: FloatArray | None = None
